@@ -1,0 +1,125 @@
+/* import.h: other people's weights and files.
+ *
+ * Rules of gru.h hold. All memory here is host memory. SPDX-License-Identifier: Apache-2.0 */
+#ifndef GRU_IMPORT_H
+#define GRU_IMPORT_H
+
+#include "stack.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- orders ------------------------------------------------------------------------------------------------------ */
+
+/* Whose arrays, in which order. Shapes are [rows][columns], row-major; "z r n" means the rows (or columns) of the three
+ * gates follow each other in that order. A bias may be NULL where it says so: zeros.
+ *
+ *   order        arrays
+ *   PYTORCH      weight_ih [3H][I], weight_hh [3H][H], bias_ih [3H] or NULL, bias_hh [3H] or NULL           r z n   AFTER
+ *   KERAS        kernel [I][3H], recurrent_kernel [H][3H], bias or NULL: [2][3H] with AFTER, [3H] with BEFORE        z r n
+ *                (CuDNNGRU's [6H] is the former)
+ *   ONNX         W [3H][I], R [3H][H], B [6H] or NULL; one direction                               z r n   AFTER, BEFORE
+ *   CUDNN        the six matrices of cudnnGetRNNWeightParams by linLayerID: input 0 1 2 as [3H][I], recurrent 3 4 5 as
+ *                [3H][H], biases 0 1 2 [3H] or NULL, biases 3 4 5 [3H] or NULL                       r z n   AFTER
+ *   ONEDNN       weights_layer [I][3][H], weights_iter [H][3][H], bias [3][H] or NULL                z r n   BEFORE
+ *   ONEDNN_LBR   the same, bias [4][H] or NULL: z, r, n, then the recurrent one of n                 z r n   AFTER
+ *   TF1          gates/kernel [I+H][2H], gates/bias [2H], candidate/kernel [I+H][H], candidate/bias [H]      r z   BEFORE
+ *   TFLITE       gate_weight [2H][I+H], gate_bias [2H], candidate_weight [H][I+H], candidate_bias [H]        r z   BEFORE
+ *   MIOPEN       as CUDNN, with the matrices in MIOpen's order                                       z r n   AFTER
+ *   HASTE        kernel [I][3H], recurrent_kernel [H][3H], bias [3H], recurrent_bias [3H]            z r n   AFTER
+ *   FLAX         ir, iz, in kernels as [3][I][H], hr, hz, hn kernels as [3][H][H], biases of ir iz in [3][H] or NULL,
+ *                bias of hn [H] or NULL                                                              r z n   AFTER
+ */
+enum {
+    GRU_ORDER_PYTORCH = 0,
+    GRU_ORDER_KERAS = 1,
+    GRU_ORDER_ONNX = 2,
+    GRU_ORDER_CUDNN = 3,
+    GRU_ORDER_ONEDNN = 4,
+    GRU_ORDER_ONEDNN_LBR = 5,
+    GRU_ORDER_TF1 = 6,
+    GRU_ORDER_TFLITE = 7,
+    GRU_ORDER_MIOPEN = 8,
+    GRU_ORDER_HASTE = 9,
+    GRU_ORDER_FLAX = 10
+};
+
+typedef struct gru_foreign {
+    int32_t order;                       /* GRU_ORDER_... */
+    int32_t reset, update;               /* what the source computes; a reset that the order cannot hold is refused */
+    const float *arrays[8];              /* in the order of the table above */
+    size_t counts[8];                    /* numbers in each: checked */
+    uint64_t reserved[4];                /* 0 */
+} gru_foreign;
+
+/* Canonical numbers in memory of the caller. */
+typedef struct gru_canonical {
+    float *W, *R, *bW, *bR;              /* [3H][I] [3H][H] [3H] [3H], gates r, z, n */
+} gru_canonical;
+
+/* Numbers in each array of this order for these sizes and this reset; 0 in unused places. */
+GRU_API gru_status gru_order_counts(int32_t order, const gru_layer_config *shape, size_t counts[8]);
+
+/* source -> target. shape: I, H and the variant wanted. KEEP and WRITE convert into each other (the z rows change sign);
+ * a reset never converts: GRU_UNSUPPORTED. */
+GRU_API gru_status gru_import(const gru_foreign *source, const gru_layer_config *shape, const gru_canonical *target);
+
+typedef struct gru_foreign_target {
+    int32_t order;
+    int32_t reset, update;               /* what the target will compute */
+    float *arrays[8];                    /* written; a bias that the source has may not be NULL */
+    size_t counts[8];
+    uint64_t reserved[4];                /* 0 */
+} gru_foreign_target;
+
+/* source (f32, host) -> target. shape: I, H and the variant that source computes. Refused (GRU_UNSUPPORTED) where the
+ * target cannot hold the numbers, such as two biases of AFTER in one. Biases that only act as a sum are added. */
+GRU_API gru_status gru_export(const gru_weights *source, const gru_layer_config *shape, const gru_foreign_target *target);
+
+/* ---- safetensors files -------------------------------------------------------------------------------------------- */
+
+typedef struct gru_file gru_file;        /* a file, mapped and checked whole */
+
+/* GRU_IO: cannot be read. GRU_BAD_DATA: not a safetensors file, with the first thing found wrong. The file must not
+ * change while it is open. */
+GRU_API gru_status gru_file_open(const char *path, gru_file **file);
+/* The same of bytes in memory, which must live as long as the file. */
+GRU_API gru_status gru_file_parse(const void *bytes, size_t size, gru_file **file);
+GRU_API void gru_file_close(gru_file *file);                             /* NULL: nothing */
+
+/* Types of plain tensors: GRU_F32 ... and these. */
+enum { GRU_TENSOR_I32 = 16, GRU_TENSOR_I64 = 17, GRU_TENSOR_U8 = 18, GRU_TENSOR_OTHER = 19 };
+
+/* One tensor (an embedding, a linear layer): data points into the file and lives until it is closed. */
+typedef struct gru_tensor {
+    const void *data;
+    size_t bytes;
+    int32_t type, rank;
+    int64_t shape[8];
+} gru_tensor;
+/* GRU_BAD_DATA if there is none of that name. Unaligned data is possible: files made elsewhere need not align it. */
+GRU_API gru_status gru_file_tensor(const gru_file *file, const char *name, gru_tensor *tensor);
+/* Names in the order of the data; NULL past the last. */
+GRU_API const char *gru_file_name(const gru_file *file, int32_t index);
+/* A string of the file's metadata; NULL if there is none. */
+GRU_API const char *gru_file_metadata(const gru_file *file, const char *key);
+
+typedef struct gru_load_options {
+    const char *prefix;                  /* "encoder.gru."; NULL: the only GRU in the file, else refused */
+    int32_t io_type, state_type, weight_type;
+    uint64_t reserved[4];                /* 0 */
+} gru_load_options;
+
+/* The weights of a GRU saved with PyTorch's names (weight_ih_l0, weight_hh_l0_reverse ...) as a stack. The variant comes
+ * from metadata that gru_file_save or the converter script wrote, else it is PyTorch's. options NULL: all defaults. */
+GRU_API gru_status gru_stack_load(gru_context *context, const gru_file *file, const gru_load_options *options,
+                                  gru_stack **stack);
+
+/* Writes a new file beside path and renames it over path, so that a failure loses nothing. prefix NULL: "". */
+GRU_API gru_status gru_file_save(const char *path, const gru_stack_config *config, const char *prefix);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

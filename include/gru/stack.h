@@ -1,0 +1,72 @@
+/* stack.h: several layers, one or two directions each, run as one.
+ *
+ *   cell      one layer in one direction: a gru_layer
+ *   layer k   reads the merged output of layer k - 1
+ *
+ * Rules of gru.h hold. SPDX-License-Identifier: Apache-2.0 */
+#ifndef GRU_STACK_H
+#define GRU_STACK_H
+#include "gru.h"
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* How the two directions of a bidirectional layer become one output: side by side (forward first), added, or written to
+ * y and y_reverse. */
+enum { GRU_MERGE_CONCAT = 0, GRU_MERGE_SUM = 1, GRU_MERGE_SEPARATE = 2 };
+
+typedef struct gru_stack_layer {
+    gru_layer_config config;             /* direction: of the only one; ignored when bidirectional */
+    int32_t bidirectional;               /* 0, 1 */
+    int32_t merge;                       /* of the two; SEPARATE only in the last layer */
+    gru_weights weights[2];              /* [0] the only one or forward, [1] reverse */
+} gru_stack_layer;
+
+typedef struct gru_stack_config {
+    const gru_stack_layer *layers;       /* [count], first layer first; read during the call */
+    int32_t count;
+    float dropout;                       /* between layers, in training: 0 <= p < 1 */
+    uint64_t reserved[8];
+} gru_stack_config;
+
+typedef struct gru_stack gru_stack;
+
+/* inputs of layer k must be the outputs of layer k - 1; all layers share io_type and state_type. */
+GRU_API gru_status gru_stack_create(gru_context *context, const gru_stack_config *config, gru_stack **stack);
+GRU_API void gru_stack_release(gru_stack *stack);
+/* Number of cells, in PyTorch's order: layer 0 forward, layer 0 reverse, layer 1 forward ... */
+GRU_API int32_t gru_stack_cells(const gru_stack *stack);
+/* Numbers in one row of x and in one row of y: [T][N][inputs] -> [T][N][outputs]. */
+GRU_API int32_t gru_stack_inputs(const gru_stack *stack);
+GRU_API int32_t gru_stack_outputs(const gru_stack *stack);
+/* Cell k: its configuration and the layer itself (for update); either may be NULL; the layer belongs to the stack. */
+GRU_API gru_status gru_stack_cell(const gru_stack *stack, int32_t k, gru_layer_config *config, gru_layer **layer);
+
+typedef struct gru_stack_run {
+    gru_run data;                        /* as for a layer; h0, hT, h0_stride, hT_stride, h_reset, projected, packed: 0 */
+    gru_view y_reverse;                  /* GRU_MERGE_SEPARATE only */
+    const void *const *h0;               /* [cells] host array of pointers, each [N][H_k] or [slot_count][H_k]; NULL */
+    void *const *hT;                     /* [cells]; NULL: not wanted */
+    const int64_t *h_strides;            /* [cells] for both; NULL: H_k */
+    const uint64_t *dropout_seed;        /* [2] seed and offset, in the memory of x (so a captured graph can change it) */
+    uint64_t reserved[8];
+} gru_stack_run;
+
+typedef struct gru_stack_gradients {
+    gru_gradients data;                  /* dy, dx, parts; the rest zero */
+    gru_const_view dy_reverse;
+    const void *const *dhT;              /* [cells] */
+    void *const *dh0;                    /* [cells] */
+    void *const *dW, *const *dR, *const *dbW, *const *dbR; /* [cells] each, ADDED to */
+    uint64_t reserved[8];
+} gru_stack_gradients;
+
+/* As for a layer; the reserve also holds the outputs between layers. packed is 0. */
+GRU_API gru_status gru_stack_memory(const gru_stack *stack, int64_t T, int64_t N, gru_memory *memory);
+GRU_API gru_status gru_stack_forward(const gru_stack *stack, const gru_stack_run *run);
+GRU_API gru_status gru_stack_backward(const gru_stack *stack, const gru_stack_run *run,
+                                      const gru_stack_gradients *gradients);
+#ifdef __cplusplus
+}
+#endif
+#endif

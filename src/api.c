@@ -1,0 +1,74 @@
+/* api.c: the calls that run a layer: check, choose the engine, call it. */
+#include <stdio.h>
+#include <string.h>
+
+#include "check.h"
+#include "engine.h"
+#include "error.h"
+#include "registry.h"
+
+/* The first of the layer's engines that runs these sizes. */
+static const gru_engine *engine_for(const gru_layer *layer, const gru_run *run) {
+    for (int32_t i = 0; i < layer->engine_count; i++) {
+        const gru_engine *engine = layer->engines[i];
+        if (!engine->declines_run || !run || !engine->declines_run(layer, run)) return engine;
+    }
+    return NULL;
+}
+
+gru_status gru_forward(const gru_layer *layer, const gru_run *run) {
+    gru_run resolved;
+    GRU_TRY(gru_check_forward(layer, run, &resolved));
+    const gru_engine *engine = engine_for(layer, &resolved);
+    if (!engine)
+        return gru_fail(GRU_UNSUPPORTED, "no engine runs T %lld, N %lld: %s", (long long)run->T,
+                        (long long)run->N, gru_engine_reasons(layer, run));
+    const gru_job job = {layer, &resolved};
+    return engine->forward(&job, 1);
+}
+
+gru_status gru_backward(const gru_layer *layer, const gru_run *run, const gru_gradients *gradients) {
+    gru_run resolved;
+    gru_gradients resolved_gradients;
+    GRU_TRY(gru_check_backward(layer, run, gradients, &resolved, &resolved_gradients));
+    for (int32_t i = 0; i < layer->engine_count; i++)
+        if (layer->engines[i]->backward)
+            return layer->engines[i]->backward(layer, &resolved, &resolved_gradients);
+    return gru_fail(GRU_UNSUPPORTED, "engine %s, which the context insists on, has no backward pass",
+                    layer->engines[0]->name);
+}
+
+const char *gru_engine_at(int32_t index) {
+    const gru_engine *engine = gru_registry_engine(index);
+    return engine ? engine->name : NULL;
+}
+
+const char *gru_engine_name(const gru_layer *layer, const gru_run *run) {
+    const gru_engine *engine = layer ? engine_for(layer, run) : NULL;
+    return engine ? engine->name : "";
+}
+
+/* Why this engine is not the layer's for this run. */
+static const char *reason(const gru_layer *layer, const gru_run *run, const gru_engine *engine) {
+    const gru_context *context = layer->context;
+    if (engine->backend != context->backend) return "the context is another machine";
+    if (context->config.engine && strcmp(engine->name, context->config.engine) != 0)
+        return "the context insists on another engine";
+    const char *declined = engine->declines(context, &layer->config);
+    if (!declined && run && engine->declines_run) declined = engine->declines_run(layer, run);
+    return declined;
+}
+
+const char *gru_engine_reasons(const gru_layer *layer, const gru_run *run) {
+    static _Thread_local char text[2048];
+    const gru_engine *chosen = layer ? engine_for(layer, run) : NULL;
+    const gru_engine *engine;
+    text[0] = '\0';
+    if (!layer) return text;
+    for (int32_t i = 0; (engine = gru_registry_engine(i)) != NULL && engine != chosen; i++) {
+        const char *why = reason(layer, run, engine);
+        const size_t used = strlen(text);
+        if (why) (void)snprintf(text + used, sizeof text - used, "%s: %s\n", engine->name, why);
+    }
+    return text;
+}

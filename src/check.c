@@ -1,0 +1,354 @@
+/* check.c: the checks of runs and gradients, argument by argument. */
+#include "check.h"
+
+#include "check_overlap.h"
+#include "engine.h"
+#include "error.h"
+#include "layout.h"
+
+/* What the checks of one call share. */
+typedef struct call {
+    const gru_layer *layer;
+    gru_run *run; /* the copy that is filled in */
+    gru_regions regions;
+} call;
+
+gru_status gru_check_reserved(const char *name, const uint64_t *words, int32_t count) {
+    for (int32_t i = 0; i < count; i++)
+        if (words[i])
+            return gru_fail(GRU_BAD_ARGUMENT,
+                            "%s.reserved[%d] is %llu, expected 0: make the struct with GRU_INIT", name, i,
+                            (unsigned long long)words[i]);
+    return GRU_OK;
+}
+
+static gru_status check_aligned(const char *name, const void *data, size_t alignment) {
+    if ((uintptr_t)data % alignment == 0) return GRU_OK;
+    return gru_fail(GRU_BAD_ARGUMENT, "%s is %p, expected a multiple of %zu", name, data, alignment);
+}
+
+/* A dense array, or NULL. */
+static gru_status check_array(call *c, const char *name, const void *data, size_t count, size_t element,
+                              int written) {
+    if (!data) return GRU_OK;
+    GRU_TRY(check_aligned(name, data, element));
+    gru_regions_add(&c->regions, name, data, gru_size_times(count, element), written);
+    return GRU_OK;
+}
+
+/* ---- views ---- */
+
+typedef struct view {
+    const char *name;
+    const void *data;
+    int64_t *time_stride, *batch_stride; /* of the copy: zeros are filled in */
+    size_t row;                          /* elements */
+    size_t element;                      /* bytes */
+    int written;
+} view;
+
+/* Rows of what is written may not touch each other: the inner stride holds a row, the outer all rows of the inner. */
+static int rows_are_apart(int64_t T, int64_t N, int64_t time_stride, int64_t batch_stride, int64_t row) {
+    int64_t inner = batch_stride, outer = time_stride, inner_count = N, outer_count = T;
+    if (outer < inner) {
+        inner = time_stride, inner_count = T;
+        outer = batch_stride, outer_count = N;
+    }
+    if (outer_count > 1 && inner_count > 1) return inner >= row && outer >= (inner_count - 1) * inner + row;
+    const int64_t only = outer_count > 1 ? outer : inner; /* the stride that is used, if any */
+    return (outer_count <= 1 && inner_count <= 1) || only >= row;
+}
+
+static gru_status fill_strides(const call *c, const view *v) {
+    const int64_t row = (int64_t)v->row;
+    if (*v->time_stride < 0)
+        return gru_fail(GRU_BAD_ARGUMENT, "%s.time_stride is %lld, expected 0 (dense) or more", v->name,
+                        (long long)*v->time_stride);
+    if (*v->batch_stride < 0)
+        return gru_fail(GRU_BAD_ARGUMENT, "%s.batch_stride is %lld, expected 0 (dense) or more", v->name,
+                        (long long)*v->batch_stride);
+    if (*v->batch_stride == 0) *v->batch_stride = row;
+    if (*v->time_stride == 0 && __builtin_mul_overflow(c->run->N, *v->batch_stride, v->time_stride))
+        return gru_fail(GRU_BAD_ARGUMENT, "%s.batch_stride is %lld, which times N %lld is too large", v->name,
+                        (long long)*v->batch_stride, (long long)c->run->N);
+    return GRU_OK;
+}
+
+/* Bytes from the first to past the last row; SIZE_MAX when they cannot be counted. */
+static size_t view_extent(const call *c, const view *v) {
+    const size_t last_time = gru_size_times((size_t)(c->run->T - 1), (size_t)*v->time_stride);
+    const size_t last_row = gru_size_times((size_t)(c->run->N - 1), (size_t)*v->batch_stride);
+    return gru_size_times(gru_size_plus(gru_size_plus(last_time, last_row), v->row), v->element);
+}
+
+static gru_status check_view(call *c, view v) {
+    const int64_t T = c->run->T, N = c->run->N;
+    if (!v.data) return GRU_OK;
+    GRU_TRY(check_aligned(v.name, v.data, v.element));
+    GRU_TRY(fill_strides(c, &v));
+    if (T == 0 || N == 0 || v.row == 0) return GRU_OK;
+    const size_t bytes = view_extent(c, &v);
+    if (bytes > PTRDIFF_MAX)
+        return gru_fail(
+            GRU_BAD_ARGUMENT,
+            "%s: time_stride %lld and batch_stride %lld reach further than memory with T %lld, N %lld",
+            v.name, (long long)*v.time_stride, (long long)*v.batch_stride, (long long)T, (long long)N);
+    if (v.written && !rows_are_apart(T, N, *v.time_stride, *v.batch_stride, (int64_t)v.row))
+        return gru_fail(GRU_BAD_ARGUMENT,
+                        "%s: time_stride %lld and batch_stride %lld make its rows of %zu elements overlap",
+                        v.name, (long long)*v.time_stride, (long long)*v.batch_stride, v.row);
+    gru_regions_add(&c->regions, v.name, v.data, bytes, v.written);
+    gru_region *region = &c->regions.list[c->regions.count - 1];
+    region->row_bytes = v.row * v.element;
+    region->time_stride = T > 1 ? (size_t)*v.time_stride * v.element : 0;
+    region->batch_stride = N > 1 ? (size_t)*v.batch_stride * v.element : 0;
+    return GRU_OK;
+}
+
+/* A view of the struct called name in the sentence: same fields for views and const views. */
+#define VIEW(name, field, row, element, written) \
+    ((view){(name), (field).data, &(field).time_stride, &(field).batch_stride, (row), (element), (written)})
+
+/* ---- states, lengths, slots ---- */
+
+static gru_status check_state(call *c, const char *name, const void *data, int64_t *stride,
+                              const int32_t *slots, int written) {
+    const int64_t H = c->layer->config.hidden;
+    const int64_t rows = slots ? c->run->slot_count : c->run->N;
+    if (*stride != 0 && *stride < H)
+        return gru_fail(GRU_BAD_ARGUMENT, "%s_stride is %lld, expected 0 or at least H, which is %lld", name,
+                        (long long)*stride, (long long)H);
+    if (*stride == 0) *stride = H;
+    if (!data)
+        return slots ? gru_fail(GRU_BAD_ARGUMENT, "%s_slots is given, but %s is NULL", name, name) : GRU_OK;
+    if (rows == 0) return GRU_OK;
+    const size_t element = gru_type_bytes(c->layer->config.state_type);
+    const size_t last = gru_size_times((size_t)(rows - 1), (size_t)*stride);
+    const size_t bytes = gru_size_times(gru_size_plus(last, (size_t)H), element);
+    if (bytes > PTRDIFF_MAX)
+        return gru_fail(GRU_BAD_ARGUMENT,
+                        "%s_stride is %lld, which reaches further than memory with %lld rows", name,
+                        (long long)*stride, (long long)rows);
+    GRU_TRY(check_aligned(name, data, element));
+    gru_regions_add(&c->regions, name, data, bytes, written);
+    gru_region *region = &c->regions.list[c->regions.count - 1];
+    region->row_bytes = (size_t)H * element;
+    region->batch_stride = (size_t)*stride * element;
+    return GRU_OK;
+}
+
+static gru_status check_lengths(const gru_run *run) {
+    if (!run->lengths) return GRU_OK;
+    for (int64_t n = 0; n < run->N; n++)
+        if (run->lengths[n] < 0 || run->lengths[n] > run->T)
+            return gru_fail(GRU_BAD_DATA, "run.lengths[%lld] is %d, expected 0 to T, which is %lld",
+                            (long long)n, run->lengths[n], (long long)run->T);
+    return GRU_OK;
+}
+
+static gru_status check_slot_range(const gru_run *run, const char *name, const int32_t *slots) {
+    if (!slots) return GRU_OK;
+    if (run->slot_count < 0)
+        return gru_fail(GRU_BAD_ARGUMENT, "run.slot_count is %d, expected 0 or more", run->slot_count);
+    for (int64_t n = 0; n < run->N; n++)
+        if (slots[n] < 0 || slots[n] >= run->slot_count)
+            return gru_fail(GRU_BAD_DATA, "%s[%lld] is %d, expected 0 to %d, below slot_count", name,
+                            (long long)n, slots[n], run->slot_count - 1);
+    return GRU_OK;
+}
+
+static void sift_down(int32_t *heap, int64_t count, int64_t root) {
+    for (int64_t child = 2 * root + 1; child < count; child = 2 * root + 1) {
+        if (child + 1 < count && heap[child + 1] > heap[child]) child++;
+        if (heap[root] >= heap[child]) return;
+        const int32_t larger = heap[child];
+        heap[child] = heap[root];
+        heap[root] = larger;
+        root = child;
+    }
+}
+
+/* Two rows may not end in one slot. Heapsort in the workspace, which holds a state of every row: no allocation, no bad
+ * case. (The library's qsort may allocate.) */
+static gru_status check_slots_distinct(const gru_run *run) {
+    const int64_t N = run->N;
+    int32_t *sorted = run->workspace;
+    if (!run->hT_slots || N < 2) return GRU_OK;
+    for (int64_t n = 0; n < N; n++) sorted[n] = run->hT_slots[n];
+    for (int64_t root = N / 2 - 1; root >= 0; root--) sift_down(sorted, N, root);
+    for (int64_t count = N - 1; count > 0; count--) {
+        const int32_t largest = sorted[0];
+        sorted[0] = sorted[count];
+        sorted[count] = largest;
+        sift_down(sorted, count, 0);
+        if (count + 1 < N && sorted[count + 1] == largest)
+            return gru_fail(GRU_BAD_DATA, "run.hT_slots has %d twice, expected distinct slots", largest);
+    }
+    return sorted[0] == sorted[1]
+               ? gru_fail(GRU_BAD_DATA, "run.hT_slots has %d twice, expected distinct slots", sorted[0])
+               : GRU_OK;
+}
+
+/* ---- the call ---- */
+
+static gru_status check_sizes(const gru_run *run) {
+    if (run->T < 0) return gru_fail(GRU_BAD_ARGUMENT, "run.T is %lld, expected 0 or more", (long long)run->T);
+    if (run->N < 0) return gru_fail(GRU_BAD_ARGUMENT, "run.N is %lld, expected 0 or more", (long long)run->N);
+    if (run->mode < GRU_INFERENCE || run->mode > GRU_TRAIN_RECOMPUTE)
+        return gru_fail(GRU_BAD_ARGUMENT,
+                        "run.mode is %d, expected GRU_INFERENCE, GRU_TRAIN or GRU_TRAIN_RECOMPUTE",
+                        run->mode);
+    if (run->offsets)
+        return gru_fail(GRU_UNSUPPORTED,
+                        "run.offsets is given, but packed sequences are not built; use lengths and strides");
+    return gru_check_reserved("run", run->reserved, 8);
+}
+
+static gru_status check_input(call *c) {
+    gru_run *run = c->run;
+    const gru_layer_config *config = &c->layer->config;
+    const size_t io = gru_type_bytes(config->io_type), H = (size_t)config->hidden;
+    if (run->x.data && run->projected.data)
+        return gru_fail(GRU_BAD_ARGUMENT, "run.x and run.projected are both given, expected one of them");
+    if (!run->x.data && !run->projected.data && run->T > 0 && run->N > 0)
+        return gru_fail(GRU_BAD_ARGUMENT, "run.x is NULL, expected [%lld][%lld][%d], or projected input",
+                        (long long)run->T, (long long)run->N, config->inputs);
+    if (run->x.data && config->inputs == 0)
+        return gru_fail(GRU_BAD_ARGUMENT,
+                        "run.x is given, but the layer has 0 inputs and runs on projected input only");
+    GRU_TRY(check_view(c, VIEW("run.x", run->x, (size_t)config->inputs, io, 0)));
+    GRU_TRY(check_view(c, VIEW("run.projected", run->projected, GATES * H, io, 0)));
+    GRU_TRY(check_view(c, VIEW("run.reset", run->reset, 1, 1, 0)));
+    const size_t w = config->io_type == GRU_F64 ? sizeof(double) : sizeof(float);
+    GRU_TRY(check_view(c, VIEW("run.attention", run->attention, 1, w, 0)));
+    GRU_TRY(check_array(c, "run.lengths", run->lengths, (size_t)run->N, sizeof(int32_t), 0));
+    GRU_TRY(check_array(c, "run.h0_slots", run->h0_slots, (size_t)run->N, sizeof(int32_t), 0));
+    GRU_TRY(check_array(c, "run.hT_slots", run->hT_slots, (size_t)run->N, sizeof(int32_t), 0));
+    return check_array(c, "run.h_reset", run->h_reset, gru_size_times((size_t)run->N, H),
+                       gru_type_bytes(config->state_type), 0);
+}
+
+static gru_status check_stream(const call *c) {
+    if (c->layer->context->config.backend == GRU_BACKEND_CPU && c->run->stream)
+        return gru_fail(GRU_BAD_ARGUMENT, "run.stream is %p, but the context is a CPU, which has none: NULL",
+                        c->run->stream);
+    return GRU_OK;
+}
+
+static gru_status check_lent(call *c, const char *name, void *data, size_t size, size_t needed) {
+    if (size < needed)
+        return gru_fail(GRU_BAD_ARGUMENT, "%s_size is %zu, expected at least %zu for T %lld and N %lld", name,
+                        size, needed, (long long)c->run->T, (long long)c->run->N);
+    if (!data && needed > 0)
+        return gru_fail(GRU_BAD_ARGUMENT, "%s is NULL, expected %zu bytes", name, needed);
+    GRU_TRY(check_aligned(name, data, 64));
+    gru_regions_add(&c->regions, name, data, needed, 1);
+    return GRU_OK;
+}
+
+static gru_status check_memory(call *c, int backward) {
+    gru_memory need;
+    gru_run *run = c->run;
+    GRU_TRY(gru_layer_memory(c->layer, run->T, run->N, &need));
+    GRU_TRY(check_lent(c, "run.workspace", run->workspace, run->workspace_size,
+                       backward ? need.backward_workspace : need.workspace));
+    if (run->mode != GRU_INFERENCE)
+        GRU_TRY(check_lent(c, "run.reserve", run->reserve, run->reserve_size, need.reserve));
+    if (!run->packed) return GRU_OK;
+    GRU_TRY(check_aligned("run.packed", run->packed, 64));
+    gru_regions_add(&c->regions, "run.packed", run->packed, need.packed, 0);
+    return GRU_OK;
+}
+
+gru_status gru_check_forward(const gru_layer *layer, const gru_run *run, gru_run *resolved) {
+    if (!layer) return gru_fail(GRU_BAD_ARGUMENT, "layer is NULL");
+    if (!run) return gru_fail(GRU_BAD_ARGUMENT, "run is NULL");
+    *resolved = *run;
+    call c;
+    c.layer = layer;
+    c.run = resolved;
+    c.regions.count = 0;
+    GRU_TRY(check_sizes(run));
+    GRU_TRY(check_stream(&c));
+    GRU_TRY(check_input(&c));
+    GRU_TRY(check_view(&c, VIEW("run.y", resolved->y, (size_t)layer->config.hidden,
+                                gru_type_bytes(layer->config.io_type), 1)));
+    GRU_TRY(check_slot_range(run, "run.h0_slots", run->h0_slots));
+    GRU_TRY(check_slot_range(run, "run.hT_slots", run->hT_slots));
+    GRU_TRY(check_state(&c, "run.h0", run->h0, &resolved->h0_stride, run->h0_slots, 0));
+    GRU_TRY(check_state(&c, "run.hT", run->hT, &resolved->hT_stride, run->hT_slots, 1));
+    GRU_TRY(check_memory(&c, 0));
+    GRU_TRY(gru_regions_check(&c.regions));
+    GRU_TRY(check_lengths(run));
+    return check_slots_distinct(resolved);
+}
+
+/* ---- gradients ---- */
+
+static gru_status check_parts(const call *c, const gru_gradients *g) {
+    const uint32_t known = GRU_GRAD_DATA | GRU_GRAD_WEIGHTS | GRU_GRAD_OVERWRITE;
+    if (g->parts & ~known)
+        return gru_fail(
+            GRU_BAD_ARGUMENT,
+            "gradients.parts is 0x%x, expected GRU_GRAD_DATA | GRU_GRAD_WEIGHTS | GRU_GRAD_OVERWRITE at most",
+            g->parts);
+    if (c->run->projected.data && (g->dx.data || g->dW || g->dbW))
+        return gru_fail(
+            GRU_BAD_ARGUMENT,
+            "gradients.%s is given, but the run's input is projected: its W and x are the caller's",
+            g->dx.data ? "dx"
+            : g->dW    ? "dW"
+                       : "dbW");
+    if (!c->run->projected.data && g->dprojected.data)
+        return gru_fail(GRU_BAD_ARGUMENT,
+                        "gradients.dprojected is given, but the run has no projected input");
+    if (!c->run->attention.data && g->dattention.data)
+        return gru_fail(GRU_BAD_ARGUMENT, "gradients.dattention is given, but the run has no attention");
+    return gru_check_reserved("gradients", g->reserved, 8);
+}
+
+static gru_status check_gradients(call *c, gru_gradients *g) {
+    const gru_layer_config *config = &c->layer->config;
+    const size_t H = (size_t)config->hidden, I = (size_t)config->inputs;
+    const size_t io = gru_type_bytes(config->io_type), state = gru_type_bytes(config->state_type);
+    const size_t exact = config->io_type == GRU_F64 ? sizeof(double) : sizeof(float);
+    const size_t states = gru_size_times((size_t)c->run->N, H);
+    GRU_TRY(check_parts(c, g));
+    GRU_TRY(check_view(c, VIEW("gradients.dy", g->dy, H, io, 0)));
+    GRU_TRY(check_view(c, VIEW("gradients.dx", g->dx, I, io, 1)));
+    GRU_TRY(check_view(c, VIEW("gradients.dprojected", g->dprojected, GATES * H, io, 1)));
+    GRU_TRY(check_view(c, VIEW("gradients.dattention", g->dattention, 1, exact, 1)));
+    GRU_TRY(check_array(c, "gradients.dhT", g->dhT, states, state, 0));
+    GRU_TRY(check_array(c, "gradients.dh0", g->dh0, states, state, 1));
+    GRU_TRY(check_array(c, "gradients.dh_reset", g->dh_reset, states, state, 1));
+    GRU_TRY(check_array(c, "gradients.dW", g->dW, GATES * H * I, exact, 1));
+    GRU_TRY(check_array(c, "gradients.dR", g->dR, GATES * H * H, exact, 1));
+    GRU_TRY(check_array(c, "gradients.dbW", g->dbW, GATES * H, exact, 1));
+    return check_array(c, "gradients.dbR", g->dbR, GATES * H, exact, 1);
+}
+
+gru_status gru_check_backward(const gru_layer *layer, const gru_run *run, const gru_gradients *gradients,
+                              gru_run *resolved, gru_gradients *resolved_gradients) {
+    if (!layer) return gru_fail(GRU_BAD_ARGUMENT, "layer is NULL");
+    if (!run) return gru_fail(GRU_BAD_ARGUMENT, "run is NULL");
+    if (!gradients) return gru_fail(GRU_BAD_ARGUMENT, "gradients is NULL");
+    *resolved = *run;
+    *resolved_gradients = *gradients;
+    resolved->y.data = resolved->hT = NULL;
+    resolved->h0 = resolved->h0_slots = resolved->hT_slots = NULL;
+    call c;
+    c.layer = layer;
+    c.run = resolved;
+    c.regions.count = 0;
+    GRU_TRY(check_sizes(run));
+    if (run->mode == GRU_INFERENCE)
+        return gru_fail(
+            GRU_BAD_ARGUMENT,
+            "run.mode is GRU_INFERENCE, which keeps nothing for backward; expected a training mode");
+    GRU_TRY(check_stream(&c));
+    GRU_TRY(check_input(&c));
+    GRU_TRY(check_gradients(&c, resolved_gradients));
+    GRU_TRY(check_memory(&c, 1));
+    GRU_TRY(gru_regions_check(&c.regions));
+    return check_lengths(run);
+}

@@ -1,0 +1,28 @@
+/* check_overlap.h: finds buffers of one call that share memory although one of them is written. */
+#ifndef GRU_CHECK_OVERLAP_H
+#define GRU_CHECK_OVERLAP_H
+
+#include "gru/gru.h"
+
+/* A buffer: rows of row_bytes at begin + t * time_stride + n * batch_stride, all in bytes. One row: strides 0. */
+typedef struct gru_region {
+    const char *name;
+    uintptr_t begin, end; /* end: past the last byte of the last row */
+    size_t row_bytes, time_stride, batch_stride;
+    int written;
+} gru_region;
+
+enum { GRU_REGIONS = 32 };
+
+typedef struct gru_regions {
+    gru_region list[GRU_REGIONS];
+    int count;
+} gru_regions;
+
+/* Adds a plain buffer; NULL or no bytes: nothing. */
+void gru_regions_add(gru_regions *regions, const char *name, const void *data, size_t bytes, int written);
+
+/* GRU_BAD_ARGUMENT for the first pair that overlaps. */
+gru_status gru_regions_check(const gru_regions *regions);
+
+#endif

@@ -1,0 +1,25 @@
+/* context.h: a machine that layers run on, and its memory. */
+#ifndef GRU_CONTEXT_H
+#define GRU_CONTEXT_H
+
+#include <stdatomic.h>
+
+#include "gru/gru.h"
+
+struct gru_backend;
+
+struct gru_context {
+    atomic_int references; /* the caller's and one for each layer and stack */
+    const struct gru_backend *backend;
+    gru_context_config config; /* defaults filled in; engine points to engine_name or is NULL */
+    char engine_name[32];
+    void *machine; /* the backend's own: threads, device facts */
+};
+
+void gru_context_retain(gru_context *context);
+
+/* Host memory through the context's allocator, aligned to 64 bytes; NULL with a sentence when there is none. */
+void *gru_host_allocate(const gru_context *context, size_t bytes, const char *what);
+void gru_host_free(const gru_context *context, void *memory, size_t bytes);
+
+#endif

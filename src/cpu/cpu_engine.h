@@ -1,0 +1,74 @@
+/* cpu_engine.h: the CPU backend: its engines, and how it stores weights and training states. */
+#ifndef GRU_CPU_ENGINE_H
+#define GRU_CPU_ENGINE_H
+
+#include "../engine.h"
+#include "../layout.h"
+
+extern const gru_backend gru_backend_cpu;
+extern const gru_engine gru_engine_cpu_reference;
+
+/* Packed weights: units in panels of 16, r, z, n of a panel's units together, so that one pass over a panel gives all
+ * that the cell needs. Units past H are zeros. With P = gru_cpu_panels(H):
+ *
+ *   bW  [P][3][16]          f32, or f64 with f64 weights
+ *   bR  [P][3][16]
+ *   W   [P][I][3][16]       weight_type
+ *   R   [P][H][3][16]       AFTER, ALL
+ *   R   [P]{[H][2][16] r, z; [H][16] n}     BEFORE, whose candidate multiplies r h instead of h
+ *
+ * Every part starts on a cache line. */
+enum { PANEL = 16 };
+
+static inline size_t gru_cpu_panels(int32_t hidden) {
+    return ((size_t)hidden + PANEL - 1) / PANEL;
+}
+
+typedef struct gru_cpu_parts {
+    size_t bW, bR, W, R, bytes; /* byte offsets, and the whole */
+} gru_cpu_parts;
+
+static inline gru_cpu_parts gru_cpu_packed_parts(const gru_layer_config *config) {
+    const size_t element = gru_type_bytes(config->weight_type);
+    const size_t row = gru_cpu_panels(config->hidden) * GATES * PANEL;
+    const size_t bias = row * (config->weight_type == GRU_F64 ? sizeof(double) : sizeof(float));
+    gru_cpu_parts parts = {0};
+    parts.bR = gru_size_lines(bias);
+    parts.W = 2 * parts.bR;
+    parts.R = parts.W + gru_size_lines(row * (size_t)config->inputs * element);
+    parts.bytes = parts.R + gru_size_lines(row * (size_t)config->hidden * element);
+    return parts;
+}
+
+/* Element index within W or R of gate g, unit j, summed index k of K. split: R of BEFORE. */
+static inline size_t gru_cpu_weight_index(int split, size_t K, int g, size_t j, size_t k) {
+    const size_t panel = j / PANEL * K * GATES * PANEL, lane = j % PANEL;
+    if (!split) return panel + (k * GATES + (size_t)g) * PANEL + lane;
+    if (g == GATE_N) return panel + K * 2 * PANEL + k * PANEL + lane;
+    return panel + (k * 2 + (size_t)g) * PANEL + lane;
+}
+
+/* Element index within bW or bR. */
+static inline size_t gru_cpu_bias_index(int g, size_t j) {
+    return (j / PANEL * GATES + (size_t)g) * PANEL + j % PANEL;
+}
+
+/* Training reserve: this line, then the state that enters each step s of each row, [T][N][H], f32 or f64: all that
+ * backward needs besides the inputs. Steps that a row does not have are not written. */
+typedef struct gru_cpu_reserve {
+    uint64_t mark; /* of the layer's configuration and the mode's layout */
+    int64_t T, N;
+    uint64_t unused[5];
+} gru_cpu_reserve;
+
+size_t gru_cpu_reserve_bytes(const gru_layer_config *config, int64_t T, int64_t N);
+/* Signs the reserve of a training run; NULL reserve: nothing. */
+void gru_cpu_reserve_sign(const gru_layer *layer, const gru_run *run);
+/* GRU_BAD_ARGUMENT if the reserve was not written by a training run of such a layer and these sizes. */
+gru_status gru_cpu_reserve_check(const gru_layer *layer, const gru_run *run);
+/* Place of the state that enters step s of row n. */
+static inline size_t gru_cpu_reserve_index(const gru_layer *layer, const gru_run *run, int64_t s, int64_t n) {
+    return ((size_t)s * (size_t)run->N + (size_t)n) * (size_t)layer->config.hidden;
+}
+
+#endif

@@ -1,0 +1,52 @@
+/* engine.h: what a backend (a kind of machine) and an engine (a way to run a layer on it) must provide. */
+#ifndef GRU_ENGINE_H
+#define GRU_ENGINE_H
+
+#include "context.h"
+#include "layer.h"
+
+/* One layer's part of a call. Engines get several, so that both directions of a stack run at once. */
+typedef struct gru_job {
+    const gru_layer *layer;
+    const gru_run *run; /* checked, strides filled in */
+} gru_job;
+
+/* Functions that return gru_status leave a sentence when they fail. */
+typedef struct gru_backend {
+    int32_t id; /* GRU_BACKEND_... */
+    const char *name;
+
+    gru_status (*open)(gru_context *context); /* sets machine from config */
+    void (*close)(gru_context *context);
+
+    gru_status (*allocate)(gru_context *context, size_t bytes, void **memory);
+    void (*release)(gru_context *context, void *memory);
+    gru_status (*copy)(gru_context *context, void *to, const void *from, size_t bytes, void *stream);
+    gru_status (*wait)(gru_context *context, void *stream);
+    gru_status (*check)(gru_context *context, void *stream);
+
+    /* One packed layout and one reserve layout serve all engines of a backend. SIZE_MAX: too large. */
+    size_t (*packed_bytes)(const gru_layer_config *config);
+    size_t (*reserve_bytes)(const gru_layer_config *config, int64_t T, int64_t N);
+    gru_status (*pack)(const gru_layer *layer, const gru_weights *weights, void *packed, void *stream);
+} gru_backend;
+
+typedef struct gru_engine {
+    const char *name; /* "cpu_avx2" */
+    const gru_backend *backend;
+
+    /* Can it, on this machine, this variant? NULL, or a static sentence that says what is missing. */
+    const char *(*declines)(const gru_context *context, const gru_layer_config *config);
+    /* Would it run these sizes? NULL, or a static sentence. The function itself may be NULL: it runs all. */
+    const char *(*declines_run)(const gru_layer *layer, const gru_run *run);
+
+    /* Bytes, monotone in T and N; SIZE_MAX: too large. */
+    size_t (*workspace)(const gru_layer *layer, int64_t T, int64_t N);
+    size_t (*backward_workspace)(const gru_layer *layer, int64_t T, int64_t N); /* NULL with backward */
+
+    gru_status (*forward)(const gru_job *jobs, int32_t count);
+    gru_status (*backward)(const gru_layer *layer, const gru_run *run,
+                           const gru_gradients *gradients); /* or NULL */
+} gru_engine;
+
+#endif

@@ -1,0 +1,21 @@
+/* registry.c: the list of backends and engines, best first: the only file that names them all. */
+#include "registry.h"
+#include "cpu/cpu_engine.h"
+
+static const gru_backend *const backends[] = {
+    &gru_backend_cpu,
+};
+
+static const gru_engine *const engines[] = {
+    &gru_engine_cpu_reference,
+};
+
+const gru_backend *gru_registry_backend(int32_t index) {
+    const int32_t count = (int32_t)(sizeof backends / sizeof *backends);
+    return index >= 0 && index < count ? backends[index] : NULL;
+}
+
+const gru_engine *gru_registry_engine(int32_t index) {
+    const int32_t count = (int32_t)(sizeof engines / sizeof *engines);
+    return index >= 0 && index < count ? engines[index] : NULL;
+}
