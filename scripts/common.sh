@@ -1,0 +1,68 @@
+# shellcheck shell=bash
+# common.sh: what the scripts share: messages, packages of Debian and Ubuntu, a Python environment. Source it.
+#
+#     source "$(dirname "$0")/common.sh"
+#     need_packages cmake ninja-build || exit 1
+#     python=$(venv .venv numpy) || exit 1
+
+say() { printf '== %s\n' "$*" >&2; }
+fail() { printf 'error: %s\n' "$*" >&2; return 1; }
+
+# Runs a command as root: as it is, or with sudo.
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+    else
+        fail "not root, and there is no sudo; as root, run: $*"
+    fi
+}
+
+# The packages among the arguments that are not installed, one a line.
+missing_packages() {
+    local package
+    for package in "$@"; do
+        dpkg-query --show --showformat='${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed ||
+            echo "$package"
+    done
+}
+
+# Installs those of the packages that are missing; touches no network when none is. Where there is no apt it says what
+# to install by hand and goes on: the build then tells whether it is there.
+need_packages() {
+    local missing
+    if ! command -v apt-get >/dev/null; then
+        say "not Debian or Ubuntu: make sure that what these packages hold is installed: $*"
+        return 0
+    fi
+    mapfile -t missing < <(missing_packages "$@")
+    [ "${#missing[@]}" -gt 0 ] || return 0
+    say "installing ${missing[*]}"
+    as_root apt-get update -qq >&2 || say "the list of packages could not be refreshed; trying with the old one"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2 ||
+        fail "could not install ${missing[*]}: is the network reachable, and (on Ubuntu) 'universe' enabled?"
+}
+
+# venv DIRECTORY REQUIREMENT...: makes the environment unless it is there, installs what it does not have yet, and prints
+# the path of its python. The list of what it has stands in it, so that the second call needs no network.
+venv() {
+    local directory=$1 requirement missing=()
+    shift
+    if ! [ -x "$directory/bin/python" ] || ! "$directory/bin/python" -c 'import pip' 2>/dev/null; then
+        command -v python3 >/dev/null || need_packages python3 || return 1
+        python3 -c 'import ensurepip, venv' 2>/dev/null || need_packages python3-venv || return 1
+        rm -rf "$directory"
+        python3 -m venv "$directory" >&2 || { fail "could not make a Python environment in $directory"; return 1; }
+    fi
+    for requirement in "$@"; do
+        grep -qxF "$requirement" "$directory/installed.txt" 2>/dev/null || missing+=("$requirement")
+    done
+    if [ "${#missing[@]}" -gt 0 ]; then
+        say "installing ${missing[*]} in $directory"
+        "$directory/bin/python" -m pip install --quiet --disable-pip-version-check "${missing[@]}" >&2 ||
+            { fail "pip could not install ${missing[*]}: is the network reachable?"; return 1; }
+        printf '%s\n' "${missing[@]}" >>"$directory/installed.txt"
+    fi
+    echo "$directory/bin/python"
+}
