@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "../error.h"
+#include "cpu_threads.h"
 
 /* ---- memory -------------------------------------------------------------------------------------------------- */
 
@@ -39,13 +40,18 @@ static gru_status cpu_nothing_pending(gru_context *context, void *stream) {
     return GRU_OK;
 }
 
+/* The machine of a CPU context is its pool of threads; none with one thread or with the caller's own. */
 static gru_status cpu_open(gru_context *context) {
-    if (context->config.threads == 0) context->config.threads = 1;
+    gru_context_config *config = &context->config;
+    gru_pool *pool = NULL;
+    if (config->threads == 0) config->threads = gru_processors();
+    if (config->threads > 1 && !config->parallel) GRU_TRY(gru_pool_create(context, config->threads, &pool));
+    context->machine = pool;
     return GRU_OK;
 }
 
 static void cpu_close(gru_context *context) {
-    (void)context;
+    gru_pool_release(context->machine);
 }
 
 /* ---- weights --------------------------------------------------------------------------------------------------- */
