@@ -66,7 +66,7 @@ GRU_API const char *gru_last_error(void);
 enum { GRU_BACKEND_AUTO = 0, GRU_BACKEND_CPU = 1, GRU_BACKEND_CUDA = 2 };
 enum {
     GRU_ALLOW_TF32     = 1,              /* f32 products on tensor cores: about 3 decimal digits */
-    GRU_BATCH_INVARIANT = 2              /* only engines in which a row's bits do not depend on N; else GRU_UNSUPPORTED */
+    GRU_BATCH_INVARIANT = 2              /* only engines in which a row's bits do not depend on N; else UNSUPPORTED */
 };
 
 /* Memory of contexts and layers (never used inside a run). device != 0: CUDA memory of the context's device. */
@@ -119,7 +119,8 @@ GRU_API gru_status gru_wait(gru_context *context, void *stream);
  *   ALL     n = g(r * (a_n + c_n))          Hafner's world models
  * with a = W x + bW and c = R h + bR. */
 enum { GRU_RESET_AFTER = 0, GRU_RESET_BEFORE = 1, GRU_RESET_ALL = 2 };
-/* KEEP: an open update gate keeps the state (PyTorch, cuDNN, ONNX, Keras). WRITE: it writes the candidate (Chung 2014). */
+/* KEEP: an open update gate keeps the state (PyTorch, cuDNN, ONNX, Keras). WRITE: it writes the candidate
+ * (Chung 2014). */
 enum { GRU_UPDATE_KEEP = 0, GRU_UPDATE_WRITE = 1 };
 enum { GRU_GATE_SIGMOID = 0, GRU_GATE_HARD_SIGMOID = 1 };
 enum { GRU_CANDIDATE_TANH = 0, GRU_CANDIDATE_RELU = 1, GRU_CANDIDATE_LINEAR = 2 };
@@ -164,8 +165,8 @@ GRU_API gru_status gru_layer_describe(const gru_layer *layer, gru_layer_config *
  * runs on other streams are the caller's to order. weights->on_device = 1 can be captured in a graph. */
 GRU_API gru_status gru_layer_update(gru_layer *layer, const gru_weights *weights, void *stream);
 
-/* The same packing into the caller's memory (gru_memory.packed bytes, 64-byte aligned, context's memory), for frameworks
- * in which weights are arguments of each call: give it as gru_run.packed. The layer is not touched. */
+/* The same packing into the caller's memory (gru_memory.packed bytes, 64-byte aligned, context's memory), for
+ * frameworks in which weights are arguments of each call: give it as gru_run.packed. The layer is not touched. */
 GRU_API gru_status gru_layer_pack(const gru_layer *layer, const gru_weights *weights, void *packed, void *stream);
 
 /* ---- run ------------------------------------------------------------------------------------------------------- */
@@ -245,8 +246,9 @@ GRU_API gru_status gru_backward(const gru_layer *layer, const gru_run *run, cons
 
 /* Names of the engines in this library, fastest first, whether this machine can run them or not; NULL past the last. */
 GRU_API const char *gru_engine_at(int32_t index);
-/* The engine that gru_forward would use for this run ("" if none: gru_forward would fail), static; and one line for each
- * faster engine that declined, with its reason ("" if none), this thread's until its next call. run NULL: any run. */
+/* The engine that gru_forward would use for this run ("" if none: gru_forward would fail), static; and one line for
+ * each faster engine that declined, with its reason ("" if none), this thread's until its next call. run NULL:
+ * any run. */
 GRU_API const char *gru_engine_name(const gru_layer *layer, const gru_run *run);
 GRU_API const char *gru_engine_reasons(const gru_layer *layer, const gru_run *run);
 

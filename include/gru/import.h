@@ -16,16 +16,16 @@ extern "C" {
  * gates follow each other in that order. A bias may be NULL where it says so: zeros.
  *
  *   order        arrays
- *   PYTORCH      weight_ih [3H][I], weight_hh [3H][H], bias_ih [3H] or NULL, bias_hh [3H] or NULL           r z n   AFTER
- *   KERAS        kernel [I][3H], recurrent_kernel [H][3H], bias or NULL: [2][3H] with AFTER, [3H] with BEFORE        z r n
+ *   PYTORCH      weight_ih [3H][I], weight_hh [3H][H], bias_ih [3H] or NULL, bias_hh [3H] or NULL         r z n   AFTER
+ *   KERAS        kernel [I][3H], recurrent_kernel [H][3H], bias or NULL: [2][3H] with AFTER, [3H] with BEFORE     z r n
  *                (CuDNNGRU's [6H] is the former)
- *   ONNX         W [3H][I], R [3H][H], B [6H] or NULL; one direction                               z r n   AFTER, BEFORE
+ *   ONNX         W [3H][I], R [3H][H], B [6H] or NULL; one direction                              z r n   AFTER, BEFORE
  *   CUDNN        the six matrices of cudnnGetRNNWeightParams by linLayerID: input 0 1 2 as [3H][I], recurrent 3 4 5 as
  *                [3H][H], biases 0 1 2 [3H] or NULL, biases 3 4 5 [3H] or NULL                       r z n   AFTER
  *   ONEDNN       weights_layer [I][3][H], weights_iter [H][3][H], bias [3][H] or NULL                z r n   BEFORE
  *   ONEDNN_LBR   the same, bias [4][H] or NULL: z, r, n, then the recurrent one of n                 z r n   AFTER
- *   TF1          gates/kernel [I+H][2H], gates/bias [2H], candidate/kernel [I+H][H], candidate/bias [H]      r z   BEFORE
- *   TFLITE       gate_weight [2H][I+H], gate_bias [2H], candidate_weight [H][I+H], candidate_bias [H]        r z   BEFORE
+ *   TF1          gates/kernel [I+H][2H], gates/bias [2H], candidate/kernel [I+H][H], candidate/bias [H]    r z   BEFORE
+ *   TFLITE       gate_weight [2H][I+H], gate_bias [2H], candidate_weight [H][I+H], candidate_bias [H]      r z   BEFORE
  *   MIOPEN       as CUDNN, with the matrices in MIOpen's order                                       z r n   AFTER
  *   HASTE        kernel [I][3H], recurrent_kernel [H][3H], bias [3H], recurrent_bias [3H]            z r n   AFTER
  *   FLAX         ir, iz, in kernels as [3][I][H], hr, hz, hn kernels as [3][H][H], biases of ir iz in [3][H] or NULL,
@@ -61,8 +61,8 @@ typedef struct gru_canonical {
 /* Numbers in each array of this order for these sizes and this reset; 0 in unused places. */
 GRU_API gru_status gru_order_counts(int32_t order, const gru_layer_config *shape, size_t counts[8]);
 
-/* source -> target. shape: I, H and the variant wanted. KEEP and WRITE convert into each other (the z rows change sign);
- * a reset never converts: GRU_UNSUPPORTED. */
+/* source -> target. shape: I, H and the variant wanted. KEEP and WRITE convert into each other (the z rows change
+ * sign); a reset never converts: GRU_UNSUPPORTED. */
 GRU_API gru_status gru_import(const gru_foreign *source, const gru_layer_config *shape, const gru_canonical *target);
 
 typedef struct gru_foreign_target {
@@ -75,9 +75,10 @@ typedef struct gru_foreign_target {
 
 /* source (f32, host) -> target. shape: I, H and the variant that source computes. Refused (GRU_UNSUPPORTED) where the
  * target cannot hold the numbers, such as two biases of AFTER in one. Biases that only act as a sum are added. */
-GRU_API gru_status gru_export(const gru_weights *source, const gru_layer_config *shape, const gru_foreign_target *target);
+GRU_API gru_status gru_export(const gru_weights *source, const gru_layer_config *shape,
+                              const gru_foreign_target *target);
 
-/* ---- safetensors files -------------------------------------------------------------------------------------------- */
+/* ---- safetensors files ------------------------------------------------------------------------------------------- */
 
 typedef struct gru_file gru_file;        /* a file, mapped and checked whole */
 
@@ -111,8 +112,9 @@ typedef struct gru_load_options {
     uint64_t reserved[4];                /* 0 */
 } gru_load_options;
 
-/* The weights of a GRU saved with PyTorch's names (weight_ih_l0, weight_hh_l0_reverse ...) as a stack. The variant comes
- * from metadata that gru_file_save or the converter script wrote, else it is PyTorch's. options NULL: all defaults. */
+/* The weights of a GRU saved with PyTorch's names (weight_ih_l0, weight_hh_l0_reverse ...) as a stack. The variant
+ * comes from metadata that gru_file_save or the converter script wrote, else it is PyTorch's. options NULL: all
+ * defaults. */
 GRU_API gru_status gru_stack_load(gru_context *context, const gru_file *file, const gru_load_options *options,
                                   gru_stack **stack);
 

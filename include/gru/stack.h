@@ -43,12 +43,12 @@ GRU_API int32_t gru_stack_outputs(const gru_stack *stack);
 GRU_API gru_status gru_stack_cell(const gru_stack *stack, int32_t k, gru_layer_config *config, gru_layer **layer);
 
 typedef struct gru_stack_run {
-    gru_run data;                        /* as for a layer; h0, hT, h0_stride, hT_stride, h_reset, projected, packed: 0 */
+    gru_run data;                        /* as for a layer; h0, hT, their strides, h_reset, projected, packed: 0 */
     gru_view y_reverse;                  /* GRU_MERGE_SEPARATE only */
     const void *const *h0;               /* [cells] host array of pointers, each [N][H_k] or [slot_count][H_k]; NULL */
     void *const *hT;                     /* [cells]; NULL: not wanted */
     const int64_t *h_strides;            /* [cells] for both; NULL: H_k */
-    const uint64_t *dropout_seed;        /* [2] seed and offset, in the memory of x (so a captured graph can change it) */
+    const uint64_t *dropout_seed;        /* [2] seed and offset, in the memory of x (a captured graph can change it) */
     uint64_t reserved[8];
 } gru_stack_run;
 
