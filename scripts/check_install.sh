@@ -35,9 +35,11 @@ expect() { # yes|no FILE LIBRARY: whether the program asks for the shared librar
 with_cmake() { # NAME LIBRARY OPTION...
     local folder=$scratch/cmake-$1 library=$2
     shift 2
-    cmake -S tests/install -B "$folder" -DGRU_LIBRARY="$library" "$@" >"$folder.log" 2>&1 &&
-        cmake --build "$folder" >>"$folder.log" 2>&1 && "$folder/app" >>"$folder.log" 2>&1 ||
-        { cat "$folder.log"; exit 1; }
+    if ! { cmake -S tests/install -B "$folder" -DGRU_LIBRARY="$library" "$@" &&
+        cmake --build "$folder" && "$folder/app"; } >"$folder.log" 2>&1; then
+        cat "$folder.log"
+        exit 1
+    fi
 }
 
 with_cmake shared gru::gru -DCMAKE_PREFIX_PATH="$prefix"

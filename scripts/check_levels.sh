@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# Checks who includes whom. A file may include files of its own level and of levels below it:
+#
+#   outside   bench, python, examples     only include/ and their own folder
+#   5         tests                       everything
+#   4         src/*, src/import/
+#   3         src/registry                the only file that knows which backends exist
+#   2         src/cpu/, src/cuda/         never each other
+#   1         src/{error,number,layout,context,layer,engine}.h and error.c
+#   0         include/gru                 <stddef.h> and <stdint.h> only
+#
+# Intrinsics only in src/cpu/cpu_kernels_*.c, CUDA's headers only in src/cuda, cJSON only in src/import.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+failed=0
+includes=0
+complain() {
+    echo "$*"
+    failed=1
+}
+
+level() {
+    case $1 in
+    include/gru/*) echo 0 ;;
+    src/error.[ch] | src/number.h | src/layout.h | src/context.h | src/layer.h | src/engine.h) echo 1 ;;
+    src/cpu/* | src/cuda/*) echo 2 ;;
+    src/registry.[ch]) echo 3 ;;
+    src/*) echo 4 ;;
+    tests/*) echo 5 ;;
+    *) echo 6 ;;
+    esac
+}
+
+# The file that #include "$2" in file $1 means: beside it, else in include/, src/ or tests/; empty: none of this tree.
+resolve() {
+    local folder path
+    for folder in "$(dirname "$1")" include src tests; do
+        path=$(realpath -m --relative-to=. "$folder/$2")
+        if [ -f "$path" ]; then
+            echo "$path"
+            return
+        fi
+    done
+}
+
+check_ours() { # FILE INCLUDED
+    local from to
+    from=$(level "$1")
+    to=$(level "$2")
+    if [ "$from" = 6 ]; then
+        [ "$to" = 0 ] || [ "${1%%/*}" = "${2%%/*}" ] ||
+            complain "$1 includes $2: programs outside the library may only include include/gru"
+    elif [ "$to" -gt "$from" ]; then
+        complain "$1 (level $from) includes $2 (level $to)"
+    elif [ "$from" = 2 ] && [ "$to" = 2 ] && [ "$(dirname "$1")" != "$(dirname "$2")" ]; then
+        complain "$1 includes $2: backends never include each other"
+    fi
+}
+
+check_foreign() { # FILE INCLUDED
+    case $2 in
+    *intrin.h | arm_neon.h | arm_sve.h)
+        [[ $1 == src/cpu/cpu_kernels_*.c || $1 != src/* ]] || complain "$1 includes $2: only cpu_kernels_*.c may" ;;
+    cuda*.h | cublas*.h | cudnn*.h)
+        [[ $1 == src/cuda/* || $1 != src/* && $1 != include/* ]] || complain "$1 includes $2: only src/cuda may" ;;
+    cjson/*)
+        [[ $1 == src/import/* || $1 != src/* ]] || complain "$1 includes $2: only src/import may" ;;
+    esac
+    case $1 in
+    include/*) [[ $2 == stddef.h || $2 == stdint.h ]] || complain "$1 includes $2: public headers take no other header" ;;
+    esac
+}
+
+while IFS=: read -r file line; do
+    included=$(sed -E 's/^[^"<]*["<]([^">]+)[">].*/\1/' <<<"$line")
+    includes=$((includes + 1))
+    path=$(resolve "$file" "$included")
+    if [ -n "$path" ]; then
+        check_ours "$file" "$path"
+    elif [[ $line == *\"* ]]; then
+        complain "$file includes \"$included\": no such file in the tree"
+    else
+        check_foreign "$file" "$included"
+    fi
+done < <(git grep -E '^[[:space:]]*#[[:space:]]*include[[:space:]]*["<]' -- '*.c' '*.h' '*.inl' '*.cu' '*.cuh' '*.cpp' '*.cc')
+
+# bench, examples and python reach the library through its headers, never by declaring its inner functions themselves
+if git grep -nE '^[[:space:]]*extern .*gru_' -- bench examples python; then
+    complain "declare nothing of the library by hand: include its headers"
+fi
+
+[ $failed = 0 ] || exit 1
+[ $includes -gt 0 ] || { echo "no #include found: this check looked at nothing"; exit 1; }
+echo "$includes includes passed"
