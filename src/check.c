@@ -1,7 +1,7 @@
 /* check.c: the checks of runs and gradients, argument by argument. */
 #include "check.h"
 
-#include "check_overlap.h"
+#include "check_view.h"
 #include "engine.h"
 #include "error.h"
 #include "layout.h"
@@ -22,92 +22,22 @@ gru_status gru_check_reserved(const char *name, const uint64_t *words, int32_t c
     return GRU_OK;
 }
 
-static gru_status check_aligned(const char *name, const void *data, size_t alignment) {
-    if ((uintptr_t)data % alignment == 0) return GRU_OK;
-    return gru_fail(GRU_BAD_ARGUMENT, "%s is %p, expected a multiple of %zu", name, data, alignment);
-}
-
 /* A dense array, or NULL. */
 static gru_status check_array(call *c, const char *name, const void *data, size_t count, size_t element,
                               int written) {
     if (!data) return GRU_OK;
-    GRU_TRY(check_aligned(name, data, element));
+    GRU_TRY(gru_check_aligned(name, data, element));
     gru_regions_add(&c->regions, name, data, gru_size_times(count, element), written);
     return GRU_OK;
 }
 
 /* ---- views ---- */
 
-typedef struct view {
-    const char *name;
-    const void *data;
-    int64_t *time_stride, *batch_stride; /* of the copy: zeros are filled in */
-    size_t row;                          /* elements */
-    size_t element;                      /* bytes */
-    int written;
-} view;
-
-/* Rows of what is written may not touch each other: the inner stride holds a row, the outer all rows of the inner. */
-static int rows_are_apart(int64_t T, int64_t N, int64_t time_stride, int64_t batch_stride, int64_t row) {
-    int64_t inner = batch_stride, outer = time_stride, inner_count = N, outer_count = T;
-    if (outer < inner) {
-        inner = time_stride, inner_count = T;
-        outer = batch_stride, outer_count = N;
-    }
-    if (outer_count > 1 && inner_count > 1) return inner >= row && outer >= (inner_count - 1) * inner + row;
-    const int64_t only = outer_count > 1 ? outer : inner; /* the stride that is used, if any */
-    return (outer_count <= 1 && inner_count <= 1) || only >= row;
+static gru_status check_view(call *c, gru_checked_view view) {
+    return gru_check_view(c->run->T, c->run->N, view, &c->regions);
 }
 
-static gru_status fill_strides(const call *c, const view *v) {
-    const int64_t row = (int64_t)v->row;
-    if (*v->time_stride < 0)
-        return gru_fail(GRU_BAD_ARGUMENT, "%s.time_stride is %lld, expected 0 (dense) or more", v->name,
-                        (long long)*v->time_stride);
-    if (*v->batch_stride < 0)
-        return gru_fail(GRU_BAD_ARGUMENT, "%s.batch_stride is %lld, expected 0 (dense) or more", v->name,
-                        (long long)*v->batch_stride);
-    if (*v->batch_stride == 0) *v->batch_stride = row;
-    if (*v->time_stride == 0 && __builtin_mul_overflow(c->run->N, *v->batch_stride, v->time_stride))
-        return gru_fail(GRU_BAD_ARGUMENT, "%s.batch_stride is %lld, which times N %lld is too large", v->name,
-                        (long long)*v->batch_stride, (long long)c->run->N);
-    return GRU_OK;
-}
-
-/* Bytes from the first to past the last row; SIZE_MAX when they cannot be counted. */
-static size_t view_extent(const call *c, const view *v) {
-    const size_t last_time = gru_size_times((size_t)(c->run->T - 1), (size_t)*v->time_stride);
-    const size_t last_row = gru_size_times((size_t)(c->run->N - 1), (size_t)*v->batch_stride);
-    return gru_size_times(gru_size_plus(gru_size_plus(last_time, last_row), v->row), v->element);
-}
-
-static gru_status check_view(call *c, view v) {
-    const int64_t T = c->run->T, N = c->run->N;
-    if (!v.data) return GRU_OK;
-    GRU_TRY(check_aligned(v.name, v.data, v.element));
-    GRU_TRY(fill_strides(c, &v));
-    if (T == 0 || N == 0 || v.row == 0) return GRU_OK;
-    const size_t bytes = view_extent(c, &v);
-    if (bytes > PTRDIFF_MAX)
-        return gru_fail(
-            GRU_BAD_ARGUMENT,
-            "%s: time_stride %lld and batch_stride %lld reach further than memory with T %lld, N %lld",
-            v.name, (long long)*v.time_stride, (long long)*v.batch_stride, (long long)T, (long long)N);
-    if (v.written && !rows_are_apart(T, N, *v.time_stride, *v.batch_stride, (int64_t)v.row))
-        return gru_fail(GRU_BAD_ARGUMENT,
-                        "%s: time_stride %lld and batch_stride %lld make its rows of %zu elements overlap",
-                        v.name, (long long)*v.time_stride, (long long)*v.batch_stride, v.row);
-    gru_regions_add(&c->regions, v.name, v.data, bytes, v.written);
-    gru_region *region = &c->regions.list[c->regions.count - 1];
-    region->row_bytes = v.row * v.element;
-    region->time_stride = T > 1 ? (size_t)*v.time_stride * v.element : 0;
-    region->batch_stride = N > 1 ? (size_t)*v.batch_stride * v.element : 0;
-    return GRU_OK;
-}
-
-/* A view of the struct called name in the sentence: same fields for views and const views. */
-#define VIEW(name, field, row, element, written) \
-    ((view){(name), (field).data, &(field).time_stride, &(field).batch_stride, (row), (element), (written)})
+#define VIEW GRU_CHECKED_VIEW
 
 /* ---- states, lengths, slots ---- */
 
@@ -129,7 +59,7 @@ static gru_status check_state(call *c, const char *name, const void *data, int64
         return gru_fail(GRU_BAD_ARGUMENT,
                         "%s_stride is %lld, which reaches further than memory with %lld rows", name,
                         (long long)*stride, (long long)rows);
-    GRU_TRY(check_aligned(name, data, element));
+    GRU_TRY(gru_check_aligned(name, data, element));
     gru_regions_add(&c->regions, name, data, bytes, written);
     gru_region *region = &c->regions.list[c->regions.count - 1];
     region->row_bytes = (size_t)H * element;
@@ -191,7 +121,7 @@ static gru_status check_slots_distinct(const gru_run *run) {
 
 /* ---- the call ---- */
 
-static gru_status check_sizes(const gru_run *run) {
+gru_status gru_check_sizes(const gru_run *run) {
     if (run->T < 0) return gru_fail(GRU_BAD_ARGUMENT, "run.T is %lld, expected 0 or more", (long long)run->T);
     if (run->N < 0) return gru_fail(GRU_BAD_ARGUMENT, "run.N is %lld, expected 0 or more", (long long)run->N);
     if (run->mode < GRU_INFERENCE || run->mode > GRU_TRAIN_RECOMPUTE)
@@ -241,7 +171,7 @@ static gru_status check_lent(call *c, const char *name, void *data, size_t size,
                         size, needed, (long long)c->run->T, (long long)c->run->N);
     if (!data && needed > 0)
         return gru_fail(GRU_BAD_ARGUMENT, "%s is NULL, expected %zu bytes", name, needed);
-    GRU_TRY(check_aligned(name, data, 64));
+    GRU_TRY(gru_check_aligned(name, data, 64));
     gru_regions_add(&c->regions, name, data, needed, 1);
     return GRU_OK;
 }
@@ -255,7 +185,7 @@ static gru_status check_memory(call *c, int backward) {
     if (run->mode != GRU_INFERENCE)
         GRU_TRY(check_lent(c, "run.reserve", run->reserve, run->reserve_size, need.reserve));
     if (!run->packed) return GRU_OK;
-    GRU_TRY(check_aligned("run.packed", run->packed, 64));
+    GRU_TRY(gru_check_aligned("run.packed", run->packed, 64));
     gru_regions_add(&c->regions, "run.packed", run->packed, need.packed, 0);
     return GRU_OK;
 }
@@ -268,7 +198,7 @@ gru_status gru_check_forward(const gru_layer *layer, const gru_run *run, gru_run
     c.layer = layer;
     c.run = resolved;
     c.regions.count = 0;
-    GRU_TRY(check_sizes(run));
+    GRU_TRY(gru_check_sizes(run));
     GRU_TRY(check_stream(&c));
     GRU_TRY(check_input(&c));
     GRU_TRY(check_view(&c, VIEW("run.y", resolved->y, (size_t)layer->config.hidden,
@@ -340,7 +270,7 @@ gru_status gru_check_backward(const gru_layer *layer, const gru_run *run, const 
     c.layer = layer;
     c.run = resolved;
     c.regions.count = 0;
-    GRU_TRY(check_sizes(run));
+    GRU_TRY(gru_check_sizes(run));
     if (run->mode == GRU_INFERENCE)
         return gru_fail(
             GRU_BAD_ARGUMENT,

@@ -40,15 +40,17 @@ static int same_state(const gru_region *a, const gru_region *b) {
            strcmp(b->name, "run.hT") == 0;
 }
 
+gru_status gru_regions_check_pair(const gru_region *a, const gru_region *b) {
+    if (!(a->written || b->written) || a->end <= b->begin || b->end <= a->begin) return GRU_OK;
+    if (separate_columns(a, b) || same_state(a, b)) return GRU_OK;
+    return gru_fail(GRU_BAD_ARGUMENT, "%s (%p to %p) overlaps %s (%p to %p), and %s is written", a->name,
+                    (const void *)a->begin, (const void *)a->end, b->name, (const void *)b->begin,
+                    (const void *)b->end, a->written ? a->name : b->name);
+}
+
 gru_status gru_regions_check(const gru_regions *regions) {
     for (int i = 0; i < regions->count; i++)
-        for (int j = i + 1; j < regions->count; j++) {
-            const gru_region *a = &regions->list[i], *b = &regions->list[j];
-            if (!(a->written || b->written) || a->end <= b->begin || b->end <= a->begin) continue;
-            if (separate_columns(a, b) || same_state(a, b)) continue;
-            return gru_fail(GRU_BAD_ARGUMENT, "%s (%p to %p) overlaps %s (%p to %p), and %s is written",
-                            a->name, (const void *)a->begin, (const void *)a->end, b->name,
-                            (const void *)b->begin, (const void *)b->end, a->written ? a->name : b->name);
-        }
+        for (int j = i + 1; j < regions->count; j++)
+            GRU_TRY(gru_regions_check_pair(&regions->list[i], &regions->list[j]));
     return GRU_OK;
 }

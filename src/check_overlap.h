@@ -22,6 +22,9 @@ typedef struct gru_regions {
 /* Adds a plain buffer; NULL or no bytes: nothing. */
 void gru_regions_add(gru_regions *regions, const char *name, const void *data, size_t bytes, int written);
 
+/* GRU_BAD_ARGUMENT if they overlap although one is written; an empty region (begin is end) overlaps nothing. */
+gru_status gru_regions_check_pair(const gru_region *a, const gru_region *b);
+
 /* GRU_BAD_ARGUMENT for the first pair that overlaps. */
 gru_status gru_regions_check(const gru_regions *regions);
 
