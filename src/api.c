@@ -7,22 +7,11 @@
 #include "error.h"
 #include "registry.h"
 
-/* The first of the layer's engines that runs these sizes. */
-static const gru_engine *engine_for(const gru_layer *layer, const gru_run *run) {
-    for (int32_t i = 0; i < layer->engine_count; i++) {
-        const gru_engine *engine = layer->engines[i];
-        if (!engine->declines_run || !run || !engine->declines_run(layer, run)) return engine;
-    }
-    return NULL;
-}
-
 gru_status gru_forward(const gru_layer *layer, const gru_run *run) {
     gru_run resolved;
     GRU_TRY(gru_check_forward(layer, run, &resolved));
-    const gru_engine *engine = engine_for(layer, &resolved);
-    if (!engine)
-        return gru_fail(GRU_UNSUPPORTED, "no engine runs T %lld, N %lld: %s", (long long)run->T,
-                        (long long)run->N, gru_engine_reasons(layer, run));
+    const gru_engine *engine;
+    GRU_TRY(gru_layer_forward_engine(layer, &resolved, &engine));
     const gru_job job = {layer, &resolved};
     return engine->forward(&job, 1);
 }
@@ -31,11 +20,9 @@ gru_status gru_backward(const gru_layer *layer, const gru_run *run, const gru_gr
     gru_run resolved;
     gru_gradients resolved_gradients;
     GRU_TRY(gru_check_backward(layer, run, gradients, &resolved, &resolved_gradients));
-    for (int32_t i = 0; i < layer->engine_count; i++)
-        if (layer->engines[i]->backward)
-            return layer->engines[i]->backward(layer, &resolved, &resolved_gradients);
-    return gru_fail(GRU_UNSUPPORTED, "engine %s, which the context insists on, has no backward pass",
-                    layer->engines[0]->name);
+    const gru_engine *engine;
+    GRU_TRY(gru_layer_backward_engine(layer, &engine));
+    return engine->backward(layer, &resolved, &resolved_gradients);
 }
 
 const char *gru_engine_at(int32_t index) {
@@ -44,7 +31,7 @@ const char *gru_engine_at(int32_t index) {
 }
 
 const char *gru_engine_name(const gru_layer *layer, const gru_run *run) {
-    const gru_engine *engine = layer ? engine_for(layer, run) : NULL;
+    const gru_engine *engine = layer ? gru_layer_engine(layer, run) : NULL;
     return engine ? engine->name : "";
 }
 
@@ -61,7 +48,7 @@ static const char *reason(const gru_layer *layer, const gru_run *run, const gru_
 
 const char *gru_engine_reasons(const gru_layer *layer, const gru_run *run) {
     static _Thread_local char text[2048];
-    const gru_engine *chosen = layer ? engine_for(layer, run) : NULL;
+    const gru_engine *chosen = layer ? gru_layer_engine(layer, run) : NULL;
     const gru_engine *engine;
     text[0] = '\0';
     if (!layer) return text;

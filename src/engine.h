@@ -11,6 +11,14 @@ typedef struct gru_job {
     const gru_run *run; /* checked, strides filled in */
 } gru_job;
 
+/* to += from over rows of one tensor: the two directions of a layer becoming one. Strides filled in, as in a run. */
+typedef struct gru_addition {
+    int32_t type;
+    int64_t T, N, row;
+    gru_view to;
+    gru_const_view from;
+} gru_addition;
+
 /* Functions that return gru_status leave a sentence when they fail. */
 typedef struct gru_backend {
     int32_t id; /* GRU_BACKEND_... */
@@ -25,9 +33,14 @@ typedef struct gru_backend {
     gru_status (*wait)(gru_context *context, void *stream);
     gru_status (*check)(gru_context *context, void *stream);
 
+    /* Adds in f32 (f64 for f64) and rounds once. */
+    gru_status (*add)(gru_context *context, const gru_addition *addition, void *stream);
+
     /* One packed layout and one reserve layout serve all engines of a backend. SIZE_MAX: too large. */
     size_t (*packed_bytes)(const gru_layer_config *config);
     size_t (*reserve_bytes)(const gru_layer_config *config, int64_t T, int64_t N);
+    /* Was run's reserve written by a training run of such a layer and these sizes? NULL: cannot be told. */
+    gru_status (*check_reserve)(const gru_layer *layer, const gru_run *run);
     gru_status (*pack)(const gru_layer *layer, const gru_weights *weights, void *packed, void *stream);
 } gru_backend;
 

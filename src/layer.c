@@ -123,6 +123,30 @@ static gru_status choose_engines(gru_layer *layer) {
                                : gru_fail(GRU_UNSUPPORTED, "no engine can run this layer: %s", reasons);
 }
 
+const gru_engine *gru_layer_engine(const gru_layer *layer, const gru_run *run) {
+    for (int32_t i = 0; i < layer->engine_count; i++) {
+        const gru_engine *engine = layer->engines[i];
+        if (!engine->declines_run || !run || !engine->declines_run(layer, run)) return engine;
+    }
+    return NULL;
+}
+
+gru_status gru_layer_forward_engine(const gru_layer *layer, const gru_run *run, const gru_engine **engine) {
+    *engine = gru_layer_engine(layer, run);
+    if (*engine) return GRU_OK;
+    return gru_fail(GRU_UNSUPPORTED, "no engine runs T %lld, N %lld: %s", (long long)run->T,
+                    (long long)run->N, gru_engine_reasons(layer, run));
+}
+
+gru_status gru_layer_backward_engine(const gru_layer *layer, const gru_engine **engine) {
+    for (int32_t i = 0; i < layer->engine_count; i++) {
+        *engine = layer->engines[i];
+        if ((*engine)->backward) return GRU_OK;
+    }
+    return gru_fail(GRU_UNSUPPORTED, "engine %s, which the context insists on, has no backward pass",
+                    layer->engines[0]->name);
+}
+
 gru_status gru_layer_create(gru_context *context, const gru_layer_config *config, const gru_weights *weights,
                             gru_layer **layer) {
     if (!context) return gru_fail(GRU_BAD_ARGUMENT, "context is NULL");

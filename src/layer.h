@@ -17,6 +17,13 @@ struct gru_layer {
     size_t packed_bytes;
 };
 
+/* The first of the layer's engines that runs these sizes; run NULL: any sizes. NULL if there is none. */
+const struct gru_engine *gru_layer_engine(const gru_layer *layer, const gru_run *run);
+/* The same as a status, with the reasons in the sentence; and the engine of the backward pass. run: checked. */
+gru_status gru_layer_forward_engine(const gru_layer *layer, const gru_run *run,
+                                    const struct gru_engine **engine);
+gru_status gru_layer_backward_engine(const gru_layer *layer, const struct gru_engine **engine);
+
 /* The weights a run uses. */
 static inline const void *gru_run_packed(const gru_layer *layer, const gru_run *run) {
     return run->packed ? run->packed : layer->packed;

@@ -156,7 +156,9 @@ const gru_backend gru_backend_cpu = {
     .copy = cpu_copy,
     .wait = cpu_nothing_pending,
     .check = cpu_nothing_pending,
+    .add = gru_cpu_add,
     .packed_bytes = cpu_packed_bytes,
     .reserve_bytes = gru_cpu_reserve_bytes,
+    .check_reserve = gru_cpu_reserve_check,
     .pack = cpu_pack,
 };

@@ -71,4 +71,7 @@ static inline size_t gru_cpu_reserve_index(const gru_layer *layer, const gru_run
     return ((size_t)s * (size_t)run->N + (size_t)n) * (size_t)layer->config.hidden;
 }
 
+/* The backend's add. */
+gru_status gru_cpu_add(gru_context *context, const gru_addition *addition, void *stream);
+
 #endif
