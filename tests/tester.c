@@ -1,2 +1,135 @@
-/* tester.c: the plain runner, numbers and buffers for all tests. */
+/* tester.c: guarded buffers, reproducible numbers and engines by name for all tests. */
 #include "tester.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "number.h"
+
+long tester_checks;
+
+/* ---- engines ----------------------------------------------------------------------------------------------------- */
+
+const int tester_engine_numbers[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+
+size_t tester_engine_count(void) {
+    const size_t most = sizeof tester_engine_numbers / sizeof *tester_engine_numbers;
+    size_t count = 0;
+    while (count < most && gru_engine_at((int32_t)count)) count++;
+    return count;
+}
+
+const char *tester_engine_missing(const char *engine) {
+    static char sentence[1024];
+    const float weights_of_one[3] = {0, 0, 0};
+    gru_context_config config = GRU_INIT;
+    gru_layer_config layer_config = GRU_INIT;
+    gru_weights weights = GRU_INIT;
+    gru_context *context = NULL;
+    gru_layer *layer = NULL;
+    config.engine = engine;
+    config.threads = 1;
+    layer_config.inputs = layer_config.hidden = 1;
+    weights.W = weights.R = weights_of_one;
+    gru_status status = gru_context_create(&config, &context);
+    if (status == GRU_OK) status = gru_layer_create(context, &layer_config, &weights, &layer);
+    gru_layer_release(layer);
+    gru_context_release(context);
+    if (status == GRU_OK) return NULL;
+    (void)snprintf(sentence, sizeof sentence, "%s", gru_last_error());
+    return sentence;
+}
+
+gru_context *tester_context(const char *engine, int32_t threads) {
+    gru_context_config config = GRU_INIT;
+    gru_context *context = NULL;
+    config.backend = GRU_BACKEND_CPU;
+    config.engine = engine;
+    config.threads = threads;
+    REQUIRE(gru_context_create(&config, &context) == GRU_OK, "%s", gru_last_error());
+    return context;
+}
+
+/* ---- shapes ------------------------------------------------------------------------------------------------------ */
+
+#define SHAPE(T, N, I, H, why) {T, N, I, H, why},
+const shape tester_shapes[] = {
+#include "shapes.def"
+};
+#undef SHAPE
+const int tester_shape_count = sizeof tester_shapes / sizeof *tester_shapes;
+
+/* ---- buffers ----------------------------------------------------------------------------------------------------- */
+
+/* A line with the size, then a guard line, then the memory, then a guard of the same length at its very last byte. */
+enum { LINE = 64, GUARD = 0xA5 };
+
+void *tester_allocate(size_t bytes) {
+    char *block = bytes < SIZE_MAX / 2 ? aligned_alloc(LINE, gru_size_lines(bytes + 3 * LINE)) : NULL;
+    REQUIRE(block, "no memory for a test buffer of %zu bytes", bytes);
+    memcpy(block, &bytes, sizeof bytes);
+    memset(block + sizeof bytes, GUARD, 2 * LINE - sizeof bytes);
+    memset(block + 2 * LINE, 0xFF, bytes);
+    memset(block + 2 * LINE + bytes, GUARD, LINE);
+    return block + 2 * LINE;
+}
+
+void *tester_copy(const void *memory, size_t bytes) {
+    void *copy = tester_allocate(bytes);
+    memcpy(copy, memory, bytes);
+    return copy;
+}
+
+static int all_bytes(const unsigned char *memory, size_t bytes, int value) {
+    for (size_t i = 0; i < bytes; i++)
+        if (memory[i] != value) return 0;
+    return 1;
+}
+
+int tester_intact(const void *memory) {
+    const unsigned char *data = memory;
+    size_t bytes;
+    if (!all_bytes(data - LINE, LINE, GUARD)) return 0;
+    memcpy(&bytes, data - 2 * LINE, sizeof bytes);
+    return all_bytes(data + bytes, LINE, GUARD);
+}
+
+int tester_untouched(const void *memory, size_t bytes) {
+    return all_bytes(memory, bytes, 0xFF);
+}
+
+void tester_free(void *memory) {
+    if (!memory) return;
+    CHECK(tester_intact(memory), "something was written outside the buffer at %p", memory);
+    free((char *)memory - 2 * LINE);
+}
+
+/* ---- numbers ----------------------------------------------------------------------------------------------------- */
+
+uint64_t tester_random(uint64_t seed, uint64_t i) {
+    /* splitmix64 (Steele, Lea, Flood 2014), its constants */
+    uint64_t x = seed * 0xd1342543de82ef95u + (i + 1) * 0x9e3779b97f4a7c15u;
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    return x ^ x >> 31;
+}
+
+double tester_uniform(uint64_t seed, uint64_t i) {
+    return (double)(tester_random(seed, i) >> 11) * 0x1p-52 - 1;
+}
+
+void tester_fill(void *data, int32_t type, size_t count, double range, uint64_t seed) {
+    for (size_t i = 0; i < count; i++) {
+        const double value = range * tester_uniform(seed, i);
+        if (type == GRU_INT8)
+            ((int8_t *)data)[i] = (int8_t)value;
+        else
+            gru_store_double(data, type, i, value);
+    }
+}
+
+uint64_t tester_hash(uint64_t hash, const void *memory, size_t bytes) {
+    const unsigned char *data = memory;
+    for (size_t i = 0; i < bytes; i++) hash = (hash ^ data[i]) * 0x100000001b3u;
+    return hash;
+}
