@@ -33,11 +33,8 @@ static gru_status check_array(call *c, const char *name, const void *data, size_
 
 /* ---- views ---- */
 
-static gru_status check_view(call *c, gru_checked_view view) {
-    return gru_check_view(c->run->T, c->run->N, view, &c->regions);
-}
-
-#define VIEW GRU_CHECKED_VIEW
+#define CHECK_VIEW(c, name, field, row, element, written) \
+    GRU_CHECK_VIEW((c)->run->T, (c)->run->N, &(c)->regions, name, field, row, element, written)
 
 /* ---- states, lengths, slots ---- */
 
@@ -62,6 +59,7 @@ static gru_status check_state(call *c, const char *name, const void *data, int64
     GRU_TRY(gru_check_aligned(name, data, element));
     gru_regions_add(&c->regions, name, data, bytes, written);
     gru_region *region = &c->regions.list[c->regions.count - 1];
+    region->state = 1;
     region->row_bytes = (size_t)H * element;
     region->batch_stride = (size_t)*stride * element;
     return GRU_OK;
@@ -146,11 +144,11 @@ static gru_status check_input(call *c) {
     if (run->x.data && config->inputs == 0)
         return gru_fail(GRU_BAD_ARGUMENT,
                         "run.x is given, but the layer has 0 inputs and runs on projected input only");
-    GRU_TRY(check_view(c, VIEW("run.x", run->x, (size_t)config->inputs, io, 0)));
-    GRU_TRY(check_view(c, VIEW("run.projected", run->projected, GATES * H, io, 0)));
-    GRU_TRY(check_view(c, VIEW("run.reset", run->reset, 1, 1, 0)));
+    CHECK_VIEW(c, "run.x", run->x, (size_t)config->inputs, io, 0);
+    CHECK_VIEW(c, "run.projected", run->projected, GATES * H, io, 0);
+    CHECK_VIEW(c, "run.reset", run->reset, 1, 1, 0);
     const size_t w = config->io_type == GRU_F64 ? sizeof(double) : sizeof(float);
-    GRU_TRY(check_view(c, VIEW("run.attention", run->attention, 1, w, 0)));
+    CHECK_VIEW(c, "run.attention", run->attention, 1, w, 0);
     GRU_TRY(check_array(c, "run.lengths", run->lengths, (size_t)run->N, sizeof(int32_t), 0));
     GRU_TRY(check_array(c, "run.h0_slots", run->h0_slots, (size_t)run->N, sizeof(int32_t), 0));
     GRU_TRY(check_array(c, "run.hT_slots", run->hT_slots, (size_t)run->N, sizeof(int32_t), 0));
@@ -177,16 +175,16 @@ static gru_status check_lent(call *c, const char *name, void *data, size_t size,
 }
 
 static gru_status check_memory(call *c, int backward) {
-    gru_memory need;
+    const gru_layer *layer = c->layer;
     gru_run *run = c->run;
-    GRU_TRY(gru_layer_memory(c->layer, run->T, run->N, &need));
     GRU_TRY(check_lent(c, "run.workspace", run->workspace, run->workspace_size,
-                       backward ? need.backward_workspace : need.workspace));
+                       gru_layer_workspace(layer, run->T, run->N, backward)));
     if (run->mode != GRU_INFERENCE)
-        GRU_TRY(check_lent(c, "run.reserve", run->reserve, run->reserve_size, need.reserve));
+        GRU_TRY(check_lent(c, "run.reserve", run->reserve, run->reserve_size,
+                           layer->context->backend->reserve_bytes(&layer->config, run->T, run->N)));
     if (!run->packed) return GRU_OK;
     GRU_TRY(gru_check_aligned("run.packed", run->packed, 64));
-    gru_regions_add(&c->regions, "run.packed", run->packed, need.packed, 0);
+    gru_regions_add(&c->regions, "run.packed", run->packed, layer->packed_bytes, 0);
     return GRU_OK;
 }
 
@@ -201,8 +199,8 @@ gru_status gru_check_forward(const gru_layer *layer, const gru_run *run, gru_run
     GRU_TRY(gru_check_sizes(run));
     GRU_TRY(check_stream(&c));
     GRU_TRY(check_input(&c));
-    GRU_TRY(check_view(&c, VIEW("run.y", resolved->y, (size_t)layer->config.hidden,
-                                gru_type_bytes(layer->config.io_type), 1)));
+    CHECK_VIEW(&c, "run.y", resolved->y, (size_t)layer->config.hidden, gru_type_bytes(layer->config.io_type),
+               1);
     GRU_TRY(check_slot_range(run, "run.h0_slots", run->h0_slots));
     GRU_TRY(check_slot_range(run, "run.hT_slots", run->hT_slots));
     GRU_TRY(check_state(&c, "run.h0", run->h0, &resolved->h0_stride, run->h0_slots, 0));
@@ -244,10 +242,10 @@ static gru_status check_gradients(call *c, gru_gradients *g) {
     const size_t exact = config->io_type == GRU_F64 ? sizeof(double) : sizeof(float);
     const size_t states = gru_size_times((size_t)c->run->N, H);
     GRU_TRY(check_parts(c, g));
-    GRU_TRY(check_view(c, VIEW("gradients.dy", g->dy, H, io, 0)));
-    GRU_TRY(check_view(c, VIEW("gradients.dx", g->dx, I, io, 1)));
-    GRU_TRY(check_view(c, VIEW("gradients.dprojected", g->dprojected, GATES * H, io, 1)));
-    GRU_TRY(check_view(c, VIEW("gradients.dattention", g->dattention, 1, exact, 1)));
+    CHECK_VIEW(c, "gradients.dy", g->dy, H, io, 0);
+    CHECK_VIEW(c, "gradients.dx", g->dx, I, io, 1);
+    CHECK_VIEW(c, "gradients.dprojected", g->dprojected, GATES * H, io, 1);
+    CHECK_VIEW(c, "gradients.dattention", g->dattention, 1, exact, 1);
     GRU_TRY(check_array(c, "gradients.dhT", g->dhT, states, state, 0));
     GRU_TRY(check_array(c, "gradients.dh0", g->dh0, states, state, 1));
     GRU_TRY(check_array(c, "gradients.dh_reset", g->dh_reset, states, state, 1));

@@ -10,6 +10,7 @@ typedef struct gru_region {
     uintptr_t begin, end; /* end: past the last byte of the last row */
     size_t row_bytes, time_stride, batch_stride;
     int written;
+    int state; /* h0 or hT, which may be one array */
 } gru_region;
 
 enum { GRU_REGIONS = 32 };

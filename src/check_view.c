@@ -1,7 +1,6 @@
 /* check_view.c: the arithmetic of strides: how far a view reaches, and whether its rows touch each other. */
 #include "check_view.h"
 
-#include "error.h"
 #include "number.h"
 
 gru_status gru_check_aligned(const char *name, const void *data, size_t alignment) {
@@ -43,25 +42,24 @@ static size_t view_extent(int64_t T, int64_t N, const gru_checked_view *v) {
     return gru_size_times(gru_size_plus(gru_size_plus(last_time, last_row), v->row), v->element);
 }
 
-gru_status gru_check_view(int64_t T, int64_t N, gru_checked_view v, gru_regions *regions) {
-    if (!v.data) return GRU_OK;
-    GRU_TRY(gru_check_aligned(v.name, v.data, v.element));
-    GRU_TRY(fill_strides(N, &v));
-    if (T == 0 || N == 0 || v.row == 0) return GRU_OK;
-    const size_t bytes = view_extent(T, N, &v);
+gru_status gru_check_view(int64_t T, int64_t N, const gru_checked_view *v, gru_regions *regions) {
+    GRU_TRY(gru_check_aligned(v->name, v->data, v->element));
+    GRU_TRY(fill_strides(N, v));
+    if (T == 0 || N == 0 || v->row == 0) return GRU_OK;
+    const size_t bytes = view_extent(T, N, v);
     if (bytes > PTRDIFF_MAX)
         return gru_fail(
             GRU_BAD_ARGUMENT,
             "%s: time_stride %lld and batch_stride %lld reach further than memory with T %lld, N %lld",
-            v.name, (long long)*v.time_stride, (long long)*v.batch_stride, (long long)T, (long long)N);
-    if (v.written && !rows_are_apart(T, N, *v.time_stride, *v.batch_stride, (int64_t)v.row))
+            v->name, (long long)*v->time_stride, (long long)*v->batch_stride, (long long)T, (long long)N);
+    if (v->written && !rows_are_apart(T, N, *v->time_stride, *v->batch_stride, (int64_t)v->row))
         return gru_fail(GRU_BAD_ARGUMENT,
                         "%s: time_stride %lld and batch_stride %lld make its rows of %zu elements overlap",
-                        v.name, (long long)*v.time_stride, (long long)*v.batch_stride, v.row);
-    gru_regions_add(regions, v.name, v.data, bytes, v.written);
+                        v->name, (long long)*v->time_stride, (long long)*v->batch_stride, v->row);
+    gru_regions_add(regions, v->name, v->data, bytes, v->written);
     gru_region *region = &regions->list[regions->count - 1];
-    region->row_bytes = v.row * v.element;
-    region->time_stride = T > 1 ? (size_t)*v.time_stride * v.element : 0;
-    region->batch_stride = N > 1 ? (size_t)*v.batch_stride * v.element : 0;
+    region->row_bytes = v->row * v->element;
+    region->time_stride = T > 1 ? (size_t)*v->time_stride * v->element : 0;
+    region->batch_stride = N > 1 ? (size_t)*v->batch_stride * v->element : 0;
     return GRU_OK;
 }

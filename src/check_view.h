@@ -3,6 +3,7 @@
 #define GRU_CHECK_VIEW_H
 
 #include "check_overlap.h"
+#include "error.h"
 
 typedef struct gru_checked_view {
     const char *name;
@@ -13,14 +14,18 @@ typedef struct gru_checked_view {
     int written;
 } gru_checked_view;
 
-/* The field is a gru_view or a gru_const_view; name is what a sentence calls it. */
-#define GRU_CHECKED_VIEW(name, field, row, element, written)                                                 \
-    ((gru_checked_view){(name), (field).data, &(field).time_stride, &(field).batch_stride, (row), (element), \
-                        (written)})
-
 /* Checks alignment, strides and, where it is written, that its rows lie apart; then fills in the strides and adds its
- * region. data NULL: nothing is looked at. */
-gru_status gru_check_view(int64_t T, int64_t N, gru_checked_view view, gru_regions *regions);
+ * region. data is not NULL. */
+gru_status gru_check_view(int64_t T, int64_t N, const gru_checked_view *view, gru_regions *regions);
+
+/* The same of a field that is a gru_view or a gru_const_view and may be NULL; name is what a sentence calls it. Returns
+ * from the calling function if it fails. By pointer: copying a small struct just written costs more than the check. */
+#define GRU_CHECK_VIEW(T, N, regions, name, field, row, element, written)                                    \
+    do {                                                                                                     \
+        const gru_checked_view checked = {                                                                   \
+            (name), (field).data, &(field).time_stride, &(field).batch_stride, (row), (element), (written)}; \
+        if (checked.data) GRU_TRY(gru_check_view((T), (N), &checked, (regions)));                            \
+    } while (0)
 
 /* GRU_BAD_ARGUMENT unless data is a multiple of alignment. */
 gru_status gru_check_aligned(const char *name, const void *data, size_t alignment);

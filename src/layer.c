@@ -103,7 +103,16 @@ static gru_status check_weights(const gru_layer *layer, const gru_weights *weigh
     return GRU_OK;
 }
 
-/* Fills layer->engines with those of its backend that accept the variant, best first. */
+/* Whether the layer's engines so far run every size, in the direction asked about. */
+static int complete(const gru_layer *layer, int backward) {
+    for (int32_t i = 0; i < layer->engine_count; i++)
+        if (backward ? layer->engines[i]->backward != NULL : layer->engines[i]->declines_run == NULL)
+            return 1;
+    return 0;
+}
+
+/* Fills layer->engines from those of its backend that accept the variant, best first: down to one that runs every size,
+ * and to one that has a backward pass. */
 static gru_status choose_engines(gru_layer *layer) {
     const gru_context *context = layer->context;
     char reasons[768] = "";
@@ -111,6 +120,7 @@ static gru_status choose_engines(gru_layer *layer) {
     for (int32_t i = 0; (engine = gru_registry_engine(i)) != NULL; i++) {
         if (engine->backend != context->backend) continue;
         if (context->config.engine && strcmp(context->config.engine, engine->name) != 0) continue;
+        if (complete(layer, 0) && (complete(layer, 1) || !engine->backward)) continue;
         const char *reason = engine->declines(context, &layer->config);
         const size_t used = strlen(reasons);
         if (reason)
@@ -203,6 +213,18 @@ gru_status gru_layer_pack(const gru_layer *layer, const gru_weights *weights, vo
     return layer->context->backend->pack(layer, weights, packed, stream);
 }
 
+size_t gru_layer_workspace(const gru_layer *layer, int64_t T, int64_t N, int backward) {
+    size_t most = 0;
+    for (int32_t i = 0; i < layer->engine_count; i++) {
+        const gru_engine *engine = layer->engines[i];
+        if (backward && !engine->backward) continue;
+        const size_t bytes =
+            backward ? engine->backward_workspace(layer, T, N) : engine->workspace(layer, T, N);
+        if (bytes > most) most = bytes;
+    }
+    return most;
+}
+
 gru_status gru_layer_memory(const gru_layer *layer, int64_t T, int64_t N, gru_memory *memory) {
     if (!layer) return gru_fail(GRU_BAD_ARGUMENT, "layer is NULL");
     if (!memory) return gru_fail(GRU_BAD_ARGUMENT, "memory is NULL, expected a place for the sizes");
@@ -210,13 +232,8 @@ gru_status gru_layer_memory(const gru_layer *layer, int64_t T, int64_t N, gru_me
     if (N < 0) return gru_fail(GRU_BAD_ARGUMENT, "N is %lld, expected 0 or more", (long long)N);
     gru_memory need = {.packed = layer->packed_bytes};
     need.reserve = layer->context->backend->reserve_bytes(&layer->config, T, N);
-    for (int32_t i = 0; i < layer->engine_count; i++) {
-        const gru_engine *engine = layer->engines[i];
-        const size_t forward = engine->workspace(layer, T, N);
-        const size_t backward = engine->backward ? engine->backward_workspace(layer, T, N) : 0;
-        if (forward > need.workspace) need.workspace = forward;
-        if (backward > need.backward_workspace) need.backward_workspace = backward;
-    }
+    need.workspace = gru_layer_workspace(layer, T, N, 0);
+    need.backward_workspace = gru_layer_workspace(layer, T, N, 1);
     if (need.reserve == SIZE_MAX || need.workspace == SIZE_MAX || need.backward_workspace == SIZE_MAX)
         return gru_fail(GRU_BAD_ARGUMENT,
                         "T is %lld and N is %lld: with H %d this needs more bytes than there are addresses",

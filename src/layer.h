@@ -24,6 +24,9 @@ gru_status gru_layer_forward_engine(const gru_layer *layer, const gru_run *run,
                                     const struct gru_engine **engine);
 gru_status gru_layer_backward_engine(const gru_layer *layer, const struct gru_engine **engine);
 
+/* The most that any of the layer's engines needs, in bytes; SIZE_MAX: too large. T and N are 0 or more. */
+size_t gru_layer_workspace(const gru_layer *layer, int64_t T, int64_t N, int backward);
+
 /* The weights a run uses. */
 static inline const void *gru_run_packed(const gru_layer *layer, const gru_run *run) {
     return run->packed ? run->packed : layer->packed;

@@ -120,6 +120,29 @@ static inline void gru_store_double(void *data, int32_t type, size_t i, double v
         gru_store_float(data, type, i, (float)value);
 }
 
+/* Whole rows between an array of any type but int8 and f32; the choice of type stands outside the loop. */
+static inline void gru_load_floats(const void *data, int32_t type, size_t first, float *row, size_t count) {
+    if (type == GRU_F32)
+        memcpy(row, (const float *)data + first, count * sizeof *row);
+    else if (type == GRU_F16)
+        for (size_t i = 0; i < count; i++) row[i] = gru_float_from_f16(((const uint16_t *)data)[first + i]);
+    else if (type == GRU_BF16)
+        for (size_t i = 0; i < count; i++) row[i] = gru_float_from_bf16(((const uint16_t *)data)[first + i]);
+    else
+        for (size_t i = 0; i < count; i++) row[i] = (float)((const double *)data)[first + i];
+}
+
+static inline void gru_store_floats(void *data, int32_t type, size_t first, const float *row, size_t count) {
+    if (type == GRU_F32)
+        memcpy((float *)data + first, row, count * sizeof *row);
+    else if (type == GRU_F16)
+        for (size_t i = 0; i < count; i++) ((uint16_t *)data)[first + i] = gru_f16_from_float(row[i]);
+    else if (type == GRU_BF16)
+        for (size_t i = 0; i < count; i++) ((uint16_t *)data)[first + i] = gru_bf16_from_float(row[i]);
+    else
+        for (size_t i = 0; i < count; i++) ((double *)data)[first + i] = (double)row[i];
+}
+
 /* Sizes in bytes that stay at SIZE_MAX once they overflow, so that one check at the end is enough. */
 static inline size_t gru_size_times(size_t a, size_t b) {
     size_t product;

@@ -7,6 +7,13 @@ static const gru_backend *const backends[] = {
 };
 
 static const gru_engine *const engines[] = {
+#if defined(__x86_64__)
+    &gru_engine_cpu_avx512,
+    &gru_engine_cpu_avx2,
+#elif defined(__aarch64__)
+    &gru_engine_cpu_neon,
+#endif
+    &gru_engine_cpu_scalar,
     &gru_engine_cpu_reference,
 };
 

@@ -1,164 +1,41 @@
-/* cpu_engine.c: the CPU backend: memory, packing of weights, and the mark on a training reserve. */
+/* cpu_engine.c: the fast CPU engines, one for each instruction set. */
 #include "cpu_engine.h"
 
-#include <string.h>
+#include "cpu_features.h"
+#include "cpu_forward.h"
 
-#include "../error.h"
-#include "cpu_threads.h"
-
-/* ---- memory -------------------------------------------------------------------------------------------------- */
-
-/* gru_free is not told the size that the caller's allocator wants back, so it stands in the line before the memory. */
-enum { SIZE_LINE = 64 };
-
-static gru_status cpu_allocate(gru_context *context, size_t bytes, void **memory) {
-    const size_t whole = gru_size_plus(bytes, SIZE_LINE);
-    char *block = gru_host_allocate(context, whole, "a buffer");
-    if (!block) return GRU_OUT_OF_MEMORY;
-    memcpy(block, &whole, sizeof whole);
-    *memory = block + SIZE_LINE;
-    return GRU_OK;
+/* The engines differ in their kernels alone: same variants, same packed weights, same bits. */
+static const char *declines_type(const gru_layer_config *config) {
+    if (config->io_type == GRU_F64) return "f64 runs on cpu_reference only";
+    if (config->weight_type == GRU_INT8)
+        return "int8 packed weights are not built; int8 weights can be packed as f32";
+    return NULL;
 }
 
-static void cpu_release(gru_context *context, void *memory) {
-    char *block = (char *)memory - SIZE_LINE;
-    size_t whole;
-    memcpy(&whole, block, sizeof whole);
-    gru_host_free(context, block, whole);
+static const char *declines_feature(const gru_layer_config *config, uint32_t feature, const char *missing) {
+    return gru_cpu_features() & feature ? declines_type(config) : missing;
 }
 
-static gru_status cpu_copy(gru_context *context, void *to, const void *from, size_t bytes, void *stream) {
-    (void)context;
-    (void)stream;
-    memmove(to, from, bytes);
-    return GRU_OK;
-}
+#define ENGINE(isa, declined)                                                                       \
+    static const char *isa##_declines(const gru_context *context, const gru_layer_config *config) { \
+        (void)context;                                                                              \
+        return declined;                                                                            \
+    }                                                                                               \
+    static gru_status isa##_forward(const gru_job *jobs, int32_t count) {                           \
+        return gru_cpu_forward(&gru_cpu_kernels_##isa, jobs, count);                                \
+    }                                                                                               \
+    const gru_engine gru_engine_cpu_##isa = {                                                       \
+        .name = "cpu_" #isa,                                                                        \
+        .backend = &gru_backend_cpu,                                                                \
+        .declines = isa##_declines,                                                                 \
+        .workspace = gru_cpu_forward_workspace,                                                     \
+        .forward = isa##_forward,                                                                   \
+    };
 
-static gru_status cpu_nothing_pending(gru_context *context, void *stream) {
-    (void)context;
-    (void)stream;
-    return GRU_OK;
-}
-
-/* The machine of a CPU context is its pool of threads; none with one thread or with the caller's own. */
-static gru_status cpu_open(gru_context *context) {
-    gru_context_config *config = &context->config;
-    gru_pool *pool = NULL;
-    if (config->threads == 0) config->threads = gru_processors();
-    if (config->threads > 1 && !config->parallel) GRU_TRY(gru_pool_create(context, config->threads, &pool));
-    context->machine = pool;
-    return GRU_OK;
-}
-
-static void cpu_close(gru_context *context) {
-    gru_pool_release(context->machine);
-}
-
-/* ---- weights --------------------------------------------------------------------------------------------------- */
-
-static size_t cpu_packed_bytes(const gru_layer_config *config) {
-    return gru_cpu_packed_parts(config).bytes;
-}
-
-/* One of W and R, or a bias as a matrix of one column, on its way into the packed layout. */
-typedef struct matrix {
-    const void *data;   /* [3H][K]; NULL: zeros */
-    const float *scale; /* [3H] of int8 data */
-    int32_t type, packed_type;
-    size_t K;
-} matrix;
-
-static double matrix_element(const matrix *m, size_t row, size_t k) {
-    const size_t i = row * m->K + k;
-    if (m->type == GRU_INT8) return (double)((float)((const int8_t *)m->data)[i] * m->scale[row]);
-    return gru_load_double(m->data, m->type, i);
-}
-
-static void pack_matrix(const matrix *m, size_t H, int split, void *packed) {
-    for (int g = 0; g < GATES; g++)
-        for (size_t j = 0; j < H; j++)
-            for (size_t k = 0; k < m->K; k++)
-                gru_store_double(packed, m->packed_type, gru_cpu_weight_index(split, m->K, g, j, k),
-                                 matrix_element(m, (size_t)g * H + j, k));
-}
-
-static void pack_bias(const void *bias, int32_t type, int32_t packed_type, size_t H, void *packed) {
-    if (!bias) return;
-    for (int g = 0; g < GATES; g++)
-        for (size_t j = 0; j < H; j++)
-            gru_store_double(packed, packed_type, gru_cpu_bias_index(g, j),
-                             gru_load_double(bias, type, (size_t)g * H + j));
-}
-
-static gru_status cpu_pack(const gru_layer *layer, const gru_weights *weights, void *packed, void *stream) {
-    const gru_layer_config *config = &layer->config;
-    const size_t H = (size_t)config->hidden;
-    const int32_t bias_type = weights->type == GRU_INT8 ? GRU_F32 : weights->type;
-    const int32_t bias_packed = config->weight_type == GRU_F64 ? GRU_F64 : GRU_F32;
-    const gru_cpu_parts parts = gru_cpu_packed_parts(config);
-    char *base = packed;
-    const matrix W = {weights->W, weights->W_scale, weights->type, config->weight_type,
-                      (size_t)config->inputs};
-    const matrix R = {weights->R, weights->R_scale, weights->type, config->weight_type, H};
-    (void)stream;
-    memset(packed, 0, parts.bytes);
-    pack_bias(weights->bW, bias_type, bias_packed, H, base + parts.bW);
-    pack_bias(weights->bR, bias_type, bias_packed, H, base + parts.bR);
-    pack_matrix(&W, H, 0, base + parts.W);
-    pack_matrix(&R, H, config->reset == GRU_RESET_BEFORE, base + parts.R);
-    return GRU_OK;
-}
-
-/* ---- reserve --------------------------------------------------------------------------------------------------- */
-
-size_t gru_cpu_reserve_bytes(const gru_layer_config *config, int64_t T, int64_t N) {
-    const size_t state = config->io_type == GRU_F64 ? sizeof(double) : sizeof(float);
-    const size_t rows = gru_size_times((size_t)T, (size_t)N);
-    return gru_size_plus(sizeof(gru_cpu_reserve), gru_size_times(rows, (size_t)config->hidden * state));
-}
-
-/* A number that differs for layers whose reserves mean different things (FNV-1a over the variant and the sizes). */
-static uint64_t reserve_mark(const gru_layer_config *config) {
-    const int32_t facts[] = {config->inputs, config->hidden,    config->reset,     config->update,
-                             config->gate,   config->candidate, config->direction, config->io_type};
-    uint64_t mark = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < sizeof facts / sizeof *facts; i++)
-        mark = (mark ^ (uint32_t)facts[i]) * 0x100000001b3u;
-    return mark;
-}
-
-void gru_cpu_reserve_sign(const gru_layer *layer, const gru_run *run) {
-    if (run->mode == GRU_INFERENCE) return;
-    const gru_cpu_reserve head = {.mark = reserve_mark(&layer->config), .T = run->T, .N = run->N};
-    memcpy(run->reserve, &head, sizeof head);
-}
-
-gru_status gru_cpu_reserve_check(const gru_layer *layer, const gru_run *run) {
-    gru_cpu_reserve head;
-    memcpy(&head, run->reserve, sizeof head);
-    if (head.mark != reserve_mark(&layer->config))
-        return gru_fail(GRU_BAD_ARGUMENT,
-                        "run.reserve was not written by a training run of a layer like this one");
-    if (head.T != run->T || head.N != run->N)
-        return gru_fail(GRU_BAD_ARGUMENT,
-                        "run.reserve was written with T %lld and N %lld, but run has T %lld and N %lld",
-                        (long long)head.T, (long long)head.N, (long long)run->T, (long long)run->N);
-    return GRU_OK;
-}
-
-const gru_backend gru_backend_cpu = {
-    .id = GRU_BACKEND_CPU,
-    .name = "cpu",
-    .open = cpu_open,
-    .close = cpu_close,
-    .allocate = cpu_allocate,
-    .release = cpu_release,
-    .copy = cpu_copy,
-    .wait = cpu_nothing_pending,
-    .check = cpu_nothing_pending,
-    .add = gru_cpu_add,
-    .packed_bytes = cpu_packed_bytes,
-    .reserve_bytes = gru_cpu_reserve_bytes,
-    .check_reserve = gru_cpu_reserve_check,
-    .pack = cpu_pack,
-};
+ENGINE(scalar, declines_type(config))
+#if defined(__x86_64__)
+ENGINE(avx2, declines_feature(config, GRU_CPU_AVX2, "this processor has no AVX2 with FMA and F16C"))
+ENGINE(avx512, declines_feature(config, GRU_CPU_AVX512, "this processor has no AVX-512"))
+#elif defined(__aarch64__)
+ENGINE(neon, declines_feature(config, GRU_CPU_NEON, "NEON is hidden"))
+#endif

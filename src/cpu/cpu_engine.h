@@ -7,6 +7,10 @@
 
 extern const gru_backend gru_backend_cpu;
 extern const gru_engine gru_engine_cpu_reference;
+extern const gru_engine gru_engine_cpu_scalar;
+extern const gru_engine gru_engine_cpu_avx2;
+extern const gru_engine gru_engine_cpu_avx512;
+extern const gru_engine gru_engine_cpu_neon;
 
 /* Packed weights: units in panels of 16, r, z, n of a panel's units together, so that one pass over a panel gives all
  * that the cell needs. Units past H are zeros. With P = gru_cpu_panels(H):

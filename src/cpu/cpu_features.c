@@ -1,0 +1,23 @@
+/* cpu_features.c: asks the processor what it has, with a mask for tests. */
+#include "cpu_features.h"
+
+#include <stdatomic.h>
+
+static _Atomic uint32_t hidden;
+
+void gru_cpu_features_hide(uint32_t features) {
+    atomic_store(&hidden, features);
+}
+
+uint32_t gru_cpu_features(void) {
+    uint32_t features = 0;
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"))
+        features |= GRU_CPU_AVX2;
+    if ((features & GRU_CPU_AVX2) && __builtin_cpu_supports("avx512f")) features |= GRU_CPU_AVX512;
+#elif defined(__aarch64__)
+    features |= GRU_CPU_NEON; /* part of the architecture */
+#endif
+    return features & ~atomic_load(&hidden);
+}

@@ -1,0 +1,69 @@
+/* cpu_kernels.h: the hot loops that every instruction set provides, and the arithmetic they promise.
+ *
+ * Canonical order, the same bits in all of them: a product is one chain, acc = bias, then acc = fma(w[k], u[k], acc) for
+ * k ascending; every other operation is rounded once, in the order written in cpu_kernels.inl. */
+#ifndef GRU_CPU_KERNELS_H
+#define GRU_CPU_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cpu_engine.h"
+
+enum { MAX_TILE = 8 }; /* rows of the batch that one call multiplies */
+
+/* One panel of a weight matrix: gates x 16 outputs. */
+typedef struct gru_cpu_strip {
+    const void *weights; /* [K][gates][16] */
+    const float *bias;   /* [gates][16] */
+    size_t K;
+    int32_t type;  /* of weights: f32, f16, bf16 */
+    int32_t gates; /* 1 to 3 */
+} gru_cpu_strip;
+
+/* What the cell does besides its sums; the same for all rows of a call. */
+typedef struct gru_cpu_cell {
+    int32_t reset, update, gate, candidate;
+    float clip, slope; /* clip 0: none */
+    int32_t attends;   /* rows have attention weights */
+    int32_t plain;     /* AFTER, KEEP, sigmoid, tanh, nothing else: the fast way through */
+} gru_cpu_cell;
+
+/* Rows of one step. Pointers to whole rows, padded to panels; a is in panels: [P][3][16]. */
+typedef struct gru_cpu_rows {
+    const float **in; /* [count] what the recurrent product multiplies: the state, [H] */
+    float **a;        /* [count] W x + bW */
+    float **next;     /* [count] the new state */
+    float **z, **rh;  /* [count] BEFORE: update gate and r h, between its two products */
+    float *attention; /* [count] */
+    int64_t *row;     /* [count] n */
+    int64_t count;
+} gru_cpu_rows;
+
+typedef struct gru_cpu_kernels {
+    int32_t tile; /* rows that multiply best together: a power of two up to MAX_TILE */
+
+    /* out[m][0 .. 16 gates) = the strip times in[m], m < rows, rows <= MAX_TILE. */
+    void (*product)(const gru_cpu_strip *strip, const float *const *in, float *const *out, int32_t rows);
+
+    /* The cell behind the product, for the 16 units from `unit` of rows first .. first + count of a step. c: [count] rows
+     * of MAX_TILE x [3][16] sums R h + bR. AFTER and ALL. */
+    void (*cell)(const gru_cpu_cell *cell, const gru_cpu_rows *rows, int64_t first, int32_t count,
+                 size_t unit, float *const *c);
+    /* BEFORE, first half: r, z from c [2][16]; r h and z are kept. Second half: the rest, c [1][16] being R (r h) + bR. */
+    void (*gates)(const gru_cpu_cell *cell, const gru_cpu_rows *rows, int64_t first, int32_t count,
+                  size_t unit, float *const *c);
+    void (*candidate)(const gru_cpu_cell *cell, const gru_cpu_rows *rows, int64_t first, int32_t count,
+                      size_t unit, float *const *c);
+
+    /* in place, for the sweep over all floats in the tests; count a multiple of 16 */
+    void (*sigmoid)(float *v, size_t count);
+    void (*tanh)(float *v, size_t count);
+} gru_cpu_kernels;
+
+extern const gru_cpu_kernels gru_cpu_kernels_scalar;
+extern const gru_cpu_kernels gru_cpu_kernels_avx2;
+extern const gru_cpu_kernels gru_cpu_kernels_avx512;
+extern const gru_cpu_kernels gru_cpu_kernels_neon;
+
+#endif

@@ -1,0 +1,239 @@
+/* cpu_kernels.inl: the hot loops, written once over the vocabulary of the file that includes them.
+ *
+ * The vocabulary: LANES, TILE (rows of a product), WIDE(rows) (vectors of a gate that a product of that many rows keeps
+ * in registers), KERNELS (the table's name), vec, vec_load, vec_store, vec_set1, vec_add, vec_sub, vec_mul, vec_div,
+ * vec_fma (a b + c), vec_fnma (c - a b), vec_min and vec_max (the second argument where the two do not compare), vec_abs,
+ * vec_copysign, vec_power (2^n from n + MAGIC), and vec_load_f16, vec_load_bf16, which widen. */
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* ---- functions of one vector ---- */
+
+/* 1.5 * 2^23: adding it rounds to an integer, which then stands in the low bits. */
+#define MAGIC 0x1.8p23f
+
+/* exp(x) = scale (1 + rest) for |x| <= 87. rest is a polynomial of degree 6 on |r| <= ln 2 / 2, fitted for the least
+ * largest relative error of exp, 4e-9, with the coefficients of 1 and r exact. ln 2 stands in two parts, the first with so
+ * few bits that n times it is exact. */
+INLINE vec vec_exp_parts(vec x, vec *rest) {
+    const vec t = vec_fma(x, vec_set1(0x1.715476p+0f), vec_set1(MAGIC));
+    const vec n = vec_sub(t, vec_set1(MAGIC));
+    vec r = vec_fnma(n, vec_set1(0x1.62e4p-1f), x);
+    r = vec_fnma(n, vec_set1(0x1.7f7d1cp-20f), r);
+    vec q = vec_fma(vec_set1(0x1.6a23d2p-10f), r, vec_set1(0x1.123a2p-7f));
+    q = vec_fma(q, r, vec_set1(0x1.5558f2p-5f));
+    q = vec_fma(q, r, vec_set1(0x1.555492p-3f));
+    q = vec_fma(q, r, vec_set1(0x1.fffffcp-2f));
+    *rest = vec_fma(q, vec_mul(r, r), r);
+    return vec_power(t);
+}
+
+/* 1 / (1 + exp(-v)). Past +-87 the value stays at that of 87: 1, or 1.6e-38. */
+INLINE vec vec_sigmoid(vec v) {
+    vec rest;
+    const vec x = vec_min(vec_set1(87.0f), vec_max(vec_set1(-87.0f), vec_sub(vec_set1(0.0f), v)));
+    const vec scale = vec_exp_parts(x, &rest);
+    return vec_div(vec_set1(1.0f), vec_add(vec_set1(1.0f), vec_fma(scale, rest, scale)));
+}
+
+/* e / (e + 2) with e = exp(2 |v|) - 1, which loses nothing near zero. From 9.1 on tanh rounds to 1. */
+INLINE vec vec_tanh(vec v) {
+    vec rest;
+    const vec x = vec_min(vec_set1(9.1f), vec_abs(v));
+    const vec scale = vec_exp_parts(vec_add(x, x), &rest);
+    const vec e = vec_fma(scale, rest, vec_sub(scale, vec_set1(1.0f)));
+    return vec_copysign(vec_div(e, vec_add(e, vec_set1(2.0f))), v);
+}
+
+INLINE vec vec_clip(const gru_cpu_cell *cell, vec v) {
+    if (cell->clip == 0.0f) return v;
+    return vec_min(vec_set1(cell->clip), vec_max(vec_set1(-cell->clip), v));
+}
+
+/* f of the equations. */
+INLINE vec vec_gate(const gru_cpu_cell *cell, vec v) {
+    v = vec_clip(cell, v);
+    if (cell->gate == GRU_GATE_SIGMOID) return vec_sigmoid(v);
+    const vec line = vec_fma(vec_set1(cell->slope), v, vec_set1(0.5f));
+    return vec_max(vec_set1(0.0f), vec_min(vec_set1(1.0f), line));
+}
+
+/* g of the equations. */
+INLINE vec vec_candidate(const gru_cpu_cell *cell, vec v) {
+    v = vec_clip(cell, v);
+    if (cell->candidate == GRU_CANDIDATE_TANH) return vec_tanh(v);
+    return cell->candidate == GRU_CANDIDATE_RELU ? vec_max(vec_set1(0.0f), v) : v;
+}
+
+/* h' from z, n, h; w: attention of the row. */
+INLINE vec vec_update(const gru_cpu_cell *cell, vec z, vec n, vec h, float w) {
+    const vec one = vec_set1(1.0f);
+    const int keep = cell->update == GRU_UPDATE_KEEP;
+    if (cell->attends) {
+        const vec rest = vec_sub(one, vec_set1(w));
+        z = keep ? vec_mul(rest, z) : vec_sub(one, vec_mul(rest, vec_sub(one, z)));
+    }
+    return keep ? vec_fma(z, h, vec_mul(vec_sub(one, z), n)) : vec_fma(z, n, vec_mul(vec_sub(one, z), h));
+}
+
+/* ---- the product ---- */
+
+INLINE vec load_weights(const void *weights, int32_t type, size_t i) {
+    if (type == GRU_F16) return vec_load_f16((const uint16_t *)weights + i);
+    if (type == GRU_BF16) return vec_load_bf16((const uint16_t *)weights + i);
+    return vec_load((const float *)weights + i);
+}
+
+/* `wide` vectors of each gate from lane `first` on, for `rows` rows: gates * wide * rows chains side by side. All three are
+ * constants where it is called, so the loops over them vanish and the sums stay in registers. */
+INLINE void product_block(const gru_cpu_strip *strip, int32_t type, int gates, int rows, int wide, size_t first,
+                          const float *const *in, float *const *out) {
+    const size_t pitch = (size_t)gates * PANEL;
+    vec sum[GATES * MAX_TILE];
+#pragma GCC unroll 48
+    for (int i = 0; i < gates * wide; i++) {
+        const vec bias = vec_load(strip->bias + i / wide * PANEL + (size_t)(i % wide) * LANES + first);
+#pragma GCC unroll 8
+        for (int m = 0; m < rows; m++) sum[i * rows + m] = bias;
+    }
+    for (size_t k = 0; k < strip->K; k++) {
+        vec w[GATES * 4];
+#pragma GCC unroll 12
+        for (int i = 0; i < gates * wide; i++)
+            w[i] = load_weights(strip->weights, type,
+                                k * pitch + (size_t)(i / wide) * PANEL + (size_t)(i % wide) * LANES + first);
+#pragma GCC unroll 8
+        for (int m = 0; m < rows; m++) {
+            const vec u = vec_set1(in[m][k]);
+#pragma GCC unroll 12
+            for (int i = 0; i < gates * wide; i++) sum[i * rows + m] = vec_fma(w[i], u, sum[i * rows + m]);
+        }
+    }
+#pragma GCC unroll 48
+    for (int i = 0; i < gates * wide; i++)
+#pragma GCC unroll 8
+        for (int m = 0; m < rows; m++)
+            vec_store(out[m] + i / wide * PANEL + (size_t)(i % wide) * LANES + first, sum[i * rows + m]);
+}
+
+/* All 16 lanes of the strip for a constant number of rows. */
+INLINE void product_rows(const gru_cpu_strip *strip, int32_t type, int gates, int rows, const float *const *in,
+                         float *const *out) {
+    const int wide = WIDE(rows);
+    for (size_t first = 0; first < PANEL; first += (size_t)wide * LANES)
+        product_block(strip, type, gates, rows, wide, first, in, out);
+}
+
+INLINE void product_gates(const gru_cpu_strip *strip, int32_t type, int gates, const float *const *in,
+                          float *const *out, int32_t rows) {
+#if TILE >= 8
+    for (; rows >= 8; rows -= 8, in += 8, out += 8) product_rows(strip, type, gates, 8, in, out);
+#endif
+#if TILE >= 4
+    for (; rows >= 4; rows -= 4, in += 4, out += 4) product_rows(strip, type, gates, 4, in, out);
+#endif
+#if TILE >= 2
+    for (; rows >= 2; rows -= 2, in += 2, out += 2) product_rows(strip, type, gates, 2, in, out);
+#endif
+    for (; rows > 0; rows--, in++, out++) product_rows(strip, type, gates, 1, in, out);
+}
+
+INLINE void product_type(const gru_cpu_strip *strip, int32_t type, const float *const *in, float *const *out,
+                         int32_t rows) {
+    if (strip->gates == 3)
+        product_gates(strip, type, 3, in, out, rows);
+    else if (strip->gates == 2)
+        product_gates(strip, type, 2, in, out, rows);
+    else
+        product_gates(strip, type, 1, in, out, rows);
+}
+
+static void product(const gru_cpu_strip *strip, const float *const *in, float *const *out, int32_t rows) {
+    if (strip->type == GRU_F32)
+        product_type(strip, GRU_F32, in, out, rows);
+    else if (strip->type == GRU_F16)
+        product_type(strip, GRU_F16, in, out, rows);
+    else
+        product_type(strip, GRU_BF16, in, out, rows);
+}
+
+/* ---- the cell ---- */
+
+/* a and c of gate g at lane i of a panel, added. */
+INLINE vec pre_activation(const float *a, const float *c, int g, size_t i) {
+    return vec_add(vec_load(a + (size_t)g * PANEL + i), vec_load(c + (size_t)g * PANEL + i));
+}
+
+INLINE vec cell_vector(const gru_cpu_cell *cell, const float *a, const float *c, vec h, float w, size_t i) {
+    const vec r = vec_gate(cell, pre_activation(a, c, GATE_R, i));
+    const vec z = vec_gate(cell, pre_activation(a, c, GATE_Z, i));
+    const vec a_n = vec_load(a + GATE_N * PANEL + i), c_n = vec_load(c + GATE_N * PANEL + i);
+    const vec v = cell->reset == GRU_RESET_AFTER ? vec_fma(r, c_n, a_n) : vec_mul(r, vec_add(a_n, c_n));
+    return vec_update(cell, z, vec_candidate(cell, v), h, w);
+}
+
+INLINE void cell_rows(const gru_cpu_cell *cell, const gru_cpu_rows *rows, int64_t first, int32_t count, size_t unit,
+                      float *const *c) {
+    for (int32_t m = 0; m < count; m++) {
+        const float *a = rows->a[first + m] + unit * GATES, *h = rows->in[first + m] + unit;
+        float *next = rows->next[first + m] + unit;
+        const float w = cell->attends ? rows->attention[first + m] : 0.0f;
+        for (size_t i = 0; i < PANEL; i += LANES)
+            vec_store(next + i, cell_vector(cell, a, c[m], vec_load(h + i), w, i));
+    }
+}
+
+static void cell(const gru_cpu_cell *variant, const gru_cpu_rows *rows, int64_t first, int32_t count, size_t unit,
+                 float *const *c) {
+    static const gru_cpu_cell plain = {.reset = GRU_RESET_AFTER, .update = GRU_UPDATE_KEEP, .plain = 1};
+    if (variant->plain)
+        cell_rows(&plain, rows, first, count, unit, c); /* a constant: its choices are made by the compiler */
+    else
+        cell_rows(variant, rows, first, count, unit, c);
+}
+
+static void gates(const gru_cpu_cell *variant, const gru_cpu_rows *rows, int64_t first, int32_t count, size_t unit,
+                  float *const *c) {
+    for (int32_t m = 0; m < count; m++) {
+        const float *a = rows->a[first + m] + unit * GATES, *h = rows->in[first + m] + unit;
+        for (size_t i = 0; i < PANEL; i += LANES) {
+            const vec r = vec_gate(variant, pre_activation(a, c[m], GATE_R, i));
+            vec_store(rows->z[first + m] + unit + i, vec_gate(variant, pre_activation(a, c[m], GATE_Z, i)));
+            vec_store(rows->rh[first + m] + unit + i, vec_mul(r, vec_load(h + i)));
+        }
+    }
+}
+
+static void candidate(const gru_cpu_cell *variant, const gru_cpu_rows *rows, int64_t first, int32_t count, size_t unit,
+                      float *const *c) {
+    for (int32_t m = 0; m < count; m++) {
+        const float *a_n = rows->a[first + m] + unit * GATES + GATE_N * PANEL, *h = rows->in[first + m] + unit;
+        const float *z = rows->z[first + m] + unit;
+        float *next = rows->next[first + m] + unit;
+        const float w = variant->attends ? rows->attention[first + m] : 0.0f;
+        for (size_t i = 0; i < PANEL; i += LANES) {
+            const vec n = vec_candidate(variant, vec_add(vec_load(a_n + i), vec_load(c[m] + i)));
+            vec_store(next + i, vec_update(variant, vec_load(z + i), n, vec_load(h + i), w));
+        }
+    }
+}
+
+/* ---- the functions alone ---- */
+
+static void sigmoid_all(float *v, size_t count) {
+    for (size_t i = 0; i < count; i += LANES) vec_store(v + i, vec_sigmoid(vec_load(v + i)));
+}
+
+static void tanh_all(float *v, size_t count) {
+    for (size_t i = 0; i < count; i += LANES) vec_store(v + i, vec_tanh(vec_load(v + i)));
+}
+
+const gru_cpu_kernels KERNELS = {
+    .tile = TILE,
+    .product = product,
+    .cell = cell,
+    .gates = gates,
+    .candidate = candidate,
+    .sigmoid = sigmoid_all,
+    .tanh = tanh_all,
+};

@@ -1,0 +1,72 @@
+/* cpu_kernels_avx2.c: the vector vocabulary in AVX2 with FMA and F16C, then the body. */
+#include "cpu_kernels.h"
+
+#if !defined(__AVX2__) || !defined(__FMA__) || !defined(__F16C__)
+#error "compile this file with -mavx2 -mfma -mf16c"
+#endif
+#include <immintrin.h>
+
+#define KERNELS gru_cpu_kernels_avx2
+#define LANES 8
+#define TILE 4
+#define WIDE(rows) ((rows) <= 2 ? 2 : 1)
+
+typedef __m256 vec;
+
+static inline vec vec_load(const float *p) {
+    return _mm256_loadu_ps(p);
+}
+static inline void vec_store(float *p, vec v) {
+    _mm256_storeu_ps(p, v);
+}
+static inline vec vec_set1(float v) {
+    return _mm256_set1_ps(v);
+}
+static inline vec vec_add(vec a, vec b) {
+    return _mm256_add_ps(a, b);
+}
+static inline vec vec_sub(vec a, vec b) {
+    return _mm256_sub_ps(a, b);
+}
+static inline vec vec_mul(vec a, vec b) {
+    return _mm256_mul_ps(a, b);
+}
+static inline vec vec_div(vec a, vec b) {
+    return _mm256_div_ps(a, b);
+}
+static inline vec vec_fma(vec a, vec b, vec c) {
+    return _mm256_fmadd_ps(a, b, c);
+}
+static inline vec vec_fnma(vec a, vec b, vec c) {
+    return _mm256_fnmadd_ps(a, b, c);
+}
+static inline vec vec_min(vec a, vec b) {
+    return _mm256_min_ps(a, b);
+}
+static inline vec vec_max(vec a, vec b) {
+    return _mm256_max_ps(a, b);
+}
+static inline vec vec_abs(vec v) {
+    return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), v);
+}
+
+static inline vec vec_copysign(vec m, vec s) {
+    const vec sign = _mm256_set1_ps(-0.0f);
+    return _mm256_or_ps(_mm256_andnot_ps(sign, m), _mm256_and_ps(sign, s));
+}
+
+static inline vec vec_power(vec t) {
+    const __m256i n = _mm256_add_epi32(_mm256_castps_si256(t), _mm256_set1_epi32(127));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(n, 23));
+}
+
+static inline vec vec_load_f16(const uint16_t *p) {
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+
+static inline vec vec_load_bf16(const uint16_t *p) {
+    const __m128i bits = _mm_loadu_si128((const __m128i *)(const void *)p);
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
+}
+
+#include "cpu_kernels.inl"

@@ -1,0 +1,74 @@
+/* cpu_kernels_avx512.c: the vector vocabulary in AVX-512, then the body. */
+#include "cpu_kernels.h"
+
+#if !defined(__AVX512F__)
+#error "compile this file with -mavx512f"
+#endif
+#include <immintrin.h>
+
+#define KERNELS gru_cpu_kernels_avx512
+#define LANES 16
+#define TILE 8
+#define WIDE(rows) 1
+
+typedef __m512 vec;
+
+static inline vec vec_load(const float *p) {
+    return _mm512_loadu_ps(p);
+}
+static inline void vec_store(float *p, vec v) {
+    _mm512_storeu_ps(p, v);
+}
+static inline vec vec_set1(float v) {
+    return _mm512_set1_ps(v);
+}
+static inline vec vec_add(vec a, vec b) {
+    return _mm512_add_ps(a, b);
+}
+static inline vec vec_sub(vec a, vec b) {
+    return _mm512_sub_ps(a, b);
+}
+static inline vec vec_mul(vec a, vec b) {
+    return _mm512_mul_ps(a, b);
+}
+static inline vec vec_div(vec a, vec b) {
+    return _mm512_div_ps(a, b);
+}
+static inline vec vec_fma(vec a, vec b, vec c) {
+    return _mm512_fmadd_ps(a, b, c);
+}
+static inline vec vec_fnma(vec a, vec b, vec c) {
+    return _mm512_fnmadd_ps(a, b, c);
+}
+static inline vec vec_min(vec a, vec b) {
+    return _mm512_min_ps(a, b);
+}
+static inline vec vec_max(vec a, vec b) {
+    return _mm512_max_ps(a, b);
+}
+static inline vec vec_abs(vec v) {
+    return _mm512_abs_ps(v);
+}
+
+/* 0xd8 picks, where the mask has a one, the sign of s, else m. */
+static inline vec vec_copysign(vec m, vec s) {
+    const __m512i sign = _mm512_set1_epi32(INT32_MIN);
+    return _mm512_castsi512_ps(
+        _mm512_ternarylogic_epi32(_mm512_castps_si512(m), _mm512_castps_si512(s), sign, 0xd8));
+}
+
+static inline vec vec_power(vec t) {
+    const __m512i n = _mm512_add_epi32(_mm512_castps_si512(t), _mm512_set1_epi32(127));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(n, 23));
+}
+
+static inline vec vec_load_f16(const uint16_t *p) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
+
+static inline vec vec_load_bf16(const uint16_t *p) {
+    const __m256i bits = _mm256_loadu_si256((const __m256i *)(const void *)p);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+}
+
+#include "cpu_kernels.inl"

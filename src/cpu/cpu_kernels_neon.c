@@ -1,0 +1,70 @@
+/* cpu_kernels_neon.c: the vector vocabulary in NEON, then the body. */
+#include "cpu_kernels.h"
+
+#if !defined(__aarch64__) || !defined(__ARM_NEON)
+#error "compile this file for AArch64"
+#endif
+#include <arm_neon.h>
+
+#define KERNELS gru_cpu_kernels_neon
+#define LANES 4
+#define TILE 8
+#define WIDE(rows) ((rows) <= 2 ? 4 / (rows) : 1)
+
+typedef float32x4_t vec;
+
+static inline vec vec_load(const float *p) {
+    return vld1q_f32(p);
+}
+static inline void vec_store(float *p, vec v) {
+    vst1q_f32(p, v);
+}
+static inline vec vec_set1(float v) {
+    return vdupq_n_f32(v);
+}
+static inline vec vec_add(vec a, vec b) {
+    return vaddq_f32(a, b);
+}
+static inline vec vec_sub(vec a, vec b) {
+    return vsubq_f32(a, b);
+}
+static inline vec vec_mul(vec a, vec b) {
+    return vmulq_f32(a, b);
+}
+static inline vec vec_div(vec a, vec b) {
+    return vdivq_f32(a, b);
+}
+static inline vec vec_fma(vec a, vec b, vec c) {
+    return vfmaq_f32(c, a, b);
+}
+static inline vec vec_fnma(vec a, vec b, vec c) {
+    return vfmsq_f32(c, a, b);
+}
+/* by comparison, not vminq: that one orders zeros and would differ from the other instruction sets */
+static inline vec vec_min(vec a, vec b) {
+    return vbslq_f32(vcltq_f32(a, b), a, b);
+}
+static inline vec vec_max(vec a, vec b) {
+    return vbslq_f32(vcgtq_f32(a, b), a, b);
+}
+static inline vec vec_abs(vec v) {
+    return vabsq_f32(v);
+}
+static inline vec vec_copysign(vec m, vec s) {
+    return vbslq_f32(vdupq_n_u32(0x80000000u), s, m);
+}
+
+static inline vec vec_power(vec t) {
+    const uint32x4_t n = vaddq_u32(vreinterpretq_u32_f32(t), vdupq_n_u32(127));
+    return vreinterpretq_f32_u32(vshlq_n_u32(n, 23));
+}
+
+static inline vec vec_load_f16(const uint16_t *p) {
+    return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)));
+}
+
+static inline vec vec_load_bf16(const uint16_t *p) {
+    return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16));
+}
+
+#include "cpu_kernels.inl"
