@@ -165,6 +165,20 @@ static void make_weights(problem *p) {
 
 /* ---- the whole ---- */
 
+gru_layer_config problem_variant(int number) {
+    static const float slopes[] = {0, 0.2f, 1.0f / 6},
+                       clips[] = {0, 1.5f}; /* 1.5: within reach of contracting sums */
+    gru_layer_config config = GRU_INIT;
+    config.reset = number % 3;
+    config.update = number / 3 % 2;
+    config.gate = number / 6 % 3 ? GRU_GATE_HARD_SIGMOID : GRU_GATE_SIGMOID;
+    config.hard_slope = slopes[number / 6 % 3];
+    config.candidate = number / 18 % 3;
+    config.clip = clips[number / 54 % 2];
+    config.direction = number / 108 % 2;
+    return config;
+}
+
 static void describe(problem *p) {
     static const char *const resets[] = {"AFTER", "BEFORE", "ALL"}, *const candidates[] = {"tanh", "relu",
                                                                                            "linear"};

@@ -31,6 +31,11 @@ enum {
     PROBLEM_PACKED = 1 << 14 /* weights through gru_layer_pack; the layer's own are others */
 };
 
+/* Every variant of the equations, 0 .. VARIANTS - 1: 3 resets, 2 updates, sigmoid and both hard sigmoids, 3 candidates,
+ * clip or none, both directions. The rest of the configuration is zero. */
+enum { VARIANTS = 3 * 2 * 3 * 3 * 2 * 2 };
+gru_layer_config problem_variant(int number);
+
 enum { PROBLEM_BUFFERS = 20 };
 
 typedef struct problem {

@@ -1,0 +1,355 @@
+/* test_reference.c: the reference engine, forward against the model and backward against its central differences. */
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "model.h"
+#include "number.h"
+
+static const shape small = {4, 3, 2, 3, "small enough for differences of every number"};
+
+static const uint32_t everything = PROBLEM_LENGTHS | PROBLEM_H0 | PROBLEM_SEGMENTS | PROBLEM_H_RESET;
+
+/* In double precision, and with inputs five times as large, so that hard sigmoids and clips are reached. */
+static problem *double_problem(const shape *sizes, int variant, uint32_t options, uint64_t seed) {
+    gru_layer_config config = problem_variant(variant);
+    config.io_type = config.state_type = config.weight_type = GRU_F64;
+    problem *p = problem_make(sizes, &config, options, seed);
+    const int projected = p->run.projected.data != NULL;
+    double *input = (double *)(uintptr_t)(projected ? p->run.projected.data : p->run.x.data);
+    const int64_t row = projected ? 3 * p->shape.H : p->shape.I;
+    for (int64_t i = 0; i < p->shape.T * p->shape.N * row; i++) input[i] *= 5;
+    return p;
+}
+
+/* ---- forward ----------------------------------------------------------------------------------------------------- */
+
+static void compare_with_model(const problem *p, const result *r) {
+    double y[4 * 3 * 3], hT[3 * 3];
+    uint64_t sides;
+    (void)model_run(p, y, hT, &sides);
+    check_close(p, "y", r->y, y);
+    check_close(p, "hT", r->hT, hT);
+}
+
+/* ---- central differences ----------------------------------------------------------------------------------------- */
+
+typedef struct tally {
+    long compared, skipped;
+} tally;
+
+/* The numbers of the problem that gradient g belongs to. */
+static double *numbers_of(const problem *p, int g) {
+    const void *const data[GRADS] = {p->run.x.data, p->run.projected.data, p->run.attention.data,
+                                     p->run.h0,     p->run.h_reset,        p->weights.W,
+                                     p->weights.R,  p->weights.bW,         p->weights.bR};
+    return (double *)(uintptr_t)data[g];
+}
+
+/* The derivative of the model's value by one number; 0 if a kink lies within the difference. */
+static int difference(const problem *p, double *number, double *slope) {
+    const double before = *number, step = 1e-5;
+    uint64_t above_sides, below_sides;
+    *number = before + step;
+    const double above = model_run(p, NULL, NULL, &above_sides);
+    *number = before - step;
+    const double below = model_run(p, NULL, NULL, &below_sides);
+    *number = before;
+    *slope = (above - below) / (2 * step);
+    return above_sides == below_sides;
+}
+
+/* The differences err by step^2 / 6 times a third derivative, and by 1e-16 / step: together some 1e-9. */
+static void compare_gradient(const problem *p, int g, const gradients *backward, tally *count) {
+    double *numbers = numbers_of(p, g), worst = 0, worst_slope = 0;
+    const double *analytic = backward->data[g];
+    size_t worst_at = 0;
+    for (size_t i = 0; i < backward->count[g]; i++) {
+        double slope;
+        if (!difference(p, &numbers[i], &slope)) {
+            count->skipped++;
+            continue;
+        }
+        count->compared++;
+        double error = fabs(analytic[i] - slope) / fmax(1, fabs(slope));
+        if (isnan(error)) error = HUGE_VAL;
+        if (error <= worst) continue;
+        worst = error, worst_slope = slope, worst_at = i;
+    }
+    CHECK(worst < 1e-8, "%s[%zu] is %.12g, by differences %.12g: %s", gradient_names[g], worst_at,
+          analytic[worst_at], worst_slope, p->text);
+}
+
+static void compare_variant(gru_context *context, int variant, uint32_t options, tally *count) {
+    problem *p = double_problem(&small, variant, options | PROBLEM_TRAIN, (uint64_t)variant + 1);
+    result r;
+    gradients g;
+    problem_run(p, context, &r);
+    compare_with_model(p, &r);
+    gradients_make(p, &g);
+    REQUIRE(problem_backward(p, &r, 0, &g) == GRU_OK, "%s: %s", gru_last_error(), p->text);
+    for (int i = 0; i < GRADS; i++)
+        if (g.data[i]) compare_gradient(p, i, &g, count);
+    gradients_free(&g);
+    result_free(&r);
+    problem_free(p);
+}
+
+static void compare_all_variants(uint32_t options) {
+    gru_context *context = tester_context("cpu_reference", 1);
+    tally count = {0, 0};
+    for (int i = 0; i < VARIANTS; i++) compare_variant(context, i, options, &count);
+    CHECK(count.compared > 0 && count.skipped * 20 <= count.compared,
+          "%ld numbers compared, %ld left out at kinks: more than one in twenty", count.compared,
+          count.skipped);
+    gru_context_release(context);
+}
+
+TEST(reference, gradients_agree_with_differences) {
+    compare_all_variants(everything);
+}
+
+TEST(reference, gradients_agree_with_differences_with_attention) {
+    compare_all_variants(everything | PROBLEM_ATTENTION);
+}
+
+TEST(reference, gradients_agree_with_differences_of_projected_input) {
+    compare_all_variants(everything | PROBLEM_PROJECTED);
+}
+
+TEST(reference, gradients_agree_with_differences_of_attended_projected_input) {
+    compare_all_variants(everything | PROBLEM_PROJECTED | PROBLEM_ATTENTION);
+}
+
+TEST(reference, gradients_agree_with_differences_without_options) {
+    compare_all_variants(0);
+}
+
+TEST(reference, gradients_agree_with_differences_of_segments_from_zero) {
+    compare_all_variants(PROBLEM_SEGMENTS);
+}
+
+/* On which sides of its kinks the variant's pre-activations lie with these numbers. */
+static uint64_t sides_of(int variant, uint64_t seed) {
+    problem *p = double_problem(&small, variant, everything, seed);
+    uint64_t sides;
+    (void)model_run(p, NULL, NULL, &sides);
+    problem_free(p);
+    return sides;
+}
+
+/* The differences are about something: other numbers put pre-activations on other sides of the kinks. */
+TEST(reference, kinks_are_crossed) {
+    for (int i = 0; i < VARIANTS; i++) {
+        const gru_layer_config config = problem_variant(i);
+        const int kinks = config.clip != 0 || config.gate || config.candidate == GRU_CANDIDATE_RELU;
+        int crossed = 0;
+        for (uint64_t seed = 2; seed < 10; seed++) crossed |= sides_of(i, seed) != sides_of(i, 1);
+        CHECK(crossed == kinks, "variant %d has %s kinks, but eight sets of numbers lie on %s sides", i,
+              kinks ? "some" : "no", crossed ? "other" : "the same");
+    }
+}
+
+/* ---- one backward pass in several calls ------------------------------------------------------------------------- */
+
+static void check_same_gradients(const problem *p, const gradients *a, const gradients *b) {
+    for (int i = 0; i < GRADS; i++)
+        if (a->data[i])
+            check_same_array(gradient_names[i], p->text, a->type[i], a->data[i], b->data[i], a->count[i]);
+}
+
+static void backward(const problem *p, result *r, uint32_t parts, gradients *g) {
+    REQUIRE(problem_backward(p, r, parts, g) == GRU_OK, "%s: %s", gru_last_error(), p->text);
+}
+
+/* Every type that the reference trains in, with and without strides. */
+static void for_training_problems(void (*body)(const problem *p, gru_context *context)) {
+    static const int32_t types[][3] = {{GRU_F64, GRU_F64, GRU_F64},
+                                       {GRU_F32, GRU_F32, GRU_F32},
+                                       {GRU_F16, GRU_F32, GRU_F16},
+                                       {GRU_BF16, GRU_BF16, GRU_BF16},
+                                       {GRU_BF16, GRU_F32, GRU_F32}};
+    const shape sizes = {5, 4, 3, 17, "a panel and one unit"};
+    gru_context *context = tester_context("cpu_reference", 1);
+    for (int i = 0; i < 60; i++) {
+        gru_layer_config config = problem_variant((int)(tester_random(7, (uint64_t)i) % VARIANTS));
+        config.io_type = types[i % 5][0], config.state_type = types[i % 5][1],
+        config.weight_type = types[i % 5][2];
+        const uint32_t options = everything | PROBLEM_TRAIN | (i % 2 ? PROBLEM_STRIDES | PROBLEM_SLOTS : 0) |
+                                 (i % 3 ? PROBLEM_ATTENTION : 0) | (i % 7 == 0 ? PROBLEM_PROJECTED : 0);
+        problem *p = problem_make(&sizes, &config, options, (uint64_t)i);
+        body(p, context);
+        problem_free(p);
+    }
+    gru_context_release(context);
+}
+
+static void run_parts(const problem *p, gru_context *context) {
+    result r;
+    gradients whole, again, apart, over;
+    problem_run(p, context, &r);
+    gradients_make(p, &whole);
+    gradients_make(p, &again);
+    gradients_make(p, &apart);
+    gradients_make(p, &over);
+    backward(p, &r, 0, &whole);
+    backward(p, &r, GRU_GRAD_DATA | GRU_GRAD_WEIGHTS, &again);
+    check_same_gradients(p, &whole, &again);
+    backward(p, &r, GRU_GRAD_DATA, &apart);
+    for (int i = GRAD_W; i < GRADS; i++)
+        if (apart.data[i]) {
+            void *zeros = tester_allocate(apart.count[i] * 8);
+            memset(zeros, 0, apart.count[i] * 8);
+            check_same_array("the data part left: zeros", p->text, apart.type[i], apart.data[i], zeros,
+                             apart.count[i]);
+            tester_free(zeros);
+        }
+    backward(p, &r, GRU_GRAD_WEIGHTS, &apart);
+    check_same_gradients(p, &whole, &apart);
+    for (int i = GRAD_W; i < GRADS; i++) /* NaN: overwritten, not added to */
+        if (over.data[i]) memset(over.data[i], 0xFF, over.count[i] * gru_type_bytes(over.type[i]));
+    backward(p, &r, GRU_GRAD_OVERWRITE, &over);
+    check_same_gradients(p, &whole, &over);
+    gradients_free(&whole), gradients_free(&again), gradients_free(&apart), gradients_free(&over);
+    result_free(&r);
+}
+
+TEST(reference, parts_together_and_apart_give_the_same_bits) {
+    for_training_problems(run_parts);
+}
+
+static void run_added(const problem *p, gru_context *context) {
+    result r;
+    gradients once, twice;
+    problem_run(p, context, &r);
+    gradients_make(p, &once);
+    gradients_make(p, &twice);
+    backward(p, &r, 0, &once);
+    backward(p, &r, 0, &twice);
+    backward(p, &r, 0, &twice);
+    for (int i = 0; i < GRADS; i++)
+        for (size_t k = 0; once.data[i] && k < once.count[i]; k++) {
+            const double a = gru_load_double(once.data[i], once.type[i], k) * (i >= GRAD_W ? 2 : 1);
+            const double b = gru_load_double(twice.data[i], twice.type[i], k);
+            const double budget = (once.type[i] == GRU_F64 ? DBL_EPSILON : FLT_EPSILON) * fabs(a);
+            CHECK(fabs(a - b) <= (i >= GRAD_W ? budget : 0), "%s[%zu] is %.17g, expected %.17g: %s",
+                  gradient_names[i], k, b, a, p->text);
+        }
+    gradients_free(&once), gradients_free(&twice);
+    result_free(&r);
+}
+
+TEST(reference, weight_gradients_are_added_and_data_gradients_written) {
+    for_training_problems(run_added);
+}
+
+/* ---- other types, recomputing, empty calls ------------------------------------------------------------------------ */
+
+static double norm_of_difference(const gradients *a, const gradients *b, int g, double *norm) {
+    double sum = 0, all = 0;
+    for (size_t i = 0; i < a->count[g]; i++) {
+        const double x = gru_load_double(a->data[g], a->type[g], i), y = ((const double *)b->data[g])[i];
+        sum += (x - y) * (x - y);
+        all += y * y;
+    }
+    *norm = sqrt(all);
+    return sqrt(sum);
+}
+
+/* Gradients as y, times 4, relative to the largest; those of weights by their norm. */
+static void compare_with_exact(const problem *p, const problem *exact, const gradients *a,
+                               const gradients *b) {
+    for (int i = 0; i < GRADS; i++) {
+        double norm, largest = 0;
+        if (!a->data[i]) continue;
+        const double apart = norm_of_difference(a, b, i, &norm);
+        for (size_t k = 0; k < b->count[i]; k++)
+            largest = fmax(largest, fabs(((const double *)b->data[i])[k]));
+        if (i >= GRAD_W) {
+            const double budget = FLT_EPSILON * (2 * sqrt((double)(p->shape.T * p->shape.N)) + 8);
+            CHECK(apart <= budget * norm, "%s differs by %.3g of its norm, budget %.3g: %s",
+                  gradient_names[i], apart / norm, budget, p->text);
+            continue;
+        }
+        for (size_t k = 0; k < a->count[i]; k++) {
+            const double x = gru_load_double(a->data[i], a->type[i], k), y = ((const double *)b->data[i])[k];
+            const double budget = 4 * problem_budget(exact, a->type[i], y, largest) +
+                                  4 * FLT_EPSILON / DBL_EPSILON * problem_budget(exact, GRU_F64, y, largest);
+            CHECK(fabs(x - y) <= budget, "%s[%zu] is %.9g, exactly %.9g, budget %.3g: %s", gradient_names[i],
+                  k, x, y, budget, p->text);
+        }
+    }
+}
+
+static void run_exactly(const problem *p, gru_context *context) {
+    problem *exact = problem_exact(p);
+    result r, exact_r;
+    gradients g, exact_g;
+    if (p->config.io_type == GRU_F64) {
+        problem_free(exact);
+        return;
+    }
+    problem_run(p, context, &r);
+    problem_run(exact, context, &exact_r);
+    gradients_make(p, &g);
+    gradients_make(exact, &exact_g);
+    backward(p, &r, 0, &g);
+    backward(exact, &exact_r, 0, &exact_g);
+    compare_with_exact(p, exact, &g, &exact_g);
+    gradients_free(&g), gradients_free(&exact_g);
+    result_free(&r), result_free(&exact_r);
+    problem_free(exact);
+}
+
+TEST(reference, gradients_of_other_types_agree_with_double) {
+    for_training_problems(run_exactly);
+}
+
+static void run_recomputed(const problem *p, gru_context *context) {
+    problem *recompute = problem_with(p, (p->options & ~(uint32_t)PROBLEM_TRAIN) | PROBLEM_RECOMPUTE);
+    result r, other;
+    gradients g, other_g;
+    problem_run(p, context, &r);
+    problem_run(recompute, context, &other);
+    gradients_make(p, &g);
+    gradients_make(p, &other_g);
+    backward(p, &r, 0, &g);
+    backward(recompute, &other, 0, &other_g);
+    check_same_gradients(p, &g, &other_g);
+    gradients_free(&g), gradients_free(&other_g);
+    result_free(&r), result_free(&other);
+    problem_free(recompute);
+}
+
+TEST(reference, recomputing_gives_the_same_bits) {
+    for_training_problems(run_recomputed);
+}
+
+static void run_empty(const shape *sizes) {
+    gru_context *context = tester_context("cpu_reference", 1);
+    problem *p = double_problem(sizes, 0, PROBLEM_H0 | PROBLEM_H_RESET | PROBLEM_TRAIN, 1);
+    result r;
+    gradients g;
+    problem_run(p, context, &r);
+    check_same_bits(p, "hT", r.hT, p->run.h0);
+    gradients_make(p, &g);
+    backward(p, &r, 0, &g);
+    check_same_array("dh0", p->text, GRU_F64, g.data[GRAD_H0], p->dhT, g.count[GRAD_H0]);
+    for (int i = GRAD_H_RESET; i < GRADS; i++)
+        for (size_t k = 0; k < g.count[i]; k++)
+            CHECK(((double *)g.data[i])[k] == 0, "%s[%zu] is not 0: %s", gradient_names[i], k, p->text);
+    gradients_free(&g);
+    result_free(&r);
+    problem_free(p);
+    gru_context_release(context);
+}
+
+TEST(reference, no_steps_pass_the_gradient_of_the_state) {
+    const shape sizes = {0, 3, 2, 3, "no steps"};
+    run_empty(&sizes);
+}
+
+TEST(reference, no_rows_have_no_gradients) {
+    const shape sizes = {3, 0, 2, 3, "no rows"};
+    run_empty(&sizes);
+}
