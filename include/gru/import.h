@@ -13,23 +13,24 @@ extern "C" {
 /* ---- orders ------------------------------------------------------------------------------------------------------ */
 
 /* Whose arrays, in which order. Shapes are [rows][columns], row-major; "z r n" means the rows (or columns) of the three
- * gates follow each other in that order. A bias may be NULL where it says so: zeros.
+ * gates follow each other in that order. reset: what the library's GRU computes, and so what the order can hold.
+ * update is KEEP in all of them. Any bias may be NULL: zeros.
  *
- *   order        arrays
- *   PYTORCH      weight_ih [3H][I], weight_hh [3H][H], bias_ih [3H] or NULL, bias_hh [3H] or NULL         r z n   AFTER
- *   KERAS        kernel [I][3H], recurrent_kernel [H][3H], bias or NULL: [2][3H] with AFTER, [3H] with BEFORE     z r n
- *                (CuDNNGRU's [6H] is the former)
- *   ONNX         W [3H][I], R [3H][H], B [6H] or NULL; one direction                              z r n   AFTER, BEFORE
- *   CUDNN        the six matrices of cudnnGetRNNWeightParams by linLayerID: input 0 1 2 as [3H][I], recurrent 3 4 5 as
- *                [3H][H], biases 0 1 2 [3H] or NULL, biases 3 4 5 [3H] or NULL                       r z n   AFTER
- *   ONEDNN       weights_layer [I][3][H], weights_iter [H][3][H], bias [3][H] or NULL                z r n   BEFORE
- *   ONEDNN_LBR   the same, bias [4][H] or NULL: z, r, n, then the recurrent one of n                 z r n   AFTER
- *   TF1          gates/kernel [I+H][2H], gates/bias [2H], candidate/kernel [I+H][H], candidate/bias [H]    r z   BEFORE
- *   TFLITE       gate_weight [2H][I+H], gate_bias [2H], candidate_weight [H][I+H], candidate_bias [H]      r z   BEFORE
- *   MIOPEN       as CUDNN, with the matrices in MIOpen's order                                       z r n   AFTER
- *   HASTE        kernel [I][3H], recurrent_kernel [H][3H], bias [3H], recurrent_bias [3H]            z r n   AFTER
- *   FLAX         ir, iz, in kernels as [3][I][H], hr, hz, hn kernels as [3][H][H], biases of ir iz in [3][H] or NULL,
- *                bias of hn [H] or NULL                                                              r z n   AFTER
+ *   order       gates  reset   arrays
+ *   PYTORCH     r z n  AFTER   weight_ih [3H][I], weight_hh [3H][H], bias_ih [3H], bias_hh [3H]
+ *   KERAS       z r n  AFTER   kernel [I][3H], recurrent_kernel [H][3H], bias [2][3H]: input, recurrent
+ *                      BEFORE  the same, bias [3H]. (The old CuDNNGRU lies differently: python/gru_convert.py)
+ *   ONNX        z r n  both    W [3H][I], R [3H][H], B [6H]: input, recurrent; of one direction
+ *   CUDNN       r z n  AFTER   the matrices of cudnnGetRNNWeightParams by linLayerID: input 0 1 2 as [3H][I], recurrent
+ *                              3 4 5 as [3H][H], biases 0 1 2 [3H], biases 3 4 5 [3H]
+ *   ONEDNN      z r n  BEFORE  weights_layer [I][3][H], weights_iter [H][3][H], bias [3][H]
+ *   ONEDNN_LBR  z r n  AFTER   the same, bias [4][H]: sums of z and r, input bias of n, recurrent bias of n
+ *   TF1         r z    BEFORE  gates/kernel [I+H][2H], gates/bias [2H], candidate/kernel [I+H][H], candidate/bias [H]
+ *   TFLITE      r z    BEFORE  gate_weight [2H][I+H], gate_bias [2H], candidate_weight [H][I+H], candidate_bias [H]
+ *   MIOPEN      z r n  AFTER   as CUDNN, by paramID of miopenGetRNNLayerParam
+ *   HASTE       z r n  AFTER   kernel [I][3H], recurrent_kernel [H][3H], bias [3H], recurrent_bias [3H]
+ *   FLAX        r z n  AFTER   kernels of ir, iz, in as [3][I][H], of hr, hz, hn as [3][H][H], biases of ir, iz, in as
+ *                              [3][H], bias of hn [H]
  */
 enum {
     GRU_ORDER_PYTORCH = 0,
@@ -48,17 +49,17 @@ enum {
 typedef struct gru_foreign {
     int32_t order;                       /* GRU_ORDER_... */
     int32_t reset, update;               /* what the source computes; a reset that the order cannot hold is refused */
-    const float *arrays[8];              /* in the order of the table above */
-    size_t counts[8];                    /* numbers in each: checked */
+    const float *arrays[8];              /* in the order of the table above; the rest NULL */
+    size_t counts[8];                    /* numbers in each: checked. 0 for NULL */
     uint64_t reserved[4];                /* 0 */
 } gru_foreign;
 
-/* Canonical numbers in memory of the caller. */
+/* Canonical numbers in memory of the caller; none may be NULL, except W with 0 inputs. */
 typedef struct gru_canonical {
     float *W, *R, *bW, *bR;              /* [3H][I] [3H][H] [3H] [3H], gates r, z, n */
 } gru_canonical;
 
-/* Numbers in each array of this order for these sizes and this reset; 0 in unused places. */
+/* Numbers in each array of this order for shape's I, H and reset; 0 in unused places. */
 GRU_API gru_status gru_order_counts(int32_t order, const gru_layer_config *shape, size_t counts[8]);
 
 /* source -> target. shape: I, H and the variant wanted. KEEP and WRITE convert into each other (the z rows change
@@ -68,13 +69,14 @@ GRU_API gru_status gru_import(const gru_foreign *source, const gru_layer_config 
 typedef struct gru_foreign_target {
     int32_t order;
     int32_t reset, update;               /* what the target will compute */
-    float *arrays[8];                    /* written; a bias that the source has may not be NULL */
+    float *arrays[8];                    /* written; NULL only for a bias that the source has not */
     size_t counts[8];
     uint64_t reserved[4];                /* 0 */
 } gru_foreign_target;
 
-/* source (f32, host) -> target. shape: I, H and the variant that source computes. Refused (GRU_UNSUPPORTED) where the
- * target cannot hold the numbers, such as two biases of AFTER in one. Biases that only act as a sum are added. */
+/* source (f32, host) -> target, which may not overlap. shape: I, H and the variant that source computes; KEEP and WRITE
+ * as in gru_import. GRU_UNSUPPORTED where the order cannot hold the reset. Where it has one bias for two, they are added:
+ * that happens only where they act as a sum. */
 GRU_API gru_status gru_export(const gru_weights *source, const gru_layer_config *shape,
                               const gru_foreign_target *target);
 
