@@ -75,8 +75,8 @@ typedef struct gru_foreign_target {
 } gru_foreign_target;
 
 /* source (f32, host) -> target, which may not overlap. shape: I, H and the variant that source computes; KEEP and WRITE
- * as in gru_import. GRU_UNSUPPORTED where the order cannot hold the reset. Where it has one bias for two, they are added:
- * that happens only where they act as a sum. */
+ * as in gru_import. GRU_UNSUPPORTED where the order cannot hold the reset. Where it has one bias for two, they are
+ * added: that happens only where they act as a sum. */
 GRU_API gru_status gru_export(const gru_weights *source, const gru_layer_config *shape,
                               const gru_foreign_target *target);
 
