@@ -4,9 +4,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpu/cpu_features.h"
 #include "number.h"
 
 long tester_checks;
+
+/* GRU_TEST_HIDE="avx512", or "avx2 avx512": the tests run as on a machine without these. */
+__attribute__((constructor)) static void hide_features(void) {
+    const char *names = getenv("GRU_TEST_HIDE");
+    uint32_t hidden = 0;
+    if (!names) return;
+    if (strstr(names, "avx2")) hidden |= GRU_CPU_AVX2;
+    if (strstr(names, "avx512")) hidden |= GRU_CPU_AVX512;
+    gru_cpu_features_hide(hidden);
+}
 
 /* ---- engines ----------------------------------------------------------------------------------------------------- */
 
