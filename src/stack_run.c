@@ -1,0 +1,61 @@
+/* stack_run.c: runs a stack: first layer to last, or backward from last to first, both directions of a layer at once. */
+#include "engine.h"
+#include "error.h"
+#include "stack_check.h"
+
+static gru_status add_directions(const gru_stack_call *c, int32_t k) {
+    const gru_stack_sum sum = gru_stack_sum_of(c, k);
+    if (!sum.to.data) return GRU_OK;
+    const gru_addition addition = {c->stack->io_type, c->data.T, c->data.N, sum.row, sum.to, sum.from};
+    return c->stack->context->backend->add(c->stack->context, &addition, c->data.stream);
+}
+
+/* Both directions in one call of their engine, if it is the same. */
+static gru_status forward_layer(const gru_stack_call *c, int32_t k) {
+    const gru_stack_part *part = &c->stack->parts[k];
+    gru_run runs[2];
+    gru_job jobs[2];
+    const gru_engine *engines[2];
+    for (int32_t d = 0; d < part->directions; d++) {
+        runs[d] = gru_stack_cell_run(c, k, d);
+        jobs[d] = (gru_job){part->cells[d], &runs[d]};
+        GRU_TRY(gru_layer_forward_engine(part->cells[d], &runs[d], &engines[d]));
+    }
+    if (part->directions == 2 && engines[0] == engines[1]) return engines[0]->forward(jobs, 2);
+    for (int32_t d = 0; d < part->directions; d++) GRU_TRY(engines[d]->forward(&jobs[d], 1));
+    return GRU_OK;
+}
+
+gru_status gru_stack_forward(const gru_stack *stack, const gru_stack_run *run) {
+    gru_stack_call call;
+    GRU_TRY(gru_stack_check_forward(stack, run, &call));
+    for (int32_t k = 0; k < stack->count; k++) {
+        GRU_TRY(forward_layer(&call, k));
+        GRU_TRY(add_directions(&call, k));
+    }
+    return GRU_OK;
+}
+
+static gru_status backward_cell(const gru_stack_call *c, int32_t k, int32_t d) {
+    const gru_layer *layer = c->stack->parts[k].cells[d];
+    const gru_run run = gru_stack_cell_run(c, k, d);
+    const gru_gradients gradients = gru_stack_cell_gradients(c, k, d);
+    const gru_engine *engine;
+    GRU_TRY(gru_layer_backward_engine(layer, &engine));
+    return engine->backward(layer, &run, &gradients);
+}
+
+gru_status gru_stack_backward(const gru_stack *stack, const gru_stack_run *run,
+                              const gru_stack_gradients *gradients) {
+    gru_stack_call call;
+    GRU_TRY(gru_stack_check_backward(stack, run, gradients, &call));
+    const uint32_t parts = gradients->data.parts & (GRU_GRAD_DATA | GRU_GRAD_WEIGHTS);
+    for (int32_t k = stack->count - 1; k >= 0; k--) {
+        for (int32_t d = 0; d < stack->parts[k].directions; d++) {
+            const gru_status status = backward_cell(&call, k, d);
+            if (status != GRU_OK) return gru_stack_cell_failed(stack, k, d, status);
+        }
+        if (parts != GRU_GRAD_WEIGHTS) GRU_TRY(add_directions(&call, k));
+    }
+    return GRU_OK;
+}
