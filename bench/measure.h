@@ -1,0 +1,33 @@
+/* measure.h: times contestants against each other in turns.  SPDX-License-Identifier: Apache-2.0 */
+#ifndef BENCH_MEASURE_H
+#define BENCH_MEASURE_H
+
+#include <stdint.h>
+
+enum { BENCH_SAMPLES = 400 };
+
+typedef struct bench_contestant {
+    const char *name;
+    void (*run)(void *state);
+    void *state;
+    int threads;
+    double once;            /* in: seconds of one warm call, roughly */
+    int count;              /* out: samples */
+    double median, minimum; /* out: seconds of one call */
+    /* inside */
+    int64_t calls; /* in one sample */
+    double spent;
+    double samples[BENCH_SAMPLES];
+} bench_contestant;
+
+/* Samples of all contestants alternate, so that noise hits all alike. Each is warmed by an untimed call (cold: pushed
+ * out of all caches) before it is timed, and each sample lasts some 0.2 ms at least (cold: one call). A contestant
+ * rests once it has used its share of seconds, with MINIMUM samples at least. 0: no memory for eviction. */
+int bench_measure(bench_contestant *contestants, int count, double seconds, int cold);
+
+/* Too slow to have enough samples in its share of the time. */
+int bench_too_slow(const bench_contestant *contestant, double seconds);
+
+double bench_median(double *values, int count); /* sorts them */
+
+#endif

@@ -1,0 +1,26 @@
+/* peer.h: one contestant: an engine of this library, or another library's GRU that runs beside it.
+ *
+ * A peer makes its own layer of problem->W, R, bW, bR (canonical order) in prepare, outside the timing, with
+ * problem->threads threads; run reads x and h0 and writes y and hT. SPDX-License-Identifier: Apache-2.0 */
+#ifndef BENCH_PEER_H
+#define BENCH_PEER_H
+
+#include "../problem.h"
+
+enum { PEER_WHY = 512 };
+
+typedef struct peer {
+    const char *name;
+    /* NULL if this peer cannot run the problem: why[PEER_WHY] stays "" if it never claimed to, else gets the reason.
+     * The problem outlives the state. */
+    void *(*prepare)(const struct peer *self, const bench_problem *problem, char *why);
+    void (*run)(void *state);
+    void (*release)(void *state);
+} peer;
+
+/* Those that were found when this program was built. */
+extern const peer bench_peer_plain;
+extern const peer bench_peer_openblas;
+extern const peer bench_peer_onednn;
+
+#endif

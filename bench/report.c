@@ -1,0 +1,134 @@
+/* report.c: turns seconds into the numbers by which engines are compared.  SPDX-License-Identifier: Apache-2.0 */
+#include "report.h"
+
+#include <gru/gru.h>
+
+#include "ceilings.h"
+#include "machine.h"
+
+typedef struct row {
+    const bench_entry *entry;
+    const bench_contestant *times;
+    double step_us, gflops, peak_share, floor, best_peer; /* floor and best_peer in seconds, 0: none */
+} row;
+
+void bench_report_head(double peak, int peak_threads) {
+    (void)printf("gru %s%s%s, %s, %s\n%s; %s, %.1f GFLOP/s on %d thread%s\n", bench_version(),
+                 *bench_commit() ? " at " : "", bench_commit(), bench_compiler(), bench_today(),
+                 bench_processor(), bench_ceiling_vectors(), peak * 1e-9, peak_threads,
+                 peak_threads > 1 ? "s" : "");
+}
+
+void bench_report_legend(int cold) {
+    (void)printf(
+        "f32, %s caches. Times of one call. %%peak: of the measured multiply-add rate. x floor: times the\n"
+        "longer of multiplying at that rate and merely reading the weights, which was timed in turns with\n"
+        "the others. x peer: how many times as fast as the fastest other library. *: T was cut.\n",
+        cold ? "cold" : "warm");
+}
+
+static double best_peer(const bench_cell *cell) {
+    double best = 0;
+    for (int i = 0; i < cell->count; i++)
+        if (cell->entries[i].kind == BENCH_PEER && (best == 0 || cell->contestants[i].median < best))
+            best = cell->contestants[i].median;
+    return best;
+}
+
+static row make_row(const bench_cell *cell, int index, double peak) {
+    const bench_entry *entry = &cell->entries[index];
+    const bench_contestant *times = &cell->contestants[index];
+    row r = {.entry = entry, .times = times};
+    r.step_us = times->median * 1e6 / (double)entry->problem.shape.T;
+    r.gflops = bench_problem_flops(&entry->problem) / times->median * 1e-9;
+    r.peak_share = r.gflops * 1e9 / peak;
+    r.floor = bench_cell_floor(cell, &entry->problem, peak);
+    r.best_peer = best_peer(cell);
+    return r;
+}
+
+/* Four digits of a time that may be 50 ns or two seconds. */
+static void print_time(double seconds) {
+    const double us = seconds * 1e6;
+    (void)printf(" %10.*f", us < 10 ? 3 : us < 100 ? 2 : us < 1000 ? 1 : 0, us);
+}
+
+static void print_row(const row *r) {
+    (void)printf("  %-16s", r->times->name);
+    print_time(r->times->median);
+    print_time(r->times->minimum);
+    print_time(r->step_us * 1e-6);
+    (void)printf(" %9.2f %6.1f %8.2f", r->gflops, 100 * r->peak_share, r->times->median / r->floor);
+    if (r->best_peer > 0)
+        (void)printf(" %8.2f\n", r->best_peer / r->times->median);
+    else
+        (void)printf(" %8s\n", "-");
+}
+
+/* Reading has nothing that could vary by itself. */
+static int disturbed(const bench_contestant *reader) {
+    return reader->median > 1.5 * reader->minimum;
+}
+
+static void print_floor(const bench_cell *cell, const bench_contestant *times) {
+    (void)printf("  %-16s", times->name);
+    print_time(times->median);
+    print_time(times->minimum);
+    (void)printf("   %.1f KiB of weights at %.1f GB/s%s\n", (double)cell->read_bytes / 1024,
+                 (double)cell->read_bytes / times->median * 1e-9,
+                 disturbed(times) ? "; DISTURBED: something else used this machine" : "");
+}
+
+static void print_cell_head(const bench_problem *problem) {
+    const bench_shape s = problem->shape;
+    (void)printf("\n%s: T%lld%s N%lld I%lld H%lld, %s, %d thread%s\n", s.name, (long long)s.T,
+                 s.T < s.whole_T ? "*" : "", (long long)s.N, (long long)s.I, (long long)s.H,
+                 bench_stage_names[problem->stage], problem->threads, problem->threads > 1 ? "s" : "");
+    (void)printf("  %-16s %10s %10s %10s %9s %6s %8s %8s\n", "engine", "median us", "min us", "us/step",
+                 "GFLOP/s", "%peak", "x floor", "x peer");
+}
+
+static void write_json(FILE *json, const row *r, int cold) {
+    static const char *const kinds[] = {"engine", "peer", "floor"};
+    static const char *const resets[] = {"after", "before", "all"};
+    const bench_problem *problem = &r->entry->problem;
+    const bench_shape s = problem->shape;
+    (void)fprintf(
+        json,
+        "{\"name\": \"%s\", \"kind\": \"%s\", \"shape\": \"%s\", \"T\": %lld, \"whole_T\": %lld, \"N\": "
+        "%lld, \"I\": %lld, \"H\": %lld, \"threads\": %d, \"stage\": \"%s\", \"reset\": \"%s\", "
+        "\"type\": \"f32\", \"cold\": %s, ",
+        r->times->name, kinds[r->entry->kind], s.name, (long long)s.T, (long long)s.whole_T, (long long)s.N,
+        (long long)s.I, (long long)s.H, problem->threads, bench_stage_names[problem->stage],
+        resets[problem->reset], cold ? "true" : "false");
+    (void)fprintf(json, "\"samples\": %d, \"median_us\": %.6g, \"min_us\": %.6g, ", r->times->count,
+                  r->times->median * 1e6, r->times->minimum * 1e6);
+    if (r->entry->kind != BENCH_FLOOR) {
+        (void)fprintf(json, "\"us_per_step\": %.6g, \"gflops\": %.6g, \"peak_share\": %.4g, ", r->step_us,
+                      r->gflops, r->peak_share);
+        (void)fprintf(json, "\"floor_us\": %.6g, \"x_floor\": %.4g, ", r->floor * 1e6,
+                      r->times->median / r->floor);
+        if (r->best_peer > 0) (void)fprintf(json, "\"x_best_peer\": %.4g, ", r->best_peer / r->times->median);
+    }
+    (void)fprintf(json,
+                  "\"machine\": \"%s\", \"compiler\": \"%s\", \"version\": \"%s\", \"commit\": \"%s\", "
+                  "\"date\": \"%s\"}\n",
+                  bench_processor(), bench_compiler(), bench_version(), bench_commit(), bench_today());
+    (void)fflush(json);
+}
+
+int bench_report_cell(const bench_cell *cell, double peak, int cold, FILE *json) {
+    int rows = 0;
+    for (int i = 0; i < cell->count; i++) {
+        const row r = make_row(cell, i, peak);
+        if (i == 0) print_cell_head(&r.entry->problem);
+        if (r.entry->kind == BENCH_FLOOR) print_floor(cell, r.times);
+        if (r.entry->kind != BENCH_FLOOR) {
+            print_row(&r);
+            rows++;
+        }
+        if (json) write_json(json, &r, cold);
+    }
+    (void)fflush(stdout);
+    return rows;
+}
