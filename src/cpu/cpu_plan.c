@@ -45,7 +45,8 @@ gru_cpu_plan gru_cpu_plan_for(int64_t T, int64_t N, int32_t inputs, int32_t hidd
     gru_cpu_plan plan = {.threads = 1, .by_rows = 1, .chunk = 1};
     if (T == 0 || N == 0) return plan;
     const size_t rows = gru_cpu_plan_rows(T, N, hidden);
-    plan.chunk = rows <= LEAST_CHUNK_ROWS ? T : (int64_t)(rows / (size_t)N);
+    const int whole = rows == gru_size_times((size_t)T, (size_t)N);
+    plan.chunk = whole ? T : (int64_t)(rows / (size_t)N);
     if (threads == 1 || !gru_cpu_plan_worth_thread(T, N, inputs, hidden)) return plan;
     if (N >= 2 * ROWS_PER_THREAD) {
         const int64_t most = N / ROWS_PER_THREAD;
