@@ -179,6 +179,27 @@ gru_layer_config problem_variant(int number) {
     return config;
 }
 
+void problem_types(gru_layer_config *config, int number) {
+    static const int32_t types[TYPES][3] = {
+        {GRU_F32, GRU_F32, GRU_F32},    {GRU_F16, GRU_F32, GRU_F16},  {GRU_BF16, GRU_F32, GRU_BF16},
+        {GRU_F32, GRU_F32, GRU_F16},    {GRU_F32, GRU_F32, GRU_BF16}, {GRU_F16, GRU_F16, GRU_F32},
+        {GRU_BF16, GRU_BF16, GRU_BF16}, {GRU_F16, GRU_F32, GRU_BF16}, {GRU_BF16, GRU_F32, GRU_F32},
+    };
+    config->io_type = types[number][0];
+    config->state_type = types[number][1];
+    config->weight_type = types[number][2];
+}
+
+uint32_t problem_options(uint64_t draw) {
+    uint32_t options = (uint32_t)(tester_random(0x0b7105, draw) % (PROBLEM_PACKED << 1));
+    const uint32_t rare = PROBLEM_NO_Y | PROBLEM_NO_HT | PROBLEM_NO_BIAS | PROBLEM_PROJECTED;
+    if (draw % 4) options &= ~rare; /* most draws compare all that there is */
+    if (options & PROBLEM_NO_Y) options &= ~(uint32_t)PROBLEM_NO_HT;
+    if (!(options & PROBLEM_H0) || options & PROBLEM_NO_HT) options &= ~(uint32_t)PROBLEM_IN_PLACE;
+    if (options & PROBLEM_TRAIN) options &= ~(uint32_t)PROBLEM_RECOMPUTE;
+    return options;
+}
+
 static void describe(problem *p) {
     static const char *const resets[] = {"AFTER", "BEFORE", "ALL"}, *const candidates[] = {"tanh", "relu",
                                                                                            "linear"};

@@ -36,6 +36,13 @@ enum {
 enum { VARIANTS = 3 * 2 * 3 * 3 * 2 * 2 };
 gru_layer_config problem_variant(int number);
 
+/* Types that go together, 0 .. TYPES - 1; 0: all f32. None is f64. */
+enum { TYPES = 9 };
+void problem_types(gru_layer_config *config, int number);
+
+/* A drawn set of options that may stand together. */
+uint32_t problem_options(uint64_t draw);
+
 enum { PROBLEM_BUFFERS = 20 };
 
 typedef struct problem {
