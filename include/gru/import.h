@@ -114,13 +114,23 @@ typedef struct gru_load_options {
     uint64_t reserved[4];                /* 0 */
 } gru_load_options;
 
-/* The weights of a GRU saved with PyTorch's names (weight_ih_l0, weight_hh_l0_reverse ...) as a stack. The variant
- * comes from metadata that gru_file_save or the converter script wrote, else it is PyTorch's. options NULL: all
- * defaults. */
+/* The weights of a GRU saved with PyTorch's names (weight_ih_l0, weight_hh_l0_reverse ...) as a stack. A layer that has
+ * only _reverse tensors is a reverse layer. What names do not tell is PyTorch's unless the file's metadata says
+ * otherwise, as written by gru_file_save or the converter script, under the prefix of the tensors:
+ *
+ *   PREFIXgru.reset      after, before, all        PREFIXgru.gate        sigmoid, hard_sigmoid
+ *   PREFIXgru.update     keep, write               PREFIXgru.hard_slope  a number
+ *   PREFIXgru.candidate  tanh, relu, linear        PREFIXgru.clip        a number, 0: none
+ *   PREFIXgru.merge      concat, sum, separate     PREFIXgru.dropout     a number, of the stack
+ *
+ * for all layers, or PREFIXgru.lK.reset and so on for layer K alone. options NULL: all defaults. The file may be closed
+ * afterwards. GRU_BAD_DATA with the tensor's name for what is missing or has another shape. */
 GRU_API gru_status gru_stack_load(gru_context *context, const gru_file *file, const gru_load_options *options,
                                   gru_stack **stack);
 
-/* Writes a new file beside path and renames it over path, so that a failure loses nothing. prefix NULL: "". */
+/* Writes config's weights and variant (f32, f16, bf16, f64 as they are; a bias that only one side has gets zeros on the
+ * other) to a new file beside path and renames it over path, so that a failure loses nothing: GRU_IO with the system's
+ * reason. The same config gives the same bytes. io_type, state_type, weight_type are not stored. prefix NULL: "". */
 GRU_API gru_status gru_file_save(const char *path, const gru_stack_config *config, const char *prefix);
 
 #ifdef __cplusplus

@@ -95,15 +95,19 @@ static int compare_name(const void *name, const void *entry) {
     return strcmp(name, (*(const gru_file_entry *const *)entry)->name);
 }
 
+const gru_file_entry *gru_file_find(const gru_file *file, const char *name) {
+    if (file->count == 0) return NULL;
+    const gru_file_entry **found =
+        bsearch(name, file->by_name, (size_t)file->count, sizeof *file->by_name, compare_name);
+    return found ? *found : NULL;
+}
+
 gru_status gru_file_tensor(const gru_file *file, const char *name, gru_tensor *tensor) {
     if (!file) return gru_fail(GRU_BAD_ARGUMENT, "file is NULL");
     if (!name) return gru_fail(GRU_BAD_ARGUMENT, "name is NULL");
     if (!tensor) return gru_fail(GRU_BAD_ARGUMENT, "tensor is NULL, expected a place for the tensor");
-    const gru_file_entry **found = NULL;
-    if (file->count > 0)
-        found = bsearch(name, file->by_name, (size_t)file->count, sizeof *file->by_name, compare_name);
-    if (!found) return gru_fail(GRU_BAD_DATA, "%s has no tensor \"%s\"", file->source, name);
-    const gru_file_entry *entry = *found;
+    const gru_file_entry *entry = gru_file_find(file, name);
+    if (!entry) return gru_fail(GRU_BAD_DATA, "%s has no tensor \"%s\"", file->source, name);
     gru_tensor result = {.data = file->data + entry->begin,
                          .bytes = entry->end - entry->begin,
                          .type = entry->type,

@@ -33,6 +33,9 @@ struct gru_file {
  * thing found wrong. What was allocated until a failure is gru_file_close's to free. */
 gru_status gru_file_check(gru_file *file);
 
+/* NULL if there is none of that name. */
+const gru_file_entry *gru_file_find(const gru_file *file, const char *name);
+
 /* "F32" and so on; NULL for a type that this library does not write. */
 const char *gru_dtype_name(int32_t type);
 

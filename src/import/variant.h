@@ -1,0 +1,39 @@
+/* variant.h: what tensors alone do not tell about a GRU, as words in a file's metadata.
+ *
+ * Keys start with the prefix of the tensors: "encoder.gru.reset" belongs to "encoder.weight_ih_l0".
+ *
+ *   PREFIXgru.FIELD        for every layer
+ *   PREFIXgru.lK.FIELD     for layer K alone, before the other
+ *   PREFIXgru.dropout      number, of the stack
+ *
+ *   reset       after (default), before, all
+ *   update      keep (default), write
+ *   gate        sigmoid (default), hard_sigmoid
+ *   candidate   tanh (default), relu, linear
+ *   merge       concat (default), sum, separate
+ *   clip        number, 0 (default): none
+ *   hard_slope  number, 0.2 (default)
+ *
+ * The direction is in the tensors' names: a layer with only "_reverse" tensors is a reverse layer. */
+#ifndef GRU_VARIANT_H
+#define GRU_VARIANT_H
+
+#include "gru/stack.h"
+
+enum { GRU_VARIANT_FIELDS = 7, GRU_VARIANT_TEXT = 64 };
+
+/* "reset" ... */
+const char *gru_variant_field(int field);
+
+/* The value of a field of a layer as text. GRU_BAD_ARGUMENT, with the name who of the layer, if it is not valid. */
+gru_status gru_variant_write(const gru_stack_layer *layer, int field, const char *who,
+                             char text[GRU_VARIANT_TEXT]);
+
+/* Sets a field of a layer from text. 0 if it is none of its words, or no number from 0 to the largest float. */
+int gru_variant_read(gru_stack_layer *layer, int field, const char *text);
+
+/* Numbers as JSON writes them, whatever the locale. write: the shortest text that reads back the same double. */
+void gru_number_write(double number, char text[GRU_VARIANT_TEXT]);
+int gru_number_read(const char *text, float *number);
+
+#endif
