@@ -212,7 +212,6 @@ static gru_status check_apart(const gru_regions *some, const gru_regions *others
  * The regions of one cell are formed again for each other: no list bounds the number of layers. */
 static gru_status check_overlap(const gru_stack_call *c, const gru_regions *shared) {
     const gru_stack *stack = c->stack;
-    GRU_TRY(gru_regions_check(shared));
     for (int32_t k = 0; k < stack->count; k++)
         for (int32_t d = 0; d < stack->parts[k].directions; d++) {
             const gru_regions own = own_regions(c, k, d);
@@ -248,6 +247,7 @@ gru_status gru_stack_check_forward(const gru_stack *stack, const gru_stack_run *
     GRU_TRY(check_memory(c, &shared));
     GRU_TRY(check_inputs(c, &shared));
     GRU_TRY(check_outputs(c, &shared));
+    GRU_TRY(gru_regions_check(&shared)); /* first: a cell would call the stack's tensors by other names */
     GRU_TRY(check_cells(c));
     return check_overlap(c, &shared);
 }
@@ -269,6 +269,7 @@ gru_status gru_stack_check_backward(const gru_stack *stack, const gru_stack_run 
     GRU_TRY(check_memory(c, &shared));
     GRU_TRY(check_inputs(c, &shared));
     GRU_TRY(check_gradient_views(c, &shared));
+    GRU_TRY(gru_regions_check(&shared)); /* first: a cell would call the stack's tensors by other names */
     GRU_TRY(check_cells(c));
     return check_overlap(c, &shared);
 }

@@ -25,7 +25,8 @@ typedef struct gru_stack_layer {
 typedef struct gru_stack_config {
     const gru_stack_layer *layers;       /* [count], first layer first; read during the call */
     int32_t count;
-    float dropout;                       /* between layers, in training: 0 <= p < 1 */
+    float dropout;                       /* between layers, in training: 0 <= p < 1; above 0 such runs are
+                                            GRU_UNSUPPORTED until dropout is built */
     uint64_t reserved[8];
 } gru_stack_config;
 
@@ -57,7 +58,7 @@ typedef struct gru_stack_gradients {
     gru_const_view dy_reverse;
     const void *const *dhT;              /* [cells] */
     void *const *dh0;                    /* [cells] */
-    void *const *dW, *const *dR, *const *dbW, *const *dbR; /* [cells] each, ADDED to */
+    void *const *dW, *const *dR, *const *dbW, *const *dbR; /* [cells] each, ADDED to (GRU_GRAD_OVERWRITE: set) */
     uint64_t reserved[8];
 } gru_stack_gradients;
 
