@@ -57,8 +57,8 @@ static gru_status check_state(call *c, const char *name, const void *data, int64
                         "%s_stride is %lld, which reaches further than memory with %lld rows", name,
                         (long long)*stride, (long long)rows);
     GRU_TRY(gru_check_aligned(name, data, element));
-    gru_regions_add(&c->regions, name, data, bytes, written);
-    gru_region *region = &c->regions.list[c->regions.count - 1];
+    gru_region *region = gru_regions_add(&c->regions, name, data, bytes, written);
+    if (!region) return GRU_OK;
     region->state = 1;
     region->row_bytes = (size_t)H * element;
     region->batch_stride = (size_t)*stride * element;

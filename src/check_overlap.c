@@ -3,16 +3,6 @@
 
 #include "error.h"
 
-void gru_regions_add(gru_regions *regions, const char *name, const void *data, size_t bytes, int written) {
-    if (!data || bytes == 0 || regions->count == GRU_REGIONS) return;
-    const gru_region region = {.name = name,
-                               .begin = (uintptr_t)data,
-                               .end = (uintptr_t)data + bytes,
-                               .row_bytes = bytes,
-                               .written = written};
-    regions->list[regions->count++] = region;
-}
-
 /* Whether two buffers whose ranges intersect are column ranges of one matrix that do not touch: equal strides, the outer
  * one a multiple of the inner, and each row within its own part of the inner stride. */
 static int separate_columns(const gru_region *a, const gru_region *b) {

@@ -20,8 +20,20 @@ typedef struct gru_regions {
     int count;
 } gru_regions;
 
-/* Adds a plain buffer; NULL or no bytes: nothing. */
-void gru_regions_add(gru_regions *regions, const char *name, const void *data, size_t bytes, int written);
+/* Adds a plain buffer and returns it for its strides; NULL or no bytes: nothing. Inline, as a streaming step adds four. */
+static inline gru_region *gru_regions_add(gru_regions *regions, const char *name, const void *data,
+                                          size_t bytes, int written) {
+    if (!data || bytes == 0 || regions->count == GRU_REGIONS) return NULL;
+    gru_region *region = &regions->list[regions->count++];
+    region->name = name;
+    region->begin = (uintptr_t)data;
+    region->end = (uintptr_t)data + bytes;
+    region->row_bytes = bytes;
+    region->time_stride = region->batch_stride = 0;
+    region->written = written;
+    region->state = 0;
+    return region;
+}
 
 /* GRU_BAD_ARGUMENT if they overlap although one is written; an empty region (begin is end) overlaps nothing. */
 gru_status gru_regions_check_pair(const gru_region *a, const gru_region *b);

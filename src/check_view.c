@@ -56,8 +56,8 @@ gru_status gru_check_view(int64_t T, int64_t N, const gru_checked_view *v, gru_r
         return gru_fail(GRU_BAD_ARGUMENT,
                         "%s: time_stride %lld and batch_stride %lld make its rows of %zu elements overlap",
                         v->name, (long long)*v->time_stride, (long long)*v->batch_stride, v->row);
-    gru_regions_add(regions, v->name, v->data, bytes, v->written);
-    gru_region *region = &regions->list[regions->count - 1];
+    gru_region *region = gru_regions_add(regions, v->name, v->data, bytes, v->written);
+    if (!region) return GRU_OK;
     region->row_bytes = v->row * v->element;
     region->time_stride = T > 1 ? (size_t)*v->time_stride * v->element : 0;
     region->batch_stride = N > 1 ? (size_t)*v->batch_stride * v->element : 0;
