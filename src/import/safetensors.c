@@ -15,14 +15,14 @@
 /* A file without contents, or NULL with a sentence. */
 static gru_file *create_file(const char *source) {
     gru_file *file = calloc(1, sizeof *file);
-    char *copy = strdup(source);
+    char *copy = malloc(strlen(source) + 1);
     if (!file || !copy) {
         free(file);
         free(copy);
         (void)gru_fail(GRU_OUT_OF_MEMORY, "no memory to open %s", source);
         return NULL;
     }
-    file->source = copy;
+    file->source = strcpy(copy, source);
     return file;
 }
 

@@ -60,6 +60,10 @@ static const dtype *find_dtype(const char *name) {
 
 /* ---- text ---- */
 
+static int is_blank(uint8_t c) {
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
 /* Bytes of the UTF-8 character at the start, 0 if it is none. */
 static size_t utf8_length(const uint8_t *c, size_t count) {
     const size_t length = c[0] < 0x80   ? 1
@@ -94,10 +98,12 @@ static gru_status check_text(const gru_file *file, const uint8_t *text, size_t l
     size_t where;
     if (!gru_utf8_valid(text, length, &where))
         return gru_fail(GRU_BAD_DATA, "%s: the header is not UTF-8 at its byte %zu", file->source, where);
+    int inside = 0; /* a string */
     for (size_t i = 0; i < length; i++) {
-        if (text[i] < 0x20 && text[i] != '\t' && text[i] != '\n' && text[i] != '\r')
+        if (text[i] < 0x20 && (inside || !is_blank(text[i])))
             return gru_fail(GRU_BAD_DATA, "%s: the header has the control character %d at its byte %zu",
                             file->source, text[i], i);
+        if (text[i] == '"') inside = !inside;
         if (text[i] != '\\') continue;
         if (length - i >= 6 && memcmp(text + i, "\\u0000", 6) == 0)
             return gru_fail(GRU_BAD_DATA, "%s: the header has a zero character (\\u0000) at its byte %zu",
@@ -108,10 +114,6 @@ static gru_status check_text(const gru_file *file, const uint8_t *text, size_t l
 }
 
 /* ---- the frame ---- */
-
-static int is_blank(uint8_t c) {
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
 
 /* Finds header and data. *text, *length: the header without the blanks that pad it. */
 static gru_status check_frame(gru_file *file, const uint8_t **text, size_t *length) {
