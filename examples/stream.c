@@ -73,8 +73,8 @@ static gru_status whole(effect *e, const float *samples, float *h) {
 }
 
 int main(void) {
-    static float W[3 * H * I], R[3 * H * H], bW[3 * H],
-        bR[3 * H]; /* a trained effect reads them from a file */
+    /* a trained effect reads these from a file */
+    static float W[3 * H * I], R[3 * H * H], bW[3 * H], bR[3 * H];
     static float audio[BLOCKS * BLOCK], dry[BLOCKS * BLOCK], h[H];
     static effect e;
     gru_weights weights = GRU_INIT;
