@@ -44,8 +44,8 @@ need_packages() {
         fail "could not install ${missing[*]}: is the network reachable, and (on Ubuntu) 'universe' enabled?"
 }
 
-# venv DIRECTORY REQUIREMENT...: makes the environment unless it is there, installs what it does not have yet, and prints
-# the path of its python. The list of what it has stands in it, so that the second call needs no network.
+# venv DIRECTORY REQUIREMENT...: makes the environment unless it is there, installs what it does not have yet, and
+# prints the path of its python. The list of what it has stands in it, so that the second call needs no network.
 venv() {
     local directory=$1 requirement missing=()
     shift
@@ -65,4 +65,12 @@ venv() {
         printf '%s\n' "${missing[@]}" >>"$directory/installed.txt"
     fi
     echo "$directory/bin/python"
+}
+
+# quietly LOG COMMAND...: keeps what the command says in the file, and shows it only if the command fails.
+quietly() {
+    local log=$1
+    shift
+    mkdir -p "$(dirname "$log")"
+    "$@" >"$log" 2>&1 || { cat "$log" >&2; fail "this failed: $*"; }
 }

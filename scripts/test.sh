@@ -7,19 +7,15 @@ cd "$(dirname "$0")/.."
 source scripts/common.sh
 
 need_packages gcc g++ libc6-dev cmake ninja-build pkg-config libcriterion-dev libcjson-dev libdnnl-dev libopenblas-dev \
-    wamerican python3 python3-numpy python3-venv
+    wamerican
+python=$(venv .venv numpy)
 
-generator=()
-[ -f build/CMakeCache.txt ] || generator=(-G Ninja)
 say "building"
-mkdir -p build
-log=build/build.log
-if ! { cmake -S . -B build "${generator[@]}" -DCMAKE_BUILD_TYPE=Release -DGRU_TESTS=ON -DGRU_BENCH=ON -DGRU_EXAMPLES=ON &&
-    cmake --build build --parallel "$(nproc)"; } >"$log" 2>&1; then
-    cat "$log" >&2
-    fail "the build failed"
-    exit 1
-fi
+options=(-DCMAKE_BUILD_TYPE=Release -DGRU_TESTS=ON -DGRU_BENCH=ON -DGRU_EXAMPLES=ON)
+[ -f build/CMakeCache.txt ] || options+=(-G Ninja)
+quietly build/configure.log cmake -S . -B build "${options[@]}"
+quietly build/build.log cmake --build build --parallel "$(nproc)"
+"$python" examples/g2p/fetch_model.py
 
 say "testing"
 ctest --test-dir build --output-on-failure --no-tests=error --parallel "$(nproc)" "$@"
