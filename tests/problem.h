@@ -131,6 +131,9 @@ double problem_budget(const problem *p, int32_t type, double exact, double large
 
 /* One check each. what: "y" or "hT", whose sizes and type the problem knows. */
 void check_close(const problem *p, const char *what, const void *got, const void *exact);
+/* Every gradient of training problem p, exact those of problem_exact(p): data gradients within 4 budgets of an output,
+ * relative to the largest; those of weights by the norm of the difference, eps (2 sqrt(T N) + 8) of theirs. */
+void check_gradients_close(const problem *p, const gradients *got, const gradients *exact);
 void check_same_bits(const problem *p, const char *what, const void *a, const void *b);
 /* Arrays of count numbers; NaN equals NaN whatever its payload. */
 void check_same_array(const char *what, const char *where, int32_t type, const void *a, const void *b,

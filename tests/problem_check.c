@@ -83,3 +83,40 @@ void check_same_array(const char *what, const char *where, int32_t type, const v
     CHECK(i == count, "%s[%zu] is %.17g and %.17g: %s", what, i, gru_load_double(a, type, shown),
           gru_load_double(b, type, shown), where);
 }
+
+/* ---- gradients --------------------------------------------------------------------------------------------------- */
+
+static void check_norm(const problem *p, int g, const gradients *got, const gradients *exact) {
+    const double budget = FLT_EPSILON * (2 * sqrt((double)(p->shape.T * p->shape.N)) + 8);
+    double difference = 0, norm = 0;
+    for (size_t i = 0; i < got->count[g]; i++) {
+        const double value = gru_load_double(got->data[g], got->type[g], i),
+                     expected = ((const double *)exact->data[g])[i];
+        difference += (value - expected) * (value - expected);
+        norm += expected * expected;
+    }
+    CHECK(sqrt(difference) <= budget * sqrt(norm), "%s differs by %.3g of its norm, budget %.3g: %s",
+          gradient_names[g], sqrt(difference / norm), budget, p->text);
+}
+
+static void check_elements(const problem *p, int g, const gradients *got, const gradients *exact) {
+    const double *expected = exact->data[g];
+    double largest = 0;
+    for (size_t i = 0; i < got->count[g]; i++) largest = fmax(largest, fabs(expected[i]));
+    for (size_t i = 0; i < got->count[g]; i++) {
+        const double value = gru_load_double(got->data[g], got->type[g], i);
+        const double budget = 4 * problem_budget(p, got->type[g], expected[i], largest);
+        CHECK(fabs(value - expected[i]) <= budget, "%s[%zu] is %.9g, exactly %.9g, budget %.3g: %s",
+              gradient_names[g], i, value, expected[i], budget, p->text);
+    }
+}
+
+void check_gradients_close(const problem *p, const gradients *got, const gradients *exact) {
+    for (int g = 0; g < GRADS; g++) {
+        if (!got->data[g]) continue;
+        if (g >= GRAD_W)
+            check_norm(p, g, got, exact);
+        else
+            check_elements(p, g, got, exact);
+    }
+}

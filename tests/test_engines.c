@@ -49,6 +49,44 @@ ENGINE_TEST(engines, agree_on_every_variant) {
     gru_context_release(context);
 }
 
+/* What an engine keeps in training is enough for the reference's backward, and right. */
+static void compare_gradients(gru_context *context, gru_context *reference, const problem *p) {
+    problem *exact = problem_exact(p);
+    result trained, other, exact_trained;
+    gradients g, exact_g;
+    problem_run(p, context, &trained);
+    problem_run(exact, reference, &exact_trained);
+    REQUIRE(problem_open(p, reference, &other) == GRU_OK, "%s: %s", gru_last_error(), p->text);
+    other.run.reserve = trained.run.reserve;
+    gradients_make(p, &g);
+    gradients_make(exact, &exact_g);
+    REQUIRE(problem_backward(p, &other, 0, &g) == GRU_OK, "%s: %s", gru_last_error(), p->text);
+    REQUIRE(problem_backward(exact, &exact_trained, 0, &exact_g) == GRU_OK, "%s: %s", gru_last_error(),
+            p->text);
+    check_gradients_close(p, &g, &exact_g);
+    gradients_free(&g), gradients_free(&exact_g);
+    result_free(&trained), result_free(&other), result_free(&exact_trained);
+    problem_free(exact);
+}
+
+ENGINE_TEST(engines, keep_what_backward_needs) {
+    enum { LARGE = 17 * 64 };
+    gru_context *context = tester_context(engine, 1), *reference = tester_context("cpu_reference", 1);
+    for (int i = 0; i < 12 * tester_shape_count; i++) {
+        const uint64_t draw = (uint64_t)i + 5000, plain = PROBLEM_NO_Y | PROBLEM_NO_HT;
+        const shape *sizes = &tester_shapes[i / 12];
+        gru_layer_config config = problem_variant((int)(tester_random(1, draw) % VARIANTS));
+        problem_types(&config, i % 2 ? (int)(tester_random(2, draw) % TYPES) : 0);
+        if (sizes->T * sizes->N * sizes->H > LARGE) continue; /* the reference sums weight gradients slowly */
+        const uint32_t options = problem_options(draw) & ~(uint32_t)(PROBLEM_RECOMPUTE | plain);
+        problem *p = problem_make(sizes, &config, options | PROBLEM_TRAIN, draw);
+        compare_gradients(context, reference, p);
+        problem_free(p);
+    }
+    gru_context_release(context);
+    gru_context_release(reference);
+}
+
 /* What no engine but the reference runs is refused with its reason, or run and right. */
 ENGINE_TEST(engines, agree_or_decline_in_double_precision) {
     const shape sizes = {4, 3, 5, 19, "a panel and three units"};

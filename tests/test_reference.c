@@ -245,42 +245,6 @@ TEST(reference, weight_gradients_are_added_and_data_gradients_written) {
 
 /* ---- other types, recomputing, empty calls ------------------------------------------------------------------------ */
 
-static double norm_of_difference(const gradients *a, const gradients *b, int g, double *norm) {
-    double sum = 0, all = 0;
-    for (size_t i = 0; i < a->count[g]; i++) {
-        const double x = gru_load_double(a->data[g], a->type[g], i), y = ((const double *)b->data[g])[i];
-        sum += (x - y) * (x - y);
-        all += y * y;
-    }
-    *norm = sqrt(all);
-    return sqrt(sum);
-}
-
-/* Gradients as y, times 4, relative to the largest; those of weights by their norm. */
-static void compare_with_exact(const problem *p, const problem *exact, const gradients *a,
-                               const gradients *b) {
-    for (int i = 0; i < GRADS; i++) {
-        double norm, largest = 0;
-        if (!a->data[i]) continue;
-        const double apart = norm_of_difference(a, b, i, &norm);
-        for (size_t k = 0; k < b->count[i]; k++)
-            largest = fmax(largest, fabs(((const double *)b->data[i])[k]));
-        if (i >= GRAD_W) {
-            const double budget = FLT_EPSILON * (2 * sqrt((double)(p->shape.T * p->shape.N)) + 8);
-            CHECK(apart <= budget * norm, "%s differs by %.3g of its norm, budget %.3g: %s",
-                  gradient_names[i], apart / norm, budget, p->text);
-            continue;
-        }
-        for (size_t k = 0; k < a->count[i]; k++) {
-            const double x = gru_load_double(a->data[i], a->type[i], k), y = ((const double *)b->data[i])[k];
-            const double budget = 4 * problem_budget(exact, a->type[i], y, largest) +
-                                  4 * FLT_EPSILON / DBL_EPSILON * problem_budget(exact, GRU_F64, y, largest);
-            CHECK(fabs(x - y) <= budget, "%s[%zu] is %.9g, exactly %.9g, budget %.3g: %s", gradient_names[i],
-                  k, x, y, budget, p->text);
-        }
-    }
-}
-
 static void run_exactly(const problem *p, gru_context *context) {
     problem *exact = problem_exact(p);
     result r, exact_r;
@@ -295,7 +259,7 @@ static void run_exactly(const problem *p, gru_context *context) {
     gradients_make(exact, &exact_g);
     backward(p, &r, 0, &g);
     backward(exact, &exact_r, 0, &exact_g);
-    compare_with_exact(p, exact, &g, &exact_g);
+    check_gradients_close(p, &g, &exact_g);
     gradients_free(&g), gradients_free(&exact_g);
     result_free(&r), result_free(&exact_r);
     problem_free(exact);
