@@ -191,7 +191,8 @@ static gru_status check_memory(call *c, int backward) {
 gru_status gru_check_forward(const gru_layer *layer, const gru_run *run, gru_run *resolved) {
     if (!layer) return gru_fail(GRU_BAD_ARGUMENT, "layer is NULL");
     if (!run) return gru_fail(GRU_BAD_ARGUMENT, "run is NULL");
-    *resolved = *run;
+    memcpy(resolved, run,
+           sizeof *resolved); /* the function: an assignment becomes a slow string instruction */
     call c;
     c.layer = layer;
     c.run = resolved;

@@ -3,11 +3,6 @@
 
 #include "number.h"
 
-gru_status gru_check_aligned(const char *name, const void *data, size_t alignment) {
-    if ((uintptr_t)data % alignment == 0) return GRU_OK;
-    return gru_fail(GRU_BAD_ARGUMENT, "%s is %p, expected a multiple of %zu", name, data, alignment);
-}
-
 /* Rows of what is written may not touch each other: the inner stride holds a row, the outer all rows of the inner. */
 static int rows_are_apart(int64_t T, int64_t N, int64_t time_stride, int64_t batch_stride, int64_t row) {
     int64_t inner = batch_stride, outer = time_stride, inner_count = N, outer_count = T;

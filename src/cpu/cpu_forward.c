@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "cpu_plan.h"
+#include "cpu_step.h"
+#include "cpu_terms.h"
 #include "cpu_threads.h"
 
 /* One call. */
@@ -14,12 +16,10 @@ typedef struct forward {
     const gru_layer *layer;
     const gru_run *run;
     const gru_cpu_kernels *kernels;
-    gru_cpu_cell cell;
+    gru_cpu_terms terms;
     gru_cpu_plan plan;
-    size_t H, padded;        /* units, and units in whole panels */
-    gru_cpu_strip W, R, R_n; /* the first panel's; R_n: the candidate's second product of BEFORE */
-    size_t W_pitch, R_pitch; /* bytes from one panel's weights to the next's */
-    int64_t steps;           /* of the longest row */
+    size_t H, padded; /* units, and units in whole panels */
+    int64_t steps;    /* of the longest row */
     gru_barrier *barrier;
     float *state[2];  /* [N][padded] the state that enters an even, an odd step */
     float *z, *rh;    /* [N][padded] BEFORE */
@@ -61,35 +61,6 @@ size_t gru_cpu_forward_workspace(const gru_layer *layer, int64_t T, int64_t N) {
     return gru_size_lines(gru_size_plus(bytes, gru_size_times(threads * LIST_BYTES, rows)));
 }
 
-static void describe_cell(gru_cpu_cell *cell, const gru_layer_config *config, const gru_run *run) {
-    cell->reset = config->reset;
-    cell->update = config->update;
-    cell->gate = config->gate;
-    cell->candidate = config->candidate;
-    cell->clip = config->clip;
-    cell->slope = config->hard_slope;
-    cell->attends = run->attention.data != NULL;
-    cell->plain = cell->reset == GRU_RESET_AFTER && cell->update == GRU_UPDATE_KEEP &&
-                  cell->gate == GRU_GATE_SIGMOID && cell->candidate == GRU_CANDIDATE_TANH &&
-                  cell->clip == 0 && !cell->attends;
-}
-
-static void find_weights(forward *f) {
-    const gru_layer_config *config = &f->layer->config;
-    const gru_cpu_parts parts = gru_cpu_packed_parts(config);
-    const char *packed = gru_run_packed(f->layer, f->run);
-    const size_t element = gru_type_bytes(config->weight_type), I = (size_t)config->inputs;
-    const int split = config->reset == GRU_RESET_BEFORE;
-    f->W_pitch = I * GATES * PANEL * element;
-    f->R_pitch = f->H * GATES * PANEL * element;
-    f->W =
-        (gru_cpu_strip){packed + parts.W, (const float *)(packed + parts.bW), I, config->weight_type, GATES};
-    f->R = (gru_cpu_strip){packed + parts.R, (const float *)(packed + parts.bR), f->H, config->weight_type,
-                           split ? 2 : GATES};
-    f->R_n = (gru_cpu_strip){packed + parts.R + f->H * 2 * PANEL * element, f->R.bias + GATE_N * PANEL, f->H,
-                             config->weight_type, 1};
-}
-
 static int64_t longest(const gru_run *run) {
     int64_t steps = 0;
     if (!run->lengths) return run->T;
@@ -98,8 +69,7 @@ static int64_t longest(const gru_run *run) {
     return steps;
 }
 
-/* Lays the workspace out. Every field is set by hand, by pointer: for a streaming step, clearing and copying this struct
- * would take longer than the step. */
+/* Lays the workspace out. */
 static void set_up(forward *f, const gru_cpu_kernels *kernels, const gru_layer *layer, const gru_run *run,
                    int32_t threads) {
     const gru_layer_config *config = &layer->config;
@@ -109,13 +79,12 @@ static void set_up(forward *f, const gru_cpu_kernels *kernels, const gru_layer *
     f->layer = layer;
     f->run = run;
     f->kernels = kernels;
-    describe_cell(&f->cell, config, run);
+    gru_cpu_terms_of(layer, run, &f->terms);
     f->plan = gru_cpu_plan_for(run->T, run->N, config->inputs, config->hidden, threads);
     f->H = (size_t)config->hidden;
     f->padded = gru_cpu_panels(config->hidden) * PANEL;
     f->steps = longest(run);
     f->list_rows = rows;
-    find_weights(f);
     f->barrier = (gru_barrier *)(void *)memory;
     if (f->plan.threads > 1) memset(f->barrier, 0, sizeof *f->barrier);
     memory += sizeof *f->barrier;
@@ -252,9 +221,9 @@ static const float *input_row(const part *p, int64_t s, int64_t t, int64_t n) {
     const int32_t type = f->layer->config.io_type;
     if (type == GRU_F32) return (const float *)x->data + GRU_ROW(*x, t, n);
     /* threads that share rows write the same numbers here, so each widens only those whose turn it is */
-    float *row = f->x + chunk_row(p, s, n) * f->W.K;
+    float *row = f->x + chunk_row(p, s, n) * f->terms.W.K;
     if (f->plan.by_rows || n % f->plan.threads == p->index)
-        gru_load_floats(x->data, type, GRU_ROW(*x, t, n), row, f->W.K);
+        gru_load_floats(x->data, type, GRU_ROW(*x, t, n), row, f->terms.W.K);
     return row;
 }
 
@@ -278,13 +247,6 @@ static void gather_inputs(part *p, int64_t begin, int64_t end) {
         }
 }
 
-static gru_cpu_strip strip_at(const gru_cpu_strip *first, size_t pitch, size_t panel) {
-    gru_cpu_strip strip = *first;
-    strip.weights = (const char *)first->weights + panel * pitch;
-    strip.bias += panel * GATES * PANEL;
-    return strip;
-}
-
 static int32_t tile_at(int64_t first, int64_t count) {
     return count - first < MAX_TILE ? (int32_t)(count - first) : MAX_TILE;
 }
@@ -295,7 +257,7 @@ static void project_chunk(part *p, int64_t begin, int64_t end) {
     if (f->run->projected.data) return;
     if (f->layer->config.io_type != GRU_F32) meet(p); /* rows that another thread widened */
     for (size_t panel = p->panel_begin; panel < p->panel_end; panel++) {
-        const gru_cpu_strip strip = strip_at(&f->W, f->W_pitch, panel);
+        const gru_cpu_strip strip = gru_cpu_strip_at(&f->terms.W, f->terms.W_pitch, panel);
         for (int64_t first = 0; first < p->rows.count; first += MAX_TILE) {
             const int32_t tile = tile_at(first, p->rows.count);
             float *out[MAX_TILE];
@@ -324,7 +286,7 @@ static void gather_rows(part *p, int64_t s) {
             rows->z[i] = f->z + (size_t)n * f->padded;
             rows->rh[i] = f->rh + (size_t)n * f->padded;
         }
-        if (f->cell.attends) {
+        if (f->terms.cell.attends) {
             const int64_t t = gru_step_time(f->layer->config.direction, length, s);
             rows->attention[i] = ((const float *)run->attention.data)[GRU_ROW(run->attention, t, n)];
         }
@@ -342,11 +304,11 @@ static void multiply(const part *p, const gru_cpu_strip *first_strip, const floa
     float *c_rows[MAX_TILE];
     for (int m = 0; m < MAX_TILE; m++) c_rows[m] = c[m];
     for (size_t panel = p->panel_begin; panel < p->panel_end; panel++) {
-        const gru_cpu_strip strip = strip_at(first_strip, f->R_pitch, panel);
+        const gru_cpu_strip strip = gru_cpu_strip_at(first_strip, f->terms.R_pitch, panel);
         for (int64_t first = 0; first < p->rows.count; first += MAX_TILE) {
             const int32_t tile = tile_at(first, p->rows.count);
             f->kernels->product(&strip, in + first, c_rows, tile);
-            then(&f->cell, &p->rows, first, tile, panel * PANEL, c_rows);
+            then(&f->terms.cell, &p->rows, first, tile, panel * PANEL, c_rows);
         }
     }
 }
@@ -385,12 +347,12 @@ static void run_step(part *p, int64_t s) {
     const forward *f = p->f;
     gather_rows(p, s);
     keep_entering_states(p, s);
-    if (f->cell.reset == GRU_RESET_BEFORE) {
-        multiply(p, &f->R, p->rows.in, f->kernels->gates);
+    if (f->terms.cell.reset == GRU_RESET_BEFORE) {
+        multiply(p, &f->terms.R, p->rows.in, f->kernels->gates);
         meet(p); /* r h is whole before the candidate multiplies it */
-        multiply(p, &f->R_n, (const float *const *)p->rows.rh, f->kernels->candidate);
+        multiply(p, &f->terms.R_n, (const float *const *)p->rows.rh, f->kernels->candidate);
     } else {
-        multiply(p, &f->R, p->rows.in, f->kernels->cell);
+        multiply(p, &f->terms.R, p->rows.in, f->kernels->cell);
     }
     hand_out(p, s);
     meet(p); /* the new state is whole before the next step multiplies it */
@@ -421,6 +383,10 @@ static void run_part(void *argument, int32_t index) {
 static void forward_one(const gru_cpu_kernels *kernels, const gru_layer *layer, const gru_run *run,
                         int32_t threads) {
     forward f;
+    if (gru_cpu_step_fits(layer, run)) {
+        gru_cpu_step(kernels, layer, run);
+        return;
+    }
     set_up(&f, kernels, layer, run, threads);
     gru_cpu_reserve_sign(layer, run);
     if (f.plan.threads > 1 && gru_pool_run(layer->context, f.plan.threads, run_part, &f)) return;

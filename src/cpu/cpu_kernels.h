@@ -46,6 +46,10 @@ typedef struct gru_cpu_kernels {
     /* out[m][0 .. 16 gates) = the strip times in[m], m < rows, rows <= MAX_TILE. */
     void (*product)(const gru_cpu_strip *strip, const float *const *in, float *const *out, int32_t rows);
 
+    /* The same of two strips of three gates at once, for one row: a [3][16] = W x + bW, c [3][16] = R h + bR. */
+    void (*pair)(const gru_cpu_strip *W, const float *x, float *a, const gru_cpu_strip *R, const float *h,
+                 float *c);
+
     /* The cell behind the product, for the 16 units from `unit` of rows first .. first + count of a step. c: [count] rows
      * of MAX_TILE x [3][16] sums R h + bR. AFTER and ALL. */
     void (*cell)(const gru_cpu_cell *cell, const gru_cpu_rows *rows, int64_t first, int32_t count,

@@ -116,6 +116,57 @@ INLINE void product_block(const gru_cpu_strip *strip, int32_t type, int gates, i
             vec_store(out[m] + i / wide * PANEL + (size_t)(i % wide) * LANES + first, sum[i * rows + m]);
 }
 
+/* One more term of one row's chains. */
+INLINE void add_term(const gru_cpu_strip *strip, int32_t type, int wide, size_t first, size_t k, float u, vec *sum) {
+    const vec v = vec_set1(u);
+#pragma GCC unroll 12
+    for (int i = 0; i < GATES * wide; i++) {
+        const size_t at = (k * GATES + (size_t)(i / wide)) * PANEL + (size_t)(i % wide) * LANES + first;
+        sum[i] = vec_fma(load_weights(strip->weights, type, at), v, sum[i]);
+    }
+}
+
+/* W x and R h of one row in turns: with few terms a chain's latency is what takes the time, and these are twice as many. */
+INLINE void pair_block(const gru_cpu_strip *W, const float *x, float *a, const gru_cpu_strip *R, const float *h, float *c,
+                       int32_t type, int wide, size_t first) {
+    const size_t common = W->K < R->K ? W->K : R->K;
+    vec sum_a[GATES * PANEL / LANES], sum_c[GATES * PANEL / LANES];
+#pragma GCC unroll 12
+    for (int i = 0; i < GATES * wide; i++) {
+        const size_t at = (size_t)(i / wide) * PANEL + (size_t)(i % wide) * LANES + first;
+        sum_a[i] = vec_load(W->bias + at);
+        sum_c[i] = vec_load(R->bias + at);
+    }
+    for (size_t k = 0; k < common; k++) {
+        add_term(W, type, wide, first, k, x[k], sum_a);
+        add_term(R, type, wide, first, k, h[k], sum_c);
+    }
+    for (size_t k = common; k < W->K; k++) add_term(W, type, wide, first, k, x[k], sum_a);
+    for (size_t k = common; k < R->K; k++) add_term(R, type, wide, first, k, h[k], sum_c);
+#pragma GCC unroll 12
+    for (int i = 0; i < GATES * wide; i++) {
+        const size_t at = (size_t)(i / wide) * PANEL + (size_t)(i % wide) * LANES + first;
+        vec_store(a + at, sum_a[i]);
+        vec_store(c + at, sum_c[i]);
+    }
+}
+
+INLINE void pair_type(const gru_cpu_strip *W, const float *x, float *a, const gru_cpu_strip *R, const float *h, float *c,
+                      int32_t type) {
+    const int wide = WIDE(1);
+    for (size_t first = 0; first < PANEL; first += (size_t)wide * LANES)
+        pair_block(W, x, a, R, h, c, type, wide, first);
+}
+
+static void pair(const gru_cpu_strip *W, const float *x, float *a, const gru_cpu_strip *R, const float *h, float *c) {
+    if (W->type == GRU_F32)
+        pair_type(W, x, a, R, h, c, GRU_F32);
+    else if (W->type == GRU_F16)
+        pair_type(W, x, a, R, h, c, GRU_F16);
+    else
+        pair_type(W, x, a, R, h, c, GRU_BF16);
+}
+
 /* All 16 lanes of the strip for a constant number of rows. */
 INLINE void product_rows(const gru_cpu_strip *strip, int32_t type, int gates, int rows, const float *const *in,
                          float *const *out) {
@@ -231,6 +282,7 @@ static void tanh_all(float *v, size_t count) {
 const gru_cpu_kernels KERNELS = {
     .tile = TILE,
     .product = product,
+    .pair = pair,
     .cell = cell,
     .gates = gates,
     .candidate = candidate,
