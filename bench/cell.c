@@ -15,13 +15,17 @@ static void leave_out(const peer *who, const bench_problem *problem, const char 
                   problem->threads, problem->threads > 1 ? "s" : "", why);
 }
 
-/* Shortest of a few calls, so that the first one's page faults do not count. */
-static double time_once(const peer *who, void *state) {
-    double best = INFINITY;
-    for (int i = 0; i < 5; i++) {
-        const double start = bench_now();
-        who->run(state);
-        const double once = bench_now() - start;
+static double time_call(const peer *who, void *state) {
+    const double start = bench_now();
+    who->run(state);
+    return bench_now() - start;
+}
+
+/* Shortest of a few calls after the first, so that its page faults do not count; alone if it is hopeless. */
+static double time_once(const peer *who, void *state, double first) {
+    double best = first;
+    for (int i = 0; i < 5 && best < 1; i++) {
+        const double once = time_call(who, state);
         if (once < best) best = once;
         if (once > 0.1) break;
     }
@@ -54,7 +58,7 @@ void bench_cell_add(bench_cell *cell, const peer *who, int kind, const bench_pro
         return;
     }
     bench_problem_forget(problem);
-    who->run(contestant->state);
+    const double first = time_call(who, contestant->state);
     if (!bench_problem_check(problem, why, sizeof why)) {
         (void)fprintf(stderr, "gru_bench: WRONG: %s in %s, %s: %s\n", who->name, problem->shape.name,
                       bench_stage_names[problem->stage], why);
@@ -64,7 +68,7 @@ void bench_cell_add(bench_cell *cell, const peer *who, int kind, const bench_pro
     }
     if (kind == BENCH_ENGINE && !cell->packed_bytes)
         cell->packed_bytes = bench_library_packed(contestant->state);
-    contestant->once = time_once(who, contestant->state);
+    contestant->once = time_once(who, contestant->state, first);
     if (bench_too_slow(contestant, seconds)) {
         (void)snprintf(why, sizeof why, "one run takes %.3g s; more --seconds would let it in",
                        contestant->once);
@@ -85,7 +89,7 @@ int bench_cell_add_floor(bench_cell *cell, const bench_problem *problem) {
     if (!state) return 0;
     bench_contestant *contestant = append(cell, &reader, BENCH_FLOOR, problem);
     contestant->state = state;
-    contestant->once = time_once(&reader, state);
+    contestant->once = time_once(&reader, state, time_call(&reader, state));
     return 1;
 }
 

@@ -64,12 +64,10 @@ static void *prepare(const peer *self, const bench_problem *problem, char *why) 
         return NULL;
     }
     gru_status status = make_layer(s, self->name, problem);
-    if (status == GRU_OK) {
-        make_run(s, problem);
-        status = gru_forward(s->layer, &s->run);
-    }
-    if (status == GRU_OK) return s;
-    (void)snprintf(why, PEER_WHY, "%s", gru_last_error());
+    if (status == GRU_OK) make_run(s, problem);
+    if (status == GRU_OK && strcmp(gru_engine_name(s->layer, &s->run), self->name) == 0) return s;
+    (void)snprintf(why, PEER_WHY, "%s",
+                   status == GRU_OK ? gru_engine_reasons(s->layer, &s->run) : gru_last_error());
     release(s);
     return NULL;
 }

@@ -2,6 +2,7 @@
 #include "measure.h"
 
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "ceilings.h"
 #include "machine.h"
@@ -27,12 +28,31 @@ int bench_too_slow(const bench_contestant *contestant, double seconds) {
     return contestant->once * (MINIMUM + 1) > seconds;
 }
 
+/* How often the system took a processor from a thread of this program that still had work. */
+static long interruptions(void) {
+    struct rusage usage;
+    return getrusage(RUSAGE_SELF, &usage) == 0 ? usage.ru_nivcsw : 0;
+}
+
+/* Ten interrupted samples, and one for each that was kept, are taken again: where other programs run all the time, the
+ * rest is kept and counted. */
+static void keep(bench_contestant *c, double seconds, int interrupted) {
+    if (interrupted && c->repeated < c->count + 10) {
+        c->repeated++;
+        return;
+    }
+    c->samples[c->count++] = seconds / (double)c->calls;
+    c->disturbed += interrupted;
+}
+
 static int take_sample(bench_contestant *c, int cold) {
     if (cold && !bench_evict(c->threads)) return 0;
     if (!cold && c->once < warm_limit) c->run(c->state);
+    const long before = interruptions();
     const double start = bench_now();
     for (int64_t i = 0; i < c->calls; i++) c->run(c->state);
-    c->samples[c->count++] = (bench_now() - start) / (double)c->calls;
+    const double seconds = bench_now() - start;
+    keep(c, seconds, interruptions() != before);
     return 1;
 }
 
@@ -58,7 +78,7 @@ int bench_measure(bench_contestant *contestants, int count, double seconds, int 
     for (int i = 0; i < count; i++) {
         bench_contestant *c = &contestants[i];
         c->calls = !cold && c->once < sample_seconds ? (int64_t)(sample_seconds / (c->once + 1e-9)) + 1 : 1;
-        c->count = 0, c->spent = 0;
+        c->count = c->disturbed = c->repeated = 0, c->spent = 0;
     }
     for (int awake = count; awake > 0;) {
         awake = 0;

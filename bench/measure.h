@@ -13,16 +13,19 @@ typedef struct bench_contestant {
     int threads;
     double once;            /* in: seconds of one warm call, roughly */
     int count;              /* out: samples */
+    int disturbed;          /* out: of these, while the system took a processor away */
     double median, minimum; /* out: seconds of one call */
     /* inside */
     int64_t calls; /* in one sample */
+    int repeated;
     double spent;
     double samples[BENCH_SAMPLES];
 } bench_contestant;
 
 /* Samples of all contestants alternate, so that noise hits all alike. Each is warmed by an untimed call (cold: pushed
  * out of all caches) before it is timed, and each sample lasts some 0.2 ms at least (cold: one call). A contestant
- * rests once it has used its share of seconds, with MINIMUM samples at least. 0: no memory for eviction. */
+ * rests once it has used its share of seconds, with five samples at least. A sample during which another program got
+ * the processor is taken again, within limits. 0: no memory for eviction. */
 int bench_measure(bench_contestant *contestants, int count, double seconds, int cold);
 
 /* Too slow to have enough samples in its share of the time. */

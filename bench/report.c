@@ -23,7 +23,8 @@ void bench_report_legend(int cold) {
     (void)printf(
         "f32, %s caches. Times of one call. %%peak: of the measured multiply-add rate. x floor: times the\n"
         "longer of multiplying at that rate and merely reading the weights, which was timed in turns with\n"
-        "the others. x peer: how many times as fast as the fastest other library. *: T was cut.\n",
+        "the others. x peer: how many times as fast as the fastest other library. *: T was cut.\n"
+        "~: half of its samples or more were disturbed by other programs.\n",
         cold ? "cold" : "warm");
 }
 
@@ -53,10 +54,16 @@ static void print_time(double seconds) {
     (void)printf(" %10.*f", us < 10 ? 3 : us < 100 ? 2 : us < 1000 ? 1 : 0, us);
 }
 
+/* ~: half of its samples or more were taken while other programs used the processors. */
+static void print_times(const bench_contestant *times) {
+    (void)printf("  %-16s", times->name);
+    print_time(times->median);
+    (void)printf("%c", 2 * times->disturbed >= times->count ? '~' : ' ');
+    print_time(times->minimum);
+}
+
 static void print_row(const row *r) {
-    (void)printf("  %-16s", r->times->name);
-    print_time(r->times->median);
-    print_time(r->times->minimum);
+    print_times(r->times);
     print_time(r->step_us * 1e-6);
     (void)printf(" %9.2f %6.1f %8.2f", r->gflops, 100 * r->peak_share, r->times->median / r->floor);
     if (r->best_peer > 0)
@@ -65,18 +72,10 @@ static void print_row(const row *r) {
         (void)printf(" %8s\n", "-");
 }
 
-/* Reading has nothing that could vary by itself. */
-static int disturbed(const bench_contestant *reader) {
-    return reader->median > 1.5 * reader->minimum;
-}
-
 static void print_floor(const bench_cell *cell, const bench_contestant *times) {
-    (void)printf("  %-16s", times->name);
-    print_time(times->median);
-    print_time(times->minimum);
-    (void)printf("   %.1f KiB of weights at %.1f GB/s%s\n", (double)cell->read_bytes / 1024,
-                 (double)cell->read_bytes / times->median * 1e-9,
-                 disturbed(times) ? "; DISTURBED: something else used this machine" : "");
+    print_times(times);
+    (void)printf("   %.1f KiB of weights at %.1f GB/s\n", (double)cell->read_bytes / 1024,
+                 (double)cell->read_bytes / times->median * 1e-9);
 }
 
 static void print_cell_head(const bench_problem *problem) {
@@ -84,7 +83,7 @@ static void print_cell_head(const bench_problem *problem) {
     (void)printf("\n%s: T%lld%s N%lld I%lld H%lld, %s, %d thread%s\n", s.name, (long long)s.T,
                  s.T < s.whole_T ? "*" : "", (long long)s.N, (long long)s.I, (long long)s.H,
                  bench_stage_names[problem->stage], problem->threads, problem->threads > 1 ? "s" : "");
-    (void)printf("  %-16s %10s %10s %10s %9s %6s %8s %8s\n", "engine", "median us", "min us", "us/step",
+    (void)printf("  %-16s %10s  %10s %10s %9s %6s %8s %8s\n", "engine", "median us", "min us", "us/step",
                  "GFLOP/s", "%peak", "x floor", "x peer");
 }
 
@@ -101,8 +100,8 @@ static void write_json(FILE *json, const row *r, int cold) {
         r->times->name, kinds[r->entry->kind], s.name, (long long)s.T, (long long)s.whole_T, (long long)s.N,
         (long long)s.I, (long long)s.H, problem->threads, bench_stage_names[problem->stage],
         resets[problem->reset], cold ? "true" : "false");
-    (void)fprintf(json, "\"samples\": %d, \"median_us\": %.6g, \"min_us\": %.6g, ", r->times->count,
-                  r->times->median * 1e6, r->times->minimum * 1e6);
+    (void)fprintf(json, "\"samples\": %d, \"disturbed\": %d, \"median_us\": %.6g, \"min_us\": %.6g, ",
+                  r->times->count, r->times->disturbed, r->times->median * 1e6, r->times->minimum * 1e6);
     if (r->entry->kind != BENCH_FLOOR) {
         (void)fprintf(json, "\"us_per_step\": %.6g, \"gflops\": %.6g, \"peak_share\": %.4g, ", r->step_us,
                       r->gflops, r->peak_share);
