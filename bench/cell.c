@@ -77,14 +77,15 @@ void bench_cell_add(bench_cell *cell, const peer *who, int kind, const bench_pro
     }
 }
 
-int bench_cell_add_floor(bench_cell *cell, const bench_problem *problem) {
+int bench_cell_add_floor(bench_cell *cell, const bench_problem *problem, int cold) {
     static const peer reader = {"(read floor)", NULL, bench_reader_run, bench_reader_release};
     const bench_shape s = problem->shape;
     if (cell->count == BENCH_ENTRIES) return 0;
     if (!cell->packed_bytes) cell->packed_bytes = (size_t)(3 * s.H * (s.I + s.H)) * sizeof(float);
     const double recurrent = (double)s.H / (double)(s.I + s.H);
-    const int whole = s.T == 1 && problem->stage != BENCH_RECURRENCE;
+    const int whole = (s.T == 1 || cold) && problem->stage != BENCH_RECURRENCE;
     cell->read_bytes = whole ? cell->packed_bytes : (size_t)((double)cell->packed_bytes * recurrent);
+    cell->reads = cold ? 1 : s.T;
     void *state = bench_reader_create(cell->read_bytes, problem->threads);
     if (!state) return 0;
     bench_contestant *contestant = append(cell, &reader, BENCH_FLOOR, problem);
@@ -106,5 +107,5 @@ double bench_cell_floor(const bench_cell *cell, const bench_problem *problem, do
     if (cell->read_bytes == cell->packed_bytes) return fmax(input + recurrent, cell->read_seconds);
     const double rest = (double)(cell->packed_bytes - cell->read_bytes) / (double)cell->read_bytes;
     const double input_read = problem->stage == BENCH_RECURRENCE ? 0 : rest * cell->read_seconds;
-    return fmax(input, input_read) + fmax(recurrent, (double)s.T * cell->read_seconds);
+    return fmax(input, input_read) + fmax(recurrent, (double)cell->reads * cell->read_seconds);
 }

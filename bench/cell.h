@@ -20,7 +20,8 @@ typedef struct bench_cell {
     bench_contestant contestants[BENCH_ENTRIES]; /* [count], as entries */
     int count;
     int wrong;           /* contestants that failed the check: said on standard error */
-    double read_seconds; /* read time of the weights that a step needs; bytes below */
+    double read_seconds; /* to read read_bytes of weights once */
+    int64_t reads;       /* how often one call reads them */
     size_t read_bytes, packed_bytes;
 } bench_cell;
 
@@ -29,8 +30,9 @@ typedef struct bench_cell {
 void bench_cell_add(bench_cell *cell, const peer *who, int kind, const bench_problem *problem,
                     double seconds);
 
-/* Adds the reader of the weights that one step reads: all of them for T = 1, else R's share of packed_bytes. */
-int bench_cell_add_floor(bench_cell *cell, const bench_problem *problem);
+/* Adds the reader of the weights that one step reads: all of them for T = 1, else R's share of packed_bytes. Cold:
+ * read once, as later steps may find them in a cache. */
+int bench_cell_add_floor(bench_cell *cell, const bench_problem *problem, int cold);
 
 void bench_cell_clear(bench_cell *cell);
 

@@ -42,7 +42,7 @@ static void time_cell(bench *b, const bench_problem *problem, double peak) {
         bench_cell_add(cell, peers[i], BENCH_PEER, problem, options->seconds);
     b->wrong += cell->wrong;
     if (cell->count) {
-        if (bench_cell_add_floor(cell, problem) &&
+        if (bench_cell_add_floor(cell, problem, options->cold) &&
             bench_measure(cell->contestants, cell->count, options->seconds, options->cold)) {
             cell->read_seconds = cell->contestants[cell->count - 1].median;
             b->rows += bench_report_cell(cell, peak, options->cold, b->json);
