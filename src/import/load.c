@@ -207,9 +207,9 @@ static gru_status read_sizes(const loader *l, const gru_file_entry *const found[
                         l->file->source, R->name, R->rank, (long long)H, MOST_HIDDEN);
     GRU_TRY(check_shape(l, R, 2, 3 * H, H));
     GRU_TRY(check_shape(l, W, 2, 3 * H, wanted >= 0 ? wanted : I));
-    if (I > INT32_MAX)
-        return gru_fail(GRU_BAD_DATA, "%s: tensor \"%s\" has %lld columns, expected at most %d",
-                        l->file->source, W->name, (long long)I, INT32_MAX);
+    if (I < 1 || I > INT32_MAX)
+        return gru_fail(GRU_BAD_DATA, "%s: tensor \"%s\" has %lld columns, expected 1 to %d", l->file->source,
+                        W->name, (long long)I, INT32_MAX);
     for (int part = 2; part < PARTS; part++)
         if (found[part]) GRU_TRY(check_shape(l, found[part], 1, 3 * H, 0));
     config->inputs = (int32_t)I;
@@ -234,11 +234,17 @@ static gru_status load_cell(loader *l, int32_t k, int reverse, int64_t inputs, i
 
 /* ---- the variant ---- */
 
+/* The line with this key after the prefix; 0 if there is none. */
+static int find_line(loader *l, const char *key, gru_metadata *line) {
+    line->source = l->file->source;
+    line->key = full_name(l, key);
+    line->text = gru_file_metadata(l->file, line->key);
+    return line->text != NULL;
+}
+
 static gru_status read_field(loader *l, gru_stack_layer *layer, int field, const char *key) {
-    const char *text = gru_file_metadata(l->file, full_name(l, key));
-    if (!text || gru_variant_read(layer, field, text)) return GRU_OK;
-    return gru_fail(GRU_BAD_DATA, "%s: metadata \"%s\" is \"%s\", which is no value of it", l->file->source,
-                    l->name, text);
+    gru_metadata line;
+    return find_line(l, key, &line) ? gru_variant_read(layer, field, &line) : GRU_OK;
 }
 
 static gru_status read_variant(loader *l, int32_t k) {
@@ -253,11 +259,12 @@ static gru_status read_variant(loader *l, int32_t k) {
 }
 
 static gru_status read_dropout(loader *l, float *dropout) {
-    const char *text = gru_file_metadata(l->file, full_name(l, "gru.dropout"));
-    *dropout = 0;
-    if (!text || (gru_number_read(text, dropout) && *dropout < 1)) return GRU_OK;
-    return gru_fail(GRU_BAD_DATA, "%s: metadata \"%s\" is \"%s\", expected a number from 0 to below 1",
-                    l->file->source, l->name, text);
+    gru_metadata line;
+    if (!find_line(l, "gru.dropout", &line)) return GRU_OK;
+    GRU_TRY(gru_number_read(&line, dropout));
+    if (*dropout < 1) return GRU_OK;
+    return gru_fail(GRU_BAD_DATA, "%s: metadata \"%s\" is \"%s\", expected a number below 1", line.source,
+                    line.key, line.text);
 }
 
 static int is_field(const char *name) {

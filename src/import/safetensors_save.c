@@ -19,7 +19,7 @@ enum { NAME = 80 }; /* of a tensor or a key, without its prefix */
 
 /* ---- checks ---- */
 
-static gru_status check_weights(const gru_stack_layer *layer, const gru_weights *weights, const char *who) {
+static gru_status check_weights(const gru_weights *weights, const char *who) {
     if (!gru_dtype_name(weights->type))
         return gru_fail(GRU_UNSUPPORTED,
                         "%s.type is %s (%d), expected f32, f16, bf16 or f64: files hold these", who,
@@ -27,7 +27,7 @@ static gru_status check_weights(const gru_stack_layer *layer, const gru_weights 
     if (weights->on_device)
         return gru_fail(GRU_BAD_ARGUMENT, "%s.on_device is %d, expected 0: only host memory can be written",
                         who, weights->on_device);
-    if ((!weights->W && layer->config.inputs > 0) || !weights->R)
+    if (!weights->W || !weights->R)
         return gru_fail(GRU_BAD_ARGUMENT, "%s.%s is NULL", who, weights->R ? "W" : "R");
     return gru_check_reserved(who, weights->reserved, 4);
 }
@@ -45,8 +45,8 @@ static gru_status check_layer(const gru_stack_config *config, int32_t k) {
     if (c->hidden < 1 || c->hidden > INT32_MAX / 8)
         return gru_fail(GRU_BAD_ARGUMENT, "config.layers[%d].config.hidden is %d, expected 1 to %d", k,
                         c->hidden, INT32_MAX / 8);
-    if (c->inputs < 0)
-        return gru_fail(GRU_BAD_ARGUMENT, "config.layers[%d].config.inputs is %d, expected 0 or more", k,
+    if (c->inputs < 1)
+        return gru_fail(GRU_BAD_ARGUMENT, "config.layers[%d].config.inputs is %d, expected 1 or more", k,
                         c->inputs);
     if (k > 0 && c->inputs != outputs_of(layer - 1))
         return gru_fail(GRU_BAD_ARGUMENT,
@@ -61,7 +61,7 @@ static gru_status check_layer(const gru_stack_config *config, int32_t k) {
                         layer->bidirectional);
     for (int d = 0; d <= layer->bidirectional; d++) {
         (void)snprintf(who, sizeof who, "config.layers[%d].weights[%d]", k, d);
-        GRU_TRY(check_weights(layer, &layer->weights[d], who));
+        GRU_TRY(check_weights(&layer->weights[d], who));
     }
     (void)snprintf(who, sizeof who, "config.layers[%d].config", k);
     return gru_check_reserved(who, c->reserved, 8);

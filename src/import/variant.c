@@ -2,6 +2,7 @@
 #include "variant.h"
 
 #include <cjson/cJSON.h>
+#include <errno.h>
 #include <float.h>
 #include <stddef.h>
 #include <string.h>
@@ -41,12 +42,17 @@ void gru_number_write(double number, char text[GRU_VARIANT_TEXT]) {
                                   0); /* a number takes 26 characters at most */
 }
 
-int gru_number_read(const char *text, float *number) {
-    cJSON *item = cJSON_ParseWithOpts(text, NULL, 1);
+gru_status gru_number_read(const gru_metadata *line, float *number) {
+    errno = 0;
+    cJSON *item = cJSON_ParseWithOpts(line->text, NULL, 1);
+    const int full = !item && errno == ENOMEM; /* the reader does not tell it from bad text */
     const int valid = cJSON_IsNumber(item) && item->valuedouble >= 0 && item->valuedouble <= (double)FLT_MAX;
     if (valid) *number = (float)item->valuedouble;
     cJSON_Delete(item);
-    return valid;
+    if (full) return gru_fail(GRU_OUT_OF_MEMORY, "no memory to read metadata of %s", line->source);
+    return valid ? GRU_OK
+                 : gru_fail(GRU_BAD_DATA, "%s: metadata \"%s\" is \"%s\", expected a number, 0 or more",
+                            line->source, line->key, line->text);
 }
 
 /* ---- fields ---- */
@@ -77,19 +83,21 @@ gru_status gru_variant_write(const gru_stack_layer *layer, int field, const char
     return GRU_OK;
 }
 
-int gru_variant_read(gru_stack_layer *layer, int field, const char *text) {
+gru_status gru_variant_read(gru_stack_layer *layer, int field, const gru_metadata *line) {
     const option *o = &options[field];
     char *place = (char *)layer + o->offset;
     if (!o->words[0]) {
-        float number;
-        if (!gru_number_read(text, &number)) return 0;
+        float number = 0;
+        GRU_TRY(gru_number_read(line, &number));
         memcpy(place, &number, sizeof number);
-        return 1;
+        return GRU_OK;
     }
     for (int32_t value = 0; value < WORDS && o->words[value]; value++) {
-        if (strcmp(o->words[value], text) != 0) continue;
+        if (strcmp(o->words[value], line->text) != 0) continue;
         memcpy(place, &value, sizeof value);
-        return 1;
+        return GRU_OK;
     }
-    return 0;
+    return gru_fail(GRU_BAD_DATA, "%s: metadata \"%s\" is \"%s\", expected %s, %s%s%s", line->source,
+                    line->key, line->text, o->words[0], o->words[1], o->words[2] ? ", " : "",
+                    o->words[2] ? o->words[2] : "");
 }

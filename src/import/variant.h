@@ -29,11 +29,16 @@ const char *gru_variant_field(int field);
 gru_status gru_variant_write(const gru_stack_layer *layer, int field, const char *who,
                              char text[GRU_VARIANT_TEXT]);
 
-/* Sets a field of a layer from text. 0 if it is none of its words, or no number from 0 to the largest float. */
-int gru_variant_read(gru_stack_layer *layer, int field, const char *text);
+/* One line of a file's metadata. */
+typedef struct gru_metadata {
+    const char *source, *key, *text; /* the file and the key, for sentences; the value */
+} gru_metadata;
+
+/* Sets a field of a layer. GRU_BAD_DATA if the text is none of its words, or no number from 0 to the largest float. */
+gru_status gru_variant_read(gru_stack_layer *layer, int field, const gru_metadata *line);
 
 /* Numbers as JSON writes them, whatever the locale. write: the shortest text that reads back the same double. */
 void gru_number_write(double number, char text[GRU_VARIANT_TEXT]);
-int gru_number_read(const char *text, float *number);
+gru_status gru_number_read(const gru_metadata *line, float *number);
 
 #endif
