@@ -129,22 +129,22 @@ static gru_status check_gradient_views(gru_stack_call *c, gru_regions *regions) 
 /* ---- cells ---- */
 
 static gru_status check_cell_forward(const gru_stack_call *c, int32_t k, int32_t d) {
-    const gru_run run = gru_stack_cell_run(c, k, d);
     const gru_layer *layer = c->stack->parts[k].cells[d];
     const gru_engine *engine;
-    gru_run resolved;
+    gru_run run, resolved;
+    gru_stack_cell_run(c, k, d, &run);
     GRU_TRY(gru_check_forward(layer, &run, &resolved));
     return gru_layer_forward_engine(layer, &run, &engine);
 }
 
 static gru_status check_cell_backward(const gru_stack_call *c, int32_t k, int32_t d) {
-    const gru_run run = gru_stack_cell_run(c, k, d);
     const gru_gradients gradients = gru_stack_cell_gradients(c, k, d);
     const gru_layer *layer = c->stack->parts[k].cells[d];
     const gru_backend *backend = layer->context->backend;
     const gru_engine *engine;
-    gru_run resolved;
+    gru_run run, resolved;
     gru_gradients resolved_gradients;
+    gru_stack_cell_run(c, k, d, &run);
     GRU_TRY(gru_check_backward(layer, &run, &gradients, &resolved, &resolved_gradients));
     GRU_TRY(gru_layer_backward_engine(layer, &engine));
     return backend->check_reserve ? backend->check_reserve(layer, &run) : GRU_OK;
@@ -162,15 +162,19 @@ static gru_status check_cells(const gru_stack_call *c) {
 
 /* ---- overlap between cells ---- */
 
-/* What a cell has of its own. */
+/* What a cell has of its own. Read from the arrays, not from a run that is formed for it: a streaming step comes here. */
 static void add_states(const gru_stack_call *c, int32_t k, int32_t d, gru_regions *own) {
-    const gru_run run = gru_stack_cell_run(c, k, d);
-    const size_t element = gru_type_bytes(c->stack->state_type);
-    const size_t H = (size_t)c->stack->parts[k].cells[d]->config.hidden, stride = (size_t)run.h0_stride;
-    const size_t h0_rows = (size_t)(run.h0_slots ? run.slot_count : run.N);
-    const size_t hT_rows = (size_t)(run.hT_slots ? run.slot_count : run.N);
-    if (h0_rows) gru_regions_add(own, "run.h0[]", run.h0, ((h0_rows - 1) * stride + H) * element, 0);
-    if (hT_rows) gru_regions_add(own, "run.hT[]", run.hT, ((hT_rows - 1) * stride + H) * element, 1);
+    const gru_stack_part *part = &c->stack->parts[k];
+    const gru_stack_run *run = c->run;
+    const int32_t cell = part->first_cell + d;
+    const size_t element = gru_type_bytes(c->stack->state_type), H = (size_t)part->cells[d]->config.hidden;
+    const size_t stride = run->h_strides && run->h_strides[cell] ? (size_t)run->h_strides[cell] : H;
+    const size_t h0_rows = (size_t)(c->data.h0_slots ? c->data.slot_count : c->data.N);
+    const size_t hT_rows = (size_t)(c->data.hT_slots ? c->data.slot_count : c->data.N);
+    if (h0_rows && run->h0)
+        gru_regions_add(own, "run.h0[]", run->h0[cell], ((h0_rows - 1) * stride + H) * element, 0);
+    if (hT_rows && run->hT)
+        gru_regions_add(own, "run.hT[]", run->hT[cell], ((hT_rows - 1) * stride + H) * element, 1);
     for (int i = 0; i < own->count; i++) {
         own->list[i].row_bytes = H * element;
         own->list[i].batch_stride = stride * element;
@@ -191,14 +195,12 @@ static void add_gradients(const gru_stack_call *c, int32_t k, int32_t d, gru_reg
     gru_regions_add(own, "gradients.dbR[]", g.dbR, 3 * H * exact, 1);
 }
 
-static gru_regions own_regions(const gru_stack_call *c, int32_t k, int32_t d) {
-    gru_regions own;
-    own.count = 0;
+static void own_regions(const gru_stack_call *c, int32_t k, int32_t d, gru_regions *own) {
+    own->count = 0;
     if (c->gradients)
-        add_gradients(c, k, d, &own);
+        add_gradients(c, k, d, own);
     else
-        add_states(c, k, d, &own);
-    return own;
+        add_states(c, k, d, own);
 }
 
 static gru_status check_apart(const gru_regions *some, const gru_regions *others) {
@@ -214,13 +216,14 @@ static gru_status check_overlap(const gru_stack_call *c, const gru_regions *shar
     const gru_stack *stack = c->stack;
     for (int32_t k = 0; k < stack->count; k++)
         for (int32_t d = 0; d < stack->parts[k].directions; d++) {
-            const gru_regions own = own_regions(c, k, d);
+            gru_regions own, other;
+            own_regions(c, k, d, &own);
             if (own.count == 0) continue;
             gru_status status = check_apart(&own, shared);
             for (int32_t j = k; j < stack->count && status == GRU_OK; j++)
                 for (int32_t e = j == k ? d + 1 : 0; e < stack->parts[j].directions && status == GRU_OK;
                      e++) {
-                    const gru_regions other = own_regions(c, j, e);
+                    own_regions(c, j, e, &other);
                     status = check_apart(&own, &other);
                 }
             if (status != GRU_OK) return gru_stack_cell_failed(stack, k, d, status);

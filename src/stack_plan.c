@@ -165,22 +165,21 @@ static void set_reserve(const gru_stack_call *c, int32_t k, int32_t d, gru_run *
     run->reserve_size = reserve_bytes(cells[d], c->data.T, c->data.N);
 }
 
-gru_run gru_stack_cell_run(const gru_stack_call *c, int32_t k, int32_t d) {
+void gru_stack_cell_run(const gru_stack_call *c, int32_t k, int32_t d, gru_run *run) {
     const gru_stack_part *part = &c->stack->parts[k];
-    gru_run run = c->data;
-    if (k > 0) run.x = reading(output_of(c, k - 1));
-    if (training(c)) set_reserve(c, k, d, &run);
+    *run = c->data;
+    if (k > 0) run->x = reading(output_of(c, k - 1));
+    if (training(c)) set_reserve(c, k, d, run);
     if (c->gradients) {
         const gru_view none = {0};
-        run.y = none;
-        run.h0_slots = run.hT_slots = NULL;
-        set_backward_workspace(c, k, d, &run);
+        run->y = none;
+        run->h0_slots = run->hT_slots = NULL;
+        set_backward_workspace(c, k, d, run);
     } else {
-        run.y = cell_output(c, k, d);
-        set_states(c, part->first_cell + d, part->cells[d]->config.hidden, &run);
-        set_forward_workspace(c, d, &run);
+        run->y = cell_output(c, k, d);
+        set_states(c, part->first_cell + d, part->cells[d]->config.hidden, run);
+        set_forward_workspace(c, d, run);
     }
-    return run;
 }
 
 #define CELL_POINTER(array) ((array) ? (array)[cell] : NULL)

@@ -48,8 +48,8 @@ typedef struct gru_stack_call {
     gru_const_view dy_reverse;
 } gru_stack_call;
 
-/* The run of direction d of layer k, all strides filled in. */
-gru_run gru_stack_cell_run(const gru_stack_call *call, int32_t k, int32_t d);
+/* The run of direction d of layer k, all strides filled in. (By pointer: a copy of a run is felt in a streaming step.) */
+void gru_stack_cell_run(const gru_stack_call *call, int32_t k, int32_t d, gru_run *run);
 gru_gradients gru_stack_cell_gradients(const gru_stack_call *call, int32_t k, int32_t d);
 
 /* Where both directions' parts of a sum meet: what layer k writes forward (its y), or backward (its dx). from is the

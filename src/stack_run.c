@@ -17,7 +17,7 @@ static gru_status forward_layer(const gru_stack_call *c, int32_t k) {
     gru_job jobs[2];
     const gru_engine *engines[2];
     for (int32_t d = 0; d < part->directions; d++) {
-        runs[d] = gru_stack_cell_run(c, k, d);
+        gru_stack_cell_run(c, k, d, &runs[d]);
         jobs[d] = (gru_job){part->cells[d], &runs[d]};
         GRU_TRY(gru_layer_forward_engine(part->cells[d], &runs[d], &engines[d]));
     }
@@ -38,9 +38,10 @@ gru_status gru_stack_forward(const gru_stack *stack, const gru_stack_run *run) {
 
 static gru_status backward_cell(const gru_stack_call *c, int32_t k, int32_t d) {
     const gru_layer *layer = c->stack->parts[k].cells[d];
-    const gru_run run = gru_stack_cell_run(c, k, d);
+    gru_run run;
     const gru_gradients gradients = gru_stack_cell_gradients(c, k, d);
     const gru_engine *engine;
+    gru_stack_cell_run(c, k, d, &run);
     GRU_TRY(gru_layer_backward_engine(layer, &engine));
     return engine->backward(layer, &run, &gradients);
 }
