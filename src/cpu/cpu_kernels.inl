@@ -86,8 +86,8 @@ INLINE vec load_weights(const void *weights, int32_t type, size_t i) {
 
 /* `wide` vectors of each gate from lane `first` on, for `rows` rows: gates * wide * rows chains side by side. All three are
  * constants where it is called, so the loops over them vanish and the sums stay in registers. */
-INLINE void product_block(const gru_cpu_strip *strip, int32_t type, int gates, int rows, int wide, size_t first,
-                          const float *const *in, float *const *out) {
+INLINE void product_block(const gru_cpu_strip *strip, int32_t type, int gates, int rows, int wide,
+                          size_t first, const float *const *in, float *const *out) {
     const size_t pitch = (size_t)gates * PANEL;
     vec sum[GATES * MAX_TILE];
 #pragma GCC unroll 48
@@ -117,7 +117,8 @@ INLINE void product_block(const gru_cpu_strip *strip, int32_t type, int gates, i
 }
 
 /* One more term of one row's chains. */
-INLINE void add_term(const gru_cpu_strip *strip, int32_t type, int wide, size_t first, size_t k, float u, vec *sum) {
+INLINE void add_term(const gru_cpu_strip *strip, int32_t type, int wide, size_t first, size_t k, float u,
+                     vec *sum) {
     const vec v = vec_set1(u);
 #pragma GCC unroll 12
     for (int i = 0; i < GATES * wide; i++) {
@@ -127,8 +128,8 @@ INLINE void add_term(const gru_cpu_strip *strip, int32_t type, int wide, size_t 
 }
 
 /* W x and R h of one row in turns: with few terms a chain's latency is what takes the time, and these are twice as many. */
-INLINE void pair_block(const gru_cpu_strip *W, const float *x, float *a, const gru_cpu_strip *R, const float *h, float *c,
-                       int32_t type, int wide, size_t first) {
+INLINE void pair_block(const gru_cpu_strip *W, const float *x, float *a, const gru_cpu_strip *R,
+                       const float *h, float *c, int32_t type, int wide, size_t first) {
     const size_t common = W->K < R->K ? W->K : R->K;
     vec sum_a[GATES * PANEL / LANES], sum_c[GATES * PANEL / LANES];
 #pragma GCC unroll 12
@@ -151,14 +152,15 @@ INLINE void pair_block(const gru_cpu_strip *W, const float *x, float *a, const g
     }
 }
 
-INLINE void pair_type(const gru_cpu_strip *W, const float *x, float *a, const gru_cpu_strip *R, const float *h, float *c,
-                      int32_t type) {
+INLINE void pair_type(const gru_cpu_strip *W, const float *x, float *a, const gru_cpu_strip *R,
+                      const float *h, float *c, int32_t type) {
     const int wide = WIDE(1);
     for (size_t first = 0; first < PANEL; first += (size_t)wide * LANES)
         pair_block(W, x, a, R, h, c, type, wide, first);
 }
 
-static void pair(const gru_cpu_strip *W, const float *x, float *a, const gru_cpu_strip *R, const float *h, float *c) {
+static void pair(const gru_cpu_strip *W, const float *x, float *a, const gru_cpu_strip *R, const float *h,
+                 float *c) {
     if (W->type == GRU_F32)
         pair_type(W, x, a, R, h, c, GRU_F32);
     else if (W->type == GRU_F16)
@@ -168,8 +170,8 @@ static void pair(const gru_cpu_strip *W, const float *x, float *a, const gru_cpu
 }
 
 /* All 16 lanes of the strip for a constant number of rows. */
-INLINE void product_rows(const gru_cpu_strip *strip, int32_t type, int gates, int rows, const float *const *in,
-                         float *const *out) {
+INLINE void product_rows(const gru_cpu_strip *strip, int32_t type, int gates, int rows,
+                         const float *const *in, float *const *out) {
     const int wide = WIDE(rows);
     for (size_t first = 0; first < PANEL; first += (size_t)wide * LANES)
         product_block(strip, type, gates, rows, wide, first, in, out);
@@ -223,8 +225,8 @@ INLINE vec cell_vector(const gru_cpu_cell *cell, const float *a, const float *c,
     return vec_update(cell, z, vec_candidate(cell, v), h, w);
 }
 
-INLINE void cell_rows(const gru_cpu_cell *cell, const gru_cpu_rows *rows, int64_t first, int32_t count, size_t unit,
-                      float *const *c) {
+INLINE void cell_rows(const gru_cpu_cell *cell, const gru_cpu_rows *rows, int64_t first, int32_t count,
+                      size_t unit, float *const *c) {
     for (int32_t m = 0; m < count; m++) {
         const float *a = rows->a[first + m] + unit * GATES, *h = rows->in[first + m] + unit;
         float *next = rows->next[first + m] + unit;
@@ -234,8 +236,8 @@ INLINE void cell_rows(const gru_cpu_cell *cell, const gru_cpu_rows *rows, int64_
     }
 }
 
-static void cell(const gru_cpu_cell *variant, const gru_cpu_rows *rows, int64_t first, int32_t count, size_t unit,
-                 float *const *c) {
+static void cell(const gru_cpu_cell *variant, const gru_cpu_rows *rows, int64_t first, int32_t count,
+                 size_t unit, float *const *c) {
     static const gru_cpu_cell plain = {.reset = GRU_RESET_AFTER, .update = GRU_UPDATE_KEEP, .plain = 1};
     if (variant->plain)
         cell_rows(&plain, rows, first, count, unit, c); /* a constant: its choices are made by the compiler */
@@ -243,8 +245,8 @@ static void cell(const gru_cpu_cell *variant, const gru_cpu_rows *rows, int64_t 
         cell_rows(variant, rows, first, count, unit, c);
 }
 
-static void gates(const gru_cpu_cell *variant, const gru_cpu_rows *rows, int64_t first, int32_t count, size_t unit,
-                  float *const *c) {
+static void gates(const gru_cpu_cell *variant, const gru_cpu_rows *rows, int64_t first, int32_t count,
+                  size_t unit, float *const *c) {
     for (int32_t m = 0; m < count; m++) {
         const float *a = rows->a[first + m] + unit * GATES, *h = rows->in[first + m] + unit;
         for (size_t i = 0; i < PANEL; i += LANES) {
@@ -255,10 +257,11 @@ static void gates(const gru_cpu_cell *variant, const gru_cpu_rows *rows, int64_t
     }
 }
 
-static void candidate(const gru_cpu_cell *variant, const gru_cpu_rows *rows, int64_t first, int32_t count, size_t unit,
-                      float *const *c) {
+static void candidate(const gru_cpu_cell *variant, const gru_cpu_rows *rows, int64_t first, int32_t count,
+                      size_t unit, float *const *c) {
     for (int32_t m = 0; m < count; m++) {
-        const float *a_n = rows->a[first + m] + unit * GATES + GATE_N * PANEL, *h = rows->in[first + m] + unit;
+        const float *a_n = rows->a[first + m] + unit * GATES + GATE_N * PANEL,
+                    *h = rows->in[first + m] + unit;
         const float *z = rows->z[first + m] + unit;
         float *next = rows->next[first + m] + unit;
         const float w = variant->attends ? rows->attention[first + m] : 0.0f;
