@@ -63,7 +63,7 @@ size_t gru_cpu_forward_workspace(const gru_layer *layer, int64_t T, int64_t N) {
 
 static int64_t longest(const gru_run *run) {
     int64_t steps = 0;
-    if (!run->lengths) return run->T;
+    if (!run->lengths) return run->N > 0 ? run->T : 0; /* no rows take no steps, whatever T is */
     for (int64_t n = 0; n < run->N; n++)
         if (run->lengths[n] > steps) steps = run->lengths[n];
     return steps;
