@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "check_overlap.h"
 #include "engine.h"
 #include "error.h"
 #include "number.h"
@@ -204,12 +205,29 @@ gru_status gru_layer_update(gru_layer *layer, const gru_weights *weights, void *
     return layer->context->backend->pack(layer, weights, layer->packed, stream);
 }
 
+/* packed is cleared before the weights are read: they may not lie in it. */
+static gru_status check_apart(const gru_layer *layer, const gru_weights *weights, const void *packed) {
+    const size_t H = (size_t)layer->config.hidden, I = (size_t)layer->config.inputs;
+    const size_t element = gru_type_bytes(weights->type);
+    const size_t bias = 3 * H * (weights->type == GRU_INT8 ? sizeof(float) : element);
+    gru_regions regions = {.count = 0};
+    gru_regions_add(&regions, "weights.W", weights->W, 3 * H * I * element, 0);
+    gru_regions_add(&regions, "weights.R", weights->R, 3 * H * H * element, 0);
+    gru_regions_add(&regions, "weights.bW", weights->bW, bias, 0);
+    gru_regions_add(&regions, "weights.bR", weights->bR, bias, 0);
+    gru_regions_add(&regions, "weights.W_scale", weights->W_scale, 3 * H * sizeof(float), 0);
+    gru_regions_add(&regions, "weights.R_scale", weights->R_scale, 3 * H * sizeof(float), 0);
+    gru_regions_add(&regions, "packed", packed, layer->packed_bytes, 1);
+    return gru_regions_check(&regions);
+}
+
 gru_status gru_layer_pack(const gru_layer *layer, const gru_weights *weights, void *packed, void *stream) {
     if (!layer) return gru_fail(GRU_BAD_ARGUMENT, "layer is NULL");
     GRU_TRY(check_weights(layer, weights));
     if (!packed || (uintptr_t)packed % 64)
         return gru_fail(GRU_BAD_ARGUMENT, "packed is %p, expected %zu bytes aligned to 64", packed,
                         layer->packed_bytes);
+    GRU_TRY(check_apart(layer, weights, packed));
     return layer->context->backend->pack(layer, weights, packed, stream);
 }
 

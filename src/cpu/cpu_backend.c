@@ -27,17 +27,22 @@ static void cpu_release(gru_context *context, void *memory) {
     gru_host_free(context, block, whole);
 }
 
+/* A stream here is a program that takes this context for another machine's. */
+static gru_status check_no_stream(const void *stream) {
+    if (!stream) return GRU_OK;
+    return gru_fail(GRU_BAD_ARGUMENT, "stream is %p, but the context is a CPU, which has none: NULL", stream);
+}
+
 static gru_status cpu_copy(gru_context *context, void *to, const void *from, size_t bytes, void *stream) {
     (void)context;
-    (void)stream;
+    GRU_TRY(check_no_stream(stream));
     memmove(to, from, bytes);
     return GRU_OK;
 }
 
 static gru_status cpu_nothing_pending(gru_context *context, void *stream) {
     (void)context;
-    (void)stream;
-    return GRU_OK;
+    return check_no_stream(stream);
 }
 
 /* The machine of a CPU context is its pool of threads; none with one thread or with the caller's own. */
@@ -100,7 +105,7 @@ static gru_status cpu_pack(const gru_layer *layer, const gru_weights *weights, v
     const matrix W = {weights->W, weights->W_scale, weights->type, config->weight_type,
                       (size_t)config->inputs};
     const matrix R = {weights->R, weights->R_scale, weights->type, config->weight_type, H};
-    (void)stream;
+    GRU_TRY(check_no_stream(stream));
     memset(packed, 0, parts.bytes);
     pack_bias(weights->bW, bias_type, bias_packed, H, base + parts.bW);
     pack_bias(weights->bR, bias_type, bias_packed, H, base + parts.bR);
