@@ -90,6 +90,8 @@ typedef struct result {
 
 /* A layer on the context and guarded memory, NaN at first, of exactly the sizes it asks for. On failure out is empty. */
 gru_status problem_open(const problem *p, gru_context *context, result *out);
+/* Fresh outputs for r->run; problem_call does it by itself. */
+void problem_lend(const problem *p, result *out);
 /* Runs the opened layer with fresh outputs. Checks what every run must keep: guards, inputs, padding, zeros past lengths. */
 gru_status problem_call(const problem *p, result *out);
 /* Both; ends the test if either fails. */
