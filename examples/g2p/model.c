@@ -108,7 +108,9 @@ static int open_context(model *m, const model_options *options) {
     config.backend = GRU_BACKEND_CPU; /* the embeddings and scores below are plain loops over host memory */
     config.threads = options->threads;
     config.engine = options->engine;
-    return gru_context_create(&config, &m->context) == GRU_OK || failed("engine");
+    if (gru_context_create(&config, &m->context) == GRU_OK) return 1;
+    if (options->engine) fprintf(stderr, "g2p: --engine help lists the engines\n");
+    return failed("context");
 }
 
 model *model_open(const model_options *options) {
