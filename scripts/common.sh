@@ -10,13 +10,7 @@ fail() { printf 'error: %s\n' "$*" >&2; return 1; }
 
 # Runs a command as root: as it is, or with sudo.
 as_root() {
-    if [ "$(id -u)" -eq 0 ]; then
-        "$@"
-    elif command -v sudo >/dev/null; then
-        sudo "$@"
-    else
-        fail "not root, and there is no sudo; as root, run: $*"
-    fi
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
 }
 
 # The packages among the arguments that are not installed, one a line.
@@ -38,6 +32,10 @@ need_packages() {
     fi
     mapfile -t missing < <(missing_packages "$@")
     [ "${#missing[@]}" -gt 0 ] || return 0
+    if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; then
+        fail "not root, and there is no sudo; as root, run: apt-get install ${missing[*]}"
+        return 1
+    fi
     say "installing ${missing[*]}"
     as_root apt-get update -qq >&2 || say "the list of packages could not be refreshed; trying with the old one"
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2 ||
