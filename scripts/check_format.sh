@@ -16,7 +16,7 @@ if [ -z "$formatter" ]; then
 fi
 mapfile -t headers < <(git ls-files 'include/*.h')
 mapfile -t sources < <(git ls-files 'src/*.[ch]' 'src/*.inl' 'tests/*.[ch]' 'tests/*.cpp' 'bench/*.[ch]' 'examples/*.[ch]')
-mapfile -t scripts < <(git ls-files '*.sh' '*.py' .ci/run)
+mapfile -t scripts < <(git ls-files '*.sh' '*.py' .ci/run bench/plot bench/record)
 
 "$formatter" --style=file --dry-run -Werror "${sources[@]}" || failed=1
 
