@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #endif
 
+#include "check.h"
 #include "engine.h"
 #include "error.h"
 #include "number.h"
@@ -33,12 +34,7 @@ static gru_status check_config(const gru_context_config *config) {
     if (!config->allocator.allocate != !config->allocator.release)
         return gru_fail(GRU_BAD_ARGUMENT,
                         "config.allocator has only one of allocate and release, expected both or none");
-    for (int i = 0; i < 8; i++)
-        if (config->reserved[i])
-            return gru_fail(GRU_BAD_ARGUMENT,
-                            "config.reserved[%d] is %llu, expected 0: make the struct with GRU_INIT", i,
-                            (unsigned long long)config->reserved[i]);
-    return GRU_OK;
+    return gru_check_reserved("config", config->reserved, 8);
 }
 
 static const gru_engine *engine_by_name(const char *name) {
