@@ -167,6 +167,41 @@ TEST(kernels, scalar_has_the_bits_of_the_widest) {
     check_same("tanh", gru_cpu_kernels_scalar.tanh, widest()->tanh, 251);
 }
 
+/* One multiply-add, on numbers of any bits: products and sums that cancel, overflow, underflow, tie. */
+static void check_multiply_add(const gru_cpu_kernels *k, uint32_t a, uint32_t b, uint32_t c,
+                               uint64_t *different) {
+    float weights[PANEL], bias[PANEL], u = gru_float_from_bits(b), ours[PANEL], wide[PANEL];
+    const gru_cpu_strip strip = {.weights = weights, .bias = bias, .K = 1, .type = GRU_F32, .gates = 1};
+    const float *in = &u;
+    float *out = ours, *wide_out = wide;
+    for (uint32_t i = 0; i < PANEL; i++) {
+        weights[i] = gru_float_from_bits(a + i);
+        bias[i] = gru_float_from_bits(c ^ i << 7);
+    }
+    k->product(&strip, &in, &out, 1);
+    widest()->product(&strip, &in, &wide_out, 1);
+    for (int i = 0; i < PANEL; i++)
+        *different += gru_bits_from_float(ours[i]) != gru_bits_from_float(wide[i]) &&
+                      !(isnan(ours[i]) && isnan(wide[i]));
+}
+
+TEST(kernels, scalar_multiplies_and_adds_with_one_rounding) {
+    uint64_t state = 1, different = 0;
+    for (int i = 0; i < 500000; i++) {
+        uint32_t bits[3];
+        for (int j = 0; j < 3; j++)
+            bits[j] = (uint32_t)((state = state * 6364136223846793005u + 1442695040888963407u) >> 32);
+        check_multiply_add(&gru_cpu_kernels_scalar, bits[0], bits[1], bits[2], &different);
+        /* and with a sum near the product, where roundings are close calls */
+        const uint32_t near =
+            gru_bits_from_float(gru_float_from_bits(bits[0]) * gru_float_from_bits(bits[1]));
+        const uint32_t shift = (bits[2] % 60) << 23;
+        check_multiply_add(&gru_cpu_kernels_scalar, bits[0], bits[1],
+                           (near ^ (bits[2] & 0x80000000u)) - shift, &different);
+    }
+    CHECK(different == 0, "%llu of 16 million results differ", (unsigned long long)different);
+}
+
 #if defined(__x86_64__)
 TEST(kernels, avx2_has_the_bits_of_the_widest) {
     if (!(gru_cpu_features() & GRU_CPU_AVX512)) SKIP("AVX2 is the widest here");
