@@ -13,8 +13,8 @@
 static int armed;
 static long left, live; /* allocations until the one that fails; blocks made and not freed while armed */
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-static const char *const unable = "a sanitizer's allocator cannot be replaced";
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(GRU_TEST_PLAIN)
+static const char *const unable = "the allocator of a sanitizer or a static program cannot be replaced";
 #else
 static const char *const unable = NULL;
 static int refuses(void) {
