@@ -16,6 +16,8 @@ libdir=$(dirname "$(find "$prefix" -name libgru.a)")
 export PKG_CONFIG_PATH=$libdir/pkgconfig
 cc=${CC:-cc}
 
+if command -v ninja >/dev/null; then export CMAKE_GENERATOR=${CMAKE_GENERATOR:-Ninja}; fi
+
 passed=0
 report() {
     echo "  $1"
