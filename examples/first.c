@@ -16,8 +16,11 @@ int main(void) {
     const float x[T * N * I] = {1, 0, -1};
     float hT[N * H];
 
+    gru_context_config machine = GRU_INIT;
+    machine.backend =
+        GRU_BACKEND_CPU; /* a GPU would want x and hT in its own memory: gru_allocate, gru_copy */
     gru_context *context;
-    check(gru_context_create(NULL, &context)); /* the machine */
+    check(gru_context_create(&machine, &context)); /* the machine */
     gru_layer_config config = GRU_INIT;
     config.inputs = I, config.hidden = H;
     gru_weights weights = GRU_INIT; /* no biases: zeros */
