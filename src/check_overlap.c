@@ -29,7 +29,7 @@ static int same_state(const gru_region *a, const gru_region *b) {
 
 gru_status gru_regions_check_pair(const gru_region *a, const gru_region *b) {
     if (!(a->written || b->written) || a->end <= b->begin || b->end <= a->begin) return GRU_OK;
-    if (separate_columns(a, b) || same_state(a, b)) return GRU_OK;
+    if (same_state(a, b) || separate_columns(a, b)) return GRU_OK;
     return gru_fail(GRU_BAD_ARGUMENT, "%s (%p to %p) overlaps %s (%p to %p), and %s is written", a->name,
                     (const void *)a->begin, (const void *)a->end, b->name, (const void *)b->begin,
                     (const void *)b->end, a->written ? a->name : b->name);

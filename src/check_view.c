@@ -32,6 +32,7 @@ static gru_status fill_strides(int64_t N, const gru_checked_view *v) {
 
 /* Bytes from the first to past the last row; SIZE_MAX when they cannot be counted. */
 static size_t view_extent(int64_t T, int64_t N, const gru_checked_view *v) {
+    if (T == 1 && N == 1) return v->row * v->element; /* a streaming step: no product that could overflow */
     const size_t last_time = gru_size_times((size_t)(T - 1), (size_t)*v->time_stride);
     const size_t last_row = gru_size_times((size_t)(N - 1), (size_t)*v->batch_stride);
     return gru_size_times(gru_size_plus(gru_size_plus(last_time, last_row), v->row), v->element);

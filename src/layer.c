@@ -74,6 +74,7 @@ gru_status gru_layer_create(gru_context *context, const gru_layer_config *config
     GRU_TRY(gru_check_weights(&draft, weights));
     GRU_TRY(choose_engines(&draft));
     draft.packed_bytes = context->backend->packed_bytes(&draft.config);
+    draft.step_workspace = gru_layer_workspace(&draft, 1, 1, 0);
     gru_layer *fresh = gru_host_allocate(context, sizeof *fresh, "the layer");
     if (!fresh) return GRU_OUT_OF_MEMORY;
     gru_status status = gru_allocate(context, draft.packed_bytes, &draft.packed);
@@ -122,6 +123,7 @@ gru_status gru_layer_pack(const gru_layer *layer, const gru_weights *weights, vo
 
 size_t gru_layer_workspace(const gru_layer *layer, int64_t T, int64_t N, int backward) {
     size_t most = 0;
+    if (T == 1 && N == 1 && !backward && layer->step_workspace) return layer->step_workspace;
     for (int32_t i = 0; i < layer->engine_count; i++) {
         const gru_engine *engine = layer->engines[i];
         if (backward && !engine->backward) continue;

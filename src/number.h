@@ -9,20 +9,8 @@
 
 /* Bytes of one element; 0 for anything that is not a type. */
 static inline size_t gru_type_bytes(int32_t type) {
-    switch (type) {
-    case GRU_F32:
-        return 4;
-    case GRU_F16:
-        return 2;
-    case GRU_BF16:
-        return 2;
-    case GRU_F64:
-        return 8;
-    case GRU_INT8:
-        return 1;
-    default:
-        return 0;
-    }
+    static const uint8_t bytes[] = {4, 2, 2, 8, 1};
+    return type >= 0 && type <= GRU_INT8 ? bytes[type] : 0;
 }
 
 static inline const char *gru_type_name(int32_t type) {
