@@ -26,8 +26,12 @@ gru_status gru_check_reserved(const char *name, const uint64_t *words, int32_t c
 static gru_status check_array(call *c, const char *name, const void *data, size_t count, size_t element,
                               int written) {
     if (!data) return GRU_OK;
+    const size_t bytes = gru_size_times(count, element);
     GRU_TRY(gru_check_aligned(name, data, element));
-    gru_regions_add(&c->regions, name, data, gru_size_times(count, element), written);
+    if (bytes > PTRDIFF_MAX)
+        return gru_fail(GRU_BAD_ARGUMENT, "%s has %zu numbers with N %lld, which reach further than memory",
+                        name, count, (long long)c->run->N);
+    gru_regions_add(&c->regions, name, data, bytes, written);
     return GRU_OK;
 }
 
