@@ -1,0 +1,36 @@
+// The knobs and findings of the emulator, for tests in C and C++ that run kernels in it.
+#ifndef EMU_CONTROL_H
+#define EMU_CONTROL_H
+#include <stddef.h>
+#include <stdint.h>
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { EMU_RANDOM, EMU_FIRST_IN_FIRST_OUT, EMU_LAST_IN_FIRST_OUT };
+typedef struct emu_options {
+    uint64_t seed; // of the scheduler and of the order between streams; takes effect with the next launch
+    int order;     // of threads: EMU_RANDOM ...
+    int verbose;   // print each finding when it is made
+    int resident_blocks; // how many blocks of a launch that is not cooperative run at a time
+    int devices;
+    int compute_capability; // 10 * major + minor
+    int processors;         // multiprocessors of a device
+    int driver_version;     // of cudaDriverGetVersion
+    int fail_allocation;    // the n-th allocation of device memory from now fails; 0: none
+} emu_options;
+extern emu_options emu_option;
+extern const int emu_is_checker;
+
+// What was found since the last call, one sentence per line, "" for nothing; clears it and the sticky error.
+// Findings make the device fail as a fault on a GPU does: the launch goes on to its end where it can, later
+// ones are refused until this is called. A program that ends with findings it has not taken fails.
+const char *emu_take_findings(void);
+uint64_t emu_launches(void);    // grids that ran
+uint64_t emu_loaded(void);      // kernels used or asked about so far: a warm layer adds none
+uint64_t emu_allocations(void); // live allocations of device memory
+
+#ifdef __cplusplus
+}
+#endif
+#endif
