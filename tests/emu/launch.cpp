@@ -66,6 +66,9 @@ cudaError_t check(const Launch &l, const Kernel &kernel) {
 }
 } // namespace
 
+bool load_kernel(const void *function) {
+    return load(function) != nullptr;
+}
 cudaError_t launch(const cudaLaunchConfig_t *config, const void *function,
                    std::shared_ptr<const KernelCall> call) {
     Lock lock;

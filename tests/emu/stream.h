@@ -33,6 +33,8 @@ cudaError_t enqueue(cudaStream_t, Operation);
 bool is_legacy(const CUstream_st *);
 void drain(CUstream_st *);
 void drain_all();
+// Notes the first use of a kernel, which a recording refuses: false.
+bool load_kernel(const void *function);
 // A call that waits or allocates: whether a recording forbids it, which it also breaks.
 bool refused_by_capture();
 void end_capture(const std::shared_ptr<CUgraph_st> &); // for all streams that take part
