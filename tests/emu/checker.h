@@ -35,7 +35,8 @@ void checker_freed(const void *, size_t);
 void checker_forget(const void *, size_t); // earlier accesses: the place is given to another block
 void checker_wrote(const void *, size_t);  // the host, a copy or a library has written it
 bool checker_read(const void *, size_t, const char *what); // one of them reads it: reports what nobody wrote
-void checker_block_ended(const void *shared, size_t);      // looks for stores that went unseen
+struct Block;
+void checker_block_ended(const Block &, const void *shared, size_t); // looks for stores that went unseen
 
 // ---- order ----
 void checker_chain_begin();

@@ -81,14 +81,33 @@ static void unseen(const void *p) {
                                           "returns",
                                           p));
 }
-// The whole range is looked at, one store is reported.
-void checker_block_ended(const void *shared, size_t bytes) {
+static void find_unseen(const Word *words, const unsigned char *p, size_t bytes) {
+    for (size_t i = 0; i < bytes; i++)
+        if (p[i] != 0xFF && !(words[i / 4].written >> i % 4 & 1)) return unseen(p + i); // one is enough
+}
+// Other blocks of the cluster may have used this memory only before the block's last thread ended.
+static void find_late_use(const Block &block, const Word *words, size_t bytes) {
+    std::vector<ThreadClock *> ended;
+    for (Thread *thread : block.threads) ended.push_back(&thread->clock);
+    checker_meet(ended);
+    const unsigned threads = unsigned(block.threads.size()), first = ended[0]->id;
+    for (size_t i = 0; i * 4 < bytes; i++)
+        for (const Access4 &access : words[i].last)
+            if (access.grid == checker_grid && access.thread - first >= threads &&
+                !checker_ordered(access, *ended[0])) {
+                report(cudaErrorLaunchFailure,
+                       format("block (%u,%u,%u) ends while %s may still use its shared memory", block.index.x,
+                              block.index.y, block.index.z,
+                              describe_thread(block.cluster->grid->launch, access.thread).c_str()));
+                return;
+            }
+}
+void checker_block_ended(const Block &block, const void *shared, size_t bytes) {
     const unsigned char *p = static_cast<const unsigned char *>(shared);
-    for (size_t i = 0; i < bytes; i += 4) {
-        const Word *word = &checker_region(p)->words[size_t(p + i - checker_region(p)->base) / 4];
-        for (unsigned byte = 0; byte < 4 && i + byte < bytes; byte++)
-            if (p[i + byte] != 0xFF && !(word->written >> byte & 1)) return unseen(p + i + byte);
-    }
+    const WatchedRegion *region = checker_region(p);
+    const Word *words = &region->words[size_t(p - region->base) / 4];
+    find_unseen(words, p, bytes);
+    if (block.cluster->blocks.size() > 1 && !block.alive) find_late_use(block, words, bytes);
 }
 static void compare_with_mirror(const void *data, size_t bytes) {
     const unsigned char *p = static_cast<const unsigned char *>(data);

@@ -12,7 +12,7 @@ void checker_wrote(const void *, size_t) {}
 bool checker_read(const void *, size_t, const char *) {
     return true;
 }
-void checker_block_ended(const void *, size_t) {}
+void checker_block_ended(const Block &, const void *, size_t) {}
 void checker_chain_begin() {}
 void checker_chain_end() {}
 void checker_grid_begin(const Launch &) {}

@@ -132,7 +132,7 @@ __global__ void sequence(int *h, unsigned *count, const int *lengths, int *y, in
     y[(length - 1 < 0 ? 0 : length - 1) * n + i] = h[T % 2 * n + i];
 }
 static bool sequence_is_wrong(int fault) {
-    constexpr int BLOCKS = 4, N = BLOCKS * 64, T = 3;
+    constexpr int BLOCKS = 4, N = BLOCKS * 64, T = 9; // long enough to fail under nearly every schedule
     const Device<int> h(2 * N, 0), y(N * T, 0), lengths(std::vector<int>{T, T + 2});
     const Device<unsigned> count(1, 0);
     How how;

@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <sys/mman.h>
-#if !defined(__x86_64__)
+#if !defined(__x86_64__) || defined(EMU_UCONTEXT)
 #include <ucontext.h>
 #endif
 
@@ -34,7 +34,7 @@ bool fiber_overflowed(const Fiber &fiber) {
     return memcmp(fiber.stack, &MARK, sizeof MARK) != 0;
 }
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(EMU_UCONTEXT)
 extern "C" void emu_fiber_switch(void **save, void *load);
 __asm__(".text\n.globl emu_fiber_switch\n.hidden emu_fiber_switch\n.type emu_fiber_switch,@function\n"
         "emu_fiber_switch:\n"

@@ -12,7 +12,7 @@ enum { PLAIN = 1, CHECKER = 2, BOTH = 3 };
 struct Case {
     const char *name;
     int builds;        // that must catch it; 0: a test, not a fault
-    const char *words; // of the finding; NULL: a wrong result is expected
+    const char *words; // of the finding, "" for any; NULL: a wrong result is expected
     bool (*run)();     // a test: whether it passed; a fault: whether the result was wrong
 };
 std::vector<Case> &cases();

@@ -34,7 +34,8 @@ static bool caught(const Case &fault) {
     const bool wrong = fault.run();
     (void)cudaDeviceSynchronize();
     const std::string findings = emu_take_findings();
-    const bool found = fault.words ? findings.find(fault.words) != std::string::npos : wrong;
+    const bool found =
+        fault.words ? !findings.empty() && findings.find(fault.words) != std::string::npos : wrong;
     if (!found && emu_is_checker)
         printf("%s, seed %d: not caught; findings: %s\n", fault.name, int(emu_option.seed),
                findings.empty() ? "none" : findings.c_str());

@@ -60,7 +60,7 @@ void shared_end(Block &block) {
             report(cudaErrorIllegalAddress,
                    format("write outside a shared array of %zu bytes by block (%u,%u,%u)", array.bytes,
                           block.index.x, block.index.y, block.index.z));
-        checker_block_ended(array.data, array.bytes);
+        checker_block_ended(block, array.data, array.bytes);
         checker_freed(array.data, array.bytes);
         checker_forget(array.data, array.bytes);
         free_places[with_zones(array.bytes)].push_back(array.data - ZONE);
