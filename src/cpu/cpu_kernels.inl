@@ -84,19 +84,21 @@ INLINE vec load_weights(const void *weights, int32_t type, size_t i) {
     return vec_load((const float *)weights + i);
 }
 
-/* `wide` vectors of each gate from lane `first` on, for `rows` rows: gates * wide * rows chains side by side. All three are
- * constants where it is called, so the loops over them vanish and the sums stay in registers. */
+/* Terms [begin, end) of the chains of `wide` vectors of each gate from lane `first` on, for `rows` rows: gates * wide * rows
+ * chains side by side. Those three are constants where it is called, so the loops over them vanish and the sums stay in
+ * registers. A chain that is cut goes on from what its last part stored: the same sums in the same order. */
 INLINE void product_block(const gru_cpu_strip *strip, int32_t type, int gates, int rows, int wide,
-                          size_t first, const float *const *in, float *const *out) {
+                          size_t first, size_t begin, size_t end, const float *const *in, float *const *out) {
     const size_t pitch = (size_t)gates * PANEL;
     vec sum[GATES * MAX_TILE];
 #pragma GCC unroll 48
     for (int i = 0; i < gates * wide; i++) {
-        const vec bias = vec_load(strip->bias + i / wide * PANEL + (size_t)(i % wide) * LANES + first);
+        const size_t at = (size_t)(i / wide) * PANEL + (size_t)(i % wide) * LANES + first;
 #pragma GCC unroll 8
-        for (int m = 0; m < rows; m++) sum[i * rows + m] = bias;
+        for (int m = 0; m < rows; m++)
+            sum[i * rows + m] = vec_load(begin == 0 ? strip->bias + at : out[m] + at);
     }
-    for (size_t k = 0; k < strip->K; k++) {
+    for (size_t k = begin; k < end; k++) {
         vec w[GATES * 4];
 #pragma GCC unroll 12
         for (int i = 0; i < gates * wide; i++)
@@ -114,6 +116,61 @@ INLINE void product_block(const gru_cpu_strip *strip, int32_t type, int gates, i
 #pragma GCC unroll 8
         for (int m = 0; m < rows; m++)
             vec_store(out[m] + i / wide * PANEL + (size_t)(i % wide) * LANES + first, sum[i * rows + m]);
+}
+
+/* All 16 lanes of the strip for a constant number of rows. */
+INLINE void product_rows(const gru_cpu_strip *strip, int32_t type, int gates, int rows, size_t begin,
+                         size_t end, const float *const *in, float *const *out) {
+    const int wide = WIDE(rows);
+    for (size_t first = 0; first < PANEL; first += (size_t)wide * LANES)
+        product_block(strip, type, gates, rows, wide, first, begin, end, in, out);
+}
+
+INLINE void product_terms(const gru_cpu_strip *strip, int32_t type, int gates, size_t begin, size_t end,
+                          const float *const *in, float *const *out, int32_t rows) {
+#if TILE >= 8
+    for (; rows >= 8; rows -= 8, in += 8, out += 8) product_rows(strip, type, gates, 8, begin, end, in, out);
+#endif
+#if TILE >= 4
+    for (; rows >= 4; rows -= 4, in += 4, out += 4) product_rows(strip, type, gates, 4, begin, end, in, out);
+#endif
+#if TILE >= 2
+    for (; rows >= 2; rows -= 2, in += 2, out += 2) product_rows(strip, type, gates, 2, begin, end, in, out);
+#endif
+    for (; rows > 0; rows--, in++, out++) product_rows(strip, type, gates, 1, begin, end, in, out);
+}
+
+/* Terms of f32 weights that stay in a level 1 cache of 32 KiB: vectors narrower than a panel pass over them several times. */
+enum { BLOCK_TERMS = 96 };
+
+INLINE void product_gates(const gru_cpu_strip *strip, int32_t type, int gates, const float *const *in,
+                          float *const *out, int32_t rows) {
+    const size_t K = strip->K, block = LANES < PANEL && rows > 1 && K > BLOCK_TERMS ? BLOCK_TERMS : K;
+    size_t begin = 0;
+    do {
+        const size_t end = K - begin > block ? begin + block : K;
+        product_terms(strip, type, gates, begin, end, in, out, rows);
+        begin = end;
+    } while (begin < K);
+}
+
+INLINE void product_type(const gru_cpu_strip *strip, int32_t type, const float *const *in, float *const *out,
+                         int32_t rows) {
+    if (strip->gates == 3)
+        product_gates(strip, type, 3, in, out, rows);
+    else if (strip->gates == 2)
+        product_gates(strip, type, 2, in, out, rows);
+    else
+        product_gates(strip, type, 1, in, out, rows);
+}
+
+static void product(const gru_cpu_strip *strip, const float *const *in, float *const *out, int32_t rows) {
+    if (strip->type == GRU_F32)
+        product_type(strip, GRU_F32, in, out, rows);
+    else if (strip->type == GRU_F16)
+        product_type(strip, GRU_F16, in, out, rows);
+    else
+        product_type(strip, GRU_BF16, in, out, rows);
 }
 
 /* One more term of one row's chains. */
@@ -167,47 +224,6 @@ static void pair(const gru_cpu_strip *W, const float *x, float *a, const gru_cpu
         pair_type(W, x, a, R, h, c, GRU_F16);
     else
         pair_type(W, x, a, R, h, c, GRU_BF16);
-}
-
-/* All 16 lanes of the strip for a constant number of rows. */
-INLINE void product_rows(const gru_cpu_strip *strip, int32_t type, int gates, int rows,
-                         const float *const *in, float *const *out) {
-    const int wide = WIDE(rows);
-    for (size_t first = 0; first < PANEL; first += (size_t)wide * LANES)
-        product_block(strip, type, gates, rows, wide, first, in, out);
-}
-
-INLINE void product_gates(const gru_cpu_strip *strip, int32_t type, int gates, const float *const *in,
-                          float *const *out, int32_t rows) {
-#if TILE >= 8
-    for (; rows >= 8; rows -= 8, in += 8, out += 8) product_rows(strip, type, gates, 8, in, out);
-#endif
-#if TILE >= 4
-    for (; rows >= 4; rows -= 4, in += 4, out += 4) product_rows(strip, type, gates, 4, in, out);
-#endif
-#if TILE >= 2
-    for (; rows >= 2; rows -= 2, in += 2, out += 2) product_rows(strip, type, gates, 2, in, out);
-#endif
-    for (; rows > 0; rows--, in++, out++) product_rows(strip, type, gates, 1, in, out);
-}
-
-INLINE void product_type(const gru_cpu_strip *strip, int32_t type, const float *const *in, float *const *out,
-                         int32_t rows) {
-    if (strip->gates == 3)
-        product_gates(strip, type, 3, in, out, rows);
-    else if (strip->gates == 2)
-        product_gates(strip, type, 2, in, out, rows);
-    else
-        product_gates(strip, type, 1, in, out, rows);
-}
-
-static void product(const gru_cpu_strip *strip, const float *const *in, float *const *out, int32_t rows) {
-    if (strip->type == GRU_F32)
-        product_type(strip, GRU_F32, in, out, rows);
-    else if (strip->type == GRU_F16)
-        product_type(strip, GRU_F16, in, out, rows);
-    else
-        product_type(strip, GRU_BF16, in, out, rows);
 }
 
 /* ---- the cell ---- */
