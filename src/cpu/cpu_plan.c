@@ -4,8 +4,8 @@
 #include "cpu_engine.h"
 
 /* Rough speeds of one core. They only have to tell cells that gain from a second thread from those that do not. */
-static const double FLOPS_PER_US = 80e3;
-static const double WEIGHT_BYTES_PER_US = 60e3;
+static const double US_PER_FLOP = 1 / 80e3;
+static const double US_PER_WEIGHT_BYTE = 1 / 60e3;
 
 /* Below these a second thread costs more than it gives: waking it takes some 5 us, meeting it at a step's end some 0.5 us. */
 static const double LEAST_CALL_US = 25;
@@ -31,13 +31,13 @@ size_t gru_cpu_plan_rows(int64_t T, int64_t N, int32_t hidden) {
 
 /* Time of one step's recurrent product on one core: arithmetic or reading the weights, whichever is slower. */
 static double step_us(int64_t N, double hidden) {
-    const double arithmetic = 6 * hidden * hidden * (double)N / FLOPS_PER_US;
-    const double reading = 12 * hidden * hidden / WEIGHT_BYTES_PER_US;
+    const double arithmetic = 6 * hidden * hidden * (double)N * US_PER_FLOP;
+    const double reading = 12 * hidden * hidden * US_PER_WEIGHT_BYTE;
     return arithmetic > reading ? arithmetic : reading;
 }
 
 int gru_cpu_plan_worth_thread(int64_t T, int64_t N, int32_t inputs, int32_t hidden) {
-    const double projection = 6.0 * hidden * inputs * (double)N / FLOPS_PER_US;
+    const double projection = 6.0 * hidden * inputs * (double)N * US_PER_FLOP;
     return (double)T * (step_us(N, hidden) + projection) >= LEAST_CALL_US;
 }
 
