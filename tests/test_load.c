@@ -5,36 +5,8 @@
 
 #include "file_maker.h"
 #include "gru/import.h"
+#include "loaded.h"
 #include "tester.h"
-
-/* ---- running ---- */
-
-/* y [T][N][outputs] of io_type f64. */
-static void run(gru_stack *stack, int64_t T, int64_t N, const double *x, double *y) {
-    gru_context *context = tester_context(NULL, 1);
-    gru_memory memory = GRU_INIT;
-    gru_stack_run call = GRU_INIT;
-    REQUIRE(gru_stack_memory(stack, T, N, &memory) == GRU_OK, "%s", gru_last_error());
-    call.data.T = T, call.data.N = N;
-    call.data.x.data = x, call.data.y.data = y;
-    call.data.workspace = tester_allocate(memory.workspace);
-    call.data.workspace_size = memory.workspace;
-    REQUIRE(gru_stack_forward(stack, &call) == GRU_OK, "%s", gru_last_error());
-    tester_free(call.data.workspace);
-    gru_context_release(context);
-}
-
-static gru_load_options in_double(void) {
-    gru_load_options options = GRU_INIT;
-    options.io_type = options.state_type = options.weight_type = GRU_F64;
-    return options;
-}
-
-static void open_or_skip(const char *path, gru_file **file) {
-    const gru_status status = gru_file_open(path, file);
-    if (status == GRU_NOT_BUILT) SKIP("%s", gru_last_error());
-    REQUIRE(status == GRU_OK, "%s", gru_last_error());
-}
 
 /* ---- a module saved by PyTorch ---- */
 
@@ -43,8 +15,8 @@ TEST(load, a_saved_pytorch_module) {
     gru_stack *stack = NULL;
     gru_tensor x, want;
     gru_context *context = tester_context(NULL, 1);
-    gru_load_options options = in_double();
-    open_or_skip(TEST_DATA "/golden/samples/encoder.safetensors", &file);
+    gru_load_options options = loaded_in_double();
+    loaded_open(TEST_DATA "/golden/samples/encoder.safetensors", &file);
     REQUIRE(gru_stack_load(context, file, &options, &stack) == GRU_OK, "%s", gru_last_error());
     REQUIRE(gru_stack_cells(stack) == 4, "%d cells", gru_stack_cells(stack));
     REQUIRE(gru_file_tensor(file, "expected.x", &x) == GRU_OK, "%s", gru_last_error());
@@ -52,7 +24,7 @@ TEST(load, a_saved_pytorch_module) {
     const size_t inputs = x.bytes / sizeof(float), outputs = want.bytes / sizeof(double);
     double *wide = tester_allocate(inputs * sizeof(double)), *y = tester_allocate(outputs * sizeof(double));
     for (size_t i = 0; i < inputs; i++) wide[i] = (double)((const float *)x.data)[i];
-    run(stack, x.shape[0], x.shape[1], wide, y);
+    loaded_run(stack, x.shape[0], x.shape[1], wide, y);
     double worst = 0;
     for (size_t i = 0; i < outputs; i++) worst = fmax(worst, fabs(y[i] - ((const double *)want.data)[i]));
     CHECK(worst < 1e-12, "y differs by %g", worst);
@@ -221,14 +193,14 @@ TEST(load, unaligned_data) {
         void *bytes = file_finish(&f, &size);
         gru_file *file = NULL;
         gru_stack *stack = NULL;
-        const gru_load_options options = in_double();
+        const gru_load_options options = loaded_in_double();
         const gru_status status = gru_file_parse(bytes, size, &file);
         if (status == GRU_NOT_BUILT) SKIP("%s", gru_last_error());
         REQUIRE(status == GRU_OK, "%s", gru_last_error());
         REQUIRE(gru_stack_load(context, file, &options, &stack) == GRU_OK, "%s", gru_last_error());
         gru_file_close(file);
         free(bytes);
-        run(stack, 2, 1, x, y[shift]);
+        loaded_run(stack, 2, 1, x, y[shift]);
         CHECK(memcmp(y[shift], y[0], sizeof y[0]) == 0, "shifted by %d it computes something else", shift);
         gru_stack_release(stack);
     }

@@ -11,36 +11,8 @@
 #include "file_maker.h"
 #include "gru/import.h"
 #include "number.h"
+#include "loaded.h"
 #include "tester.h"
-
-/* ---- running ---- */
-
-/* y [T][N][outputs] of io_type f64. */
-static void run(gru_stack *stack, int64_t T, int64_t N, const double *x, double *y) {
-    gru_context *context = tester_context(NULL, 1);
-    gru_memory memory = GRU_INIT;
-    gru_stack_run call = GRU_INIT;
-    REQUIRE(gru_stack_memory(stack, T, N, &memory) == GRU_OK, "%s", gru_last_error());
-    call.data.T = T, call.data.N = N;
-    call.data.x.data = x, call.data.y.data = y;
-    call.data.workspace = tester_allocate(memory.workspace);
-    call.data.workspace_size = memory.workspace;
-    REQUIRE(gru_stack_forward(stack, &call) == GRU_OK, "%s", gru_last_error());
-    tester_free(call.data.workspace);
-    gru_context_release(context);
-}
-
-static gru_load_options in_double(void) {
-    gru_load_options options = GRU_INIT;
-    options.io_type = options.state_type = options.weight_type = GRU_F64;
-    return options;
-}
-
-static void open_or_skip(const char *path, gru_file **file) {
-    const gru_status status = gru_file_open(path, file);
-    if (status == GRU_NOT_BUILT) SKIP("%s", gru_last_error());
-    REQUIRE(status == GRU_OK, "%s", gru_last_error());
-}
 
 /* ---- there and back ---- */
 
@@ -144,7 +116,7 @@ TEST(save, what_was_saved_is_what_is_loaded) {
     const folder f = make_folder();
     save_or_skip(f.path, &s.config, "net.");
     gru_file *file = NULL;
-    open_or_skip(f.path, &file);
+    loaded_open(f.path, &file);
     check_stored(file, "net.weight_ih_l0", GRU_F32, s.layers[0].weights[0].W);
     check_stored(file, "net.bias_ih_l0", GRU_F32, s.layers[0].weights[0].bW);
     check_stored(file, "net.bias_hh_l0", GRU_F32, NULL);
@@ -157,7 +129,7 @@ TEST(save, what_was_saved_is_what_is_loaded) {
     CHECK(strcmp(gru_file_metadata(file, "net.gru.l1.reset"), "after") == 0, "reset of layer 1");
     gru_context *context = tester_context(NULL, 1);
     gru_stack *direct = NULL, *loaded = NULL;
-    const gru_load_options options = in_double();
+    const gru_load_options options = loaded_in_double();
     REQUIRE(gru_stack_create(context, &s.config, &direct) == GRU_OK, "%s", gru_last_error());
     REQUIRE(gru_stack_load(context, file, &options, &loaded) == GRU_OK, "%s", gru_last_error());
     gru_file_close(file);
@@ -171,8 +143,8 @@ TEST(save, what_was_saved_is_what_is_loaded) {
     }
     double x[T * N * INPUTS], y[2][T * N * 2];
     tester_fill(x, GRU_F64, T * N * INPUTS, 1.0, 3);
-    run(direct, T, N, x, y[0]);
-    run(loaded, T, N, x, y[1]);
+    loaded_run(direct, T, N, x, y[0]);
+    loaded_run(loaded, T, N, x, y[1]);
     CHECK(memcmp(y[0], y[1], sizeof y[0]) == 0, "the loaded stack computes something else");
     gru_stack_release(direct);
     gru_stack_release(loaded);

@@ -4,7 +4,6 @@
  * is what training stores and what a call hands to the next, so the bits do not depend on how T was cut. */
 #include <math.h>
 
-#include "../error.h"
 #include "cpu_reference.h"
 
 /* ---- the equations of one step ---- */
