@@ -1,7 +1,7 @@
-// Every PTX instruction that kernels use, one wrapper each, beside its twin for the emulator (CUDA_EMU); and
-// the two macros through which kernels declare shared memory.
-#ifndef EMU_DEVICE_CUH
-#define EMU_DEVICE_CUH
+/* cuda_device.cuh: every PTX instruction that kernels use, one wrapper each, beside its twin for the emulator (CUDA_EMU);
+ * and the two macros through which kernels declare shared memory. */
+#ifndef GRU_CUDA_DEVICE_CUH
+#define GRU_CUDA_DEVICE_CUH
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
