@@ -316,9 +316,9 @@ static void multiply(const part *p, const gru_cpu_strip *first_strip, const floa
 static void keep_entering_states(const part *p, int64_t s) {
     const forward *f = p->f;
     if (f->run->mode == GRU_INFERENCE) return;
-    float *states = (float *)(void *)((char *)f->run->reserve + sizeof(gru_cpu_reserve));
+    float *states = gru_reserve_states(f->run);
     for (int64_t i = 0; i < p->rows.count; i++) {
-        const size_t at = gru_cpu_reserve_index(f->layer, f->run, s, p->rows.row[i]) + p->unit_begin;
+        const size_t at = gru_reserve_index(f->layer, f->run, s, p->rows.row[i]) + p->unit_begin;
         memcpy(states + at, p->rows.in[i] + p->unit_begin, (p->unit_end - p->unit_begin) * sizeof *states);
     }
 }
