@@ -15,6 +15,7 @@ struct gru_layer {
     int32_t engine_count;
     void *packed; /* backend's layout, packed_bytes of the context's memory */
     size_t packed_bytes;
+    void *prepared;        /* the backend's own: what its prepare made; NULL: nothing */
     size_t step_workspace; /* gru_layer_workspace of a streaming step, T = N = 1, which every step asks for */
 };
 

@@ -138,6 +138,7 @@ gru_status gru_cpu_reserve_check(const gru_layer *layer, const gru_run *run) {
 const gru_backend gru_backend_cpu = {
     .id = GRU_BACKEND_CPU,
     .name = "cpu",
+    .host_memory = 1,
     .open = cpu_open,
     .close = cpu_close,
     .allocate = cpu_allocate,
