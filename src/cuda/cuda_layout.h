@@ -19,8 +19,9 @@ enum {
 };
 
 static inline size_t gru_cuda_align(size_t bytes) {
-    return bytes > SIZE_MAX - (GRU_CUDA_ALIGN - 1) ? SIZE_MAX
-                                                   : (bytes + GRU_CUDA_ALIGN - 1) / GRU_CUDA_ALIGN * GRU_CUDA_ALIGN;
+    return bytes > SIZE_MAX - (GRU_CUDA_ALIGN - 1)
+               ? SIZE_MAX
+               : (bytes + GRU_CUDA_ALIGN - 1) / GRU_CUDA_ALIGN * GRU_CUDA_ALIGN;
 }
 
 /* Octets of H units: always an even number, because one mma takes two. */
