@@ -74,16 +74,21 @@ template <class M, int OCTETS, int TILES, gru_cuda_part PART> Variant variant() 
             Sums<OCTETS * 8, TILES * 8, GATE_COUNT<PART>>::BYTES};
 }
 
-/* The tiles that exist. Calls visit(variant) for each until it returns true. */
+/* The tiles that exist. Calls visit(variant) for each until it returns true. Reset BEFORE has fewer: every tile is two
+ * kernels there. */
 template <class M, gru_cuda_part PART, class Visit> bool visit_tiles(Visit visit) {
     if (visit(variant<M, 1, 1, PART>())) return true;
-    if constexpr (!M::TENSOR)
-        return visit(variant<M, 1, 2, PART>()) || visit(variant<M, 1, 4, PART>());
-    else if constexpr (PART == GRU_CUDA_WHOLE)
-        return visit(variant<M, 2, 1, PART>()) || visit(variant<M, 2, 2, PART>()) ||
-               visit(variant<M, 2, 4, PART>()) || visit(variant<M, 2, 8, PART>());
-    else
-        return visit(variant<M, 2, 2, PART>()) || visit(variant<M, 2, 4, PART>());
+    if constexpr (!M::TENSOR) {
+        if constexpr (PART == GRU_CUDA_WHOLE)
+            if (visit(variant<M, 1, 2, PART>())) return true;
+        return visit(variant<M, 1, 4, PART>());
+    } else {
+        if constexpr (PART == GRU_CUDA_WHOLE)
+            if (visit(variant<M, 2, 1, PART>()) || visit(variant<M, 2, 2, PART>()) ||
+                visit(variant<M, 2, 8, PART>()))
+                return true;
+        return visit(variant<M, 2, 4, PART>());
+    }
 }
 
 template <class M, class Visit> bool visit_part(gru_cuda_part part, Visit visit) {
