@@ -334,6 +334,7 @@ TEST(stack, every_allocation_may_fail) {
         gru_context_config config = GRU_INIT;
         gru_context *context = NULL;
         gru_stack *stack = NULL;
+        config.backend = GRU_BACKEND_CPU;
         config.threads = 1;
         config.allocator.allocate = metered_allocate;
         config.allocator.release = metered_release;
