@@ -42,9 +42,9 @@ static gru_status choose_engines(gru_layer *layer) {
 const gru_engine *gru_layer_engine(const gru_layer *layer, const gru_run *run) {
     for (int32_t i = 0; i < layer->engine_count; i++) {
         const gru_engine *engine = layer->engines[i];
-        if (!engine->declines_run || !run || !engine->declines_run(layer, run)) return engine;
+        if (!engine->declines_run || (run && !engine->declines_run(layer, run))) return engine;
     }
-    return NULL;
+    return run ? NULL : layer->engines[layer->engine_count - 1];
 }
 
 gru_status gru_layer_forward_engine(const gru_layer *layer, const gru_run *run, const gru_engine **engine) {

@@ -3,6 +3,8 @@
 #include "../error.h"
 #include "cuda_engine.h"
 
+enum { MOST_SEQUENCES = INT32_MAX - 127 }; /* kernels count them, and a tile's padding, with 32 bits */
+
 static int reaches(const gru_cuda_machine *machine, const struct cudaPointerAttributes *facts) {
     switch (facts->type) {
     case cudaMemoryTypeDevice:
@@ -66,6 +68,9 @@ gru_status gru_cuda_check_run(const gru_layer *layer, const gru_run *run) {
         {"run.workspace", run->workspace},
         {"run.reserve", run->mode == GRU_INFERENCE ? NULL : run->reserve},
     };
+    if (run->N > MOST_SEQUENCES)
+        return gru_fail(GRU_UNSUPPORTED, "run.N is %lld, expected at most %d on a CUDA device",
+                        (long long)run->N, MOST_SEQUENCES);
     GRU_TRY(check_stream(machine, run->stream));
     if (layer->context->config.flags & GRU_TRUST_MEMORY) return GRU_OK;
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)

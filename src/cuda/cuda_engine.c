@@ -14,10 +14,6 @@ static const char *declines_type(const gru_layer_config *config) {
     return NULL;
 }
 
-static const char *declines_batch(const gru_run *run) {
-    return run->N > INT32_MAX - 64 ? "more than 2147483583 sequences" : NULL;
-}
-
 /* A context that names one engine gets it for every size that it can run. */
 static int insisted(const gru_layer *layer) {
     return layer->context->config.engine != NULL;
@@ -32,11 +28,6 @@ static const gru_cuda_machine *machine_of(const gru_layer *layer) {
 static const char *stepwise_declines(const gru_context *context, const gru_layer_config *config) {
     (void)context;
     return declines_type(config);
-}
-
-static const char *stepwise_declines_run(const gru_layer *layer, const gru_run *run) {
-    (void)layer;
-    return declines_batch(run);
 }
 
 static gru_cuda_plan stepwise_plan(const gru_layer *layer, const gru_cuda_size *size) {
@@ -73,8 +64,6 @@ static gru_cuda_plan tile_plan(const gru_layer *layer, const gru_cuda_size *size
 
 static const char *tile_declines_run(const gru_layer *layer, const gru_run *run) {
     const gru_cuda_size size = gru_cuda_size_of(layer, run, 1);
-    const char *batch = declines_batch(run);
-    if (batch) return batch;
     const double seconds = tile_plan(layer, &size).seconds;
     if (seconds == HUGE_VAL) return "this device has no room for its tiles";
     if (insisted(layer) || seconds < stepwise_plan(layer, &size).seconds) return NULL;
@@ -100,8 +89,6 @@ static gru_cuda_plan hop_plan(const gru_layer *layer, const gru_cuda_size *size)
 
 static const char *hop_declines_run(const gru_layer *layer, const gru_run *run) {
     const gru_cuda_size size = gru_cuda_size_of(layer, run, 1);
-    const char *batch = declines_batch(run);
-    if (batch) return batch;
     const double seconds = hop_plan(layer, &size).seconds;
     if (seconds == HUGE_VAL) return "more sequences than this device can hold blocks for at once";
     if (insisted(layer) || seconds < stepwise_plan(layer, &size).seconds) return NULL;
@@ -114,7 +101,7 @@ static cudaError_t hop_launch(const gru_cuda_steps *steps, const gru_cuda_step *
 
 /* ---- the structs ---- */
 
-#define ENGINE(engine)                                                            \
+#define ENGINE(engine, declines_sizes)                                            \
     static gru_status engine##_forward(const gru_job *jobs, int32_t count) {      \
         static const gru_cuda_stepper stepper = {engine##_plan, engine##_launch}; \
         return gru_cuda_forward(&stepper, jobs, count);                           \
@@ -123,11 +110,11 @@ static cudaError_t hop_launch(const gru_cuda_steps *steps, const gru_cuda_step *
         .name = "cuda_" #engine,                                                  \
         .backend = &gru_backend_cuda,                                             \
         .declines = engine##_declines,                                            \
-        .declines_run = engine##_declines_run,                                    \
+        .declines_run = declines_sizes,                                           \
         .workspace = gru_cuda_forward_workspace,                                  \
         .forward = engine##_forward,                                              \
     };
 
-ENGINE(stepwise)
-ENGINE(tile)
-ENGINE(hop)
+ENGINE(stepwise, NULL)
+ENGINE(tile, tile_declines_run)
+ENGINE(hop, hop_declines_run)

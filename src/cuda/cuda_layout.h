@@ -46,6 +46,14 @@ static inline int64_t gru_cuda_projected_row(int32_t hidden) {
     return (int64_t)gru_cuda_unit_octets(hidden) * GATES * GRU_CUDA_OCTET;
 }
 
+/* Rows of projected input of one chunk: those of several steps, or of a single one with more. They stay in L2 (50 MB on an
+ * H100), beside weights and x, until their steps read them. */
+enum { GRU_CUDA_CHUNK_BYTES = 16 << 20 };
+static inline int64_t gru_cuda_chunk_rows(const gru_layer_config *config) {
+    const int64_t row = gru_cuda_projected_row(config->hidden) * (int64_t)sizeof(float);
+    return row > GRU_CUDA_CHUNK_BYTES ? 1 : GRU_CUDA_CHUNK_BYTES / row;
+}
+
 /* Packed weights. Byte offsets of
  *   bW, bR   [unit octet][gate][8]                    f32
  *   W        [unit octet][gate][8][input pitch]       weight_type: the rows of one GEMM

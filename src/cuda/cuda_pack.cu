@@ -29,40 +29,39 @@ GRU_DEVICE int64_t packed_index(const gru_cuda_pack &pack, int row, int k, int g
     return ((octet * GATES + gate) * GRU_CUDA_OCTET + lane) * pitch + k;
 }
 
-template <class M> __global__ void pack_rows(const gru_cuda_pack pack) {
-    const int64_t count = int64_t(pack.count) * pack.K, step = int64_t(gridDim.x) * blockDim.x;
-    for (int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x; i < count; i += step) {
-        const int row = int(i / pack.K), k = int(i % pack.K);
-        M::store(pack.packed, packed_index(pack, pack.first + row, k, GROUP<M>), given_number(pack, row, k));
+/* One kernel for every math: it runs once, and its time is that of its memory. */
+GRU_DEVICE void store_packed(const gru_cuda_pack &pack, int64_t i, float value) {
+    switch (pack.matrix == GRU_CUDA_BIAS ? GRU_CUDA_F32 : pack.math) {
+    case GRU_CUDA_F32:
+        return F32::store(pack.packed, i, value);
+    case GRU_CUDA_TF32:
+        return Tf32::store(pack.packed, i, value);
+    case GRU_CUDA_F16:
+        return F16::store(pack.packed, i, value);
+    case GRU_CUDA_BF16:
+        return Bf16::store(pack.packed, i, value);
     }
 }
 
-template <class M> cudaError_t launch_pack(const gru_cuda_pack &pack, cudaStream_t stream) {
-    const int64_t blocks = (int64_t(pack.count) * pack.K + PACK_THREADS - 1) / PACK_THREADS;
-    Launch launch;
-    launch.grid = dim3(unsigned(blocks < MOST_BLOCKS ? blocks : MOST_BLOCKS));
-    launch.block = dim3(PACK_THREADS);
-    return start(pack_rows<M>, launch, pack, stream);
+__global__ void __launch_bounds__(PACK_THREADS, 1) pack_kernel(const __grid_constant__ gru_cuda_pack pack) {
+    const int64_t count = int64_t(pack.count) * pack.K, step = int64_t(gridDim.x) * blockDim.x;
+    const int group = pack.math == GRU_CUDA_F32 || pack.math == GRU_CUDA_TF32 ? GROUP<F32> : GROUP<F16>;
+    for (int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x; i < count; i += step) {
+        const int row = int(i / pack.K), k = int(i % pack.K);
+        store_packed(pack, packed_index(pack, pack.first + row, k, group), given_number(pack, row, k));
+    }
 }
 
 } // namespace
 
 extern "C" cudaError_t gru_cuda_launch_pack(const gru_cuda_pack *pack, cudaStream_t stream) {
-    switch (pack->matrix == GRU_CUDA_BIAS ? GRU_CUDA_F32 : pack->math) {
-    case GRU_CUDA_TF32:
-        return launch_pack<Tf32>(*pack, stream);
-    case GRU_CUDA_F16:
-        return launch_pack<F16>(*pack, stream);
-    case GRU_CUDA_BF16:
-        return launch_pack<Bf16>(*pack, stream);
-    default:
-        return launch_pack<F32>(*pack, stream);
-    }
+    const int64_t blocks = (int64_t(pack->count) * pack->K + PACK_THREADS - 1) / PACK_THREADS;
+    Launch launch;
+    launch.grid = dim3(unsigned(blocks < MOST_BLOCKS ? blocks : MOST_BLOCKS));
+    launch.block = dim3(PACK_THREADS);
+    return start(pack_kernel, launch, *pack, stream);
 }
 
 extern "C" cudaError_t gru_cuda_load_pack(void) {
-    const auto kernels = {pack_rows<F32>, pack_rows<Tf32>, pack_rows<F16>, pack_rows<Bf16>};
-    for (const auto kernel : kernels)
-        if (const cudaError_t error = load(kernel, 0)) return error;
-    return cudaSuccess;
+    return load(pack_kernel, 0);
 }

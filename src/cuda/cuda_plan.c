@@ -8,8 +8,9 @@
 #include <math.h>
 
 static const double clock_rate = 1.755e9; /* cycles per second */
-static const double read_block = 112e9;   /* bytes per second from L2 into one multiprocessor: 64 a cycle */
-static const double read_all = 6.7e12;    /* and into all of them */
+static const double slack = 1.3; /* what kernels take for reading and multiplying, against the rates below */
+static const double read_block = 112e9; /* bytes per second from L2 into one multiprocessor: 64 a cycle */
+static const double read_all = 6.7e12;  /* and into all of them */
 static const double launch_dependent = 0.8e-6; /* from one step's end to the next one's products */
 static const double launch_plain = 1.35e-6;    /* the same without overlap, in a graph */
 static const double body = 0.8e-6;             /* latencies of reading, adding and finishing one output */
@@ -53,7 +54,7 @@ static double product_seconds(const gru_cuda_machine *machine, const gru_cuda_si
     const double math = 2 * multiplied * gates * (double)rows * K / tile.split;
     const double one = fmax(read / read_block, math / rate(size->math, tile.unit_octets == 8));
     const double outputs = (double)divide_up(units * rows / tile.split, THREADS);
-    return fmax(waves * one, read * (double)blocks / read_all) + waves * outputs * output +
+    return slack * fmax(waves * one, read * (double)blocks / read_all) + waves * outputs * output +
            (tile.split > 1 ? gather_sums : 0);
 }
 
@@ -115,7 +116,7 @@ static double cluster_seconds(const gru_cuda_machine *machine, const gru_cuda_si
     const int64_t room = (int64_t)machine->processors * CLUSTERS_PER_132 / 132;
     if (machine->capability < 90 || divide_up(size->N, 8) > MAX_ROWS_Y) return HUGE_VAL;
     return launch_seconds(machine) + 2 * body + hop_cluster +
-           (double)divide_up(clusters, room > 0 ? room : 1) *
+           slack * (double)divide_up(clusters, room > 0 ? room : 1) *
                fmax(bytes / read_block, math / rate(size->math, 0));
 }
 
@@ -127,7 +128,7 @@ static double grid_seconds(const gru_cuda_machine *machine, const gru_cuda_size 
     const gru_cuda_tile tile = {(int32_t)units / 8, 1, 1, 0};
     if (room < 1 || divide_up(size->N, 8) > MAX_ROWS_Y) return HUGE_VAL;
     return launch_plain + 2 * body + hop_grid +
-           fmax((double)divide_up(tiles, room) * ((double)units * 3 + 8) * size->H *
+           fmax(slack * (double)divide_up(tiles, room) * ((double)units * 3 + 8) * size->H *
                     number_bytes(size->math) / read_block,
                 product_seconds(machine, size, tile, 3));
 }

@@ -8,15 +8,18 @@
 #include "../error.h"
 #include "cuda_blas.h"
 
-/* Rung i serves up to 2^i rows; more rows than the last serves are several products, each large enough for any device.
- * With GRU_BATCH_INVARIANT every product has the same count of rows, so that a row's place in it is all that changes. */
+/* Rung i serves up to 2^i rows, and the last a whole chunk; more rows (of one step) are several products of so many. With
+ * GRU_BATCH_INVARIANT every product has the same count of rows, so that a row's place in it is all that changes. */
 enum { RUNGS = 14, FIXED_ROWS = 256 };
 
 /* An algorithm may ask for this much workspace. It takes some to split the sum over k, which pays where the result is
  * too small to fill the device: 2^18 numbers in 4 parts, say. */
 enum { MOST_WORKSPACE = 4 << 20 };
 
-enum { CANDIDATES = 8, ALIGNMENT = 16 /* of every row */ };
+enum { CANDIDATES = 8 };
+
+/* What callers promise: of every row; of workspaces and packed weights; and what cuBLASLt wants of its workspace. */
+enum { ROW_ALIGNMENT = 16, MEMORY_ALIGNMENT = 64, WORKSPACE_ALIGNMENT = 256 };
 
 typedef struct rung {
     cublasLtMatmulAlgo_t algorithm;
@@ -51,8 +54,15 @@ static const rung *rung_for(const gru_cuda_projection *p, int64_t rows) {
     return &p->ladder[i];
 }
 
+/* With room to move to where cuBLASLt wants it. */
 size_t gru_cuda_projection_workspace(const gru_cuda_projection *p, int64_t rows) {
-    return rung_for(p, rows)->workspace;
+    const size_t bytes = rung_for(p, rows)->workspace;
+    return bytes ? bytes + WORKSPACE_ALIGNMENT - MEMORY_ALIGNMENT : 0;
+}
+
+static void *align_workspace(void *workspace) {
+    const uintptr_t address = (uintptr_t)workspace + WORKSPACE_ALIGNMENT - 1;
+    return (void *)(address - address % WORKSPACE_ALIGNMENT);
 }
 
 int64_t gru_cuda_projection_rows(const gru_cuda_projection *p, int64_t rows) {
@@ -104,7 +114,7 @@ gru_status gru_cuda_project(const gru_layer *layer, const void *packed, const vo
                               .x_stride = x_stride,
                               .rows = p->fixed_rows || left > most ? most : left,
                               .out = out + first * p->out_row,
-                              .workspace = workspace};
+                              .workspace = align_workspace(workspace)};
         GRU_TRY(multiply(machine, p, rung_for(p, part.rows), &part, stream));
     }
     return GRU_OK;
@@ -130,6 +140,8 @@ static gru_status describe(const gru_layer *layer, gru_cuda_projection *p) {
     const cudaDataType_t type = data_type(math), bias_type = CUDA_R_32F;
     const cublasOperation_t transposed = CUBLAS_OP_T;
     const cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_BIAS;
+    const void *const bias =
+        (const void *)(uintptr_t)MEMORY_ALIGNMENT; /* all that choosing an algorithm reads of it */
     const int64_t k = gru_cuda_input_pitch(layer->config.inputs, layer->config.weight_type);
     const int64_t m = gru_cuda_projected_row(layer->config.hidden);
     static const char what[] = "describing the projection";
@@ -142,6 +154,7 @@ static gru_status describe(const gru_layer *layer, gru_cuda_projection *p) {
     SET(p->desc, MatmulDescSetAttribute, CUBLASLT_MATMUL_DESC_TRANSA, transposed);
     SET(p->desc, MatmulDescSetAttribute, CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue);
     SET(p->desc, MatmulDescSetAttribute, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, bias_type);
+    SET(p->desc, MatmulDescSetAttribute, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
     GRU_BLAS_TRY(machine,
                  blas->MatrixLayoutInit_internal(&p->a, sizeof p->a, type, (uint64_t)k, (uint64_t)m, k),
                  what);
@@ -157,7 +170,7 @@ static gru_status limit(gru_cuda_machine *machine, const gru_cuda_projection *p,
                         cublasLtMatmulPreference_t preference) {
     const gru_cuda_blas *blas = machine->blas;
     const uint64_t workspace = p->fixed_rows ? 0 : MOST_WORKSPACE;
-    const uint32_t alignment = ALIGNMENT, unsplit = CUBLASLT_REDUCTION_SCHEME_NONE;
+    const uint32_t alignment = ROW_ALIGNMENT, unsplit = CUBLASLT_REDUCTION_SCHEME_NONE;
     static const cublasLtMatmulPreferenceAttributes_t aligned[] = {
         CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
         CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES};
@@ -281,7 +294,9 @@ gru_status gru_cuda_projection_create(gru_layer *layer, gru_cuda_projection **pr
     if (!p) return GRU_OUT_OF_MEMORY;
     memset(p, 0, sizeof *p);
     p->fixed_rows = machine->invariant ? FIXED_ROWS : 0;
-    p->rungs = machine->invariant ? 1 : RUNGS;
+    p->rungs = 1;
+    while (!machine->invariant && p->rungs < RUNGS && most_rows(p) < gru_cuda_chunk_rows(&layer->config))
+        p->rungs++;
     gru_status status = describe(layer, p);
     if (status == GRU_OK) status = choose_all(machine, p);
     if (status == GRU_OK) status = warm(context, p);

@@ -84,10 +84,8 @@ template <class M, gru_cuda_part PART, class Visit> bool visit_tiles(Visit visit
         return visit(variant<M, 1, 4, PART>());
     } else {
         if constexpr (PART == GRU_CUDA_WHOLE)
-            if (visit(variant<M, 2, 1, PART>()) || visit(variant<M, 2, 2, PART>()) ||
-                visit(variant<M, 2, 8, PART>()))
-                return true;
-        return visit(variant<M, 2, 4, PART>());
+            if (visit(variant<M, 2, 1, PART>()) || visit(variant<M, 2, 2, PART>())) return true;
+        return visit(variant<M, 2, 4, PART>()) || visit(variant<M, 2, 8, PART>());
     }
 }
 

@@ -1,14 +1,6 @@
 /* cuda_workspace.c: divides a workspace. */
 #include "cuda_workspace.h"
 
-/* A chunk's projected input stays in L2 (50 MB on an H100) until its steps read it, beside weights and x. */
-enum { CHUNK_BYTES = 16 << 20 };
-
-static int64_t rows_of_chunk(const gru_layer_config *config) {
-    const int64_t row = gru_cuda_projected_row(config->hidden) * (int64_t)sizeof(float);
-    return row > CHUNK_BYTES ? 1 : CHUNK_BYTES / row;
-}
-
 /* Takes the bytes behind what was taken so far. */
 static size_t take(gru_cuda_workspace *w, size_t bytes) {
     const size_t begin = w->bytes;
@@ -25,7 +17,8 @@ static void take_projection(gru_cuda_workspace *w, const gru_layer *layer) {
     w->rows = take(w, gru_size_times((size_t)w->chunk_rows, pitch * element));
     w->projected = take(w, gru_size_times((size_t)w->chunk_rows,
                                           (size_t)gru_cuda_projected_row(config->hidden) * sizeof(float)));
-    w->products = take(w, gru_cuda_projection_workspace(projection, w->chunk_rows));
+    w->products =
+        take(w, gru_size_plus(gru_cuda_projection_workspace(projection, w->chunk_rows), GRU_CUDA_ALIGN));
 }
 
 gru_cuda_workspace gru_cuda_workspace_of(const gru_layer *layer, int64_t T, int64_t N) {
@@ -35,7 +28,7 @@ gru_cuda_workspace gru_cuda_workspace_of(const gru_layer *layer, int64_t T, int6
     const size_t tiles = gru_size_times(octets, groups * GRU_CUDA_TILE_BYTES);
     const size_t units =
         gru_size_times((size_t)N, (size_t)gru_cuda_unit_octets(config->hidden) * 8 * sizeof(float));
-    const int64_t most = rows_of_chunk(config);
+    const int64_t most = gru_cuda_chunk_rows(config);
     gru_cuda_workspace w = {0};
     w.exchange[0] = take(&w, tiles);
     w.exchange[1] = take(&w, tiles);
