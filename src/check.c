@@ -1,6 +1,7 @@
 /* check.c: the checks of runs and gradients, argument by argument. */
 #include "check.h"
 
+#include "check_step.h"
 #include "check_view.h"
 #include "engine.h"
 #include "error.h"
@@ -211,6 +212,7 @@ gru_status gru_check_forward(const gru_layer *layer, const gru_run *run, gru_run
     if (!run) return gru_fail(GRU_BAD_ARGUMENT, "run is NULL");
     memcpy(resolved, run,
            sizeof *resolved); /* the function: an assignment becomes a slow string instruction */
+    if (gru_check_step(layer, resolved)) return GRU_OK;
     call c;
     c.layer = layer;
     c.run = resolved;
