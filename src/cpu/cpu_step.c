@@ -18,17 +18,23 @@ int gru_cpu_step_fits(const gru_layer *layer, const gru_run *run) {
             !gru_cpu_plan_worth_thread(1, 1, config->inputs, config->hidden));
 }
 
+/* The state that enters, [padded]: h0 where it lies if it is whole panels, else a copy with zeros behind it. */
+static const float *entering_state(const gru_run *run, size_t H, size_t padded, float *copy) {
+    const float *h0 = run->h0;
+    if (h0) h0 += gru_h0_row(run, 0) * run->h0_stride;
+    if (h0 && H == padded) return h0;
+    memset(copy, 0, padded * sizeof *copy);
+    if (h0) memcpy(copy, h0, H * sizeof *copy);
+    return copy;
+}
+
 void gru_cpu_step(const gru_cpu_kernels *kernels, const gru_layer *layer, const gru_run *run) {
     const size_t H = (size_t)layer->config.hidden, padded = gru_cpu_panels(layer->config.hidden) * PANEL;
-    float *h = run->workspace, *next = h + padded; /* [padded] each */
+    float *copy = run->workspace, *next = copy + padded; /* [padded] each */
     gru_cpu_terms terms;
     gru_cpu_terms_of(layer, run, &terms);
-    if (run->h0)
-        memcpy(h, (const float *)run->h0 + gru_h0_row(run, 0) * run->h0_stride, H * sizeof *h);
-    else
-        memset(h, 0, H * sizeof *h);
-    memset(h + H, 0, (padded - H) * sizeof *h);
+    const float *h = entering_state(run, H, padded, copy);
     kernels->step(&terms.cell, &terms.W, run->x.data, &terms.R, h, next, padded);
-    if (run->y.data) memcpy(run->y.data, next, H * sizeof *h);
-    if (run->hT) memcpy((float *)run->hT + gru_hT_row(run, 0) * run->hT_stride, next, H * sizeof *h);
+    if (run->y.data) memcpy(run->y.data, next, H * sizeof *next);
+    if (run->hT) memcpy((float *)run->hT + gru_hT_row(run, 0) * run->hT_stride, next, H * sizeof *next);
 }
