@@ -27,9 +27,9 @@ typedef struct projection {
     gru_layer *layer;
     int64_t rows, pitch, out_row; /* rows: as many as are multiplied */
     int32_t I, H;
-    float *W, *bW; /* [3H][I], [3H] on the host, as packed */
-    float *x;      /* [rows][I] on the host, as stored */
-    void *there_x, *out, *workspace;
+    float *W, *bW;                            /* [3H][I], [3H] on the host, as packed */
+    float *x;                                 /* [rows][I] on the host, as stored */
+    void *there_x, *out, *memory, *workspace; /* memory: that the workspace is in */
 } projection;
 
 static void *must_allocate(gru_context *context, size_t bytes) {
@@ -90,7 +90,8 @@ static projection open_projection(int math, uint32_t flags, int32_t inputs, int3
     p.x = numbers((size_t)(p.rows * inputs), maths[math].type, 3);
     p.there_x = must_allocate(p.context, (size_t)(p.rows * p.pitch) * gru_type_bytes(maths[math].type));
     p.out = must_allocate(p.context, (size_t)(p.rows * p.out_row) * sizeof(float));
-    p.workspace = must_allocate(p.context, gru_cuda_projection_workspace(made, p.rows));
+    p.memory = must_allocate(p.context, 64 + gru_cuda_projection_workspace(made, p.rows));
+    p.workspace = (char *)p.memory + 64; /* callers promise no more */
     fill_rows(&p, math, NULL);
     return p;
 }
@@ -98,7 +99,7 @@ static projection open_projection(int math, uint32_t flags, int32_t inputs, int3
 static void close_projection(projection *p) {
     gru_free(p->context, p->there_x);
     gru_free(p->context, p->out);
-    gru_free(p->context, p->workspace);
+    gru_free(p->context, p->memory);
     gru_layer_release(p->layer);
     gru_context_release(p->context);
     free(p->W);
@@ -178,7 +179,7 @@ TEST(cuda_projection, workspace_grows_with_the_rows) {
     size_t before = 0;
     for (int64_t rows = 1; rows < 1 << 20; rows += rows / 2 + 1) {
         const size_t bytes = gru_cuda_projection_workspace(made, rows);
-        CHECK(bytes >= before && bytes <= 4 << 20, "%zu bytes for %lld rows, %zu for fewer", bytes,
+        CHECK(bytes >= before && bytes <= (4 << 20) + 256, "%zu bytes for %lld rows, %zu for fewer", bytes,
               (long long)rows, before);
         before = bytes;
     }
