@@ -50,7 +50,7 @@ enum {
     GRU_BAD_DATA        = 2,             /* a file, or lengths, slots or offsets in host memory */
     GRU_UNSUPPORTED     = 3,             /* valid, but no engine here can do it; the sentence says what would */
     GRU_NOT_BUILT       = 4,             /* this library was built without that part: CUDA, files */
-    GRU_NO_DEVICE       = 5,             /* no driver, no such device, or one that is too old */
+    GRU_NO_DEVICE       = 5,             /* no driver, no such device, one that is too old, or no cuBLASLt */
     GRU_OUT_OF_MEMORY   = 6,
     GRU_DEVICE_FAILED   = 7,             /* a launch failed: sentence says whether the context is still usable */
     GRU_IO              = 8

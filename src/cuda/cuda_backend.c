@@ -15,9 +15,7 @@ static gru_status no_devices(cudaError_t error) {
     const char *words = cudaGetErrorString(error);
     (void)cudaGetLastError();
     (void)cudaDriverGetVersion(&driver);
-    if (driver == 0)
-        return gru_fail(GRU_NO_DEVICE, "this machine has no NVIDIA driver, or one that does not run: %s",
-                        words);
+    if (driver == 0) return gru_fail(GRU_NO_DEVICE, "this machine has no NVIDIA driver");
     if (error == cudaErrorInsufficientDriver)
         return gru_fail(
             GRU_NO_DEVICE,

@@ -6,6 +6,7 @@
 
 #include "control.h"
 #include "cuda/cuda_blas.h"
+#include "gru/stack.h"
 #include "tester.h"
 
 enum { I = 3, H = 5, N = 2, T = 2 };
@@ -139,6 +140,10 @@ TEST(cuda_context, no_cublaslt) {
     gru_cuda_blas_file = "libm.so.6";
     check_no_device("another library", 0, GRU_NO_DEVICE, "libm.so.6 has no function cublasLtCreate");
     gru_cuda_blas_file = before;
+    const emu_options options = emu_option;
+    emu_option.cublaslt_version = 120805;
+    check_no_device("another version", 0, GRU_NO_DEVICE, "is version 12.8, expected 13");
+    emu_option = options;
 }
 
 /* ---- memory ---- */
@@ -350,6 +355,46 @@ TEST(cuda_context, memory_that_runs_may_use) {
     free_fixture(&f);
     free_fixture(&trusting);
     emu_option = before;
+}
+
+/* Every cell of a stack goes through the same checks, before any of them runs. */
+TEST(cuda_context, stacks_may_use_the_same_memory) {
+    fixture f;
+    gru_stack_layer layers[2];
+    gru_stack_config config = GRU_INIT;
+    gru_stack_run run = GRU_INIT;
+    gru_stack *stack = NULL;
+    gru_memory need = GRU_INIT;
+    const void *h0[2] = {NULL, zeros};
+    make_fixture(&f, 0, 0);
+    memset(layers, 0, sizeof layers);
+    for (int k = 0; k < 2; k++) {
+        layers[k].config.inputs = k ? H : I, layers[k].config.hidden = H;
+        layers[k].weights[0].W = layers[k].weights[0].R = zeros;
+    }
+    config.count = 2, config.layers = layers;
+    REQUIRE(gru_stack_create(f.context, &config, &stack) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_stack_memory(stack, T, N, &need) == GRU_OK, "%s", gru_last_error());
+    run.data = f.run;
+    run.data.h0 = run.data.hT = NULL;
+    run.data.workspace_size = need.workspace;
+    REQUIRE(gru_allocate(f.context, need.workspace, &run.data.workspace) == GRU_OK, "%s", gru_last_error());
+    CHECK(gru_stack_forward(stack, &run) == GRU_OK && gru_wait(f.context, NULL) == GRU_OK, "%s",
+          gru_last_error());
+    const uint64_t launches = emu_launches();
+    run.h0 = h0;
+    check_sentence("h0 of the second cell", gru_stack_forward(stack, &run), GRU_BAD_ARGUMENT,
+                   "layer 1: run.h0 is 0x");
+    run.h0 = NULL;
+    float y[T * N * H];
+    run.data.y.data = y;
+    check_sentence("y of the stack", gru_stack_forward(stack, &run), GRU_BAD_ARGUMENT,
+                   "layer 1: run.y is 0x");
+    CHECK(gru_wait(f.context, NULL) == GRU_OK && emu_launches() == launches,
+          "a refused run launched something");
+    gru_free(f.context, run.data.workspace);
+    gru_stack_release(stack);
+    free_fixture(&f);
 }
 
 /* ---- what kernels find ---- */

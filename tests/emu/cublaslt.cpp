@@ -80,7 +80,7 @@ cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle) {
     return CUBLAS_STATUS_SUCCESS;
 }
 size_t cublasLtGetVersion(void) {
-    return 130000;
+    return size_t(emu_option.cublaslt_version);
 }
 size_t cublasLtGetCudartVersion(void) {
     return CUDART_VERSION;
