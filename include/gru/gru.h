@@ -68,7 +68,7 @@ enum {
     GRU_ALLOW_TF32     = 1,              /* f32 products on tensor cores: about 3 decimal digits */
     GRU_BATCH_INVARIANT = 2,             /* only engines in which a row's bits do not depend on N; else UNSUPPORTED */
     GRU_TRUST_MEMORY   = 4               /* CUDA: runs do not ask of each pointer whether the device can reach it,
-                                            which takes the host about as long as a launch. A wrong one loses the
+                                            which the driver is asked one by one. A wrong one then loses the
                                             context */
 };
 
