@@ -77,7 +77,7 @@ size_t gru_cuda_projection_workspace(const gru_cuda_projection *projection, int6
 int64_t gru_cuda_projection_rows(const gru_cuda_projection *projection, int64_t rows);
 /* out[rows][projected row] = W x + bW of the packed weights, for any number of rows. x: [rows][input pitch] of math's
  * type, x_stride numbers apart, each aligned to 16 bytes; all of the pitch is read, so numbers past the inputs must be
- * finite. out: aligned to 64 bytes, workspace to GRU_CUDA_ALIGN. */
+ * finite. out, workspace: aligned to 64 bytes. */
 gru_status gru_cuda_project(const gru_layer *layer, const void *packed, const void *x, int64_t x_stride,
                             int64_t rows, float *out, void *workspace, cudaStream_t stream);
 

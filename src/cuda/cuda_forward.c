@@ -30,12 +30,6 @@ static void *place(const gru_run *run, size_t offset) {
     return (char *)run->workspace + offset;
 }
 
-/* cuBLASLt wants its workspace at a multiple of 256. */
-static void *products_place(const gru_run *run, const gru_cuda_workspace *w) {
-    const uintptr_t at = (uintptr_t)place(run, w->products);
-    return (char *)place(run, w->products) + (gru_cuda_align(at) - at);
-}
-
 /* ---- x as the projection can read it ---- */
 
 /* Numbers from one row (t, n) to the next where all rows lie evenly in time order; 0: they do not. */
@@ -167,7 +161,7 @@ static gru_status project(forward *f, int32_t d, int64_t s, int64_t steps) {
     float *out = place(run, f->places[d].projected);
     *input = (gru_cuda_input){out, 0, gru_cuda_projected_row(config->hidden), GRU_F32, 0};
     return gru_cuda_project(job->layer, gru_run_packed(job->layer, run), x, stride, steps * run->N, out,
-                            products_place(run, &f->places[d]), f->steps.stream);
+                            place(run, f->places[d].products), f->steps.stream);
 }
 
 /* Step i of the chunk's: where the rows of its projected input begin. */

@@ -67,37 +67,50 @@ template <class M, int OCTETS, int TILES, int FIRST, int COUNT> struct Product {
 
     /* exchange: [row octet][group][tile]; octets from row_octets on do not exist. */
     GRU_DEVICE void run(const void *exchange, int row_octet, int row_octets) {
+        const uint4 *states = static_cast<const uint4 *>(exchange) + int64_t(row_octet) * groups * 32;
         for (int k = slice.first; k < slice.last; k += AHEAD) {
             if (k != slice.first) fetch(k);
-            GRU_UNROLL for (int i = 0; i < AHEAD; i++) if (k + i < slice.last)
-                GRU_UNROLL for (int tile = 0; tile < TILES; tile++) if (row_octet + tile < row_octets)
-                    multiply(word[i], tile,
-                             static_cast<const uint4 *>(exchange) +
-                                 (int64_t(row_octet + tile) * groups + k + i) * 32);
+            if constexpr (M::TENSOR)
+                multiply_tensor(states, k, row_octets - row_octet);
+            else
+                multiply_fused(states, k, row_octets - row_octet);
         }
     }
 
-    /* One tile of states. Past L1: blocks of another launch wrote it, and it is read once. */
-    GRU_DEVICE void multiply(const uint4 (&w)[COUNT][OCTETS], int tile, const uint4 *states) {
-        if constexpr (M::TENSOR) {
-            const uint4 h = __ldcg(states + lane);
-            GRU_UNROLL for (int g = 0; g < COUNT; g++) {
-                const uint4 low = w[g][0], high = OCTETS == 2 ? w[g][OCTETS - 1] : make_uint4(0, 0, 0, 0);
-                M::mma(sum[g][tile], {low.x, high.x, low.y, high.y}, {h.x, h.y});
-                M::mma(sum[g][tile], {low.z, high.z, low.w, high.w}, {h.z, h.w});
-            }
-        } else {
-            GRU_UNROLL for (int row = 0; row < 8; row++) {
-                const uint4 h = __ldcg(states + row * 4 + lane % 4);
+    /* States are read past L1, because blocks of another launch wrote them, and all of a round before the first product
+     * waits for one of them. */
+    GRU_DEVICE void multiply_tensor(const uint4 *states, int k, int tiles) {
+        uint4 h[AHEAD][TILES];
+        GRU_UNROLL for (int i = 0; i < AHEAD; i++)
+            GRU_UNROLL for (int tile = 0; tile < TILES; tile++) if (k + i < slice.last && tile < tiles)
+                h[i][tile] = __ldcg(states + (int64_t(tile) * groups + k + i) * 32 + lane);
+        GRU_UNROLL for (int i = 0; i < AHEAD; i++)
+            GRU_UNROLL for (int tile = 0; tile < TILES; tile++) if (k + i < slice.last && tile < tiles)
                 GRU_UNROLL for (int g = 0; g < COUNT; g++) {
-                    float &s = sum[g][tile][row];
-                    s = __fmaf_rn(__uint_as_float(w[g][0].x), __uint_as_float(h.x), s);
-                    s = __fmaf_rn(__uint_as_float(w[g][0].y), __uint_as_float(h.y), s);
-                    s = __fmaf_rn(__uint_as_float(w[g][0].z), __uint_as_float(h.z), s);
-                    s = __fmaf_rn(__uint_as_float(w[g][0].w), __uint_as_float(h.w), s);
-                }
+            const uint4 low = word[i][g][0];
+            const uint4 high = OCTETS == 2 ? word[i][g][OCTETS - 1] : make_uint4(0, 0, 0, 0);
+            M::mma(sum[g][tile], {low.x, high.x, low.y, high.y}, {h[i][tile].x, h[i][tile].y});
+            M::mma(sum[g][tile], {low.z, high.z, low.w, high.w}, {h[i][tile].z, h[i][tile].w});
+        }
+    }
+
+    /* Every lane of a unit's four takes its 16 bytes of each row. */
+    GRU_DEVICE void multiply_fused(const uint4 *states, int k, int tiles) {
+        GRU_UNROLL for (int i = 0; i < AHEAD; i++) GRU_UNROLL for (int tile = 0; tile < TILES; tile++) {
+            if (k + i >= slice.last || tile >= tiles) continue;
+            const uint4 *from = states + (int64_t(tile) * groups + k + i) * 32 + lane % 4;
+            GRU_UNROLL for (int row = 0; row < 8; row++) {
+                const uint4 h = __ldcg(from + row * 4);
+                GRU_UNROLL for (int g = 0; g < COUNT; g++) add_products(word[i][g][0], h, sum[g][tile][row]);
             }
         }
+    }
+
+    static GRU_DEVICE void add_products(const uint4 &w, const uint4 &h, float &s) {
+        s = __fmaf_rn(__uint_as_float(w.x), __uint_as_float(h.x), s);
+        s = __fmaf_rn(__uint_as_float(w.y), __uint_as_float(h.y), s);
+        s = __fmaf_rn(__uint_as_float(w.z), __uint_as_float(h.z), s);
+        s = __fmaf_rn(__uint_as_float(w.w), __uint_as_float(h.w), s);
     }
 
     /* This warp's slice of the sums. A lane of an mma holds units lane / 4 (and 8 more) of rows 2 (lane % 4) and the next;

@@ -17,8 +17,7 @@ static void take_projection(gru_cuda_workspace *w, const gru_layer *layer) {
     w->rows = take(w, gru_size_times((size_t)w->chunk_rows, pitch * element));
     w->projected = take(w, gru_size_times((size_t)w->chunk_rows,
                                           (size_t)gru_cuda_projected_row(config->hidden) * sizeof(float)));
-    w->products =
-        take(w, gru_size_plus(gru_cuda_projection_workspace(projection, w->chunk_rows), GRU_CUDA_ALIGN));
+    w->products = take(w, gru_cuda_projection_workspace(projection, w->chunk_rows));
 }
 
 gru_cuda_workspace gru_cuda_workspace_of(const gru_layer *layer, int64_t T, int64_t N) {

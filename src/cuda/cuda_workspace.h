@@ -12,7 +12,7 @@
  *   state            [N][8 unit octets] f32
  *   rows             [chunk rows][input pitch]    x as the projection reads it; this and the next two only with inputs
  *   projected        [chunk rows][projected row] f32
- *   products         what cuBLASLt asks for, and room to align it: a workspace is aligned to 64 bytes only */
+ *   products         what the projection asks for */
 typedef struct gru_cuda_workspace {
     size_t exchange[2], exchange_reset, update_gate, arrived, state, rows, projected, products, bytes;
     int64_t chunk_rows; /* of projected input, as they are multiplied */
