@@ -75,6 +75,8 @@ size_t gru_cuda_projection_workspace(const gru_cuda_projection *projection, int6
 /* Row count that a product is run with: rows itself, or with GRU_BATCH_INVARIANT a multiple of one fixed count; rows
  * past those given must exist, their content does not matter. */
 int64_t gru_cuda_projection_rows(const gru_cuda_projection *projection, int64_t rows);
+/* 0: what gru_cuda_project makes lacks bW, because cuBLASLt cannot add it. */
+int gru_cuda_projection_adds_bias(const gru_cuda_projection *projection);
 /* out[rows][projected row] = W x + bW of the packed weights, for any number of rows. x: [rows][input pitch] of math's
  * type, x_stride numbers apart, each aligned to 16 bytes; all of the pitch is read, so numbers past the inputs must be
  * finite. out, workspace: aligned to 64 bytes. */

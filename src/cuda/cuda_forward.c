@@ -137,6 +137,28 @@ static gru_status begin_chunk(forward *f, int64_t s, int64_t steps) {
     return GRU_OK;
 }
 
+/* What gru_cuda_project makes. */
+static gru_cuda_input projected_input(const gru_job *job, const float *projected) {
+    const gru_layer_config *config = &job->layer->config;
+    const char *bias = (const char *)gru_run_packed(job->layer, job->run) + gru_cuda_packed_parts(config).bW;
+    gru_cuda_input input = {.data = projected, .type = GRU_F32};
+    input.batch_stride = gru_cuda_projected_row(config->hidden);
+    if (!gru_cuda_projection_adds_bias(gru_cuda_layer_of(job->layer)->projection))
+        input.bias = (const float *)(const void *)bias;
+    return input;
+}
+
+/* What the caller has projected. */
+static gru_cuda_input given_input(const gru_job *job) {
+    const gru_const_view *projected = &job->run->projected;
+    const gru_cuda_input input = {.data = projected->data,
+                                  .time_stride = projected->time_stride,
+                                  .batch_stride = projected->batch_stride,
+                                  .type = job->layer->config.io_type,
+                                  .planar = 1};
+    return input;
+}
+
 /* Projects the steps s .. s + steps - 1 of direction d, or points to what the caller projected. Where x is read as it
  * is, a reverse layer's chunk is a window of times. */
 static gru_status project(forward *f, int32_t d, int64_t s, int64_t steps) {
@@ -145,8 +167,7 @@ static gru_status project(forward *f, int32_t d, int64_t s, int64_t steps) {
     const gru_run *run = job->run;
     gru_cuda_input *input = &f->step.input[d];
     if (!run->x.data) {
-        *input = (gru_cuda_input){run->projected.data, run->projected.time_stride,
-                                  run->projected.batch_stride, config->io_type, 1};
+        *input = given_input(job);
         return GRU_OK;
     }
     const int64_t first = config->direction == GRU_REVERSE ? run->T - s - steps : s;
@@ -159,7 +180,7 @@ static gru_status project(forward *f, int32_t d, int64_t s, int64_t steps) {
         x += (size_t)(first * run->x.time_stride) * gru_type_bytes(config->io_type);
     }
     float *out = place(run, f->places[d].projected);
-    *input = (gru_cuda_input){out, 0, gru_cuda_projected_row(config->hidden), GRU_F32, 0};
+    *input = projected_input(job, out);
     return gru_cuda_project(job->layer, gru_run_packed(job->layer, run), x, stride, steps * run->N, out,
                             place(run, f->places[d].products), f->steps.stream);
 }

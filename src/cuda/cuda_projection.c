@@ -34,6 +34,7 @@ struct gru_cuda_projection {
     int64_t in_row, out_row;         /* numbers in a row of W and x, and of out */
     size_t element;                  /* bytes of a number of W and x */
     int32_t fixed_rows;              /* 0: any count */
+    int32_t adds_bias;               /* 0: cuBLASLt has no algorithm that does */
     int32_t rungs;
     rung ladder[RUNGS];
 };
@@ -65,6 +66,10 @@ static void *align_workspace(void *workspace) {
     return (void *)(address - address % WORKSPACE_ALIGNMENT);
 }
 
+int gru_cuda_projection_adds_bias(const gru_cuda_projection *p) {
+    return p->adds_bias;
+}
+
 int64_t gru_cuda_projection_rows(const gru_cuda_projection *p, int64_t rows) {
     return p->fixed_rows ? (rows + p->fixed_rows - 1) / p->fixed_rows * p->fixed_rows : rows;
 }
@@ -89,7 +94,7 @@ static gru_status multiply(gru_cuda_machine *machine, const gru_cuda_projection 
     const uint64_t rows = (uint64_t)q->rows;
     cublasLtMatmulDescOpaque_t desc = p->desc;
     cublasLtMatrixLayoutOpaque_t a = p->a, b = p->b, d = p->d;
-    SET(desc, MatmulDescSetAttribute, CUBLASLT_MATMUL_DESC_BIAS_POINTER, q->bias);
+    if (p->adds_bias) SET(desc, MatmulDescSetAttribute, CUBLASLT_MATMUL_DESC_BIAS_POINTER, q->bias);
     SET(b, MatrixLayoutSetAttribute, CUBLASLT_MATRIX_LAYOUT_COLS, rows);
     SET(b, MatrixLayoutSetAttribute, CUBLASLT_MATRIX_LAYOUT_LD, q->x_stride);
     SET(d, MatrixLayoutSetAttribute, CUBLASLT_MATRIX_LAYOUT_COLS, rows);
@@ -133,15 +138,24 @@ static cublasComputeType_t compute_type(gru_cuda_math math) {
                                    : CUBLAS_COMPUTE_32F;
 }
 
+static gru_status describe_bias(gru_cuda_machine *machine, gru_cuda_projection *p) {
+    const gru_cuda_blas *blas = machine->blas;
+    const cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_BIAS;
+    const cudaDataType_t type = CUDA_R_32F;
+    const void *const bias =
+        (const void *)(uintptr_t)MEMORY_ALIGNMENT; /* all that choosing an algorithm reads of it */
+    SET(p->desc, MatmulDescSetAttribute, CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue);
+    SET(p->desc, MatmulDescSetAttribute, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, type);
+    SET(p->desc, MatmulDescSetAttribute, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
+    return GRU_OK;
+}
+
 static gru_status describe(const gru_layer *layer, gru_cuda_projection *p) {
     gru_cuda_machine *machine = gru_cuda_machine_of(layer->context);
     const gru_cuda_blas *blas = machine->blas;
     const gru_cuda_math math = gru_cuda_layer_of(layer)->math;
-    const cudaDataType_t type = data_type(math), bias_type = CUDA_R_32F;
+    const cudaDataType_t type = data_type(math);
     const cublasOperation_t transposed = CUBLAS_OP_T;
-    const cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_BIAS;
-    const void *const bias =
-        (const void *)(uintptr_t)MEMORY_ALIGNMENT; /* all that choosing an algorithm reads of it */
     const int64_t k = gru_cuda_input_pitch(layer->config.inputs, layer->config.weight_type);
     const int64_t m = gru_cuda_projected_row(layer->config.hidden);
     static const char what[] = "describing the projection";
@@ -152,9 +166,7 @@ static gru_status describe(const gru_layer *layer, gru_cuda_projection *p) {
                  blas->MatmulDescInit_internal(&p->desc, sizeof p->desc, compute_type(math), CUDA_R_32F),
                  what);
     SET(p->desc, MatmulDescSetAttribute, CUBLASLT_MATMUL_DESC_TRANSA, transposed);
-    SET(p->desc, MatmulDescSetAttribute, CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue);
-    SET(p->desc, MatmulDescSetAttribute, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, bias_type);
-    SET(p->desc, MatmulDescSetAttribute, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
+    if (p->adds_bias) GRU_TRY(describe_bias(machine, p));
     GRU_BLAS_TRY(machine,
                  blas->MatrixLayoutInit_internal(&p->a, sizeof p->a, type, (uint64_t)k, (uint64_t)m, k),
                  what);
@@ -205,21 +217,23 @@ static int serves(const gru_cuda_machine *machine, const gru_cuda_projection *p,
     return !p->fixed_rows || (split <= 1 && facts.workspaceSize == 0);
 }
 
-/* The best algorithm of rung i that serves its least and its most rows. */
+/* The best algorithm of rung i that serves its least and its most rows; found: whether there is one. */
 static gru_status choose(gru_cuda_machine *machine, gru_cuda_projection *p, int32_t i,
-                         cublasLtMatmulPreference_t preference) {
+                         cublasLtMatmulPreference_t preference, int *found) {
     const gru_cuda_blas *blas = machine->blas;
     const int64_t most = rung_rows(p, i), least = p->fixed_rows ? most : most / 2 + 1;
     const uint64_t columns = (uint64_t)most;
     cublasLtMatmulHeuristicResult_t candidates[CANDIDATES];
-    int found = 0;
+    int count = 0;
+    *found = 0;
     SET(p->b, MatrixLayoutSetAttribute, CUBLASLT_MATRIX_LAYOUT_COLS, columns);
     SET(p->d, MatrixLayoutSetAttribute, CUBLASLT_MATRIX_LAYOUT_COLS, columns);
-    GRU_BLAS_TRY(machine,
-                 blas->MatmulAlgoGetHeuristic(machine->blas->handle, &p->desc, &p->a, &p->b, &p->d, &p->d,
-                                              preference, CANDIDATES, candidates, &found),
-                 "choosing an algorithm for the projection");
-    for (int c = 0; c < found; c++) {
+    const cublasStatus_t status =
+        blas->MatmulAlgoGetHeuristic(machine->blas->handle, &p->desc, &p->a, &p->b, &p->d, &p->d, preference,
+                                     CANDIDATES, candidates, &count);
+    if (status == CUBLAS_STATUS_NOT_SUPPORTED) return GRU_OK;
+    GRU_BLAS_TRY(machine, status, "choosing an algorithm for the projection");
+    for (int c = 0; c < count; c++) {
         size_t workspace = i > 0 ? p->ladder[i - 1].workspace : 0;
         const cublasLtMatmulAlgo_t *algorithm = &candidates[c].algo;
         if (candidates[c].state != CUBLAS_STATUS_SUCCESS) continue;
@@ -227,20 +241,37 @@ static gru_status choose(gru_cuda_machine *machine, gru_cuda_projection *p, int3
             !serves(machine, p, least, algorithm, &workspace) || workspace > MOST_WORKSPACE)
             continue;
         p->ladder[i] = (rung){*algorithm, gru_cuda_align(workspace)};
-        return GRU_OK;
+        *found = 1;
+        break;
     }
-    return gru_fail(GRU_UNSUPPORTED, "cuBLASLt has no algorithm for the projection of %lld rows",
-                    (long long)most);
+    return GRU_OK;
 }
 
-static gru_status choose_all(gru_cuda_machine *machine, gru_cuda_projection *p) {
+/* An algorithm for every rung; found: whether each has one. */
+static gru_status choose_each(gru_cuda_machine *machine, gru_cuda_projection *p, int *found) {
     const gru_cuda_blas *blas = machine->blas;
     cublasLtMatmulPreference_t preference;
     GRU_BLAS_TRY(machine, blas->MatmulPreferenceCreate(&preference), "describing the projection");
     gru_status status = limit(machine, p, preference);
-    for (int32_t i = 0; i < p->rungs && status == GRU_OK; i++) status = choose(machine, p, i, preference);
+    *found = 1;
+    for (int32_t i = 0; i < p->rungs && status == GRU_OK && *found; i++)
+        status = choose(machine, p, i, preference, found);
     (void)blas->MatmulPreferenceDestroy(preference);
     return status;
+}
+
+/* Steps add the bias themselves where no algorithm does. */
+static gru_status choose_all(const gru_layer *layer, gru_cuda_projection *p) {
+    int found = 0;
+    for (p->adds_bias = 1; !found && p->adds_bias >= 0; p->adds_bias--) {
+        GRU_TRY(describe(layer, p));
+        GRU_TRY(choose_each(gru_cuda_machine_of(layer->context), p, &found));
+    }
+    p->adds_bias++; /* back to the one that was found */
+    return found ? GRU_OK
+                 : gru_fail(GRU_UNSUPPORTED,
+                            "cuBLASLt has no algorithm for the projection of %d inputs to %d units",
+                            layer->config.inputs, layer->config.hidden);
 }
 
 /* ---- first runs ---- */
@@ -297,8 +328,7 @@ gru_status gru_cuda_projection_create(gru_layer *layer, gru_cuda_projection **pr
     p->rungs = 1;
     while (!machine->invariant && p->rungs < RUNGS && most_rows(p) < gru_cuda_chunk_rows(&layer->config))
         p->rungs++;
-    gru_status status = describe(layer, p);
-    if (status == GRU_OK) status = choose_all(machine, p);
+    gru_status status = choose_all(layer, p);
     if (status == GRU_OK) status = warm(context, p);
     if (status != GRU_OK) {
         gru_cuda_projection_release(layer, p);

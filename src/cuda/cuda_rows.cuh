@@ -52,17 +52,22 @@ GRU_DEVICE Output output_at(const gru_cuda_sequence &q, int64_t s, int n, int un
     return o;
 }
 
+/* Index of a unit's number of gate g in rows of [unit octet][gate][8]. */
+GRU_DEVICE int packed_unit(int unit, int g) {
+    return unit / 8 * (GATES * 8) + g * 8 + unit % 8;
+}
+
+GRU_DEVICE float recurrent_bias(const gru_cuda_sequence &q, int unit, int g) {
+    return q.bR[packed_unit(unit, g)];
+}
+
 /* Projected input of gate g. */
 GRU_DEVICE float projected_at(const gru_cuda_sequence &q, const gru_cuda_input &input, const Output &o,
                               int g) {
     const int64_t row = view_index(input.time_stride, input.batch_stride, o.t, o.n);
-    const int64_t at =
-        input.planar ? int64_t(g) * q.H + o.unit : int64_t(o.unit / 8) * (GATES * 8) + g * 8 + o.unit % 8;
-    return load_number(input.data, input.type, row + at);
-}
-
-GRU_DEVICE float recurrent_bias(const gru_cuda_sequence &q, int unit, int g) {
-    return q.bR[unit / 8 * (GATES * 8) + g * 8 + unit % 8];
+    const float a = load_number(input.data, input.type,
+                                row + (input.planar ? int64_t(g) * q.H + o.unit : packed_unit(o.unit, g)));
+    return input.bias ? a + input.bias[packed_unit(o.unit, g)] : a;
 }
 
 GRU_DEVICE float attention_at(const gru_cuda_sequence &q, const Output &o) {

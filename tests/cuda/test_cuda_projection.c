@@ -7,7 +7,7 @@
 #include "control.h"
 #include "cuda/cuda_engine.h"
 #include "number.h"
-#include "tester.h"
+#include "problem.h"
 
 static const struct {
     int32_t type;
@@ -225,4 +225,24 @@ TEST(cuda_projection, products_of_one_size) {
 
 TEST(cuda_projection, a_row_keeps_its_bits) {
     for (int math = 0; math < MATHS; math++) check_invariance(math, 19, 5);
+}
+
+/* Where cuBLASLt has no product in strict f32 that adds a bias, the steps add it. */
+TEST(cuda_projection, without_a_bias) {
+    const shape sizes = {3, 5, 7, 19, "any"};
+    const gru_layer_config config = GRU_INIT;
+    gru_context_config machine = GRU_INIT;
+    gru_context *context = NULL;
+    machine.backend = GRU_BACKEND_CUDA;
+    emu_option.no_pedantic_bias = 1;
+    REQUIRE(gru_context_create(&machine, &context) == GRU_OK, "%s", gru_last_error());
+    problem *p = problem_make(&sizes, &config, PROBLEM_H0, 1);
+    result r;
+    REQUIRE(problem_open(p, context, &r) == GRU_OK, "%s", gru_last_error());
+    CHECK(!gru_cuda_projection_adds_bias(gru_cuda_layer_of(r.layer)->projection), "it still adds the bias");
+    check_call(p, &r);
+    result_free(&r);
+    problem_free(p);
+    gru_context_release(context);
+    emu_option.no_pedantic_bias = 0;
 }

@@ -18,6 +18,7 @@ typedef struct emu_options {
     int processors;         // multiprocessors of a device
     int driver_version;     // of cudaDriverGetVersion
     int cublaslt_version;   // of cublasLtGetVersion
+    int no_pedantic_bias;   // no algorithm adds a bias in strict f32
     int fail_allocation;    // the n-th allocation of device memory from now fails; 0: none
 } emu_options;
 extern emu_options emu_option;

@@ -51,7 +51,9 @@ cublasStatus_t check(const emu_matmul_desc &desc, const emu_matrix_layout &a, co
         c.rows != d.rows || c.columns != d.columns)
         return CUBLAS_STATUS_INVALID_VALUE;
     const bool types = a.type == b.type && c.type == d.type && (d.type == CUDA_R_32F || d.type == a.type);
-    const bool bias = !desc.bias_typed || desc.bias_type == d.type;
+    const bool added = desc.epilogue == CUBLASLT_EPILOGUE_BIAS;
+    const bool bias = (!desc.bias_typed || desc.bias_type == d.type) &&
+                      !(added && emu_option.no_pedantic_bias && desc.compute == CUBLAS_COMPUTE_32F_PEDANTIC);
     const bool tf32 = desc.compute != CUBLAS_COMPUTE_32F_FAST_TF32 || a.type == CUDA_R_32F;
     return types && bias && tf32 && desc.scale == CUDA_R_32F ? CUBLAS_STATUS_SUCCESS
                                                              : CUBLAS_STATUS_NOT_SUPPORTED;
