@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "break_even.h"
 #include "ceilings.h"
 #include "library.h"
 #include "machine.h"
@@ -30,22 +31,50 @@ typedef struct bench {
     double peaks[BENCH_THREADS]; /* [options.thread_count] operations a second */
     bench_cell cell;
     FILE *json;
+    bench_duels duels;
     int rows, wrong, failed, slower;
 } bench;
+
+/* Rows of a GPU stand in the cell of the first number of threads, which is not theirs. Its caches are not emptied. */
+static int takes_part(const bench *b, const peer *who, const bench_problem *problem) {
+    return who->device == BENCH_CPU || (problem->threads == b->options.threads[0] && !b->options.cold);
+}
+
+static void add_contestants(bench *b, const bench_problem *problem) {
+    const bench_options *options = &b->options;
+    for (int i = 0; i < b->engine_count; i++)
+        if (takes_part(b, &b->engines[i], problem))
+            bench_cell_add(&b->cell, &b->engines[i], BENCH_ENGINE, problem, options->seconds);
+    for (int i = 0; options->peers && i < PEERS; i++)
+        if (takes_part(b, peers[i], problem))
+            bench_cell_add(&b->cell, peers[i], BENCH_PEER, problem, options->seconds);
+    b->wrong += b->cell.wrong;
+}
+
+/* The fastest engine of each machine, whatever its threads; a problem's cells follow each other. */
+static void note_duel(bench *b, const bench_problem *problem) {
+    const int first = problem->threads == b->options.threads[0];
+    if (first && b->duels.count < BENCH_DUELS)
+        b->duels.list[b->duels.count++] = (bench_duel){
+            problem->stage, problem->type, problem->shape.T == 1, problem->shape.N, problem->shape.H, 0, 0};
+    bench_duel *duel = &b->duels.list[b->duels.count - 1];
+    for (int i = 0; i < b->cell.count; i++) {
+        const double median = b->cell.contestants[i].median;
+        if (b->cell.entries[i].kind != BENCH_ENGINE) continue;
+        double *best = b->cell.entries[i].who->device == BENCH_GPU ? &duel->gpu : &duel->cpu;
+        if (*best == 0 || median < *best) *best = median;
+    }
+}
 
 static void time_cell(bench *b, const bench_problem *problem, double peak) {
     const bench_options *options = &b->options;
     bench_cell *cell = &b->cell;
-    for (int i = 0; i < b->engine_count; i++)
-        bench_cell_add(cell, &b->engines[i], BENCH_ENGINE, problem, options->seconds);
-    for (int i = 0; options->peers && i < PEERS; i++)
-        bench_cell_add(cell, peers[i], BENCH_PEER, problem, options->seconds);
-    b->wrong += cell->wrong;
+    add_contestants(b, problem);
     if (cell->count) {
         if (bench_cell_add_floor(cell, problem, options->cold) &&
             bench_measure(cell->contestants, cell->count, options->seconds, options->cold)) {
-            cell->read_seconds = cell->contestants[cell->count - 1].median;
             b->rows += bench_report_cell(cell, peak, options->cold, b->json);
+            note_duel(b, problem);
         } else {
             (void)fprintf(stderr, "gru_bench: no memory for %s\n", problem->shape.name);
             b->failed = 1;
@@ -79,6 +108,7 @@ static void check_threads(bench *b, const bench_problem *problem) {
     bench_problem one = *problem, two = *problem;
     one.threads = 1, two.threads = 2;
     for (int i = 0; i < b->engine_count; i++) {
+        if (b->engines[i].device == BENCH_GPU) continue;
         const double ratio = compare_threads(b, &b->engines[i], &one, &two);
         if (ratio == 0) continue;
         b->rows++;
@@ -91,8 +121,8 @@ static void check_threads(bench *b, const bench_problem *problem) {
     }
 }
 
-static void bench_shape_and_stage(bench *b, const bench_shape *shape, int stage) {
-    bench_problem *problem = bench_problem_create(shape, stage, b->options.reset);
+static void bench_one(bench *b, const bench_shape *shape, int stage, int type) {
+    bench_problem *problem = bench_problem_create(shape, stage, b->options.reset, type);
     if (!problem) {
         b->failed = 1;
         return;
@@ -103,6 +133,13 @@ static void bench_shape_and_stage(bench *b, const bench_shape *shape, int stage)
     }
     if (b->options.check_threads) check_threads(b, problem);
     bench_problem_release(problem);
+}
+
+static void bench_every(bench *b) {
+    const bench_options *o = &b->options;
+    for (int k = 0; k < o->shape_count; k++)
+        for (int g = 0; g < o->stage_count; g++)
+            for (int y = 0; y < o->type_count; y++) bench_one(b, &o->shapes[k], o->stages[g], o->types[y]);
 }
 
 static int finish(const bench *b) {
@@ -141,9 +178,8 @@ int main(int argc, char **argv) {
     }
     int status = 1;
     if (open_json(b) && measure_peaks(b)) {
-        for (int k = 0; k < b->options.shape_count; k++)
-            for (int g = 0; g < b->options.stage_count; g++)
-                bench_shape_and_stage(b, &b->options.shapes[k], b->options.stages[g]);
+        bench_every(b);
+        bench_break_even_print(&b->duels, stdout);
         status = finish(b);
     }
     if (b->json) (void)fclose(b->json);
