@@ -13,6 +13,10 @@
 #include "report.h"
 
 static const peer *const peers[] = {
+#ifdef BENCH_CUDNN
+    &bench_peers_cudnn[0], &bench_peers_cudnn[1], &bench_peers_cudnn[2], &bench_peers_cudnn[3],
+    &bench_peers_cudnn[4], &bench_peers_cudnn[5], &bench_peers_cudnn[6], &bench_peers_cudnn[7],
+#endif
 #ifdef BENCH_ONEDNN
     &bench_peer_onednn,
 #endif

@@ -67,6 +67,10 @@ static void print_times(const bench_contestant *times) {
     print_time(times->minimum);
 }
 
+static const char *note_of(const row *r) {
+    return r->entry->who->note ? r->entry->who->note(r->times->state) : NULL;
+}
+
 static void print_row(const row *r) {
     print_times(r->times);
     print_time(r->step_us * 1e-6);
@@ -79,7 +83,8 @@ static void print_row(const row *r) {
         (void)printf(" %8.2f", r->best_peer / r->times->median);
     else
         (void)printf(" %8s", "-");
-    (void)printf("%s%s\n", r->entry->who->note ? "  " : "", r->entry->who->note ? r->entry->who->note : "");
+    const char *note = note_of(r);
+    (void)printf("%s%s\n", note ? "  " : "", note ? note : "");
 }
 
 static void print_floor(const bench_cell *cell, const bench_contestant *times) {
@@ -115,6 +120,7 @@ static void write_json(FILE *json, const row *r, int cold) {
     (void)fprintf(json, "\"samples\": %d, \"disturbed\": %d, \"median_us\": %.6g, \"min_us\": %.6g, ",
                   r->times->count, r->times->disturbed, r->times->median * 1e6, r->times->minimum * 1e6);
     if (r->entry->who->engine) (void)fprintf(json, "\"engine\": \"%s\", ", r->entry->who->engine);
+    if (note_of(r)) (void)fprintf(json, "\"note\": \"%s\", ", note_of(r));
     if (r->entry->kind != BENCH_FLOOR)
         (void)fprintf(json, "\"us_per_step\": %.6g, \"gflops\": %.6g, ", r->step_us, r->gflops);
     if (r->entry->kind != BENCH_FLOOR && r->floor > 0)

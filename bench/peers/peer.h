@@ -25,12 +25,15 @@ typedef struct peer {
     const char *engine; /* of this library; NULL: another library */
     int variant;        /* the peer's own number for this row */
     int recorded;       /* its runs replay a graph */
-    const char *note;   /* what a reader must know of this row; NULL */
+    const char *(*note)(
+        const void *state); /* what a reader must know of this row; may be NULL, as its answer */
 } peer;
 
 /* Those that were found when this program was built. */
 extern const peer bench_peer_plain;
 extern const peer bench_peer_openblas;
 extern const peer bench_peer_onednn;
+enum { BENCH_CUDNN_ROWS = 8 }; /* four algorithms, each in a stream and as a graph */
+extern const peer bench_peers_cudnn[BENCH_CUDNN_ROWS];
 
 #endif
