@@ -71,6 +71,7 @@ void bench_cell_add(bench_cell *cell, const peer *who, int kind, const bench_pro
     }
     if (kind == BENCH_ENGINE && who->device == BENCH_CPU && !cell->packed_bytes)
         cell->packed_bytes = bench_library_packed(contestant->state);
+    if (isinf(seconds)) return;
     contestant->once = time_once(who, contestant->state, first);
     if (bench_too_slow(contestant, seconds)) {
         (void)snprintf(why, sizeof why, "one run takes %.3g s; more --seconds would let it in",

@@ -1,7 +1,8 @@
 /* gru_bench.c: engines x shapes x stages, each checked against the reference and then timed beside its rivals.
  *
- * Exit status: 0; 1 if a contestant differed from the reference, nothing was measured or --check-threads found
- * something; 2 for a wrong command line. SPDX-License-Identifier: Apache-2.0 */
+ * With --machine the GPU itself instead. Exit status: 0; 1 if a contestant differed from the reference, nobody took
+ * part or --check-threads found something; 2 for a wrong command line. SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -11,6 +12,7 @@
 #include "machine.h"
 #include "options.h"
 #include "report.h"
+#include "stream.h"
 
 static const peer *const peers[] = {
 #ifdef BENCH_CUDNN
@@ -46,12 +48,13 @@ static int takes_part(const bench *b, const peer *who, const bench_problem *prob
 
 static void add_contestants(bench *b, const bench_problem *problem) {
     const bench_options *options = &b->options;
+    const double seconds = options->check ? INFINITY : options->seconds;
     for (int i = 0; i < b->engine_count; i++)
         if (takes_part(b, &b->engines[i], problem))
-            bench_cell_add(&b->cell, &b->engines[i], BENCH_ENGINE, problem, options->seconds);
+            bench_cell_add(&b->cell, &b->engines[i], BENCH_ENGINE, problem, seconds);
     for (int i = 0; options->peers && i < PEERS; i++)
         if (takes_part(b, peers[i], problem))
-            bench_cell_add(&b->cell, peers[i], BENCH_PEER, problem, options->seconds);
+            bench_cell_add(&b->cell, peers[i], BENCH_PEER, problem, seconds);
     b->wrong += b->cell.wrong;
 }
 
@@ -70,11 +73,23 @@ static void note_duel(bench *b, const bench_problem *problem) {
     }
 }
 
+static void report_checked(bench *b, const bench_problem *problem) {
+    const bench_shape s = problem->shape;
+    b->rows += b->cell.count;
+    (void)printf("T%lld N%lld I%lld H%lld, %s, %s, agree:", (long long)s.T, (long long)s.N, (long long)s.I,
+                 (long long)s.H, bench_stage_names[problem->stage], bench_type_names[problem->type]);
+    for (int i = 0; i < b->cell.count; i++) (void)printf("%s %s", i ? "," : "", b->cell.contestants[i].name);
+    (void)printf("\n");
+    (void)fflush(stdout);
+}
+
 static void time_cell(bench *b, const bench_problem *problem, double peak) {
     const bench_options *options = &b->options;
     bench_cell *cell = &b->cell;
     add_contestants(b, problem);
-    if (cell->count) {
+    if (options->check) {
+        report_checked(b, problem);
+    } else if (cell->count) {
         if (bench_cell_add_floor(cell, problem, options->cold) &&
             bench_measure(cell->contestants, cell->count, options->seconds, options->cold)) {
             b->rows += bench_report_cell(cell, peak, options->cold, b->json);
@@ -150,7 +165,7 @@ static int finish(const bench *b) {
     if (b->options.check_threads)
         (void)printf("%d of %d cells are slower than 0.95x with two threads\n", b->slower, b->rows);
     if (b->wrong) (void)fprintf(stderr, "gru_bench: %d contestants differ from the reference\n", b->wrong);
-    if (!b->rows) (void)fprintf(stderr, "gru_bench: nothing was measured\n");
+    if (!b->rows) (void)fprintf(stderr, "gru_bench: nobody took part\n");
     return b->wrong || b->failed || b->slower || !b->rows;
 }
 
@@ -171,6 +186,31 @@ static int measure_peaks(bench *b) {
     return 1;
 }
 
+/* Status of the program. */
+static int measure_machine(const bench *b) {
+#ifdef BENCH_MACHINE_CUDA
+    if (!*bench_device()) {
+        (void)fprintf(stderr, "gru_bench: --machine needs a CUDA device, and there is none\n");
+        return 1;
+    }
+    (void)printf("%s\n", bench_device());
+    const int wrong = bench_machine_cuda(bench_report_machine_line, b->json, b->options.check);
+    if (wrong) (void)fprintf(stderr, "gru_bench: %d measurements went wrong\n", wrong);
+    return wrong != 0;
+#else
+    (void)b;
+    (void)fprintf(stderr, "gru_bench: --machine needs a benchmark built with nvcc\n");
+    return 1;
+#endif
+}
+
+static int measure_engines(bench *b) {
+    if (!measure_peaks(b)) return 1;
+    bench_every(b);
+    bench_break_even_print(&b->duels, stdout);
+    return finish(b);
+}
+
 int main(int argc, char **argv) {
     bench *b = calloc(1, sizeof *b);
     if (!b) return 1;
@@ -181,11 +221,7 @@ int main(int argc, char **argv) {
         return parsed == 0 ? 0 : 2;
     }
     int status = 1;
-    if (open_json(b) && measure_peaks(b)) {
-        bench_every(b);
-        bench_break_even_print(&b->duels, stdout);
-        status = finish(b);
-    }
+    if (open_json(b)) status = b->options.machine ? measure_machine(b) : measure_engines(b);
     if (b->json) (void)fclose(b->json);
     free(b);
     return status;

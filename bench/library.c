@@ -34,7 +34,7 @@ static void release(void *opaque) {
     free(s);
 }
 
-/* ---- what the layer is --------------------------------------------------------------------------------------------- */
+/* ---- what the layer is ----------------------------------------------------------------------------------------- */
 
 static const int32_t type_of[BENCH_TYPES] = {GRU_F32, GRU_F32, GRU_F16, GRU_BF16};
 
@@ -55,7 +55,7 @@ static gru_status make_layer(state *s, const peer *self, const bench_problem *pr
     return status;
 }
 
-/* ---- numbers into the context's memory and back ---------------------------------------------------------------------- */
+/* ---- numbers into the context's memory and back ---------------------------------------------------------------- */
 
 /* numbers NULL: NaN, which in every type is all bits set. */
 static gru_status put(const state *s, const float *numbers, int64_t count, int type, void *memory) {
@@ -120,7 +120,7 @@ static void collect(void *opaque) {
     if (s->run.y.data) get(s, s->run.y.data, p->shape.T * row, p->type, p->y);
 }
 
-/* ---- running --------------------------------------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------------------------- */
 
 /* A failure leaves the NaN with which y and hT begin, which the check sees; later runs are the same call. */
 static void run(void *opaque) {
@@ -171,7 +171,7 @@ size_t bench_library_packed(const void *opaque) {
     return s->memory.packed;
 }
 
-/* ---- which engines --------------------------------------------------------------------------------------------------- */
+/* ---- which engines --------------------------------------------------------------------------------------------- */
 
 static int named(const char *names, const char *engine) {
     const size_t length = strlen(engine);

@@ -35,8 +35,8 @@ static long interruptions(void) {
     return getrusage(RUSAGE_SELF, &usage) == 0 ? usage.ru_nivcsw : 0;
 }
 
-/* Ten interrupted samples, and one for each that was kept, are taken again: where other programs run all the time, the
- * rest is kept and counted. */
+/* Ten interrupted samples, and one for each that was kept, are taken again: where other programs run all the time,
+ * the rest is kept and counted. */
 static void keep(bench_contestant *c, double seconds, int interrupted) {
     if (interrupted && c->repeated < c->count + 10) {
         c->repeated++;

@@ -23,6 +23,9 @@ static const char help[] =
     "  --cold                 before each sample everything is pushed out of the caches\n"
     "  --seconds S            for each shape and number of threads; without it 3 (quick: 0.25)\n"
     "  --json FILE            appends one line for each row\n"
+    "  --machine              measures the GPU itself instead (launches, hops, reads, products), some "
+    "minutes\n"
+    "  --check                compares everybody with the reference, and times nothing\n"
     "  --check-threads        two threads against one, median of five rounds; prints what gets below "
     "0.95x\n\n"
     "Engines of a GPU have two rows: their calls enqueued in a stream, and replays of a graph.\n"
@@ -109,6 +112,12 @@ static int parse_one(int key, const char *value, bench_options *options) {
     case 'c':
         options->cold = 1;
         return 1;
+    case 'm':
+        options->machine = 1;
+        return 1;
+    case 'C':
+        options->check = 1;
+        return 1;
     case 'k':
         options->check_threads = 1;
         return 1;
@@ -131,6 +140,8 @@ int bench_options_parse(int argc, char **argv, bench_options *options) {
                                           {"json", required_argument, NULL, 'j'},
                                           {"peers", no_argument, NULL, 'p'},
                                           {"cold", no_argument, NULL, 'c'},
+                                          {"machine", no_argument, NULL, 'm'},
+                                          {"check", no_argument, NULL, 'C'},
                                           {"check-threads", no_argument, NULL, 'k'},
                                           {"help", no_argument, NULL, 'h'},
                                           {NULL, 0, NULL, 0}};

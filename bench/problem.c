@@ -146,10 +146,11 @@ void bench_problem_forget(const bench_problem *problem) {
 /* The error of a chain of K rounded products grows as its square root; four times that, and as much again for the
  * cell. Approximate sigmoids (1e-4) fail it, every honest f32 order passes.
  *
- * A shorter type rounds more. With weights of 1/sqrt(H), |x| and |h| below 1 and u its unit, operands that are rounded
- * move a pre-activation by u sqrt((I + H) / H) / 8 (standard deviation; six of them in the worst of millions) and sums
- * that are kept in the type by u/2 each; the cell halves both, and the state is rounded by u/2: about u in a step. The
- * layer contracts, so independent errors of all steps stay below two of that; as much again for approximate functions. */
+ * A shorter type rounds more. With weights of 1/sqrt(H), |x| and |h| below 1 and u its unit, operands that are
+ * rounded move a pre-activation by u sqrt((I + H) / H) / 8 (standard deviation; six of them in the worst of millions)
+ * and sums that are kept in the type by u/2 each; the cell halves both, and the state is rounded by u/2: about u in a
+ * step. The layer contracts, so independent errors of all steps stay below two of that; as much again for approximate
+ * functions. */
 static double tolerance(const bench_problem *problem) {
     const double H = (double)problem->shape.H, terms = (double)problem->shape.I + H;
     const double f32 = 4 * (16 + sqrt(terms)) * 0x1p-24;

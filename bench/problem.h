@@ -6,9 +6,9 @@
 #include "number.h"
 #include "shapes.h"
 
-/* What one call does: a whole forward pass, the same with a reserve for training, stages 2 and 3 alone (the input comes
- * projected; where I = H by identities, so that other libraries' input without a product is the same equation), or one
- * streaming step. */
+/* What one call does: a whole forward pass, the same with a reserve for training, stages 2 and 3 alone (the input
+ * comes projected; where I = H by identities, so that other libraries' input without a product is the same equation),
+ * or one streaming step. */
 enum { BENCH_FORWARD, BENCH_TRAIN, BENCH_RECURRENCE, BENCH_STEP, BENCH_STAGES };
 extern const char *const bench_stage_names[BENCH_STAGES];
 
@@ -32,8 +32,8 @@ void bench_problem_release(bench_problem *problem);
 
 /* Fills y and hT with NaN, so that the next check sees only what was written after this. */
 void bench_problem_forget(const bench_problem *problem);
-/* Compares y and hT with the reference: 1 if they agree, else 0 and a sentence in why[size]. y holds what the type can
- * hold, hT that or its unrounded f32. */
+/* Compares y and hT with the reference: 1 if they agree, else 0 and a sentence in why[size]. y holds what the type
+ * can hold, hT that or its unrounded f32. */
 int bench_problem_check(const bench_problem *problem, char *why, size_t size);
 
 double bench_problem_flops(const bench_problem *problem); /* of one call, padding not counted */

@@ -152,3 +152,23 @@ int bench_report_cell(const bench_cell *cell, double peak, int cold, FILE *json)
     (void)fflush(stdout);
     return rows;
 }
+
+void bench_report_machine_line(void *opaque, const bench_machine_line *line) {
+    FILE *json = opaque;
+    if (line->wrong)
+        (void)printf("%-40s %-56s WRONG: %s\n", line->what, line->variant, line->wrong);
+    else
+        (void)printf("%-40s %-56s %12.4g %s\n", line->what, line->variant, line->value, line->unit);
+    (void)fflush(stdout);
+    if (!json) return;
+    (void)fprintf(json, "{\"kind\": \"machine\", \"what\": \"%s\", \"variant\": \"%s\", ", line->what,
+                  line->variant);
+    if (line->wrong)
+        (void)fprintf(json, "\"wrong\": \"%s\", ", line->wrong);
+    else
+        (void)fprintf(json, "\"value\": %.6g, \"unit\": \"%s\", \"samples\": %d, ", line->value, line->unit,
+                      line->samples);
+    (void)fprintf(json, "\"machine\": \"%s\", \"version\": \"%s\", \"commit\": \"%s\", \"date\": \"%s\"}\n",
+                  bench_device(), bench_version(), bench_commit(), bench_today());
+    (void)fflush(json);
+}

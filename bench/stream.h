@@ -1,4 +1,5 @@
-/* stream.h: what a benchmark needs of a CUDA device and the library's API leaves to CUDA: its name, a stream, a graph.
+/* stream.h: what a benchmark needs of a CUDA device and the library's API leaves to CUDA: its name, a stream, a
+ * graph.
  *
  * Without the CUDA toolkit at build time there is no device here. SPDX-License-Identifier: Apache-2.0 */
 #ifndef BENCH_STREAM_H

@@ -36,8 +36,8 @@ void bench_stream_release(void *stream) {
     if (stream) (void)cudaStreamDestroy(stream);
 }
 
-/* One run goes ahead, so that kernels are loaded and plans made: neither can be recorded. The upload is done here, so that
- * no replay that is timed pays for it. */
+/* One run goes ahead, so that kernels are loaded and plans made: neither can be recorded. The upload is done here, so
+ * that no replay that is timed pays for it. */
 void *bench_graph_record(void *stream, void (*run)(void *state), void *state, char *why, size_t size) {
     cudaGraph_t graph = NULL;
     cudaGraphExec_t ready = NULL;

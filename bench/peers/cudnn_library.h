@@ -1,6 +1,7 @@
 /* cudnn_library.h: cuDNN's functions by their names, in a library that is looked for when the first layer wants it.
  *
- * Loaded rather than linked, so that the benchmark starts where there is no cuDNN. SPDX-License-Identifier: Apache-2.0 */
+ * Loaded rather than linked, so that the benchmark starts where there is no cuDNN. SPDX-License-Identifier:
+ * Apache-2.0 */
 #ifndef BENCH_CUDNN_LIBRARY_H
 #define BENCH_CUDNN_LIBRARY_H
 

@@ -1,7 +1,7 @@
 /* peer_cudnn.c: cuDNN's GRU by its C API, one row for each of its algorithms, in a stream and as a graph.
  *
- * Math is equal by type: f32 with fused multiply-adds, TF32 as PyTorch asks for it, 16 bits on tensor cores with sums in
- * f32. The recurrence alone is CUDNN_SKIP_INPUT. SPDX-License-Identifier: Apache-2.0 */
+ * Math is equal by type: f32 with fused multiply-adds, TF32 as PyTorch asks for it, 16 bits on tensor cores with sums
+ * in f32. The recurrence alone is CUDNN_SKIP_INPUT. SPDX-License-Identifier: Apache-2.0 */
 #include <cuda_runtime_api.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,7 +56,7 @@ static void release(void *opaque) {
         if (try_status != CUDNN_STATUS_SUCCESS) return try_status; \
     } while (0)
 
-/* ---- descriptors ----------------------------------------------------------------------------------------------------- */
+/* ---- descriptors ----------------------------------------------------------------------------------------------- */
 
 static cudnnStatus_t describe_rows(const cudnn_layer *l, cudnnRNNDataDescriptor_t *rows, int64_t width) {
     const bench_shape s = l->problem->shape;
@@ -98,7 +98,7 @@ static cudnnStatus_t describe(cudnn_layer *l, cudnnRNNAlgo_t algorithm) {
     return cudnn->BuildRNNDynamic(l->handle, l->rnn, (int)p->shape.N);
 }
 
-/* ---- memory ---------------------------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------------------------- */
 
 static cudnnForwardMode_t mode_of(const bench_problem *problem) {
     return problem->stage == BENCH_TRAIN ? CUDNN_FWD_MODE_TRAINING : CUDNN_FWD_MODE_INFERENCE;
@@ -131,7 +131,8 @@ static cudnnStatus_t put(const cudnn_layer *l, const float *numbers, int64_t cou
     return status == cudaSuccess ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_EXECUTION_FAILED;
 }
 
-/* cuDNN says where a gate's numbers belong: r, z, n of the input, then of the state. matrix: [3H][columns], bias [3H]. */
+/* cuDNN says where a gate's numbers belong: r, z, n of the input, then of the state. matrix: [3H][columns], bias
+ * [3H]. */
 static cudnnStatus_t put_gates(const cudnn_layer *l, int first, const float *matrix, int64_t columns,
                                const float *bias) {
     const int64_t H = l->problem->shape.H;
@@ -161,7 +162,7 @@ static cudnnStatus_t fill(const cudnn_layer *l) {
     return put(l, p->h0, s.N * s.H, l->buffers[H0]);
 }
 
-/* ---- running --------------------------------------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------------------------- */
 
 static void enqueue(void *opaque) {
     cudnn_layer *l = opaque;

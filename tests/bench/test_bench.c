@@ -10,7 +10,7 @@
 #include "../../bench/options.h"
 #include "tester.h"
 
-/* ---- numbers ------------------------------------------------------------------------------------------------------- */
+/* ---- numbers --------------------------------------------------------------------------------------------------- */
 
 TEST(bench_number, every_half_survives) {
     for (int type = BENCH_F16; type <= BENCH_BF16; type++)
@@ -45,7 +45,7 @@ TEST(bench_number, rounds_to_nearest_even) {
         }
 }
 
-/* ---- command line -------------------------------------------------------------------------------------------------- */
+/* ---- command line ---------------------------------------------------------------------------------------------- */
 
 static int parse(bench_options *options, const char *name, const char *value) {
     char program[] = "gru_bench", option[40], given[200];
@@ -73,7 +73,7 @@ TEST(bench_options, types) {
     free(options);
 }
 
-/* ---- who is let in --------------------------------------------------------------------------------------------------- */
+/* ---- who is let in --------------------------------------------------------------------------------------------- */
 
 typedef struct habits { /* of a contestant that keeps 16 bits wherever it may */
     int swapped_gates, no_bias;
@@ -187,7 +187,7 @@ TEST(bench_library, engines_collect_what_they_made) {
     }
 }
 
-/* ---- measuring ------------------------------------------------------------------------------------------------------- */
+/* ---- measuring ------------------------------------------------------------------------------------------------- */
 
 typedef struct queue {
     int64_t waiting, done, waits;
@@ -219,7 +219,7 @@ TEST(bench_measure, samples_end_with_a_wait) {
     free(one);
 }
 
-/* ---- break-even ------------------------------------------------------------------------------------------------------ */
+/* ---- break-even ------------------------------------------------------------------------------------------------ */
 
 static bench_duel duel(int64_t N, int64_t H, double cpu, double gpu) {
     return (bench_duel){BENCH_FORWARD, BENCH_F32, 0, N, H, cpu, gpu};
