@@ -58,12 +58,15 @@ static void add_contestants(bench *b, const bench_problem *problem) {
     b->wrong += b->cell.wrong;
 }
 
-/* The fastest engine of each machine, whatever its threads; a problem's cells follow each other. */
-static void note_duel(bench *b, const bench_problem *problem) {
-    const int first = problem->threads == b->options.threads[0];
-    if (first && b->duels.count < BENCH_DUELS)
-        b->duels.list[b->duels.count++] = (bench_duel){
-            problem->stage, problem->type, problem->shape.T == 1, problem->shape.N, problem->shape.H, 0, 0};
+static void begin_duel(bench *b, const bench_problem *problem) {
+    const bench_shape s = problem->shape;
+    if (b->duels.count < BENCH_DUELS)
+        b->duels.list[b->duels.count++] =
+            (bench_duel){problem->stage, problem->type, s.T == 1, s.N, s.H, 0, 0};
+}
+
+/* The fastest engine of each machine, whatever its threads. */
+static void note_duel(bench *b) {
     bench_duel *duel = &b->duels.list[b->duels.count - 1];
     for (int i = 0; i < b->cell.count; i++) {
         const double median = b->cell.contestants[i].median;
@@ -93,7 +96,7 @@ static void time_cell(bench *b, const bench_problem *problem, double peak) {
         if (bench_cell_add_floor(cell, problem, options->cold) &&
             bench_measure(cell->contestants, cell->count, options->seconds, options->cold)) {
             b->rows += bench_report_cell(cell, peak, options->cold, b->json);
-            note_duel(b, problem);
+            note_duel(b);
         } else {
             (void)fprintf(stderr, "gru_bench: no memory for %s\n", problem->shape.name);
             b->failed = 1;
@@ -146,6 +149,7 @@ static void bench_one(bench *b, const bench_shape *shape, int stage, int type) {
         b->failed = 1;
         return;
     }
+    begin_duel(b, problem);
     for (int t = 0; t < b->options.thread_count && !b->options.check_threads; t++) {
         problem->threads = b->options.threads[t];
         time_cell(b, problem, b->peaks[t]);

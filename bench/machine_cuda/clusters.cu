@@ -129,10 +129,11 @@ static void measure_exchange(Session &s, int kind, int size, int kilobytes) {
     const Memory<unsigned> errors(1);
     Exchange e = {};
     double seconds = 0;
+    e.shape.shared = size_t(kilobytes) * 1024 * (kind == PUSH ? 2 : 1);
+    if (e.shape.shared > size_t(s.shared_limit)) return;
     e.shape.blocks = e.shape.cluster = size, e.shape.threads = 256;
     e.kind = kind, e.errors = errors.data;
     e.count = kilobytes * 64, e.rounds = many(s, 1000, 15);
-    e.shape.shared = size_t(kilobytes) * 1024 * (kind == PUSH ? 2 : 1);
     const cudaError_t status = time_exchange(s, e, &seconds);
     const char *wrong = wrong_of_exchange(s, status, errors.data);
     if (kind == BARRIER)
@@ -143,7 +144,7 @@ static void measure_exchange(Session &s, int kind, int size, int kilobytes) {
 }
 
 // A block of each cluster fills a multiprocessor when its shared memory does.
-static void count_clusters(Session &s, int size, size_t shared) {
+static int count_clusters(Session &s, int size, size_t shared) {
     const Shape shape = {size * s.processors, 256, size, shared, false, false};
     cudaLaunchConfig_t config;
     cudaLaunchAttribute attributes[3];
@@ -157,19 +158,20 @@ static void count_clusters(Session &s, int size, size_t shared) {
     report(s, "clusters that fit", clusters, "", error_of(status), "clusters of %d, %d KB in each block",
            size, int(shared / 1024));
     (void)cudaFuncSetAttribute(reduce, cudaFuncAttributeNonPortableClusterSizeAllowed, 0);
+    return clusters;
 }
 
 void measure_clusters(Session &s) {
     if (s.capability < 90) return;
-    for (int size = 2; size <= 16; size *= 2) measure_exchange(s, BARRIER, size, 0);
+    for (int size = 2; size <= 16; size *= 2) {
+        const int few = size >= 8 ? count_clusters(s, size, 16 << 10) : 1;
+        if (size >= 8) (void)count_clusters(s, size, size_t(s.shared_limit));
+        if (few > 0) measure_exchange(s, BARRIER, size, 0); // not every chip has sixteen
+    }
     for (int size = 4; size <= 8; size *= 2)
         for (int kilobytes = 24; kilobytes <= 96; kilobytes *= 2)
             for (int kind = PUSH; kind <= REDUCE; kind++)
                 measure_exchange(s, kind, size, s.brief ? kilobytes / 24 : kilobytes);
-    for (int size = 8; size <= 16; size *= 2) {
-        count_clusters(s, size, 16 << 10);
-        count_clusters(s, size, 200 << 10);
-    }
 }
 
 } // namespace machine

@@ -21,6 +21,16 @@ __global__ void sync_grid(unsigned *words, unsigned *errors, int rounds) {
     }
 }
 
+enum { PATIENCE = 1 << 24 }; // looks, some seconds: then a hop that never comes is an error, not a hang
+
+static __device__ bool wait_for(const unsigned *flag, unsigned value) {
+    for (int look = 0; look < PATIENCE; look++) {
+        if (load_acquire(flag) == value) return true;
+        spin_pause();
+    }
+    return false;
+}
+
 static __device__ unsigned payload_of(int round, unsigned side) {
     return unsigned(round) * 2654435761u + side;
 }
@@ -37,14 +47,17 @@ __global__ void hop_by_flag(unsigned *words, unsigned *errors, int rounds) {
             payloads[0] = payload_of(round, 0);
             store_release(flags, unsigned(round));
         }
-        while (load_acquire(flags + other * LINE) != unsigned(round)) spin_pause();
-        if (payloads[other * LINE] != payload_of(round, other)) atomicAdd(errors, 1u);
+        if (!wait_for(flags + other * LINE, unsigned(round)) ||
+            payloads[other * LINE] != payload_of(round, other)) {
+            atomicAdd(errors, 1u);
+            return;
+        }
         if (side == 1) {
             payloads[LINE] = payload_of(round, 1);
             store_release(flags + LINE, unsigned(round));
         }
     }
-    while (!plays && load_acquire(flags) != unsigned(rounds)) spin_pause();
+    if (!plays && !wait_for(flags, unsigned(rounds))) atomicAdd(errors, 1u);
 }
 
 static __device__ uint4 stamped(int round,
@@ -58,9 +71,10 @@ static __device__ bool arrived(uint4 v, int round) {
     return v.x >> 16 == tag && v.y >> 16 == tag && v.z >> 16 == tag && v.w >> 16 == tag;
 }
 
-static __device__ uint4 poll(const uint4 *place, int round) {
+// What lies there in the end, whether or not it has come; patience: looks.
+static __device__ uint4 poll(const uint4 *place, int round, int patience) {
     uint4 v = load_relaxed(place);
-    while (!arrived(v, round)) {
+    for (int look = 0; look < patience && !arrived(v, round); look++) {
         spin_pause();
         v = load_relaxed(place);
     }
@@ -72,11 +86,15 @@ static __device__ uint4 poll(const uint4 *place, int round) {
 // side is enough.
 __global__ void hop_by_data(uint4 *lines, unsigned *errors, int rounds) {
     const unsigned side = blockIdx.x, other = 1 - side;
+    int patience = PATIENCE;
     for (int round = 1; round <= rounds; round++) {
         if (side == 0) store_relaxed(lines + threadIdx.x, stamped(round, 0));
-        const uint4 got = poll(lines + other * 32 + threadIdx.x, round), wanted = stamped(round, other);
-        if (got.x != wanted.x || got.y != wanted.y || got.z != wanted.z || got.w != wanted.w)
+        const uint4 got = poll(lines + other * 32 + threadIdx.x, round, patience);
+        const uint4 wanted = stamped(round, other);
+        if (got.x != wanted.x || got.y != wanted.y || got.z != wanted.z || got.w != wanted.w) {
             atomicAdd(errors, 1u);
+            patience = 0;
+        }
         __syncwarp();
         if (side == 1) store_relaxed(lines + 32 + threadIdx.x, stamped(round, 1));
     }

@@ -122,6 +122,7 @@ static cudaError_t open(Session &s) {
     TRY(cudaDeviceGetAttribute(&s.processors, cudaDevAttrMultiProcessorCount, 0));
     TRY(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0));
     TRY(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, 0));
+    TRY(cudaDeviceGetAttribute(&s.shared_limit, cudaDevAttrMaxSharedMemoryPerBlockOptin, 0));
     s.capability = 10 * major + minor;
     return cudaStreamCreateWithFlags(&s.stream, cudaStreamNonBlocking);
 }
@@ -143,7 +144,7 @@ int bench_machine_cuda(bench_machine_report report, void *user, int brief) {
 #endif
         machine::measure_projections
     };
-    machine::Session session = {report, user, brief != 0, nullptr, 0, 0, 0};
+    machine::Session session = {report, user, brief != 0, nullptr, 0, 0, 0, 0};
     const cudaError_t status = machine::open(session);
     if (status != cudaSuccess) {
         machine::report(session, "device 0", 0, "", machine::error_of(status), "%s",

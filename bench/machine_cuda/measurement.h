@@ -15,6 +15,7 @@ struct Session {
     bool brief;
     cudaStream_t stream;
     int processors, capability; // multiprocessors; 10 * major + minor
+    int shared_limit;           // bytes of shared memory that a block may ask for
     int wrong;                  // lines so far with something wrong
 };
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../../bench/break_even.h"
+#include "../../bench/cell.h"
 #include "../../bench/library.h"
 #include "../../bench/measure.h"
 #include "../../bench/options.h"
@@ -185,6 +186,67 @@ TEST(bench_library, engines_collect_what_they_made) {
         *why = 0;
         bench_problem_release(problem);
     }
+}
+
+/* A machine that computes when it is waited for, in memory of its own. */
+typedef struct far {
+    const bench_problem *problem;
+    float *y; /* [T][N][H] */
+    int waiting, wrong;
+} far;
+
+static void *prepare_far(const peer *self, const bench_problem *problem, char *why) {
+    far *f = calloc(1, sizeof *f);
+    (void)why;
+    f->problem = problem, f->wrong = self->variant;
+    f->y = calloc((size_t)(problem->shape.T * problem->shape.N * problem->shape.H), sizeof *f->y);
+    return f;
+}
+
+static void run_far(void *opaque) {
+    far *f = opaque;
+    f->waiting = 1;
+}
+
+static void wait_far(void *opaque) {
+    far *f = opaque;
+    const bench_shape s = f->problem->shape;
+    for (int64_t i = 0; f->waiting && i < f->problem->steps * s.N * s.H; i++)
+        f->y[i] = (float)f->problem->truth[i] + (f->wrong && i == 0 ? 0.01f : 0);
+    f->waiting = 0;
+}
+
+static void collect_far(void *opaque) {
+    const far *f = opaque;
+    const bench_shape s = f->problem->shape;
+    memcpy(f->problem->y, f->y, (size_t)(s.T * s.N * s.H) * sizeof *f->y);
+    memcpy(f->problem->hT, f->y + (s.T - 1) * s.N * s.H, (size_t)(s.N * s.H) * sizeof *f->y);
+}
+
+static void release_far(void *opaque) {
+    far *f = opaque;
+    free(f->y), free(f);
+}
+
+TEST(bench_cell, waits_and_collects_before_it_judges) {
+    const bench_shape size = {"small", 4, 3, 5, 7, 4};
+    peer right = {.name = "right", .prepare = prepare_far, .run = run_far, .release = release_far};
+    right.wait = wait_far, right.collect = collect_far, right.device = BENCH_GPU;
+    peer wrong = right, hasty = right;
+    wrong.name = "wrong", wrong.variant = 1;
+    hasty.name = "hasty", hasty.wait = NULL; /* its memory still holds zeros */
+    bench_cell *cell = calloc(1, sizeof *cell);
+    bench_problem *problem = bench_problem_create(&size, BENCH_FORWARD, GRU_RESET_AFTER, BENCH_F32);
+    REQUIRE(cell && problem, "no problem");
+    bench_cell_add(cell, &right, BENCH_ENGINE, problem, INFINITY);
+    CHECK(cell->count == 1 && cell->wrong == 0, "%d take part, %d are wrong", cell->count, cell->wrong);
+    bench_cell_add(cell, &wrong, BENCH_ENGINE, problem, INFINITY);
+    bench_cell_add(cell, &hasty, BENCH_ENGINE, problem, INFINITY);
+    CHECK(cell->count == 1 && cell->wrong == 2, "%d take part, %d are wrong", cell->count, cell->wrong);
+    CHECK(bench_cell_add_floor(cell, problem, 0) && cell->count == 1, "no processor, no floor");
+    bench_cell_clear(cell);
+    bench_problem_release(problem);
+    free(cell);
 }
 
 /* ---- measuring ------------------------------------------------------------------------------------------------- */
