@@ -7,6 +7,10 @@
 
 #include <stddef.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* "NVIDIA H100 80GB HBM3, 132 multiprocessors, driver for CUDA 13.0, runtime 13.0" of device 0; "" if there is none.
  * Static. */
 const char *bench_device(void);
@@ -21,4 +25,7 @@ void *bench_graph_record(void *stream, void (*run)(void *state), void *state, ch
 void bench_graph_replay(void *graph, void *stream);
 void bench_graph_release(void *graph); /* NULL: nothing */
 
+#ifdef __cplusplus
+}
+#endif
 #endif

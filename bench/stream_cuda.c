@@ -36,8 +36,7 @@ void bench_stream_release(void *stream) {
     if (stream) (void)cudaStreamDestroy(stream);
 }
 
-/* One run goes ahead, so that kernels are loaded and plans made: neither can be recorded. The upload is done here, so
- * that no replay that is timed pays for it. */
+/* One run goes ahead, so that kernels are loaded and plans made: neither can be recorded. */
 void *bench_graph_record(void *stream, void (*run)(void *state), void *state, char *why, size_t size) {
     cudaGraph_t graph = NULL;
     cudaGraphExec_t ready = NULL;
@@ -47,8 +46,7 @@ void *bench_graph_record(void *stream, void (*run)(void *state), void *state, ch
         return NULL;
     run(state);
     const int recorded = good(cudaStreamEndCapture(stream, &graph), "recording", why, size);
-    if (recorded && good(cudaGraphInstantiate(&ready, graph, 0), "making the graph", why, size))
-        (void)cudaGraphUpload(ready, stream);
+    if (recorded) (void)good(cudaGraphInstantiate(&ready, graph, 0), "making the graph", why, size);
     if (graph) (void)cudaGraphDestroy(graph);
     return ready;
 }
