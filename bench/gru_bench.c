@@ -209,6 +209,10 @@ static int measure_machine(const bench *b) {
 }
 
 static int measure_engines(bench *b) {
+    int gpu_rows = 0;
+    for (int i = 0; i < b->engine_count; i++) gpu_rows += b->engines[i].device == BENCH_GPU;
+    if (gpu_rows && !*bench_device())
+        (void)fprintf(stderr, "gru_bench: there is no CUDA device, so no row of a CUDA engine\n");
     if (!measure_peaks(b)) return 1;
     bench_every(b);
     bench_break_even_print(&b->duels, stdout);

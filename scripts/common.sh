@@ -72,3 +72,12 @@ quietly() {
     mkdir -p "$(dirname "$log")"
     "$@" >"$log" 2>&1 || { cat "$log" >&2; fail "this failed: $*"; }
 }
+
+# The CUDA architectures to build for: this machine's GPUs, so that a first build is short; without any, two that show
+# whether the kernels compile.
+cuda_architectures() {
+    local found
+    found=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | tr -d '. ' | sort -u |
+        sed -e 's/^90$/90a/' -e 's/$/-real/' | paste -sd ';')
+    echo "${found:-80-real;90a-real}"
+}

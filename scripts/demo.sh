@@ -14,7 +14,7 @@ python=$(venv .venv)
 
 say "building"
 options=(-DCMAKE_BUILD_TYPE=Release)
-[ -f build/CMakeCache.txt ] || options+=(-G Ninja -DGRU_TESTS=OFF)
+[ -f build/CMakeCache.txt ] || options+=(-G Ninja -DGRU_TESTS=OFF -DCMAKE_CUDA_ARCHITECTURES="$(cuda_architectures)")
 quietly build/configure.log cmake -S . -B build "${options[@]}"
 quietly build/build.log cmake --build build --parallel "$(nproc)" --target g2p gru_bench
 

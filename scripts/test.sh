@@ -12,7 +12,7 @@ python=$(venv .venv numpy)
 
 say "building"
 options=(-DCMAKE_BUILD_TYPE=Release -DGRU_TESTS=ON -DGRU_BENCH=ON -DGRU_EXAMPLES=ON)
-[ -f build/CMakeCache.txt ] || options+=(-G Ninja)
+[ -f build/CMakeCache.txt ] || options+=(-G Ninja -DCMAKE_CUDA_ARCHITECTURES="$(cuda_architectures)")
 quietly build/configure.log cmake -S . -B build "${options[@]}"
 quietly build/build.log cmake --build build --parallel "$(nproc)"
 "$python" examples/g2p/fetch_model.py

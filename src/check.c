@@ -1,6 +1,7 @@
 /* check.c: the checks of runs and gradients, argument by argument. */
 #include "check.h"
 
+#include "check_step.h"
 #include "check_view.h"
 #include "engine.h"
 #include "error.h"
@@ -69,8 +70,14 @@ static gru_status check_state(call *c, const char *name, const void *data, int64
     return GRU_OK;
 }
 
-static gru_status check_lengths(const gru_run *run) {
-    if (!run->lengths) return GRU_OK;
+/* What lies in a device's memory its kernels look at: gru_context_check tells what they found. */
+static int on_host(const call *c) {
+    return c->layer->context->backend->host_memory;
+}
+
+static gru_status check_lengths(const call *c) {
+    const gru_run *run = c->run;
+    if (!run->lengths || !on_host(c)) return GRU_OK;
     for (int64_t n = 0; n < run->N; n++)
         if (run->lengths[n] < 0 || run->lengths[n] > run->T)
             return gru_fail(GRU_BAD_DATA, "run.lengths[%lld] is %d, expected 0 to T, which is %lld",
@@ -78,10 +85,12 @@ static gru_status check_lengths(const gru_run *run) {
     return GRU_OK;
 }
 
-static gru_status check_slot_range(const gru_run *run, const char *name, const int32_t *slots) {
+static gru_status check_slot_range(const call *c, const char *name, const int32_t *slots) {
+    const gru_run *run = c->run;
     if (!slots) return GRU_OK;
     if (run->slot_count < 0)
         return gru_fail(GRU_BAD_ARGUMENT, "run.slot_count is %d, expected 0 or more", run->slot_count);
+    if (!on_host(c)) return GRU_OK;
     for (int64_t n = 0; n < run->N; n++)
         if (slots[n] < 0 || slots[n] >= run->slot_count)
             return gru_fail(GRU_BAD_DATA, "%s[%lld] is %d, expected 0 to %d, below slot_count", name,
@@ -102,10 +111,11 @@ static void sift_down(int32_t *heap, int64_t count, int64_t root) {
 
 /* Two rows may not end in one slot. Heapsort in the workspace, which holds a state of every row: no allocation, no bad
  * case. (The library's qsort may allocate.) */
-static gru_status check_slots_distinct(const gru_run *run) {
+static gru_status check_slots_distinct(const call *c) {
+    const gru_run *run = c->run;
     const int64_t N = run->N;
     int32_t *sorted = run->workspace;
-    if (!run->hT_slots || N < 2) return GRU_OK;
+    if (!run->hT_slots || N < 2 || !on_host(c)) return GRU_OK;
     for (int64_t n = 0; n < N; n++) sorted[n] = run->hT_slots[n];
     for (int64_t root = N / 2 - 1; root >= 0; root--) sift_down(sorted, N, root);
     for (int64_t count = N - 1; count > 0; count--) {
@@ -192,11 +202,17 @@ static gru_status check_memory(call *c, int backward) {
     return GRU_OK;
 }
 
+static gru_status check_machine(const call *c) {
+    const gru_backend *backend = c->layer->context->backend;
+    return backend->check_run ? backend->check_run(c->layer, c->run) : GRU_OK;
+}
+
 gru_status gru_check_forward(const gru_layer *layer, const gru_run *run, gru_run *resolved) {
     if (!layer) return gru_fail(GRU_BAD_ARGUMENT, "layer is NULL");
     if (!run) return gru_fail(GRU_BAD_ARGUMENT, "run is NULL");
     memcpy(resolved, run,
            sizeof *resolved); /* the function: an assignment becomes a slow string instruction */
+    if (gru_check_step(layer, resolved)) return GRU_OK;
     call c;
     c.layer = layer;
     c.run = resolved;
@@ -206,14 +222,15 @@ gru_status gru_check_forward(const gru_layer *layer, const gru_run *run, gru_run
     GRU_TRY(check_input(&c));
     CHECK_VIEW(&c, "run.y", resolved->y, (size_t)layer->config.hidden, gru_type_bytes(layer->config.io_type),
                1);
-    GRU_TRY(check_slot_range(run, "run.h0_slots", run->h0_slots));
-    GRU_TRY(check_slot_range(run, "run.hT_slots", run->hT_slots));
+    GRU_TRY(check_slot_range(&c, "run.h0_slots", run->h0_slots));
+    GRU_TRY(check_slot_range(&c, "run.hT_slots", run->hT_slots));
     GRU_TRY(check_state(&c, "run.h0", run->h0, &resolved->h0_stride, run->h0_slots, 0));
     GRU_TRY(check_state(&c, "run.hT", run->hT, &resolved->hT_stride, run->hT_slots, 1));
     GRU_TRY(check_memory(&c, 0));
     GRU_TRY(gru_regions_check(&c.regions));
-    GRU_TRY(check_lengths(run));
-    return check_slots_distinct(resolved);
+    GRU_TRY(check_lengths(&c));
+    GRU_TRY(check_slots_distinct(&c));
+    return check_machine(&c);
 }
 
 /* ---- gradients ---- */
@@ -283,5 +300,6 @@ gru_status gru_check_backward(const gru_layer *layer, const gru_run *run, const 
     GRU_TRY(check_gradients(&c, resolved_gradients));
     GRU_TRY(check_memory(&c, 1));
     GRU_TRY(gru_regions_check(&c.regions));
-    return check_lengths(run);
+    GRU_TRY(check_lengths(&c));
+    return check_machine(&c);
 }

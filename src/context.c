@@ -27,10 +27,11 @@ static gru_status check_config(const gru_context_config *config) {
     if (config->threads < 0 || config->threads > MAX_THREADS)
         return gru_fail(GRU_BAD_ARGUMENT, "config.threads is %d, expected 0 to %d", config->threads,
                         MAX_THREADS);
-    if (config->flags & ~(uint32_t)(GRU_ALLOW_TF32 | GRU_BATCH_INVARIANT))
-        return gru_fail(GRU_BAD_ARGUMENT,
-                        "config.flags is 0x%x, expected GRU_ALLOW_TF32 | GRU_BATCH_INVARIANT at most",
-                        config->flags);
+    if (config->flags & ~(uint32_t)(GRU_ALLOW_TF32 | GRU_BATCH_INVARIANT | GRU_TRUST_MEMORY))
+        return gru_fail(
+            GRU_BAD_ARGUMENT,
+            "config.flags is 0x%x, expected GRU_ALLOW_TF32 | GRU_BATCH_INVARIANT | GRU_TRUST_MEMORY at most",
+            config->flags);
     if (!config->allocator.allocate != !config->allocator.release)
         return gru_fail(GRU_BAD_ARGUMENT,
                         "config.allocator has only one of allocate and release, expected both or none");
@@ -62,22 +63,35 @@ static gru_status name_engine(gru_context *context) {
     return GRU_OK;
 }
 
-/* The backend asked for; AUTO takes the first that opens. */
+static gru_status open_one(gru_context *context, const gru_backend *backend) {
+    context->backend = backend;
+    context->config.backend = backend->id;
+    return backend->open(context);
+}
+
+/* The first that opens. A device that has no memory left is not passed over: it is there, and works. */
+static gru_status open_any(gru_context *context) {
+    const gru_backend *backend;
+    gru_status status = GRU_NOT_BUILT;
+    char before[1024]; /* what a backend that is passed over says is no failure of this call */
+    (void)snprintf(before, sizeof before, "%s", gru_last_error());
+    for (int32_t i = 0; (backend = gru_registry_backend(i)) != NULL; i++) {
+        status = open_one(context, backend);
+        if (status == GRU_OK && i > 0) (void)gru_fail(status, "%s", before);
+        if (status == GRU_OK || status == GRU_OUT_OF_MEMORY) break;
+    }
+    return status;
+}
+
+/* The backend asked for. */
 static gru_status open_backend(gru_context *context) {
     const int32_t wanted = context->config.backend;
-    gru_status status = GRU_NOT_BUILT;
     const gru_backend *backend;
-    for (int32_t i = 0; (backend = gru_registry_backend(i)) != NULL; i++) {
-        if (wanted != GRU_BACKEND_AUTO && wanted != backend->id) continue;
-        context->backend = backend;
-        context->config.backend = backend->id;
-        status = backend->open(context);
-        if (status == GRU_OK || wanted != GRU_BACKEND_AUTO || status == GRU_OUT_OF_MEMORY) return status;
-    }
-    return status == GRU_NOT_BUILT
-               ? gru_fail(GRU_NOT_BUILT,
-                          "config.backend is GRU_BACKEND_CUDA, but this library was built without CUDA")
-               : status;
+    if (wanted == GRU_BACKEND_AUTO) return open_any(context);
+    for (int32_t i = 0; (backend = gru_registry_backend(i)) != NULL; i++)
+        if (backend->id == wanted) return open_one(context, backend);
+    return gru_fail(GRU_NOT_BUILT,
+                    "config.backend is GRU_BACKEND_CUDA, but this library was built without CUDA");
 }
 
 /* Memory for the context itself comes from its own allocator too. */

@@ -23,6 +23,7 @@ typedef struct gru_addition {
 typedef struct gru_backend {
     int32_t id; /* GRU_BACKEND_... */
     const char *name;
+    int host_memory; /* runs point to memory that the host may read: lengths and slots are checked before they run */
 
     gru_status (*open)(gru_context *context); /* sets machine from config */
     void (*close)(gru_context *context);
@@ -42,6 +43,13 @@ typedef struct gru_backend {
     /* Was run's reserve written by a training run of such a layer and these sizes? NULL: cannot be told. */
     gru_status (*check_reserve)(const gru_layer *layer, const gru_run *run);
     gru_status (*pack)(const gru_layer *layer, const gru_weights *weights, void *packed, void *stream);
+
+    /* Makes layer->prepared, what runs need beside the weights, once the layer's engines are chosen and before sizes are
+     * asked for; forget gives it back and also takes NULL. Both NULL: nothing is needed. */
+    gru_status (*prepare)(gru_layer *layer);
+    void (*forget)(gru_layer *layer);
+    /* After all other checks of a run, forward or backward: whether this machine can reach its memory. NULL: it can. */
+    gru_status (*check_run)(const gru_layer *layer, const gru_run *run);
 } gru_backend;
 
 typedef struct gru_engine {

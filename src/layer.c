@@ -42,9 +42,9 @@ static gru_status choose_engines(gru_layer *layer) {
 const gru_engine *gru_layer_engine(const gru_layer *layer, const gru_run *run) {
     for (int32_t i = 0; i < layer->engine_count; i++) {
         const gru_engine *engine = layer->engines[i];
-        if (!engine->declines_run || !run || !engine->declines_run(layer, run)) return engine;
+        if (!engine->declines_run || (run && !engine->declines_run(layer, run))) return engine;
     }
-    return NULL;
+    return run ? NULL : layer->engines[layer->engine_count - 1];
 }
 
 gru_status gru_layer_forward_engine(const gru_layer *layer, const gru_run *run, const gru_engine **engine) {
@@ -63,6 +63,26 @@ gru_status gru_layer_backward_engine(const gru_layer *layer, const gru_engine **
                     layer->engines[0]->name);
 }
 
+/* What a draft acquired so far, also half of it. */
+static void discard(gru_layer *draft) {
+    const gru_backend *backend = draft->context->backend;
+    gru_free(draft->context, draft->packed);
+    if (backend->forget) backend->forget(draft);
+}
+
+/* Gives a checked draft its engines, memory and weights, which have been read when this returns. */
+static gru_status fill(gru_layer *draft, const gru_weights *weights) {
+    gru_context *context = draft->context;
+    const gru_backend *backend = context->backend;
+    GRU_TRY(choose_engines(draft));
+    if (backend->prepare) GRU_TRY(backend->prepare(draft));
+    draft->packed_bytes = backend->packed_bytes(&draft->config);
+    draft->step_workspace = gru_layer_workspace(draft, 1, 1, 0);
+    GRU_TRY(gru_allocate(context, draft->packed_bytes, &draft->packed));
+    GRU_TRY(backend->pack(draft, weights, draft->packed, NULL));
+    return gru_wait(context, NULL);
+}
+
 gru_status gru_layer_create(gru_context *context, const gru_layer_config *config, const gru_weights *weights,
                             gru_layer **layer) {
     if (!context) return gru_fail(GRU_BAD_ARGUMENT, "context is NULL");
@@ -72,15 +92,11 @@ gru_status gru_layer_create(gru_context *context, const gru_layer_config *config
     gru_layer draft = {.context = context, .config = *config};
     if (draft.config.hard_slope == 0) draft.config.hard_slope = 0.2f;
     GRU_TRY(gru_check_weights(&draft, weights));
-    GRU_TRY(choose_engines(&draft));
-    draft.packed_bytes = context->backend->packed_bytes(&draft.config);
-    draft.step_workspace = gru_layer_workspace(&draft, 1, 1, 0);
     gru_layer *fresh = gru_host_allocate(context, sizeof *fresh, "the layer");
     if (!fresh) return GRU_OUT_OF_MEMORY;
-    gru_status status = gru_allocate(context, draft.packed_bytes, &draft.packed);
-    if (status == GRU_OK) status = context->backend->pack(&draft, weights, draft.packed, NULL);
+    const gru_status status = fill(&draft, weights);
     if (status != GRU_OK) {
-        gru_free(context, draft.packed);
+        discard(&draft);
         gru_host_free(context, fresh, sizeof *fresh);
         return status;
     }
@@ -93,7 +109,7 @@ gru_status gru_layer_create(gru_context *context, const gru_layer_config *config
 void gru_layer_release(gru_layer *layer) {
     if (!layer) return;
     gru_context *context = layer->context;
-    gru_free(context, layer->packed);
+    discard(layer);
     gru_host_free(context, layer, sizeof *layer);
     gru_context_release(context);
 }

@@ -15,10 +15,11 @@ struct gru_layer {
     int32_t engine_count;
     void *packed; /* backend's layout, packed_bytes of the context's memory */
     size_t packed_bytes;
+    void *prepared;        /* the backend's own: what its prepare made; NULL: nothing */
     size_t step_workspace; /* gru_layer_workspace of a streaming step, T = N = 1, which every step asks for */
 };
 
-/* The first of the layer's engines that runs these sizes; run NULL: any sizes. NULL if there is none. */
+/* The first of the layer's engines that runs these sizes, or NULL. run NULL: the first that runs all, or the last. */
 const struct gru_engine *gru_layer_engine(const gru_layer *layer, const gru_run *run);
 /* The same as a status, with the reasons in the sentence; and the engine of the backward pass. run: checked. */
 gru_status gru_layer_forward_engine(const gru_layer *layer, const gru_run *run,

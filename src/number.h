@@ -41,8 +41,8 @@ static inline uint16_t gru_bf16_from_float(float value) {
     return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
 }
 
-static inline float gru_float_from_f16(uint16_t half) {
-    const uint32_t sign = (uint32_t)(half & 0x8000u) << 16, magnitude = half & 0x7fffu;
+static inline float gru_float_from_f16(uint16_t bits) {
+    const uint32_t sign = (uint32_t)(bits & 0x8000u) << 16, magnitude = bits & 0x7fffu;
     if (magnitude >= 0x7c00u) /* infinity, NaN (made quiet, as the hardware does) */
         return gru_float_from_bits(sign | 0x7f800000u | magnitude << 13 |
                                    (magnitude > 0x7c00u ? 0x400000u : 0));

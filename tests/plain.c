@@ -1,5 +1,6 @@
 /* plain.c: runs the registered tests one after the other in one process: for static programs under an emulator and
- * machines without Criterion. An argument that is no option names what to run: all tests with it in suite/name. */
+ * machines without Criterion. An argument that is no option names what to run: all tests with it in suite/name. With
+ * GRU_TEST_ENGINES in the environment only tests of engines run, on engines with that in their name. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -49,11 +50,17 @@ void tester_skip(const char *format, ...) {
     longjmp(out, 2);
 }
 
+static void ask_machine(void) {
+    const char *found = tester_machine.end ? tester_machine.end() : "";
+    if (*found) tester_fail(0, __FILE__, __LINE__, "the machine found:\n%s", found);
+}
+
 static void run_one(const struct registered *test, const char *engine) {
     const char *missing = engine ? tester_engine_missing(engine) : NULL;
     (void)snprintf(running, sizeof running, "%s/%s%s%s", test->suite, test->name, engine ? "/" : "",
                    engine ? engine : "");
     tester_checks = failures = 0;
+    if (tester_machine.begin) tester_machine.begin();
     const int left = setjmp(out); /* 1: REQUIRE failed, 2: skipped */
     if (left == 0) {
         if (missing) tester_skip("%s", missing);
@@ -63,6 +70,7 @@ static void run_one(const struct registered *test, const char *engine) {
             test->test();
         if (tester_checks == 0) tester_fail(0, __FILE__, __LINE__, "the test checked nothing");
     }
+    ask_machine();
     if (failures)
         failed++;
     else if (left == 2)
@@ -73,18 +81,22 @@ static void run_one(const struct registered *test, const char *engine) {
 }
 
 int main(int count, char **arguments) {
-    const char *wanted = NULL;
+    const char *wanted = NULL, *engines = getenv("GRU_TEST_ENGINES");
     for (int i = 1; i < count; i++)
         if (arguments[i][0] != '-') wanted = arguments[i];
     for (int i = 0; i < test_count; i++) {
         char name[160];
         (void)snprintf(name, sizeof name, "%s/%s", tests[i].suite, tests[i].name);
         if (wanted && !strstr(name, wanted)) continue;
+        if (engines && tests[i].test) continue;
         if (tests[i].test) {
             run_one(&tests[i], NULL);
             continue;
         }
-        for (size_t e = 0; e < tester_engine_count(); e++) run_one(&tests[i], gru_engine_at((int32_t)e));
+        for (size_t e = 0; e < tester_engine_count(); e++) {
+            const char *engine = gru_engine_at((int32_t)e);
+            if (!engines || strstr(engine, engines)) run_one(&tests[i], engine);
+        }
     }
     printf("Tested: %d, passed: %d, failed: %d, skipped: %d\n", passed + failed + skipped, passed, failed,
            skipped);

@@ -4,7 +4,7 @@
  *     result fast, exact;
  *     problem_run(p, context, &fast);
  *     problem_run_exact(p, &exact);
- *     check_close(p, "y", fast.y, exact.y);
+ *     check_close(p, fast.layer, "y", fast.y, exact.y);
  *     result_free(&fast), result_free(&exact), problem_free(p);
  *
  * A number depends on the seed, its tensor and its place (t, n, i) only: not on strides, slots or the size of the batch. */
@@ -126,16 +126,20 @@ void gradients_make(const problem *p, gradients *g);
 void gradients_free(gradients *g);
 gru_status problem_backward(const problem *p, result *r, uint32_t parts, gradients *g);
 
-/* The budget for an output of p: how far an engine may be from the exact value. From arithmetic: a chain of I + H
+/* The budget for an output of p from this layer: how far it may be from the exact value. From arithmetic: a chain of I + H
  * products errs like a random walk, 8 more roundings lie in the cell, and a contracting layer forgets them; to this comes
- * half an ulp of a 16-bit output. largest: of the exact values, 1 at least. */
-double problem_budget(const problem *p, int32_t type, double exact, double largest);
+ * what an engine loses that rounds the operands of its products, and half an ulp of a 16-bit output. layer: for its
+ * engine's arithmetic; NULL: f32, nothing rounded before a product. largest: of the exact values, 1 at least. */
+double problem_budget(const problem *p, const gru_layer *layer, int32_t type, double exact, double largest);
 
-/* One check each. what: "y" or "hT", whose sizes and type the problem knows. */
-void check_close(const problem *p, const char *what, const void *got, const void *exact);
+/* One check each. what: "y" or "hT", whose sizes and type the problem knows. layer: that made `got`, as above. */
+void check_close(const problem *p, const gru_layer *layer, const char *what, const void *got,
+                 const void *exact);
 /* Every gradient of training problem p, exact those of problem_exact(p): data gradients within 4 budgets of an output,
- * relative to the largest; those of weights by the norm of the difference, eps (2 sqrt(T N) + 8) of theirs. */
-void check_gradients_close(const problem *p, const gradients *got, const gradients *exact);
+ * relative to the largest; those of weights by the norm of the difference, eps (2 sqrt(T N) + 8) of theirs and what
+ * rounded operands of the forward run cost. layer: that made the reserve. */
+void check_gradients_close(const problem *p, const gru_layer *layer, const gradients *got,
+                           const gradients *exact);
 void check_same_bits(const problem *p, const char *what, const void *a, const void *b);
 /* Arrays of count numbers; NaN equals NaN whatever its payload. */
 void check_same_array(const char *what, const char *where, int32_t type, const void *a, const void *b,

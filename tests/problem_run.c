@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "layout.h"
+#include "mirror.h"
 #include "problem.h"
 
 enum { WORKSPACE, RESERVE, PACKED, Y, HT, BACKWARD_WORKSPACE };
@@ -38,7 +39,7 @@ static gru_status open_layer(const problem *p, gru_context *context, result *out
     if (status == GRU_OK) status = gru_layer_memory(out->layer, p->shape.T, p->shape.N, &out->memory);
     if (status != GRU_OK || !(p->options & PROBLEM_PACKED)) return status;
     out->run.packed = out->lent[PACKED] = tester_allocate(out->memory.packed);
-    return gru_layer_pack(out->layer, &p->weights, out->lent[PACKED], NULL);
+    return mirror_pack(out->layer, &p->weights, out->lent[PACKED]);
 }
 
 gru_status problem_open(const problem *p, gru_context *context, result *out) {
@@ -134,7 +135,7 @@ static void collect_hT(const problem *p, result *out) {
 gru_status problem_call(const problem *p, result *out) {
     const uint64_t before = hash_inputs(p);
     problem_lend(p, out);
-    const gru_status status = gru_forward(out->layer, &out->run);
+    const gru_status status = mirror_forward(out->layer, &out->run);
     if (status != GRU_OK) return status;
     CHECK(hash_inputs(p) == before, "an input was written: %s", p->text);
     for (int i = 0; i < (int)(sizeof out->lent / sizeof *out->lent); i++)

@@ -2,6 +2,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "mirror.h"
 #include "problem.h"
 
 /* A training run that is right in every way, with all that it may have. */
@@ -349,17 +350,17 @@ ENGINE_TEST(api_run, no_steps_and_no_rows) {
     memset(run.hT, 0xFF, (size_t)N * H * sizeof(float));
     run.N = 0;
     run.T = INT64_MAX;
-    check_ok(gru_forward(r.layer, &run), "endless steps of no rows");
+    check_ok(mirror_forward(r.layer, &run), "endless steps of no rows");
     CHECK(tester_untouched(run.hT, (size_t)N * H * sizeof(float)), "N 0 wrote hT");
     run.T = 0;
-    check_ok(gru_forward(r.layer, &run), "nothing at all");
+    check_ok(mirror_forward(r.layer, &run), "nothing at all");
     run.N = N;
     run.x.data = NULL;
-    check_ok(gru_forward(r.layer, &run), "no steps, no x");
+    check_ok(mirror_forward(r.layer, &run), "no steps, no x");
     CHECK(memcmp(run.hT, run.h0, (size_t)N * H * sizeof(float)) == 0, "hT is not h0 after no steps");
     CHECK(tester_untouched(run.y.data, (size_t)T * N * H * sizeof(float)), "no steps wrote y");
     run.h0 = NULL;
-    check_ok(gru_forward(r.layer, &run), "no steps, no h0");
+    check_ok(mirror_forward(r.layer, &run), "no steps, no h0");
     for (int i = 0; i < N * H; i++)
         CHECK(((float *)run.hT)[i] == 0, "hT[%d] is not 0 without h0 and steps", i);
     result_free(&r);
@@ -384,13 +385,13 @@ ENGINE_TEST(api_run, columns_of_one_buffer) {
     run.x = (gru_const_view){buffer + H + 1, N * WIDTH, WIDTH};
     run.y = (gru_view){buffer, N * WIDTH, WIDTH};
     run.h0 = run.hT = state;
-    check_ok(gru_forward(r.layer, &run), "columns of one buffer");
+    check_ok(mirror_forward(r.layer, &run), "columns of one buffer");
     for (int row = 0; row < T * N; row++)
         CHECK(memcmp(buffer + row * WIDTH, (float *)r.y + row * H, H * sizeof(float)) == 0,
               "row %d of y differs", row);
     CHECK(memcmp(state, r.hT, (size_t)N * H * sizeof(float)) == 0, "hT in place of h0 differs");
     run.y.data = buffer + 2; /* its last column is the first of x */
-    CHECK(gru_forward(r.layer, &run) == GRU_BAD_ARGUMENT && strstr(gru_last_error(), "run.y"),
+    CHECK(mirror_forward(r.layer, &run) == GRU_BAD_ARGUMENT && strstr(gru_last_error(), "run.y"),
           "columns that touch were accepted, or \"%s\"", gru_last_error());
     tester_free(buffer);
     tester_free(state);
@@ -406,7 +407,8 @@ ENGINE_TEST(api_run, streaming_in_place) {
     gru_context *context = tester_context(engine, 1);
     problem *p = problem_make(&sizes, &config, PROBLEM_NO_BIAS, 1);
     result r;
-    float state[H] = {0};
+    float *state = tester_allocate(H * sizeof *state);
+    memset(state, 0, H * sizeof *state);
     problem_run(p, context, &r);
     for (int t = 0; t < 9; t++) {
         gru_run run = GRU_INIT;
@@ -415,9 +417,10 @@ ENGINE_TEST(api_run, streaming_in_place) {
         run.h0 = run.hT = state;
         run.workspace = r.run.workspace;
         run.workspace_size = r.run.workspace_size;
-        check_ok(gru_forward(r.layer, &run), "one step");
-        CHECK(memcmp(state, (float *)r.y + t * H, sizeof state) == 0, "step %d differs", t);
+        check_ok(mirror_forward(r.layer, &run), "one step");
+        CHECK(memcmp(state, (float *)r.y + t * H, H * sizeof *state) == 0, "step %d differs", t);
     }
+    tester_free(state);
     result_free(&r);
     problem_free(p);
     gru_context_release(context);
@@ -427,21 +430,24 @@ ENGINE_TEST(api_run, streaming_in_place) {
 ENGINE_TEST(api_run, one_slot_read_twice) {
     const shape sizes = {T, 2, I, H, "small"};
     const gru_layer_config config = GRU_INIT;
-    const int32_t from[2] = {1, 1}, to[2] = {1, 0};
+    const int32_t slots[2][2] = {{1, 1}, {1, 0}};
     gru_context *context = tester_context(engine, 1);
     problem *p = problem_make(&sizes, &config, PROBLEM_H0, 1);
     result r;
-    float pool[2 * H], plain[2 * H];
+    float *pool = tester_allocate(2 * H * sizeof *pool), *plain = tester_allocate(2 * H * sizeof *plain);
+    int32_t *from = tester_copy(slots[0], sizeof slots[0]), *to = tester_copy(slots[1], sizeof slots[1]);
     for (int j = 0; j < H; j++) plain[j] = plain[H + j] = pool[H + j] = 0.1f * (float)j, pool[j] = 9;
     problem_run(p, context, &r);
     gru_run run = r.run;
     run.h0 = run.hT = plain;
-    check_ok(gru_forward(r.layer, &run), "plain");
+    check_ok(mirror_forward(r.layer, &run), "plain");
     run.h0 = run.hT = pool;
     run.slot_count = 2, run.h0_slots = from, run.hT_slots = to;
-    check_ok(gru_forward(r.layer, &run), "slots");
-    CHECK(memcmp(pool, plain + H, sizeof pool / 2) == 0 && memcmp(pool + H, plain, sizeof pool / 2) == 0,
+    check_ok(mirror_forward(r.layer, &run), "slots");
+    CHECK(memcmp(pool, plain + H, H * sizeof *pool) == 0 && memcmp(pool + H, plain, H * sizeof *pool) == 0,
           "a slot that two rows read and one wrote gave another state");
+    tester_free(pool), tester_free(plain);
+    tester_free(from), tester_free(to);
     result_free(&r);
     problem_free(p);
     gru_context_release(context);

@@ -175,6 +175,7 @@ static void check_threads(gru_context *context, const problem *p, const result *
 }
 
 ENGINE_TEST(bits, one_two_or_four_threads) {
+    ONLY_ON_THE_CPU(engine);
     two_threads = tester_context(engine, 2);
     four_threads = tester_context(engine, 4);
     for_engine(engine, check_threads);
@@ -212,6 +213,7 @@ static void compare_drawn(gru_context *scalar, gru_context *other, int variant, 
 /* Every variant on the small shapes, and every shape with drawn variants. */
 ENGINE_TEST(bits, instruction_sets) {
     enum { SMALL = 8, DRAWS = 6 };
+    ONLY_ON_THE_CPU(engine);
     if (strcmp(engine, "cpu_reference") == 0) SKIP("cpu_reference is exact, the others round in one order");
     gru_context *scalar = tester_context("cpu_scalar", 1), *other = tester_context(engine, 1);
     for (int i = 0; i < 4 * VARIANTS; i++)

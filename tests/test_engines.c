@@ -11,8 +11,8 @@ static int compare(gru_context *context, const problem *p) {
     if (status == GRU_UNSUPPORTED) return 0;
     REQUIRE(status == GRU_OK && problem_call(p, &fast) == GRU_OK, "%s: %s", gru_last_error(), p->text);
     problem_run_exact(p, &exact);
-    if (fast.y) check_close(p, "y", fast.y, exact.y);
-    if (fast.hT) check_close(p, "hT", fast.hT, exact.hT);
+    if (fast.y) check_close(p, fast.layer, "y", fast.y, exact.y);
+    if (fast.hT) check_close(p, fast.layer, "hT", fast.hT, exact.hT);
     result_free(&fast);
     result_free(&exact);
     return 1;
@@ -63,7 +63,7 @@ static void compare_gradients(gru_context *context, gru_context *reference, cons
     REQUIRE(problem_backward(p, &other, 0, &g) == GRU_OK, "%s: %s", gru_last_error(), p->text);
     REQUIRE(problem_backward(exact, &exact_trained, 0, &exact_g) == GRU_OK, "%s: %s", gru_last_error(),
             p->text);
-    check_gradients_close(p, &g, &exact_g);
+    check_gradients_close(p, trained.layer, &g, &exact_g);
     gradients_free(&g), gradients_free(&exact_g);
     result_free(&trained), result_free(&other), result_free(&exact_trained);
     problem_free(exact);

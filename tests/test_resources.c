@@ -83,6 +83,7 @@ static void fail_each(const char *engine, int32_t threads) {
 }
 
 ENGINE_TEST(resources, each_allocation_may_fail) {
+    ONLY_ON_THE_CPU(engine);
     fail_each(engine, 1);
     fail_each(engine, 3);
 }
@@ -153,6 +154,7 @@ INTERPOSE int pthread_mutex_lock(pthread_mutex_t *mutex) {
 }
 
 ENGINE_TEST(resources, runs_allocate_nothing_and_take_no_lock) {
+    ONLY_ON_THE_CPU(engine);
     gru_context *context = tester_context(engine, 1);
     counted = 0;
     void *volatile memory = malloc(1);
@@ -195,6 +197,7 @@ ENGINE_TEST(resources, runs_make_no_system_call) {
 #if defined(__SANITIZE_THREAD__)
     SKIP("the thread sanitizer has a thread of its own, which outlives the jailed one (%s)", engine);
 #endif
+    ONLY_ON_THE_CPU(engine);
     gru_context *context = tester_context(engine, 1);
     const int forbidden = run_in_jail(NULL, NULL);
     if (forbidden == 2) SKIP("this system has no strict seccomp mode");
@@ -243,6 +246,7 @@ static void run_around_fork(const char *engine, int32_t threads, const shape *si
 }
 
 ENGINE_TEST(resources, forks_after_a_run) {
+    ONLY_ON_THE_CPU(engine);
     const shape streaming = {1, 1, 8, 16, "a streaming step"};
     const shape rows = {5, 40, 24, 65, "rows for two threads"},
                 units = {4, 3, 33, 255, "units for two threads"};

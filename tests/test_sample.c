@@ -1,8 +1,8 @@
 /* test_sample.c: a state dict as PyTorch saves it, loaded as a stack, gives PyTorch's own outputs on every engine. */
 #include <math.h>
-#include <string.h>
 
 #include "gru/import.h"
+#include "mirror.h"
 #include "number.h"
 #include "tester.h"
 
@@ -27,23 +27,21 @@ static void compare(const char *what, int32_t type, const void *got, const doubl
 }
 
 /* Runs the whole batch with no h0. y: [T][N][2H]; states: [CELLS][N][H]; both of type. */
-static void run(gru_context *context, const gru_stack *stack, int32_t type, const float *x, void *y,
-                void *states) {
-    double inputs[INPUTS];
-    void *hT[CELLS];
+static void run(const gru_stack *stack, int32_t type, const float *x, void *y, void *states) {
+    void *hT[CELLS], *inputs = tester_allocate(INPUTS * gru_type_bytes(type));
     gru_memory memory;
     gru_stack_run run = GRU_INIT;
     for (size_t i = 0; i < INPUTS; i++) gru_store_double(inputs, type, i, (double)x[i]);
     for (int k = 0; k < CELLS; k++) hT[k] = (char *)states + (size_t)(k * STATES) * gru_type_bytes(type);
     REQUIRE(gru_stack_memory(stack, T, N, &memory) == GRU_OK, "%s", gru_last_error());
-    REQUIRE(gru_allocate(context, memory.workspace, &run.data.workspace) == GRU_OK, "%s", gru_last_error());
+    run.data.workspace = tester_allocate(memory.workspace);
     run.data.workspace_size = memory.workspace;
     run.data.T = T, run.data.N = N;
     run.data.x.data = inputs;
     run.data.y.data = y;
     run.hT = hT;
-    REQUIRE(gru_stack_forward(stack, &run) == GRU_OK, "%s", gru_last_error());
-    gru_free(context, run.data.workspace);
+    REQUIRE(mirror_stack_forward(stack, &run) == GRU_OK, "%s", gru_last_error());
+    tester_free(inputs), tester_free(run.data.workspace);
 }
 
 static void load_and_compare(const char *engine, int32_t type, double budget) {
@@ -51,9 +49,8 @@ static void load_and_compare(const char *engine, int32_t type, double budget) {
     gru_file *file = NULL;
     gru_stack *stack = NULL;
     gru_load_options options = GRU_INIT;
-    double y[OUTPUTS], states[CELLS * STATES];
-    memset(y, 0xff, sizeof y);
-    memset(states, 0xff, sizeof states);
+    void *y = tester_allocate(OUTPUTS * gru_type_bytes(type));
+    void *states = tester_allocate(CELLS * STATES * gru_type_bytes(type));
     options.prefix = "encoder.gru.";
     options.io_type = options.state_type = options.weight_type = type;
     const gru_status opened = gru_file_open(TEST_DATA "/golden/samples/encoder.safetensors", &file);
@@ -64,10 +61,11 @@ static void load_and_compare(const char *engine, int32_t type, double budget) {
                 gru_stack_outputs(stack) == 2 * H,
             "%d cells, %d inputs, %d outputs", gru_stack_cells(stack), gru_stack_inputs(stack),
             gru_stack_outputs(stack));
-    run(context, stack, type, expected(file, "expected.x", GRU_F32, INPUTS), y, states);
+    run(stack, type, expected(file, "expected.x", GRU_F32, INPUTS), y, states);
     compare("y", type, y, expected(file, "expected.y", GRU_F64, OUTPUTS), OUTPUTS, budget);
     compare("hT", type, states, expected(file, "expected.hT", GRU_F64, CELLS * STATES), CELLS * STATES,
             budget);
+    tester_free(y), tester_free(states);
     gru_stack_release(stack);
     gru_file_close(file);
     gru_context_release(context);

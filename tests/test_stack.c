@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mirror.h"
 #include "number.h"
 #include "tower.h"
 
@@ -41,7 +42,7 @@ static void compare_by_hand(gru_context *context, tower_sizes sizes) {
         tower *t = tower_make(context, buildings[i].floors, buildings[i].count, sizes);
         tower_outputs hand;
         tower_by_hand(t, &hand);
-        REQUIRE(gru_stack_forward(t->stack, &t->run) == GRU_OK, "%s: %s", buildings[i].name,
+        REQUIRE(mirror_stack_forward(t->stack, &t->run) == GRU_OK, "%s: %s", buildings[i].name,
                 gru_last_error());
         check_tower(t, buildings[i].name, &hand);
         tower_free(t);
@@ -92,7 +93,7 @@ TEST(stack, segments_and_attention_reach_every_cell) {
         }
         t->run.data.reset.data = reset, t->run.data.attention.data = attention;
         tower_by_hand(t, &hand);
-        REQUIRE(gru_stack_forward(t->stack, &t->run) == GRU_OK, "%s", gru_last_error());
+        REQUIRE(mirror_stack_forward(t->stack, &t->run) == GRU_OK, "%s", gru_last_error());
         check_tower(t, buildings[i].name, &hand);
         CHECK(memcmp(plain.y, t->y, tower_y_count(t) * sizeof(float)) != 0,
               "segments and attention changed nothing");
@@ -115,7 +116,7 @@ ENGINE_TEST(stack, chunks_give_the_same_bits) {
         t->run.data.T = cuts[i];
         t->run.data.x.data = (const float *)t->x + t0 * sizes.N * sizes.I;
         t->run.data.y.data = (float *)t->y + t0 * sizes.N * t->outputs;
-        REQUIRE(gru_stack_forward(t->stack, &t->run) == GRU_OK, "%s", gru_last_error());
+        REQUIRE(mirror_stack_forward(t->stack, &t->run) == GRU_OK, "%s", gru_last_error());
     }
     for (int32_t k = 0; k < t->cells; k++) memcpy(t->hT[k], t->h0[k], tower_states(t, k) * sizeof(float));
     check_tower(t, "three chunks", &whole);
@@ -131,7 +132,7 @@ TEST(stack, final_states_may_overwrite_initial_ones) {
         tower_outputs hand;
         tower_by_hand(t, &hand);
         t->run.hT = t->h0;
-        REQUIRE(gru_stack_forward(t->stack, &t->run) == GRU_OK, "%s", gru_last_error());
+        REQUIRE(mirror_stack_forward(t->stack, &t->run) == GRU_OK, "%s", gru_last_error());
         for (int32_t k = 0; k < t->cells; k++) memcpy(t->hT[k], t->h0[k], tower_states(t, k) * sizeof(float));
         check_tower(t, buildings[i].name, &hand);
         tower_free(t);
@@ -159,7 +160,7 @@ TEST(stack, states_of_all_cells_lie_in_one_pool) {
     }
     t->run.h0 = (const void *const *)columns, t->run.hT = columns, t->run.h_strides = strides;
     t->run.data.h0_slots = from, t->run.data.hT_slots = to, t->run.data.slot_count = SLOTS;
-    REQUIRE(gru_stack_forward(t->stack, &t->run) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(mirror_stack_forward(t->stack, &t->run) == GRU_OK, "%s", gru_last_error());
     for (int32_t k = 0; k < t->cells; k++)
         for (int64_t n = 0, H = t->cell[k].hidden; n < N; n++)
             memcpy((float *)t->hT[k] + n * H, (float *)columns[k] + to[n] * width, (size_t)H * sizeof *pool);
@@ -178,13 +179,13 @@ TEST(stack, missing_states_are_zeros_and_missing_outputs_are_not_wanted) {
         void *hT[TOWER_CELLS] = {0};
         t->run.h0 = NULL;
         tower_by_hand(t, &hand);
-        REQUIRE(gru_stack_forward(t->stack, &t->run) == GRU_OK, "%s", gru_last_error());
+        REQUIRE(mirror_stack_forward(t->stack, &t->run) == GRU_OK, "%s", gru_last_error());
         check_tower(t, buildings[i].name, &hand);
         const void *no_h0[TOWER_CELLS] = {0};
         memset(t->hT[0], 0xFF, tower_states(t, 0) * sizeof(float));
         hT[0] = t->hT[0];
         t->run.data.y.data = NULL, t->run.y_reverse.data = NULL, t->run.h0 = no_h0, t->run.hT = hT;
-        REQUIRE(gru_stack_forward(t->stack, &t->run) == GRU_OK, "%s", gru_last_error());
+        REQUIRE(mirror_stack_forward(t->stack, &t->run) == GRU_OK, "%s", gru_last_error());
         check_tower(t, buildings[i].name, &hand);
         tower_free(t);
     }
@@ -197,10 +198,10 @@ TEST(stack, without_steps_or_rows_states_pass_through) {
         tower *t = tower_make(context, buildings[i].floors, buildings[i].count,
                               (tower_sizes){.T = 4, .N = 3, .I = 2});
         t->run.data.N = 0;
-        REQUIRE(gru_stack_forward(t->stack, &t->run) == GRU_OK, "%s", gru_last_error());
+        REQUIRE(mirror_stack_forward(t->stack, &t->run) == GRU_OK, "%s", gru_last_error());
         CHECK(tester_untouched(t->hT[0], tower_states(t, 0) * sizeof(float)), "hT was written for no row");
         t->run.data.N = 3, t->run.data.T = 0, t->run.data.x.data = NULL;
-        REQUIRE(gru_stack_forward(t->stack, &t->run) == GRU_OK, "%s", gru_last_error());
+        REQUIRE(mirror_stack_forward(t->stack, &t->run) == GRU_OK, "%s", gru_last_error());
         for (int32_t k = 0; k < t->cells; k++)
             CHECK(memcmp(t->hT[k], t->h0[k], tower_states(t, k) * sizeof(float)) == 0, "hT[%d] is not h0", k);
         CHECK(tester_untouched(t->y, tower_y_count(t) * sizeof(float)), "y was written although T or N is 0");
@@ -222,7 +223,7 @@ TEST(stack, outputs_may_be_batch_major_columns) {
         float *wide = tower_allocate(t, (size_t)(T * N * row) * sizeof *wide), *y = t->y;
         tower_by_hand(t, &hand);
         t->run.data.y.data = wide, t->run.data.y.time_stride = row, t->run.data.y.batch_stride = T * row;
-        REQUIRE(gru_stack_forward(t->stack, &t->run) == GRU_OK, "%s", gru_last_error());
+        REQUIRE(mirror_stack_forward(t->stack, &t->run) == GRU_OK, "%s", gru_last_error());
         for (int64_t s = 0; s < T; s++)
             for (int64_t n = 0; n < N; n++) {
                 const float *from = wide + s * row + n * T * row;
@@ -298,7 +299,7 @@ TEST(stack, objects_are_released_in_any_order) {
     gru_context *context = tester_context(NULL, 1);
     tower *t = tower_make(context, concat_twice, COUNT(concat_twice), (tower_sizes){.T = 2, .N = 2, .I = 2});
     gru_context_release(context);
-    CHECK(gru_stack_forward(t->stack, &t->run) == GRU_OK, "%s", gru_last_error());
+    CHECK(mirror_stack_forward(t->stack, &t->run) == GRU_OK, "%s", gru_last_error());
     tower_free(t);
     gru_stack_release(NULL);
 }
@@ -333,6 +334,7 @@ TEST(stack, every_allocation_may_fail) {
         gru_context_config config = GRU_INIT;
         gru_context *context = NULL;
         gru_stack *stack = NULL;
+        config.backend = GRU_BACKEND_CPU;
         config.threads = 1;
         config.allocator.allocate = metered_allocate;
         config.allocator.release = metered_release;

@@ -1,6 +1,7 @@
 /* tester.c: guarded buffers, reproducible numbers and engines by name for all tests. */
 #include "tester.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +9,7 @@
 #include "number.h"
 
 long tester_checks;
+tester_machine_facts tester_machine;
 
 /* Tests ask for more memory than there is, and the library has to live with the answer: NULL, not an abort. */
 #if defined(__SANITIZE_ADDRESS__)
@@ -43,21 +45,30 @@ size_t tester_engine_count(void) {
     return count;
 }
 
+/* Layers of one unit, one for each reset. */
+static gru_status create_smallest_layers(gru_context *context) {
+    const float weights_of_one[3] = {0, 0, 0};
+    gru_layer_config config = GRU_INIT;
+    gru_weights weights = GRU_INIT;
+    gru_status status = GRU_OK;
+    config.inputs = config.hidden = 1;
+    weights.W = weights.R = weights_of_one;
+    for (config.reset = GRU_RESET_AFTER; status == GRU_OK && config.reset <= GRU_RESET_ALL; config.reset++) {
+        gru_layer *layer = NULL;
+        status = gru_layer_create(context, &config, &weights, &layer);
+        gru_layer_release(layer);
+    }
+    return status;
+}
+
 const char *tester_engine_missing(const char *engine) {
     static char sentence[1024];
-    const float weights_of_one[3] = {0, 0, 0};
     gru_context_config config = GRU_INIT;
-    gru_layer_config layer_config = GRU_INIT;
-    gru_weights weights = GRU_INIT;
     gru_context *context = NULL;
-    gru_layer *layer = NULL;
     config.engine = engine;
     config.threads = 1;
-    layer_config.inputs = layer_config.hidden = 1;
-    weights.W = weights.R = weights_of_one;
     gru_status status = gru_context_create(&config, &context);
-    if (status == GRU_OK) status = gru_layer_create(context, &layer_config, &weights, &layer);
-    gru_layer_release(layer);
+    if (status == GRU_OK) status = create_smallest_layers(context);
     gru_context_release(context);
     if (status == GRU_OK) return NULL;
     (void)snprintf(sentence, sizeof sentence, "%s", gru_last_error());
@@ -67,7 +78,7 @@ const char *tester_engine_missing(const char *engine) {
 gru_context *tester_context(const char *engine, int32_t threads) {
     gru_context_config config = GRU_INIT;
     gru_context *context = NULL;
-    config.backend = GRU_BACKEND_CPU;
+    config.backend = engine ? GRU_BACKEND_AUTO : GRU_BACKEND_CPU; /* a named engine brings its machine */
     config.engine = engine;
     config.threads = threads;
     REQUIRE(gru_context_create(&config, &context) == GRU_OK, "%s", gru_last_error());
@@ -85,17 +96,61 @@ const int tester_shape_count = sizeof tester_shapes / sizeof *tester_shapes;
 
 /* ---- buffers ----------------------------------------------------------------------------------------------------- */
 
-/* A line with the size, then a guard line, then the memory, then a guard of the same length at its very last byte. */
-enum { LINE = 64, GUARD = 0xA5 };
+/* A block: this head in a line of its own, then a guard line, then the memory, then a guard of the same length at its very
+ * last byte. Blocks are linked, so that tester_buffer finds them. */
+typedef struct head {
+    size_t bytes;
+    struct head *before, *after;
+} head;
+enum { LINE = TESTER_GUARD, GUARD = 0xA5 };
+
+static head blocks = {0, &blocks, &blocks};
+static pthread_mutex_t blocks_mutex = PTHREAD_MUTEX_INITIALIZER;
+
+static void link_block(head *block) {
+    pthread_mutex_lock(&blocks_mutex);
+    block->before = &blocks, block->after = blocks.after;
+    block->after->before = blocks.after = block;
+    pthread_mutex_unlock(&blocks_mutex);
+}
+
+static void unlink_block(head *block) {
+    pthread_mutex_lock(&blocks_mutex);
+    block->before->after = block->after;
+    block->after->before = block->before;
+    pthread_mutex_unlock(&blocks_mutex);
+}
+
+static char *memory_of(head *block) {
+    return (char *)block + 2 * LINE;
+}
+
+static head *head_of(const void *memory) {
+    return (head *)((uintptr_t)memory - 2 * LINE);
+}
 
 void *tester_allocate(size_t bytes) {
-    char *block = bytes < SIZE_MAX / 2 ? aligned_alloc(LINE, gru_size_lines(bytes + 3 * LINE)) : NULL;
+    head *block = bytes < SIZE_MAX / 2 ? aligned_alloc(LINE, gru_size_lines(bytes + 3 * LINE)) : NULL;
     REQUIRE(block, "no memory for a test buffer of %zu bytes", bytes);
-    memcpy(block, &bytes, sizeof bytes);
-    memset(block + sizeof bytes, GUARD, 2 * LINE - sizeof bytes);
-    memset(block + 2 * LINE, 0xFF, bytes);
-    memset(block + 2 * LINE + bytes, GUARD, LINE);
-    return block + 2 * LINE;
+    block->bytes = bytes;
+    char *memory = memory_of(block);
+    memset(memory - LINE, GUARD, LINE);
+    memset(memory, 0xFF, bytes);
+    memset(memory + bytes, GUARD, LINE);
+    link_block(block);
+    return memory;
+}
+
+void *tester_buffer(const void *address, size_t *bytes) {
+    void *found = NULL;
+    pthread_mutex_lock(&blocks_mutex);
+    for (head *block = blocks.after; block != &blocks && !found; block = block->after) {
+        if ((uintptr_t)address - (uintptr_t)memory_of(block) > block->bytes) continue;
+        found = memory_of(block);
+        *bytes = block->bytes;
+    }
+    pthread_mutex_unlock(&blocks_mutex);
+    return found;
 }
 
 void *tester_copy(const void *memory, size_t bytes) {
@@ -112,10 +167,7 @@ static int all_bytes(const unsigned char *memory, size_t bytes, int value) {
 
 int tester_intact(const void *memory) {
     const unsigned char *data = memory;
-    size_t bytes;
-    if (!all_bytes(data - LINE, LINE, GUARD)) return 0;
-    memcpy(&bytes, data - 2 * LINE, sizeof bytes);
-    return all_bytes(data + bytes, LINE, GUARD);
+    return all_bytes(data - LINE, LINE, GUARD) && all_bytes(data + head_of(memory)->bytes, LINE, GUARD);
 }
 
 int tester_untouched(const void *memory, size_t bytes) {
@@ -125,7 +177,8 @@ int tester_untouched(const void *memory, size_t bytes) {
 void tester_free(void *memory) {
     if (!memory) return;
     CHECK(tester_intact(memory), "something was written outside the buffer at %p", memory);
-    free((char *)memory - 2 * LINE);
+    unlink_block(head_of(memory));
+    free(head_of(memory));
 }
 
 /* ---- numbers ----------------------------------------------------------------------------------------------------- */

@@ -1,8 +1,8 @@
 /* tester.h: what all tests share: the frame (Criterion, or a plain runner where Criterion cannot run), numbers, buffers.
  *
  * TEST(suite, name) { ... }         one test; one that checked nothing fails
- * ENGINE_TEST(suite, name) { ... }  the same once for each engine, its name in `engine`; skipped with the library's own
- *                                   sentence where the machine cannot run it
+ * ENGINE_TEST(suite, name) { ... }  the same once for each engine that runs layers of every kind, its name in `engine`;
+ *                                   skipped with the library's own sentence where the machine cannot run it
  * CHECK(condition, format, ...)     goes on after a failure
  * REQUIRE(condition, format, ...)   ends the test
  * SKIP(format, ...)                 ends the test as skipped, with the reason
@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "gru/gru.h"
 
@@ -89,10 +90,26 @@ _Noreturn void tester_skip(const char *format, ...) __attribute__((format(printf
 
 extern const int tester_engine_numbers[]; /* 0, 1, 2 ... */
 size_t tester_engine_count(void);
-/* NULL, or the library's sentence why this machine cannot run the engine; this process's until the next call. */
+/* NULL, or the library's sentence why this machine cannot run the engine with every reset; this process's until the next
+ * call. */
 const char *tester_engine_missing(const char *engine);
-/* A CPU context with this engine only (NULL: best); ends the test if there is none. */
+/* Ends the test as skipped on an engine of another machine. */
+#define ONLY_ON_THE_CPU(engine)                                                    \
+    do {                                                                           \
+        if (strncmp((engine), "cpu_", 4) != 0)                                     \
+            SKIP("this says something of the CPU's engines, not of %s", (engine)); \
+    } while (0)
+/* A context with this engine only (NULL: the best of the CPU); ends the test if there is none. */
 gru_context *tester_context(const char *engine, int32_t threads);
+
+/* What a test program knows of the machine under its engines; all zero: nothing. Filled in before main. */
+typedef struct tester_machine_facts {
+    void (*begin)(void);      /* before each test of the plain runner */
+    const char *(*end)(void); /* after each: what it found, which fails the test; "" for nothing */
+    void *stream;             /* for runs on contexts that have streams */
+    int watches; /* new memory is 0xFF, and it finds by itself what is read before it was written, or past its end */
+} tester_machine_facts;
+extern tester_machine_facts tester_machine;
 
 /* ---- shapes ---------------------------------------------------------------------------------------------------- */
 
@@ -109,6 +126,9 @@ extern const int tester_shape_count;
 
 /* 64-byte aligned, all bytes 0xFF (NaN in every floating type), guard bytes on both sides. 0 bytes: not NULL. */
 void *tester_allocate(size_t bytes);
+enum { TESTER_GUARD = 64 }; /* bytes of each guard */
+/* The buffer that the address lies in, or ends; NULL if there is none. */
+void *tester_buffer(const void *address, size_t *bytes);
 /* A copy of memory in a buffer of its own. */
 void *tester_copy(const void *memory, size_t bytes);
 /* Whether the guards stand. */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mirror.h"
 #include "number.h"
 
 size_t tower_io_bytes(const tower *t) {
@@ -139,7 +140,7 @@ static void *run_cell(tower *t, int32_t cell, const void *x, void *hT) {
     run.lengths = t->run.data.lengths, run.reset = t->run.data.reset, run.attention = t->run.data.attention;
     run.workspace = tower_allocate(t, memory.workspace);
     run.workspace_size = memory.workspace;
-    REQUIRE(gru_forward(layer, &run) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(mirror_forward(layer, &run) == GRU_OK, "%s", gru_last_error());
     gru_layer_release(layer);
     return y;
 }

@@ -12,7 +12,8 @@ static const char usage[] =
     "usage: g2p [OPTION]... [WORD]...\n"
     "Prints the sounds (ARPAbet, as in the CMU dictionary) of the words given, or of "
     "the text on standard input.\n"
-    "  --engine NAME   run on this engine; help: list them\n"
+    "  --engine NAME   run on this engine; cpu, cuda: the best of that machine; help: "
+    "list them\n"
     "  --model PATH    the file that fetch_model.py wrote (default: " G2P_MODEL ")\n"
     "  --threads N     threads (default: 0, all processors)\n"
     "  --batch N       words per call, 1 to 1024 (default: 64)\n"
@@ -137,7 +138,6 @@ static int list_engines(void) {
         gru_weights weights = GRU_INIT;
         gru_context *context = NULL;
         gru_layer *layer = NULL;
-        machine.backend = GRU_BACKEND_CPU;
         machine.threads = 1;
         machine.engine = name;
         shape.inputs = shape.hidden = 1;

@@ -8,7 +8,7 @@
 
 typedef struct model_options {
     const char *path;   /* the safetensors file that fetch_model.py wrote */
-    const char *engine; /* NULL: the fastest */
+    const char *engine; /* its name, or "cpu" or "cuda"; NULL: the fastest */
     int32_t threads;    /* 0: all processors */
     int32_t batch;      /* the most words in one call, at least 1 */
 } model_options;

@@ -50,7 +50,7 @@ enum {
     GRU_BAD_DATA        = 2,             /* a file, or lengths, slots or offsets in host memory */
     GRU_UNSUPPORTED     = 3,             /* valid, but no engine here can do it; the sentence says what would */
     GRU_NOT_BUILT       = 4,             /* this library was built without that part: CUDA, files */
-    GRU_NO_DEVICE       = 5,             /* no driver, no such device, or one that is too old */
+    GRU_NO_DEVICE       = 5,             /* no driver, no such device, one that is too old, or no cuBLASLt */
     GRU_OUT_OF_MEMORY   = 6,
     GRU_DEVICE_FAILED   = 7,             /* a launch failed: sentence says whether the context is still usable */
     GRU_IO              = 8
@@ -66,7 +66,10 @@ GRU_API const char *gru_last_error(void);
 enum { GRU_BACKEND_AUTO = 0, GRU_BACKEND_CPU = 1, GRU_BACKEND_CUDA = 2 };
 enum {
     GRU_ALLOW_TF32     = 1,              /* f32 products on tensor cores: about 3 decimal digits */
-    GRU_BATCH_INVARIANT = 2              /* only engines in which a row's bits do not depend on N; else UNSUPPORTED */
+    GRU_BATCH_INVARIANT = 2,             /* only engines in which a row's bits do not depend on N; else UNSUPPORTED */
+    GRU_TRUST_MEMORY   = 4               /* CUDA: runs do not ask of each pointer whether the device can reach it,
+                                            which the driver is asked one by one. A wrong one then loses the
+                                            context */
 };
 
 /* Memory of contexts and layers (never used inside a run). device != 0: CUDA memory of the context's device. */
@@ -84,7 +87,7 @@ typedef struct gru_context_config {
     int32_t backend;                     /* 0: CUDA if there is a device that works, else CPU */
     int32_t device;                      /* CUDA ordinal; 0 */
     int32_t threads;                     /* CPU; 0: the processors this thread may run on; 1: the calling thread only */
-    uint32_t flags;                      /* GRU_ALLOW_TF32 | GRU_BATCH_INVARIANT */
+    uint32_t flags;                      /* GRU_ALLOW_TF32 | GRU_BATCH_INVARIANT | GRU_TRUST_MEMORY */
     gru_allocator allocator;             /* all zero: malloc and cudaMalloc */
     gru_parallel parallel;               /* NULL: threads of the context's own, made here */
     void *parallel_user;
@@ -218,7 +221,9 @@ GRU_API gru_status gru_layer_memory(const gru_layer *layer, int64_t T, int64_t N
 
 /* Runs the layer over the sequence. x, y and the other tensors may not overlap, with two exceptions: hT may be h0, and
  * tensors of equal strides may be column ranges of one buffer. Checked before anything is written: every field, sizes,
- * alignment, overlap, and on the CPU lengths and slots. Never checked: that the memory is as large as said.
+ * alignment, overlap, on the CPU lengths and slots, on CUDA that the device can reach the memory (it clamps lengths,
+ * reads zeros for a slot that is none and writes nothing to it: gru_context_check tells). Never checked: that the
+ * memory is as large as said, and on CUDA that hT_slots are distinct.
  * Allocates nothing, takes no lock and makes no system call on one thread. Threads: any number at once on one layer,
  * each with its own workspace, reserve and outputs. NaN or infinity in one row stays in that row. */
 GRU_API gru_status gru_forward(const gru_layer *layer, const gru_run *run);

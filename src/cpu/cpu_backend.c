@@ -116,32 +116,16 @@ static gru_status cpu_pack(const gru_layer *layer, const gru_weights *weights, v
 
 /* ---- reserve --------------------------------------------------------------------------------------------------- */
 
-size_t gru_cpu_reserve_bytes(const gru_layer_config *config, int64_t T, int64_t N) {
-    const size_t state = config->io_type == GRU_F64 ? sizeof(double) : sizeof(float);
-    const size_t rows = gru_size_times((size_t)T, (size_t)N);
-    return gru_size_plus(sizeof(gru_cpu_reserve), gru_size_times(rows, (size_t)config->hidden * state));
-}
-
-/* A number that differs for layers whose reserves mean different things (FNV-1a over the variant and the sizes). */
-static uint64_t reserve_mark(const gru_layer_config *config) {
-    const int32_t facts[] = {config->inputs, config->hidden,    config->reset,     config->update,
-                             config->gate,   config->candidate, config->direction, config->io_type};
-    uint64_t mark = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < sizeof facts / sizeof *facts; i++)
-        mark = (mark ^ (uint32_t)facts[i]) * 0x100000001b3u;
-    return mark;
-}
-
 void gru_cpu_reserve_sign(const gru_layer *layer, const gru_run *run) {
     if (run->mode == GRU_INFERENCE) return;
-    const gru_cpu_reserve head = {.mark = reserve_mark(&layer->config), .T = run->T, .N = run->N};
+    const gru_reserve_head head = gru_reserve_head_of(&layer->config, run);
     memcpy(run->reserve, &head, sizeof head);
 }
 
 gru_status gru_cpu_reserve_check(const gru_layer *layer, const gru_run *run) {
-    gru_cpu_reserve head;
+    gru_reserve_head head;
     memcpy(&head, run->reserve, sizeof head);
-    if (head.mark != reserve_mark(&layer->config))
+    if (head.mark != gru_reserve_mark(&layer->config))
         return gru_fail(GRU_BAD_ARGUMENT,
                         "run.reserve was not written by a training run of a layer like this one");
     if (head.T != run->T || head.N != run->N)
@@ -154,6 +138,7 @@ gru_status gru_cpu_reserve_check(const gru_layer *layer, const gru_run *run) {
 const gru_backend gru_backend_cpu = {
     .id = GRU_BACKEND_CPU,
     .name = "cpu",
+    .host_memory = 1,
     .open = cpu_open,
     .close = cpu_close,
     .allocate = cpu_allocate,
@@ -163,7 +148,7 @@ const gru_backend gru_backend_cpu = {
     .check = cpu_nothing_pending,
     .add = gru_cpu_add,
     .packed_bytes = cpu_packed_bytes,
-    .reserve_bytes = gru_cpu_reserve_bytes,
+    .reserve_bytes = gru_reserve_bytes,
     .check_reserve = gru_cpu_reserve_check,
     .pack = cpu_pack,
 };

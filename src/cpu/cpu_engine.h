@@ -4,6 +4,7 @@
 
 #include "../engine.h"
 #include "../layout.h"
+#include "../reserve.h"
 
 extern const gru_backend gru_backend_cpu;
 extern const gru_engine gru_engine_cpu_reference;
@@ -57,23 +58,10 @@ static inline size_t gru_cpu_bias_index(int g, size_t j) {
     return (j / PANEL * GATES + (size_t)g) * PANEL + j % PANEL;
 }
 
-/* Training reserve: this line, then the state that enters each step s of each row, [T][N][H], f32 or f64: all that
- * backward needs besides the inputs. Steps that a row does not have are not written. */
-typedef struct gru_cpu_reserve {
-    uint64_t mark; /* of the layer's configuration and the mode's layout */
-    int64_t T, N;
-    uint64_t unused[5];
-} gru_cpu_reserve;
-
-size_t gru_cpu_reserve_bytes(const gru_layer_config *config, int64_t T, int64_t N);
 /* Signs the reserve of a training run; NULL reserve: nothing. */
 void gru_cpu_reserve_sign(const gru_layer *layer, const gru_run *run);
 /* GRU_BAD_ARGUMENT if the reserve was not written by a training run of such a layer and these sizes. */
 gru_status gru_cpu_reserve_check(const gru_layer *layer, const gru_run *run);
-/* Place of the state that enters step s of row n. */
-static inline size_t gru_cpu_reserve_index(const gru_layer *layer, const gru_run *run, int64_t s, int64_t n) {
-    return ((size_t)s * (size_t)run->N + (size_t)n) * (size_t)layer->config.hidden;
-}
 
 /* The backend's add. */
 gru_status gru_cpu_add(gru_context *context, const gru_addition *addition, void *stream);

@@ -316,9 +316,9 @@ static void multiply(const part *p, const gru_cpu_strip *first_strip, const floa
 static void keep_entering_states(const part *p, int64_t s) {
     const forward *f = p->f;
     if (f->run->mode == GRU_INFERENCE) return;
-    float *states = (float *)(void *)((char *)f->run->reserve + sizeof(gru_cpu_reserve));
+    float *states = gru_reserve_states(f->run);
     for (int64_t i = 0; i < p->rows.count; i++) {
-        const size_t at = gru_cpu_reserve_index(f->layer, f->run, s, p->rows.row[i]) + p->unit_begin;
+        const size_t at = gru_reserve_index(f->layer, f->run, s, p->rows.row[i]) + p->unit_begin;
         memcpy(states + at, p->rows.in[i] + p->unit_begin, (p->unit_end - p->unit_begin) * sizeof *states);
     }
 }
@@ -380,19 +380,24 @@ static void run_part(void *argument, int32_t index) {
     }
 }
 
-static void forward_one(const gru_cpu_kernels *kernels, const gru_layer *layer, const gru_run *run,
-                        int32_t threads) {
+/* Out of line, so that a streaming step does not pay for the registers and the memory of all this. */
+static __attribute__((noinline)) void forward_rows(const gru_cpu_kernels *kernels, const gru_layer *layer,
+                                                   const gru_run *run, int32_t threads) {
     forward f;
-    if (gru_cpu_step_fits(layer, run)) {
-        gru_cpu_step(kernels, layer, run);
-        return;
-    }
     set_up(&f, kernels, layer, run, threads);
     gru_cpu_reserve_sign(layer, run);
     if (f.plan.threads > 1 && gru_pool_run(layer->context, f.plan.threads, run_part, &f)) return;
     f.plan.threads = 1;
     f.plan.by_rows = 1;
     run_part(&f, 0);
+}
+
+static void forward_one(const gru_cpu_kernels *kernels, const gru_layer *layer, const gru_run *run,
+                        int32_t threads) {
+    if (gru_cpu_step_fits(layer, run))
+        gru_cpu_step(kernels, layer, run);
+    else
+        forward_rows(kernels, layer, run, threads);
 }
 
 typedef struct job_list {

@@ -46,10 +46,6 @@ typedef struct gru_cpu_kernels {
     /* out[m][0 .. 16 gates) = the strip times in[m], m < rows, rows <= MAX_TILE. */
     void (*product)(const gru_cpu_strip *strip, const float *const *in, float *const *out, int32_t rows);
 
-    /* The same of two strips of three gates at once, for one row: a [3][16] = W x + bW, c [3][16] = R h + bR. */
-    void (*pair)(const gru_cpu_strip *W, const float *x, float *a, const gru_cpu_strip *R, const float *h,
-                 float *c);
-
     /* The cell behind the product, for the 16 units from `unit` of rows first .. first + count of a step. c: [count] rows
      * of MAX_TILE x [3][16] sums R h + bR. AFTER and ALL. */
     void (*cell)(const gru_cpu_cell *cell, const gru_cpu_rows *rows, int64_t first, int32_t count,
@@ -59,6 +55,11 @@ typedef struct gru_cpu_kernels {
                   size_t unit, float *const *c);
     void (*candidate)(const gru_cpu_cell *cell, const gru_cpu_rows *rows, int64_t first, int32_t count,
                       size_t unit, float *const *c);
+
+    /* A streaming step, products and cell: next [units] from x, h [units] and the strips of the first of units / 16 panels,
+     * three gates each. AFTER and ALL without attention. */
+    void (*step)(const gru_cpu_cell *cell, const gru_cpu_strip *W, const float *x, const gru_cpu_strip *R,
+                 const float *h, float *next, size_t units);
 
     /* in place, for the sweep over all floats in the tests; count a multiple of 16 */
     void (*sigmoid)(float *v, size_t count);

@@ -173,59 +173,6 @@ static void product(const gru_cpu_strip *strip, const float *const *in, float *c
         product_type(strip, GRU_BF16, in, out, rows);
 }
 
-/* One more term of one row's chains. */
-INLINE void add_term(const gru_cpu_strip *strip, int32_t type, int wide, size_t first, size_t k, float u,
-                     vec *sum) {
-    const vec v = vec_set1(u);
-#pragma GCC unroll 12
-    for (int i = 0; i < GATES * wide; i++) {
-        const size_t at = (k * GATES + (size_t)(i / wide)) * PANEL + (size_t)(i % wide) * LANES + first;
-        sum[i] = vec_fma(load_weights(strip->weights, type, at), v, sum[i]);
-    }
-}
-
-/* W x and R h of one row in turns: with few terms a chain's latency is what takes the time, and these are twice as many. */
-INLINE void pair_block(const gru_cpu_strip *W, const float *x, float *a, const gru_cpu_strip *R,
-                       const float *h, float *c, int32_t type, int wide, size_t first) {
-    const size_t common = W->K < R->K ? W->K : R->K;
-    vec sum_a[GATES * PANEL / LANES], sum_c[GATES * PANEL / LANES];
-#pragma GCC unroll 12
-    for (int i = 0; i < GATES * wide; i++) {
-        const size_t at = (size_t)(i / wide) * PANEL + (size_t)(i % wide) * LANES + first;
-        sum_a[i] = vec_load(W->bias + at);
-        sum_c[i] = vec_load(R->bias + at);
-    }
-    for (size_t k = 0; k < common; k++) {
-        add_term(W, type, wide, first, k, x[k], sum_a);
-        add_term(R, type, wide, first, k, h[k], sum_c);
-    }
-    for (size_t k = common; k < W->K; k++) add_term(W, type, wide, first, k, x[k], sum_a);
-    for (size_t k = common; k < R->K; k++) add_term(R, type, wide, first, k, h[k], sum_c);
-#pragma GCC unroll 12
-    for (int i = 0; i < GATES * wide; i++) {
-        const size_t at = (size_t)(i / wide) * PANEL + (size_t)(i % wide) * LANES + first;
-        vec_store(a + at, sum_a[i]);
-        vec_store(c + at, sum_c[i]);
-    }
-}
-
-INLINE void pair_type(const gru_cpu_strip *W, const float *x, float *a, const gru_cpu_strip *R,
-                      const float *h, float *c, int32_t type) {
-    const int wide = WIDE(1);
-    for (size_t first = 0; first < PANEL; first += (size_t)wide * LANES)
-        pair_block(W, x, a, R, h, c, type, wide, first);
-}
-
-static void pair(const gru_cpu_strip *W, const float *x, float *a, const gru_cpu_strip *R, const float *h,
-                 float *c) {
-    if (W->type == GRU_F32)
-        pair_type(W, x, a, R, h, c, GRU_F32);
-    else if (W->type == GRU_F16)
-        pair_type(W, x, a, R, h, c, GRU_F16);
-    else
-        pair_type(W, x, a, R, h, c, GRU_BF16);
-}
-
 /* ---- the cell ---- */
 
 /* a and c of gate g at lane i of a panel, added. */
@@ -233,11 +180,16 @@ INLINE vec pre_activation(const float *a, const float *c, int g, size_t i) {
     return vec_add(vec_load(a + (size_t)g * PANEL + i), vec_load(c + (size_t)g * PANEL + i));
 }
 
-INLINE vec cell_vector(const gru_cpu_cell *cell, const float *a, const float *c, vec h, float w, size_t i) {
-    const vec r = vec_gate(cell, pre_activation(a, c, GATE_R, i));
-    const vec z = vec_gate(cell, pre_activation(a, c, GATE_Z, i));
-    const vec a_n = vec_load(a + GATE_N * PANEL + i), c_n = vec_load(c + GATE_N * PANEL + i);
-    const vec v = cell->reset == GRU_RESET_AFTER ? vec_fma(r, c_n, a_n) : vec_mul(r, vec_add(a_n, c_n));
+/* What the cell of a vector of units needs of its sums a and c. */
+typedef struct cell_sums {
+    vec v_r, v_z, a_n, c_n;
+} cell_sums;
+
+/* w: attention of the row. */
+INLINE vec cell_vector(const gru_cpu_cell *cell, const cell_sums *sums, vec h, float w) {
+    const vec r = vec_gate(cell, sums->v_r), z = vec_gate(cell, sums->v_z);
+    const vec v = cell->reset == GRU_RESET_AFTER ? vec_fma(r, sums->c_n, sums->a_n)
+                                                 : vec_mul(r, vec_add(sums->a_n, sums->c_n));
     return vec_update(cell, z, vec_candidate(cell, v), h, w);
 }
 
@@ -247,16 +199,25 @@ INLINE void cell_rows(const gru_cpu_cell *cell, const gru_cpu_rows *rows, int64_
         const float *a = rows->a[first + m] + unit * GATES, *h = rows->in[first + m] + unit;
         float *next = rows->next[first + m] + unit;
         const float w = cell->attends ? rows->attention[first + m] : 0.0f;
-        for (size_t i = 0; i < PANEL; i += LANES)
-            vec_store(next + i, cell_vector(cell, a, c[m], vec_load(h + i), w, i));
+        for (size_t i = 0; i < PANEL; i += LANES) {
+            const cell_sums sums = {
+                .v_r = pre_activation(a, c[m], GATE_R, i),
+                .v_z = pre_activation(a, c[m], GATE_Z, i),
+                .a_n = vec_load(a + GATE_N * PANEL + i),
+                .c_n = vec_load(c[m] + GATE_N * PANEL + i),
+            };
+            vec_store(next + i, cell_vector(cell, &sums, vec_load(h + i), w));
+        }
     }
 }
 
+/* The plain variant as a constant: its choices are made by the compiler. */
+static const gru_cpu_cell plain = {.reset = GRU_RESET_AFTER, .update = GRU_UPDATE_KEEP, .plain = 1};
+
 static void cell(const gru_cpu_cell *variant, const gru_cpu_rows *rows, int64_t first, int32_t count,
                  size_t unit, float *const *c) {
-    static const gru_cpu_cell plain = {.reset = GRU_RESET_AFTER, .update = GRU_UPDATE_KEEP, .plain = 1};
     if (variant->plain)
-        cell_rows(&plain, rows, first, count, unit, c); /* a constant: its choices are made by the compiler */
+        cell_rows(&plain, rows, first, count, unit, c);
     else
         cell_rows(variant, rows, first, count, unit, c);
 }
@@ -288,6 +249,8 @@ static void candidate(const gru_cpu_cell *variant, const gru_cpu_rows *rows, int
     }
 }
 
+#include "cpu_step.inl"
+
 /* ---- the functions alone ---- */
 
 static void sigmoid_all(float *v, size_t count) {
@@ -301,10 +264,10 @@ static void tanh_all(float *v, size_t count) {
 const gru_cpu_kernels KERNELS = {
     .tile = TILE,
     .product = product,
-    .pair = pair,
     .cell = cell,
     .gates = gates,
     .candidate = candidate,
+    .step = step,
     .sigmoid = sigmoid_all,
     .tanh = tanh_all,
 };

@@ -181,14 +181,14 @@ static void forward_row(reference *f, const gru_layer *layer, int64_t n, double 
     const gru_run *run = f->run;
     const int32_t direction = f->config->direction, io = f->config->io_type;
     const int64_t length = gru_run_length(run, n);
-    char *states = run->mode == GRU_INFERENCE ? NULL : (char *)run->reserve + sizeof(gru_cpu_reserve);
+    void *states = run->mode == GRU_INFERENCE ? NULL : gru_reserve_states(run);
     f->h = h;
     for (int64_t s = 0; s < length; s++) {
         const int64_t t = gru_step_time(direction, length, s);
         if (gru_segment_starts(run, direction, length, s, n)) load_segment_start(f, n, h);
         if (states)
             for (size_t j = 0; j < f->H; j++)
-                gru_store_double(states, f->state_type, gru_cpu_reserve_index(layer, run, s, n) + j, h[j]);
+                gru_store_double(states, f->state_type, gru_reserve_index(layer, run, s, n) + j, h[j]);
         gru_reference_step(f, t, n);
         for (size_t j = 0; j < f->H; j++)
             h[j] = f->state_type == GRU_F32 ? (double)(float)f->next[j] : f->next[j];

@@ -131,8 +131,8 @@ static void write_input_gradients(const sweep *p, const double *d, int64_t t, in
 }
 
 static void load_entering_state(const reference *f, const gru_layer *layer, int64_t s, int64_t n) {
-    const char *states = (const char *)f->run->reserve + sizeof(gru_cpu_reserve);
-    const size_t at = gru_cpu_reserve_index(layer, f->run, s, n);
+    const void *states = gru_reserve_states(f->run);
+    const size_t at = gru_reserve_index(layer, f->run, s, n);
     for (size_t j = 0; j < f->H; j++) f->h[j] = gru_load_double(states, f->state_type, at + j);
 }
 
@@ -178,9 +178,9 @@ static void sweep_row(sweep *p, const gru_layer *layer, int64_t n) {
 /* What gate g's recurrent weights multiplied at a step, number k of it. */
 static double recurrent_input(const sweep *p, const gru_layer *layer, int g, size_t k, int64_t s, int64_t n) {
     const reference *f = &p->f;
-    const char *states = (const char *)f->run->reserve + sizeof(gru_cpu_reserve);
+    const void *states = gru_reserve_states(f->run);
     if (g == GATE_N && f->config->reset == GRU_RESET_BEFORE) return step_vectors(p, s, n)[EXTRA * f->H + k];
-    return gru_load_double(states, f->state_type, gru_cpu_reserve_index(layer, f->run, s, n) + k);
+    return gru_load_double(states, f->state_type, gru_reserve_index(layer, f->run, s, n) + k);
 }
 
 /* The sum over all steps of all rows for one number of dW (recurrent 0) or dR (1), or of their bias (k = BIAS). */

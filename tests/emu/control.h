@@ -17,6 +17,7 @@ typedef struct emu_options {
     int compute_capability; // 10 * major + minor
     int processors;         // multiprocessors of a device
     int driver_version;     // of cudaDriverGetVersion
+    int cublaslt_version;   // of cublasLtGetVersion
     int fail_allocation;    // the n-th allocation of device memory from now fails; 0: none
 } emu_options;
 extern emu_options emu_option;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <new>
 #include <tuple>
 
 struct cublasLtContext {};
@@ -15,6 +16,16 @@ struct emu_matmul_preference {
 
 using namespace emu;
 namespace {
+// Descriptors lie in the caller's memory, and may be copied like any struct.
+static_assert(sizeof(emu_matmul_desc) <= sizeof(cublasLtMatmulDescOpaque_t), "a descriptor fits");
+static_assert(sizeof(emu_matrix_layout) <= sizeof(cublasLtMatrixLayoutOpaque_t), "a layout fits");
+emu_matmul_desc &inside(cublasLtMatmulDesc_t desc) {
+    return *std::launder(reinterpret_cast<emu_matmul_desc *>(desc->data));
+}
+emu_matrix_layout &inside(cublasLtMatrixLayout_t layout) {
+    return *std::launder(reinterpret_cast<emu_matrix_layout *>(layout->data));
+}
+
 // What an algorithm is made of, in its eight words.
 enum { ID, SPLIT_K, SCHEME, WORKSPACE, ALIGN_A, ALIGN_B, ALIGN_D, MARK };
 constexpr uint64_t MARKED = 0xE30A160; // written by the heuristic only
@@ -69,7 +80,7 @@ cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle) {
     return CUBLAS_STATUS_SUCCESS;
 }
 size_t cublasLtGetVersion(void) {
-    return 130000;
+    return size_t(emu_option.cublaslt_version);
 }
 size_t cublasLtGetCudartVersion(void) {
     return CUDART_VERSION;
@@ -99,12 +110,19 @@ const char *cublasLtGetStatusName(cublasStatus_t status) {
 
 cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t *out, cudaDataType type, uint64_t rows,
                                           uint64_t columns, int64_t ld) {
-    *out = new emu_matrix_layout{type, CUBLASLT_ORDER_COL, rows, columns, ld};
+    *out = new cublasLtMatrixLayoutOpaque_t;
+    return cublasLtMatrixLayoutInit_internal(*out, sizeof **out, type, rows, columns, ld);
+}
+cublasStatus_t cublasLtMatrixLayoutInit_internal(cublasLtMatrixLayout_t out, size_t bytes, cudaDataType type,
+                                                 uint64_t rows, uint64_t columns, int64_t ld) {
+    if (bytes < sizeof *out) return CUBLAS_STATUS_INVALID_VALUE;
+    new (out->data) emu_matrix_layout{type, CUBLASLT_ORDER_COL, rows, columns, ld};
     return CUBLAS_STATUS_SUCCESS;
 }
-cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t m,
+cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t layout,
                                                 cublasLtMatrixLayoutAttribute_t which, const void *value,
                                                 size_t bytes) {
+    emu_matrix_layout *m = &inside(layout);
     switch (which) {
     case CUBLASLT_MATRIX_LAYOUT_TYPE:
         return take(m->type, value, bytes);
@@ -126,12 +144,20 @@ cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t m) {
 
 cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t *out, cublasComputeType_t compute,
                                         cudaDataType_t scale) {
-    *out = new emu_matmul_desc{
+    *out = new cublasLtMatmulDescOpaque_t;
+    return cublasLtMatmulDescInit_internal(*out, sizeof **out, compute, scale);
+}
+cublasStatus_t cublasLtMatmulDescInit_internal(cublasLtMatmulDesc_t out, size_t bytes,
+                                               cublasComputeType_t compute, cudaDataType_t scale) {
+    if (bytes < sizeof *out) return CUBLAS_STATUS_INVALID_VALUE;
+    new (out->data) emu_matmul_desc{
         compute, scale, scale, false, CUBLAS_OP_N, CUBLAS_OP_N, CUBLASLT_EPILOGUE_DEFAULT, nullptr};
     return CUBLAS_STATUS_SUCCESS;
 }
-cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t desc, cublasLtMatmulDescAttributes_t which,
-                                              const void *value, size_t bytes) {
+cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t opaque,
+                                              cublasLtMatmulDescAttributes_t which, const void *value,
+                                              size_t bytes) {
+    emu_matmul_desc *desc = &inside(opaque);
     switch (which) {
     case CUBLASLT_MATMUL_DESC_COMPUTE_TYPE:
         return take(desc->compute, value, bytes);
@@ -183,7 +209,8 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
                                               cublasLtMatmulHeuristicResult_t results[], int *found) {
     const uint32_t *alignment = preference->alignment;
     *found = 0;
-    if (const cublasStatus_t status = check(*desc, *a, *b, *c, *d)) return status;
+    if (const cublasStatus_t status = check(inside(desc), inside(a), inside(b), inside(c), inside(d)))
+        return status;
     for (int id = 0; id < ALGORITHMS && *found < wanted; id++) {
         const size_t workspace = id == 0 ? WORKSPACE_BYTES : 0;
         if (workspace > preference->workspace_bytes) continue;
@@ -227,7 +254,8 @@ cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t, cublasLtMatmulDesc_t de
                                        cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c,
                                        cublasLtMatrixLayout_t d, const cublasLtMatmulAlgo_t *algo,
                                        cublasLtMatmulHeuristicResult_t *result) {
-    if (const cublasStatus_t status = check(*desc, *a, *b, *c, *d)) return status;
+    if (const cublasStatus_t status = check(inside(desc), inside(a), inside(b), inside(c), inside(d)))
+        return status;
     if (algo->data[MARK] != MARKED || algo->data[SPLIT_K] != 1) return CUBLAS_STATUS_NOT_SUPPORTED;
     *result = {};
     result->algo = *algo;
@@ -251,12 +279,13 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
     if (!aligned(A, algo->data[ALIGN_A]) || !aligned(B, algo->data[ALIGN_B]) ||
         !aligned(D, algo->data[ALIGN_D]))
         return CUBLAS_STATUS_NOT_SUPPORTED;
-    if (!load_algorithm(*desc, a->type, d->type, algo->data[ID])) return CUBLAS_STATUS_EXECUTION_FAILED;
-    const Product product = {*desc,
-                             *a,
-                             *b,
-                             *c,
-                             *d,
+    if (!load_algorithm(inside(desc), inside(a).type, inside(d).type, algo->data[ID]))
+        return CUBLAS_STATUS_EXECUTION_FAILED;
+    const Product product = {inside(desc),
+                             inside(a),
+                             inside(b),
+                             inside(c),
+                             inside(d),
                              A,
                              B,
                              C,

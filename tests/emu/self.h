@@ -5,7 +5,7 @@
 #include <cstdio>
 #include <vector>
 #include "control.h"
-#include "device.cuh"
+#include "cuda_device.cuh"
 
 namespace self_test {
 enum { PLAIN = 1, CHECKER = 2, BOTH = 3 };

@@ -152,6 +152,34 @@ FAULT(product_reads_past_the_end, BOTH, "outside an allocation") {
     return project(31, true);
 }
 
+// As inline functions of the toolkit's header do it: in the caller's memory, copied like any struct.
+TEST(products_by_descriptors_on_the_stack) {
+    const Device<float> w(std::vector<float>(64, 0.5f)), x(std::vector<float>(32, 2.0f)),
+        bias(std::vector<float>(8, 1.0f)), y(32);
+    Projection p(8, 4, 8, CUDA_R_32F, CUDA_R_32F, CUBLAS_COMPUTE_32F);
+    CHECK(p.prepare(bias.data) == CUBLAS_STATUS_SUCCESS);
+    cublasLtMatmulDescOpaque_t desc, copy;
+    cublasLtMatrixLayoutOpaque_t a, b, d;
+    const cublasOperation_t transposed = CUBLAS_OP_T;
+    const cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_BIAS;
+    const void *const biases = bias.data;
+    CHECK(!cublasLtMatmulDescInit_internal(&desc, sizeof desc, CUBLAS_COMPUTE_32F, CUDA_R_32F));
+    CHECK(cublasLtMatmulDescInit_internal(&desc, sizeof desc - 1, CUBLAS_COMPUTE_32F, CUDA_R_32F));
+    CHECK(
+        !cublasLtMatmulDescSetAttribute(&desc, CUBLASLT_MATMUL_DESC_TRANSA, &transposed, sizeof transposed));
+    CHECK(!cublasLtMatmulDescSetAttribute(&desc, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue));
+    memcpy(&copy, &desc, sizeof copy);
+    CHECK(!cublasLtMatmulDescSetAttribute(&copy, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &biases, sizeof biases));
+    CHECK(!cublasLtMatrixLayoutInit_internal(&a, sizeof a, CUDA_R_32F, 8, 8, 8));
+    CHECK(!cublasLtMatrixLayoutInit_internal(&b, sizeof b, CUDA_R_32F, 8, 4, 8));
+    CHECK(!cublasLtMatrixLayoutInit_internal(&d, sizeof d, CUDA_R_32F, 8, 4, 8));
+    CHECK(cublasLtMatrixLayoutInit_internal(&d, sizeof d - 1, CUDA_R_32F, 8, 4, 8));
+    const float one = 1, zero = 0;
+    CHECK(!cublasLtMatmul(p.handle, &copy, &one, w.data, &a, x.data, &b, &zero, y.data, &d, y.data, &d,
+                          &p.best.algo, nullptr, 0, nullptr));
+    for (float sum : y.host()) CHECK(sum == 9);
+}
+
 TEST(products_are_recorded) {
     const Device<float> w(64, 0), x(32, 0), bias(8, 0);
     const Device<float> y(32, 0);

@@ -13,6 +13,7 @@ int main(void) {
     float hT = 0;
     gru_context *context = NULL;
     gru_layer *layer = NULL;
+    gru_context_config machine = GRU_INIT;
     gru_layer_config config = GRU_INIT;
     gru_weights weights = GRU_INIT;
     gru_memory memory = GRU_INIT;
@@ -28,7 +29,8 @@ int main(void) {
     if (parsed != GRU_BAD_DATA && parsed != GRU_NOT_BUILT) return fail("gru_file_parse");
     config.inputs = config.hidden = 1;
     weights.W = W, weights.R = R;
-    if (gru_context_create(NULL, &context)) return fail("gru_context_create");
+    machine.backend = GRU_BACKEND_CPU; /* x and the states are the host's */
+    if (gru_context_create(&machine, &context)) return fail("gru_context_create");
     if (gru_layer_create(context, &config, &weights, &layer)) return fail("gru_layer_create");
     if (gru_layer_memory(layer, 1, 1, &memory)) return fail("gru_layer_memory");
     if (gru_allocate(context, memory.workspace, &run.workspace)) return fail("gru_allocate");

@@ -1,13 +1,20 @@
-// Every PTX instruction that kernels use, one wrapper each, beside its twin for the emulator (CUDA_EMU); and
-// the two macros through which kernels declare shared memory.
-#ifndef EMU_DEVICE_CUH
-#define EMU_DEVICE_CUH
+/* cuda_device.cuh: every PTX instruction that kernels use, one wrapper each, beside its twin for the emulator (CUDA_EMU);
+ * and the two macros through which kernels declare shared memory. */
+#ifndef GRU_CUDA_DEVICE_CUH
+#define GRU_CUDA_DEVICE_CUH
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
 #include <stdint.h>
 #if defined(CUDA_EMU)
 #include "mma.h"
+#endif
+
+#define GRU_DEVICE __device__ __forceinline__
+#if defined(CUDA_EMU)
+#define GRU_UNROLL
+#else
+#define GRU_UNROLL _Pragma("unroll")
 #endif
 
 // GRU_SHARED(float, sums, [8][16]); is an array of the block; GRU_DYNAMIC_SHARED(float, rows); the launch's
@@ -147,8 +154,17 @@ template <int LEFT> PTX void copy_async_wait() {
 }
 #endif
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
-PTX void dependency_wait() {} // launches of an older device never overlap
+/* Launches of older devices never overlap, and have no clusters: the host asks for none. */
+PTX void dependency_wait() {}
 PTX void dependency_trigger() {}
+PTX void cluster_arrive() {}
+PTX void cluster_wait() {}
+PTX unsigned cluster_rank() {
+    return 0;
+}
+template <class T> PTX T *cluster_map(T *p, unsigned) {
+    return p;
+}
 #else
 PTX void dependency_wait() {
     asm volatile("griddepcontrol.wait;" ::: "memory");
@@ -157,10 +173,10 @@ PTX void dependency_trigger() {
     asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
 }
 PTX void cluster_arrive() {
-    asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
+    asm volatile("barrier.cluster.arrive.release;" ::: "memory");
 }
 PTX void cluster_wait() {
-    asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
+    asm volatile("barrier.cluster.wait.acquire;" ::: "memory");
 }
 PTX unsigned cluster_rank() {
     unsigned r;

@@ -1,0 +1,168 @@
+/* cuda_backend.c: the CUDA backend: finds the device and what it can, waits for it, and tells what its kernels found. */
+#include <string.h>
+
+#include "../error.h"
+#include "../reserve.h"
+#include "cuda_blas.h"
+
+enum { OLDEST_CAPABILITY = 80 };
+
+/* ---- devices ---- */
+
+/* Why the runtime counts no devices. */
+static gru_status no_devices(cudaError_t error) {
+    int driver = 0;
+    const char *words = cudaGetErrorString(error);
+    (void)cudaGetLastError();
+    (void)cudaDriverGetVersion(&driver);
+    if (driver == 0) return gru_fail(GRU_NO_DEVICE, "this machine has no NVIDIA driver");
+    if (error == cudaErrorInsufficientDriver)
+        return gru_fail(
+            GRU_NO_DEVICE,
+            "the NVIDIA driver is for CUDA %d.%d, expected %d.%d or later: this library was built "
+            "for that",
+            driver / 1000, driver % 1000 / 10, CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
+    return gru_fail(GRU_NO_DEVICE, "this machine has no CUDA device that runs: %s", words);
+}
+
+static gru_status find_device(int device) {
+    int count = 0;
+    const cudaError_t error = cudaGetDeviceCount(&count);
+    if (error != cudaSuccess || count == 0) return no_devices(error ? error : cudaErrorNoDevice);
+    if (device < count) return GRU_OK;
+    return gru_fail(GRU_NO_DEVICE, "config.device is %d, expected 0 to %d: there are so many CUDA devices",
+                    device, count - 1);
+}
+
+static gru_status ask(gru_cuda_machine *machine, enum cudaDeviceAttr which, int *fact) {
+    return gru_cuda_status(machine, cudaDeviceGetAttribute(fact, which, machine->device),
+                           "asking what the device can");
+}
+
+static gru_status learn_facts(gru_cuda_machine *machine) {
+    int major = 0, minor = 0;
+    GRU_TRY(ask(machine, cudaDevAttrComputeCapabilityMajor, &major));
+    GRU_TRY(ask(machine, cudaDevAttrComputeCapabilityMinor, &minor));
+    GRU_TRY(ask(machine, cudaDevAttrMultiProcessorCount, &machine->processors));
+    GRU_TRY(ask(machine, cudaDevAttrMaxSharedMemoryPerBlockOptin, &machine->shared_bytes));
+    GRU_TRY(ask(machine, cudaDevAttrPageableMemoryAccess, &machine->pageable));
+    machine->capability = 10 * major + minor;
+    if (machine->capability >= OLDEST_CAPABILITY) return GRU_OK;
+    return gru_fail(GRU_NO_DEVICE, "CUDA device %d has compute capability %d.%d, expected %d.%d or more",
+                    machine->device, major, minor, OLDEST_CAPABILITY / 10, OLDEST_CAPABILITY % 10);
+}
+
+/* ---- contexts ---- */
+
+static gru_status clear_report(gru_cuda_machine *machine, cudaStream_t stream) {
+    GRU_CUDA_TRY(machine, cudaMemsetAsync(machine->report, 0, sizeof *machine->report, stream),
+                 "clearing the report");
+    return gru_cuda_status(machine, cudaStreamSynchronize(stream), "waiting for the stream");
+}
+
+static gru_status equip(gru_context *context) {
+    gru_cuda_machine *machine = gru_cuda_machine_of(context);
+    void *report;
+    GRU_TRY(learn_facts(machine));
+    GRU_TRY(gru_cuda_blas_open(context));
+    GRU_TRY(gru_cuda_allocate(context, sizeof *machine->report, &report));
+    machine->report = report;
+    return clear_report(machine, cudaStreamLegacy);
+}
+
+static void cuda_close(gru_context *context) {
+    gru_cuda_machine *machine = gru_cuda_machine_of(context);
+    const int previous = gru_cuda_enter_to_release(machine);
+    if (machine->report) gru_cuda_release(context, machine->report);
+    gru_cuda_blas_close(context);
+    gru_cuda_leave(machine, previous);
+    gru_cuda_forget_blocks(context);
+    (void)pthread_mutex_destroy(&machine->mutex);
+    gru_host_free(context, machine, sizeof *machine);
+    context->machine = NULL;
+}
+
+static gru_status cuda_open(gru_context *context) {
+    GRU_TRY(find_device(context->config.device));
+    gru_cuda_machine *machine = gru_host_allocate(context, sizeof *machine, "what is known of the device");
+    if (!machine) return GRU_OUT_OF_MEMORY;
+    memset(machine, 0, sizeof *machine);
+    machine->device = context->config.device;
+    machine->tf32 = (context->config.flags & GRU_ALLOW_TF32) != 0;
+    machine->invariant = (context->config.flags & GRU_BATCH_INVARIANT) != 0;
+    (void)pthread_mutex_init(&machine->mutex, NULL);
+    context->machine = machine;
+    int previous;
+    gru_status status = gru_cuda_enter(machine, &previous);
+    if (status == GRU_OK) {
+        status = equip(context);
+        gru_cuda_leave(machine, previous);
+    }
+    if (status != GRU_OK) cuda_close(context);
+    return status;
+}
+
+/* ---- streams ---- */
+
+static gru_status cuda_wait(gru_context *context, void *stream) {
+    gru_cuda_machine *machine = gru_cuda_machine_of(context);
+    int previous;
+    GRU_TRY(gru_cuda_enter(machine, &previous));
+    const cudaError_t error = cudaStreamSynchronize(gru_cuda_stream(stream));
+    gru_cuda_leave(machine, previous);
+    return gru_cuda_status(machine, error, "waiting for the stream");
+}
+
+static gru_status take_report(gru_cuda_machine *machine, cudaStream_t stream, gru_cuda_report *found) {
+    GRU_CUDA_TRY(machine,
+                 cudaMemcpyAsync(found, machine->report, sizeof *found, cudaMemcpyDeviceToHost, stream),
+                 "reading the report");
+    GRU_CUDA_TRY(machine, cudaStreamSynchronize(stream), "waiting for the stream");
+    return found->kind ? clear_report(machine, stream) : GRU_OK;
+}
+
+static gru_status cuda_check(gru_context *context, void *stream) {
+    gru_cuda_machine *machine = gru_cuda_machine_of(context);
+    gru_cuda_report found = {0};
+    int previous;
+    GRU_TRY(gru_cuda_enter(machine, &previous));
+    const gru_status status = take_report(machine, gru_cuda_stream(stream), &found);
+    gru_cuda_leave(machine, previous);
+    if (status != GRU_OK || found.kind == 0) return status;
+    const long long row = found.row, limit = found.limit;
+    if (found.kind == GRU_CUDA_FOUND_LENGTH)
+        return gru_fail(GRU_BAD_DATA, "run.lengths[%lld] was %d, expected 0 to T, which was %lld", row,
+                        found.value, limit);
+    return gru_fail(GRU_BAD_DATA, "%s[%lld] was %d, expected 0 to %lld, below slot_count",
+                    found.kind == GRU_CUDA_FOUND_H0_SLOT ? "run.h0_slots" : "run.hT_slots", row, found.value,
+                    limit);
+}
+
+static gru_status cuda_add(gru_context *context, const gru_addition *a, void *stream) {
+    gru_cuda_machine *machine = gru_cuda_machine_of(context);
+    int previous;
+    GRU_TRY(gru_cuda_enter(machine, &previous));
+    const cudaError_t error =
+        gru_cuda_launch_add(a->type, a->T, a->N, a->row, a->to, a->from, gru_cuda_stream(stream));
+    gru_cuda_leave(machine, previous);
+    return gru_cuda_status(machine, error, "launching the sum of both directions");
+}
+
+const gru_backend gru_backend_cuda = {
+    .id = GRU_BACKEND_CUDA,
+    .name = "cuda",
+    .open = cuda_open,
+    .close = cuda_close,
+    .allocate = gru_cuda_allocate,
+    .release = gru_cuda_release,
+    .copy = gru_cuda_copy,
+    .wait = cuda_wait,
+    .check = cuda_check,
+    .add = cuda_add,
+    .packed_bytes = gru_cuda_packed_bytes,
+    .reserve_bytes = gru_reserve_bytes,
+    .pack = gru_cuda_pack_weights,
+    .prepare = gru_cuda_prepare,
+    .forget = gru_cuda_forget,
+    .check_run = gru_cuda_check_run,
+};

@@ -1,0 +1,112 @@
+/* cuda_engine.h: the CUDA backend on the host: its machine, what a layer has prepared, and the engines. */
+#ifndef GRU_CUDA_ENGINE_H
+#define GRU_CUDA_ENGINE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "../engine.h"
+#include "cuda_kernels.h"
+
+extern const gru_backend gru_backend_cuda;
+extern const gru_engine gru_engine_cuda_stepwise; /* any layer, any size */
+extern const gru_engine gru_engine_cuda_tile;     /* large batches, reset AFTER and ALL */
+extern const gru_engine gru_engine_cuda_hop;      /* reset BEFORE in one launch a step */
+
+/* One device, as a context sees it (context->machine). Read only after the context's creation, but for lost and
+ * blocks. */
+typedef struct gru_cuda_machine {
+    int device, processors, capability; /* capability: 10 major + minor */
+    int shared_bytes;                   /* that a block may have */
+    int pageable;                       /* the device reaches ordinary host memory */
+    int tf32;                           /* GRU_ALLOW_TF32 */
+    int invariant;                      /* GRU_BATCH_INVARIANT */
+    atomic_int lost;                    /* a kernel failed so that the device answers nothing any more */
+    gru_cuda_report *report;            /* device memory */
+    struct gru_cuda_blas *blas;
+    pthread_mutex_t mutex; /* of blocks */
+    struct gru_cuda_block *blocks;
+} gru_cuda_machine;
+
+static inline gru_cuda_machine *gru_cuda_machine_of(const gru_context *context) {
+    return context->machine;
+}
+
+/* How a layer of this configuration multiplies on this machine. */
+gru_cuda_math gru_cuda_math_of(const gru_cuda_machine *machine, const gru_layer_config *config);
+
+/* ---- failures (cuda_error.c) ---- */
+
+/* GRU_OK, or the status for a failed call of the CUDA runtime with a sentence: what failed ("launching a step"), the
+ * runtime's own words, and whether the context can still be used. Clears the runtime's error where it can be cleared. */
+gru_status gru_cuda_status(gru_cuda_machine *machine, cudaError_t error, const char *what);
+#define GRU_CUDA_TRY(machine, expression, what) GRU_TRY(gru_cuda_status((machine), (expression), (what)))
+
+/* Makes the machine's device current for this thread; the one that was current is put back by gru_cuda_leave. Fails
+ * when the device was lost. */
+gru_status gru_cuda_enter(gru_cuda_machine *machine, int *previous);
+void gru_cuda_leave(const gru_cuda_machine *machine, int previous);
+/* The same for giving back, also after the device was lost: returns what gru_cuda_leave wants. */
+int gru_cuda_enter_to_release(const gru_cuda_machine *machine);
+
+/* The stream of a caller: NULL is the legacy stream, whatever the caller was compiled with. */
+static inline cudaStream_t gru_cuda_stream(void *stream) {
+    return stream ? (cudaStream_t)stream : cudaStreamLegacy;
+}
+
+/* ---- memory (cuda_memory.c) ---- */
+
+/* gru_backend.allocate, .release and .copy. Memory is aligned to GRU_CUDA_ALIGN bytes. */
+gru_status gru_cuda_allocate(gru_context *context, size_t bytes, void **memory);
+void gru_cuda_release(gru_context *context, void *memory);
+gru_status gru_cuda_copy(gru_context *context, void *to, const void *from, size_t bytes, void *stream);
+/* At the context's end: forgets blocks that the caller never gave back. */
+void gru_cuda_forget_blocks(gru_context *context);
+
+/* ---- projection (cuda_projection.c) ---- */
+
+/* Algorithms for a ladder of row counts, found and run once at the layer's creation. Create and gru_cuda_project are
+ * called between gru_cuda_enter and gru_cuda_leave. Release: NULL is nothing. */
+typedef struct gru_cuda_projection gru_cuda_projection;
+gru_status gru_cuda_projection_create(gru_layer *layer, gru_cuda_projection **projection);
+void gru_cuda_projection_release(gru_layer *layer, gru_cuda_projection *projection);
+/* Bytes of workspace for any number of rows up to this. */
+size_t gru_cuda_projection_workspace(const gru_cuda_projection *projection, int64_t rows);
+/* Row count that a product is run with: rows itself, or with GRU_BATCH_INVARIANT a multiple of one fixed count; rows
+ * past those given must exist, their content does not matter. */
+int64_t gru_cuda_projection_rows(const gru_cuda_projection *projection, int64_t rows);
+/* out[rows][projected row] = W x + bW of the packed weights, for any number of rows. x: [rows][input pitch] of math's
+ * type, x_stride numbers apart, each aligned to 16 bytes; all of the pitch is read, so numbers past the inputs must be
+ * finite. out, workspace: aligned to 64 bytes. */
+gru_status gru_cuda_project(const gru_layer *layer, const void *packed, const void *x, int64_t x_stride,
+                            int64_t rows, float *out, void *workspace, cudaStream_t stream);
+
+/* ---- layers (cuda_layer.c) ---- */
+
+/* What a layer has prepared (layer->prepared). */
+typedef struct gru_cuda_layer {
+    gru_cuda_math math;
+    gru_cuda_projection *projection; /* NULL: no inputs */
+    int32_t hop_blocks;              /* that the device holds at once */
+} gru_cuda_layer;
+
+static inline const gru_cuda_layer *gru_cuda_layer_of(const gru_layer *layer) {
+    return layer->prepared;
+}
+
+/* gru_backend.pack and .packed_bytes (cuda_pack.c) */
+size_t gru_cuda_packed_bytes(const gru_layer_config *config);
+gru_status gru_cuda_pack_weights(const gru_layer *layer, const gru_weights *weights, void *packed,
+                                 void *stream);
+
+/* gru_backend.prepare and .forget (cuda_layer.c) */
+gru_status gru_cuda_prepare(gru_layer *layer);
+void gru_cuda_forget(gru_layer *layer);
+
+/* gru_backend.check_run (cuda_check.c): every buffer of a run lies where the device can reach it, and the stream is the
+ * device's. */
+gru_status gru_cuda_check_run(const gru_layer *layer, const gru_run *run);
+/* The same of one buffer, called `name` in the sentence; NULL is well. */
+gru_status gru_cuda_check_memory(gru_cuda_machine *machine, const char *name, const void *data);
+
+#endif

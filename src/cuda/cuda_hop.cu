@@ -1,0 +1,147 @@
+/* cuda_hop.cu: a step with reset BEFORE in one launch: r h is published in the middle, and z is computed while it travels.
+ *
+ * Blocks along x share the unit tiles of one octet of rows, each taking every gridDim.x-th, so that the grid may be as
+ * small as the device. r h goes through memory; that it is there is told by the barrier of a cluster, or by a counter on
+ * which all blocks of a cooperative grid wait. */
+#include "cuda_finish.cuh"
+#include "cuda_launch.cuh"
+#include "cuda_product.cuh"
+
+namespace {
+
+struct Hop {
+    gru_cuda_step step;
+    int32_t cluster; /* 0: a cooperative grid */
+};
+
+template <class M> struct HopTile {
+    static constexpr int OCTETS = M::TENSOR ? 2 : 1, UNITS = OCTETS * 8;
+    template <int GATE> using Part = Product<M, OCTETS, 1, GATE, 1>;
+    using PartSums = Sums<UNITS, 8, 1>;
+};
+
+/* The recurrent side of one gate for the thread's output of this tile, bias included. */
+template <class M, int GATE>
+GRU_DEVICE float recurrent_side(const gru_cuda_sequence &q, typename HopTile<M>::template Part<GATE> &product,
+                                const void *exchange, const Output &o, float *sums) {
+    using Tile = HopTile<M>;
+    product.run(exchange, int(blockIdx.y), (q.N + 7) / 8);
+    product.deposit(sums);
+    __syncthreads(); /* the slices of all warps are there */
+    float c = 0.0f;
+    if (o.exists)
+        c = Tile::PartSums::total(sums, 0, o.n % 8, o.unit % Tile::UNITS) + recurrent_bias(q, o.unit, GATE);
+    __syncthreads(); /* they are read: the next product may overwrite them */
+    return c;
+}
+
+/* Tells the blocks that share these rows that this block's r h is in memory, and waits for theirs. */
+GRU_DEVICE void publish(const Hop &hop, const gru_cuda_sequence &q) {
+    if (hop.cluster) {
+        cluster_arrive();
+        return;
+    }
+    __syncthreads(); /* every thread's r h comes before the block's arrival */
+    if (threadIdx.x == 0) add_release(q.arrived + blockIdx.y, 1u);
+}
+GRU_DEVICE void await(const Hop &hop, const gru_cuda_sequence &q) {
+    if (hop.cluster) {
+        cluster_wait();
+        return;
+    }
+    if (threadIdx.x == 0) {
+        const uint32_t all = gridDim.x * uint32_t(hop.step.s + 1); /* may wrap, as the counter does */
+        while (int32_t(load_acquire(q.arrived + blockIdx.y) - all) < 0) spin_pause();
+    }
+    __syncthreads(); /* the others' r h comes before any thread's reading */
+}
+
+template <class M>
+__global__ void __launch_bounds__(STEP_THREADS, 1) hop_kernel(const __grid_constant__ Hop hop) {
+    using Tile = HopTile<M>;
+    GRU_SHARED(float, sums, [Tile::PartSums::BYTES / sizeof(float)]);
+    const gru_cuda_step &step = hop.step;
+    if (step.trigger) dependency_trigger();
+    const gru_cuda_sequence &q = step.sequence[blockIdx.z];
+    const gru_cuda_input &input = step.input[blockIdx.z];
+    const void *h = q.exchange[step.s % 2];
+    const int tiles = (q.H + Tile::UNITS - 1) / Tile::UNITS, row = int(threadIdx.x) / Tile::UNITS;
+    auto output = [&](int tile) {
+        return output_at(q, step.s, row < 8 ? int(blockIdx.y) * 8 + row : q.N,
+                         tile * Tile::UNITS + int(threadIdx.x) % Tile::UNITS);
+    };
+    dependency_wait(); /* from here on: what the launches before this one have written */
+    for (int tile = int(blockIdx.x); tile < tiles; tile += int(gridDim.x)) {
+        typename Tile::template Part<GATE_R> product(q, tile * Tile::OCTETS);
+        const Output o = output(tile);
+        const float c = recurrent_side<M, GATE_R>(q, product, h, o, sums);
+        if (o.active)
+            M::store(q.exchange_reset, tile_index<M>(o.n, o.unit, q.groups),
+                     gate<M>(q, projected_at(q, input, o, GATE_R) + c) * entering_state(q, o));
+    }
+    publish(hop, q);
+    for (int tile = int(blockIdx.x); tile < tiles; tile += int(gridDim.x)) {
+        typename Tile::template Part<GATE_Z> product(q, tile * Tile::OCTETS);
+        const Output o = output(tile);
+        const float c = recurrent_side<M, GATE_Z>(q, product, h, o, sums);
+        if (!o.active) continue;
+        const float z = gate<M>(q, projected_at(q, input, o, GATE_Z) + c);
+        q.update_gate[state_index(q, o)] = q.attention.data ? attended(q, z, attention_at(q, o)) : z;
+    }
+    await(hop, q);
+    for (int tile = int(blockIdx.x); tile < tiles; tile += int(gridDim.x)) {
+        typename Tile::template Part<GATE_N> product(q, tile * Tile::OCTETS);
+        const Output o = output(tile);
+        const float c = recurrent_side<M, GATE_N>(q, product, q.exchange_reset, o, sums);
+        const float a = o.active ? projected_at(q, input, o, GATE_N) : 0.0f;
+        if (o.exists) finish<M, GRU_CUDA_CANDIDATE>(step, q, o, &a, &c, entering_state(q, o));
+    }
+}
+
+template <class Visit> cudaError_t visit_hop(gru_cuda_math math, Visit visit) {
+    switch (math) {
+    case GRU_CUDA_F32:
+        return visit(hop_kernel<F32>, HopTile<F32>::UNITS);
+    case GRU_CUDA_TF32:
+        return visit(hop_kernel<Tf32>, HopTile<Tf32>::UNITS);
+    case GRU_CUDA_F16:
+        return visit(hop_kernel<F16>, HopTile<F16>::UNITS);
+    default:
+        return visit(hop_kernel<Bf16>, HopTile<Bf16>::UNITS);
+    }
+}
+
+} // namespace
+
+extern "C" cudaError_t gru_cuda_launch_hop(gru_cuda_math math, int32_t cluster, int32_t blocks,
+                                           const gru_cuda_step *step, cudaStream_t stream) {
+    const gru_cuda_sequence &q = step->sequence[0];
+    return visit_hop(math, [&](void (*kernel)(Hop), int units) {
+        const unsigned tiles = blocks_for(q.H, units), rows = blocks_for(q.N, 8),
+                       directions = unsigned(step->directions);
+        const unsigned room =
+            unsigned(blocks) / (rows * directions); /* for the blocks of one octet of rows */
+        if (!cluster && room == 0) return cudaErrorCooperativeLaunchTooLarge;
+        Launch launch;
+        launch.grid = dim3(cluster ? unsigned(cluster) : min(tiles, room), rows, directions);
+        launch.block = dim3(STEP_THREADS);
+        launch.depends = step->depends && cluster; /* a cooperative launch starts alone */
+        launch.cooperative = !cluster;
+        launch.cluster = cluster ? cluster : 1;
+        return start(kernel, launch, Hop{*step, cluster}, stream);
+    });
+}
+
+extern "C" cudaError_t gru_cuda_load_hop(gru_cuda_math math, int32_t *hop_blocks) {
+    int device, processors, blocks;
+    if (const cudaError_t error = cudaGetDevice(&device)) return error;
+    if (const cudaError_t error = cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device))
+        return error;
+    return visit_hop(math, [&](void (*kernel)(Hop), int) {
+        if (const cudaError_t error = load(kernel, 0)) return error;
+        const cudaError_t error =
+            cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, STEP_THREADS, 0);
+        *hop_blocks = error == cudaSuccess ? blocks * processors : 0;
+        return error;
+    });
+}

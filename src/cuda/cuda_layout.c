@@ -1,0 +1,28 @@
+/* cuda_layout.c: how many bytes the packed weights of a layer take, part by part. */
+#include "cuda_layout.h"
+
+/* Weights in host memory travel in pieces of about this many bytes: large beside what one more copy and launch cost, and
+ * small beside the weights of a layer that needs several. */
+enum { STAGING_BYTES = 1 << 20 };
+
+/* Room for one row of any type with its scale, and for no more than a whole matrix. */
+static size_t staging_bytes(const gru_layer_config *config) {
+    const int32_t longest = config->inputs > config->hidden ? config->inputs : config->hidden;
+    const size_t row = ((size_t)longest + 1) * sizeof(double), whole = row * GATES * (size_t)config->hidden;
+    return row > STAGING_BYTES ? row : whole < STAGING_BYTES ? whole : STAGING_BYTES;
+}
+
+gru_cuda_parts gru_cuda_packed_parts(const gru_layer_config *config) {
+    const size_t element = gru_type_bytes(config->weight_type);
+    const size_t rows = (size_t)gru_cuda_projected_row(config->hidden);
+    const size_t pitch = (size_t)gru_cuda_input_pitch(config->inputs, config->weight_type);
+    const size_t groups = (size_t)gru_cuda_groups(config->hidden, config->weight_type);
+    gru_cuda_parts parts = {0};
+    parts.bR = gru_cuda_align(rows * sizeof(float));
+    parts.W = 2 * parts.bR;
+    parts.R = parts.W + gru_cuda_align(rows * pitch * element);
+    parts.staging = parts.R + gru_cuda_align(rows * groups * GRU_CUDA_GROUP_BYTES);
+    parts.staging_bytes = gru_cuda_align(staging_bytes(config));
+    parts.bytes = parts.staging + parts.staging_bytes;
+    return parts;
+}

@@ -1,0 +1,143 @@
+/* cuda_plan.c: a model of a step's time, and the tile that it makes shortest.
+ *
+ * The model counts what a step reads from L2 and multiplies, block by block, and adds what every launch costs. Its numbers
+ * are of an H100 and come from published measurements; none has been measured by this library yet. They decide between
+ * tiles of one engine, whose bits are the same, and between engines. */
+#include "cuda_plan.h"
+
+#include <math.h>
+
+static const double clock_rate = 1.755e9; /* cycles per second */
+static const double slack = 1.3; /* what kernels take for reading and multiplying, against the rates below */
+static const double read_block = 112e9; /* bytes per second from L2 into one multiprocessor: 64 a cycle */
+static const double read_all = 6.7e12;  /* and into all of them */
+static const double launch_dependent = 0.8e-6; /* from one step's end to the next one's products */
+static const double launch_plain = 1.35e-6;    /* the same without overlap, in a graph */
+static const double body = 0.8e-6;             /* latencies of reading, adding and finishing one output */
+static const double output = 0.03e-6;          /* every further output of a thread */
+static const double hop_grid = 0.65e-6;        /* a counter in L2, written and seen */
+static const double hop_cluster = 0.65e-6;     /* a barrier of a cluster of eight */
+static const double gather_sums =
+    0.7e-6; /* a cluster's barriers and the reading of its blocks' partial sums */
+
+enum { THREADS = 256, CLUSTER = 8, CLUSTERS_PER_132 = 15, MAX_ROWS_Y = 65535 };
+
+gru_cuda_force gru_cuda_forced;
+
+static int64_t divide_up(int64_t count, int64_t each) {
+    return (count + each - 1) / each;
+}
+
+static double number_bytes(gru_cuda_math math) {
+    return math == GRU_CUDA_F32 || math == GRU_CUDA_TF32 ? 4 : 2;
+}
+
+/* Multiplications and additions per second of one multiprocessor: mma.sync reaches 2680 a cycle with 16 bits; fused
+ * multiply-adds are 256 a cycle at best, of which large tiles should reach five sixths, and small ones, which wait for
+ * states, half. */
+static double rate(gru_cuda_math math, int large) {
+    if (math == GRU_CUDA_F32) return (large ? 213 : 128) * clock_rate;
+    return (math == GRU_CUDA_TF32 ? 1340 : 2680) * clock_rate;
+}
+
+/* One launch of `gates` gates in this tile, without what the launch itself costs. */
+static double product_seconds(const gru_cuda_machine *machine, const gru_cuda_size *size, gru_cuda_tile tile,
+                              int gates) {
+    const double K = size->H, bytes = number_bytes(size->math);
+    const int64_t units = tile.unit_octets * 8, rows = tile.batch_octets * 8;
+    const int64_t blocks =
+        divide_up(size->H, units) * divide_up(size->N, rows) * size->directions * tile.split;
+    const double waves = (double)divide_up(blocks, machine->processors);
+    const double multiplied =
+        size->math == GRU_CUDA_F32 || units >= 16 ? (double)units : 16; /* an mma has 16 rows */
+    const double read = (double)(units * gates + rows) * K * bytes / tile.split;
+    const double math = 2 * multiplied * gates * (double)rows * K / tile.split;
+    const double one = fmax(read / read_block, math / rate(size->math, tile.unit_octets == 8));
+    const double outputs = (double)divide_up(units * rows / tile.split, THREADS);
+    return slack * fmax(waves * one, read * (double)blocks / read_all) + waves * outputs * output +
+           (tile.split > 1 ? gather_sums : 0);
+}
+
+static int fits(const gru_cuda_machine *machine, gru_cuda_tile tile) {
+    return tile.shared_bytes <= machine->shared_bytes;
+}
+
+static double launch_seconds(const gru_cuda_machine *machine) {
+    return machine->capability >= 90 ? launch_dependent : launch_plain;
+}
+
+static double stepwise_seconds(const gru_cuda_machine *machine, const gru_cuda_size *size,
+                               gru_cuda_tile tile) {
+    const double launch = launch_seconds(machine) + body;
+    if (size->reset != GRU_RESET_BEFORE) return launch + product_seconds(machine, size, tile, 3);
+    return 2 * launch + product_seconds(machine, size, tile, 2) + product_seconds(machine, size, tile, 1);
+}
+
+gru_cuda_plan gru_cuda_plan_stepwise(const gru_cuda_machine *machine, const gru_cuda_size *size) {
+    gru_cuda_tile tiles[GRU_CUDA_STEPWISE_TILES];
+    const gru_cuda_part part = size->reset == GRU_RESET_BEFORE ? GRU_CUDA_GATES : GRU_CUDA_WHOLE;
+    const int32_t count = gru_cuda_stepwise_tiles(size->math, part, tiles);
+    gru_cuda_plan best = {.seconds = HUGE_VAL};
+    for (int32_t i = 0; i < count; i++) {
+        const gru_cuda_plan plan = {tiles[i], 0, stepwise_seconds(machine, size, tiles[i])};
+        if (!fits(machine, tiles[i])) continue;
+        if (plan.seconds < best.seconds) best = plan;
+        if (tiles[i].unit_octets == gru_cuda_forced.unit_octets &&
+            tiles[i].batch_octets == gru_cuda_forced.batch_octets)
+            return plan;
+    }
+    return best;
+}
+
+gru_cuda_plan gru_cuda_plan_tile(const gru_cuda_machine *machine, const gru_cuda_size *size) {
+    gru_cuda_tile tiles[GRU_CUDA_TILE_TILES];
+    const int32_t count = gru_cuda_tile_tiles(size->math, tiles),
+                  largest = machine->capability >= 90 ? CLUSTER : 1;
+    gru_cuda_plan best = {.seconds = HUGE_VAL};
+    for (int32_t i = 0; i < count; i++) {
+        gru_cuda_tile tile = tiles[i];
+        if (!fits(machine, tile) || divide_up(size->N, tile.batch_octets * 8) > MAX_ROWS_Y) continue;
+        for (tile.split = 1; tile.split <= largest; tile.split *= 2) {
+            const gru_cuda_plan plan = {
+                tile, 0, launch_seconds(machine) + body + product_seconds(machine, size, tile, 3)};
+            if (plan.seconds < best.seconds) best = plan;
+            if (tile.batch_octets == gru_cuda_forced.batch_octets && tile.split == gru_cuda_forced.split)
+                return plan;
+        }
+    }
+    return best;
+}
+
+/* A cluster reads all weights with its eight multiprocessors; of every 132, clusters leave a few idle. */
+static double cluster_seconds(const gru_cuda_machine *machine, const gru_cuda_size *size) {
+    const double bytes = (3.0 * size->H + 8) * size->H * number_bytes(size->math) / CLUSTER;
+    const double math = 2.0 * 3 * size->H * 8 * size->H / CLUSTER;
+    const int64_t clusters = divide_up(size->N, 8) * size->directions;
+    const int64_t room = (int64_t)machine->processors * CLUSTERS_PER_132 / 132;
+    if (machine->capability < 90 || divide_up(size->N, 8) > MAX_ROWS_Y) return HUGE_VAL;
+    return launch_seconds(machine) + 2 * body + hop_cluster +
+           slack * (double)divide_up(clusters, room > 0 ? room : 1) *
+               fmax(bytes / read_block, math / rate(size->math, 0));
+}
+
+/* All blocks are there at once: few rows share them, many leave too few for each. */
+static double grid_seconds(const gru_cuda_machine *machine, const gru_cuda_size *size, int32_t hop_blocks) {
+    const int64_t sharers = divide_up(size->N, 8) * size->directions,
+                  units = size->math == GRU_CUDA_F32 ? 8 : 16;
+    const int64_t tiles = divide_up(size->H, units), room = hop_blocks / sharers;
+    const gru_cuda_tile tile = {(int32_t)units / 8, 1, 1, 0};
+    if (room < 1 || divide_up(size->N, 8) > MAX_ROWS_Y) return HUGE_VAL;
+    return launch_plain + 2 * body + hop_grid +
+           fmax(slack * (double)divide_up(tiles, room) * ((double)units * 3 + 8) * size->H *
+                    number_bytes(size->math) / read_block,
+                product_seconds(machine, size, tile, 3));
+}
+
+gru_cuda_plan gru_cuda_plan_hop(const gru_cuda_machine *machine, const gru_cuda_size *size,
+                                int32_t hop_blocks) {
+    const gru_cuda_plan cluster = {.cluster = CLUSTER, .seconds = cluster_seconds(machine, size)};
+    const gru_cuda_plan grid = {.cluster = 0, .seconds = grid_seconds(machine, size, hop_blocks)};
+    if (gru_cuda_forced.hop == 1 && cluster.seconds < HUGE_VAL) return cluster;
+    if (gru_cuda_forced.hop == 2 && grid.seconds < HUGE_VAL) return grid;
+    return cluster.seconds <= grid.seconds ? cluster : grid;
+}

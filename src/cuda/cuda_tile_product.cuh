@@ -1,0 +1,163 @@
+/* cuda_tile_product.cuh: the product R h of a large tile, 64 units x 64 or 128 rows: states, and without tensor cores
+ * weights too, pass through shared memory in stages, because here several warps read each number.
+ *
+ * A block sums the groups first .. last - 1 of k in one chain per output. */
+#ifndef GRU_CUDA_TILE_PRODUCT_CUH
+#define GRU_CUDA_TILE_PRODUCT_CUH
+
+#include "cuda_number.cuh"
+
+namespace {
+
+constexpr int TILE_UNITS = 64, TILE_OCTETS = TILE_UNITS / 8, TILE_THREADS = 256, STAGES = 3;
+
+/* Where a block reads: its unit octets from octet on, its row octets from row_octet on, k from first to last. */
+struct TilePlace {
+    const gru_cuda_sequence *q;
+    const uint4 *states; /* [row octet][group][32] */
+    int octet, row_octet, row_octets, first, last;
+};
+
+/* The sums of a block in shared memory, [gate][row][unit]. Units of different pairs of rows are stored 8 apart, so that the
+ * fragments' stores do not meet in one bank. */
+template <int ROWS> struct TileSums {
+    static constexpr int BYTES = GATES * ROWS * TILE_UNITS * int(sizeof(float));
+    static GRU_DEVICE int at(int g, int row, int unit) {
+        return (g * ROWS + row) * TILE_UNITS + (unit ^ row / 2 % 4 * 8);
+    }
+};
+
+/* ---- tensor cores: four warps along units, two along rows; a warp has two octets of units, all gates ---- */
+
+template <class M, int ROWS> struct TensorTile {
+    static constexpr int ROW_OCTETS = ROWS / 8, PER_WARP = ROW_OCTETS / 2;
+    static constexpr int STAGE_WORDS = ROW_OCTETS * 32, STAGE_BYTES = STAGES * STAGE_WORDS * 16;
+    float sum[GATES][PER_WARP][4] = {};
+    uint4 next[GATES][2];
+    const uint4 *weights;
+    int lane, unit_pair, row_half;
+
+    GRU_DEVICE explicit TensorTile(const TilePlace &p)
+        : lane(threadIdx.x % 32), unit_pair(int(threadIdx.x) / 32 % 4), row_half(int(threadIdx.x) / 128) {
+        const int octet = p.octet + unit_pair * 2;
+        weights = octet < p.q->octets
+                      ? static_cast<const uint4 *>(p.q->R) + int64_t(octet) * p.q->groups * GATES * 32 + lane
+                      : nullptr;
+        fetch(p, p.first);
+    }
+    /* Of the group: the weights of this warp, straight into registers. */
+    GRU_DEVICE void fetch(const TilePlace &p, int k) {
+        GRU_UNROLL for (int g = 0; g < GATES; g++)
+            GRU_UNROLL for (int o = 0; o < 2; o++) if (weights && k < p.last) next[g][o] =
+                load_stream(weights + ((int64_t(o) * p.q->groups + k) * GATES + g) * 32);
+    }
+    /* Of the group: the states of all rows, on their way into a stage. */
+    GRU_DEVICE void stage(const TilePlace &p, uint4 *stages, int k) {
+        uint4 *to = stages + (k - p.first) % STAGES * STAGE_WORDS;
+        if (k < p.last)
+            for (int i = int(threadIdx.x); i < STAGE_WORDS; i += TILE_THREADS)
+                if (p.row_octet + i / 32 < p.row_octets)
+                    copy_async16(to + i,
+                                 p.states + (int64_t(p.row_octet + i / 32) * p.q->groups + k) * 32 + i % 32);
+        copy_async_commit();
+    }
+    GRU_DEVICE void multiply(const TilePlace &p, const uint4 *stages, int k) {
+        uint4 w[GATES][2];
+        GRU_UNROLL for (int g = 0; g < GATES; g++) GRU_UNROLL for (int o = 0; o < 2; o++) w[g][o] =
+            next[g][o];
+        fetch(p, k + 1);
+        const uint4 *from = stages + (k - p.first) % STAGES * STAGE_WORDS + lane;
+        GRU_UNROLL for (int tile = 0; tile < PER_WARP; tile++) {
+            const int octet = row_half * PER_WARP + tile;
+            if (!weights || p.row_octet + octet >= p.row_octets) continue; /* the same for the whole warp */
+            const uint4 h = from[octet * 32];
+            GRU_UNROLL for (int g = 0; g < GATES; g++) {
+                M::mma(sum[g][tile], {w[g][0].x, w[g][1].x, w[g][0].y, w[g][1].y}, {h.x, h.y});
+                M::mma(sum[g][tile], {w[g][0].z, w[g][1].z, w[g][0].w, w[g][1].w}, {h.z, h.w});
+            }
+        }
+    }
+    GRU_DEVICE void deposit(float *sums) const {
+        GRU_UNROLL for (int g = 0; g < GATES; g++) GRU_UNROLL for (int tile = 0; tile < PER_WARP; tile++)
+            GRU_UNROLL for (int i = 0; i < 4; i++) {
+            const int row = (row_half * PER_WARP + tile) * 8 + lane % 4 * 2 + i % 2;
+            sums[TileSums<ROWS>::at(g, row, unit_pair * 16 + i / 2 * 8 + lane / 4)] = sum[g][tile][i];
+        }
+    }
+};
+
+/* ---- fused multiply-adds: a thread has every sixteenth unit and every sixteenth row, all gates ---- */
+
+template <int ROWS> struct FusedTile {
+    static constexpr int ROW_OCTETS = ROWS / 8, UNITS_EACH = TILE_UNITS / 16, ROWS_EACH = ROWS / 16;
+    static constexpr int WEIGHT_WORDS = TILE_OCTETS * GATES * 32,
+                         STAGE_WORDS = WEIGHT_WORDS + ROW_OCTETS * 32;
+    static constexpr int STAGE_BYTES = STAGES * STAGE_WORDS * 16;
+    float sum[GATES][UNITS_EACH][ROWS_EACH] = {};
+    int unit, row; /* the first of each */
+
+    /* A warp has four units and eight rows, so that its loads of one word bring 64 and 128 bytes. */
+    GRU_DEVICE explicit FusedTile(const TilePlace &)
+        : unit(int(threadIdx.x) % 4 + int(threadIdx.x) / 32 % 4 * 4),
+          row(int(threadIdx.x) / 4 % 8 + int(threadIdx.x) / 128 * 8) {}
+    /* Word c of row r of a tile: the same word of eight rows lies in eight different groups of banks. */
+    static GRU_DEVICE int word(int r, int c) { return r * 4 + (c ^ r / 2 % 4); }
+    GRU_DEVICE void stage(const TilePlace &p, uint4 *stages, int k) {
+        uint4 *to = stages + (k - p.first) % STAGES * STAGE_WORDS;
+        const uint4 *weights = static_cast<const uint4 *>(p.q->R);
+        if (k < p.last)
+            for (int i = int(threadIdx.x); i < STAGE_WORDS; i += TILE_THREADS) {
+                const int tile = i / 32, at = tile * 32 + word(i % 32 / 4, i % 4);
+                const int octet = p.octet + tile / GATES, rows = p.row_octet + tile - TILE_OCTETS * GATES;
+                if (i >= WEIGHT_WORDS) {
+                    if (rows < p.row_octets)
+                        copy_async16(to + at, p.states + (int64_t(rows) * p.q->groups + k) * 32 + i % 32);
+                } else if (octet < p.q->octets) {
+                    copy_async16(to + at,
+                                 weights + ((int64_t(octet) * p.q->groups + k) * GATES + tile % GATES) * 32 +
+                                     i % 32);
+                }
+            }
+        copy_async_commit();
+    }
+    GRU_DEVICE void multiply(const TilePlace &p, const uint4 *stages, int k) {
+        const uint4 *weights = stages + (k - p.first) % STAGES * STAGE_WORDS,
+                    *states = weights + WEIGHT_WORDS;
+        GRU_UNROLL for (int c = 0; c < 4; c++) {
+            float4 h[ROWS_EACH];
+            GRU_UNROLL for (int j = 0; j < ROWS_EACH; j++) {
+                const int r = row + j * 16;
+                if (p.row_octet + r / 8 < p.row_octets)
+                    h[j] = as_floats(states[r / 8 * 32 + word(r % 8, c)]);
+                else
+                    h[j] = make_float4(0, 0, 0, 0);
+            }
+            GRU_UNROLL for (int i = 0; i < UNITS_EACH; i++) {
+                const int u = unit + i * 16;
+                if (p.octet + u / 8 >= p.q->octets) continue;
+                GRU_UNROLL for (int g = 0; g < GATES; g++) {
+                    const float4 w = as_floats(weights[(u / 8 * GATES + g) * 32 + word(u % 8, c)]);
+                    GRU_UNROLL for (int j = 0; j < ROWS_EACH; j++) {
+                        float &s = sum[g][i][j];
+                        s = __fmaf_rn(w.x, h[j].x, s);
+                        s = __fmaf_rn(w.y, h[j].y, s);
+                        s = __fmaf_rn(w.z, h[j].z, s);
+                        s = __fmaf_rn(w.w, h[j].w, s);
+                    }
+                }
+            }
+        }
+    }
+    static GRU_DEVICE float4 as_floats(uint4 v) {
+        return make_float4(__uint_as_float(v.x), __uint_as_float(v.y), __uint_as_float(v.z),
+                           __uint_as_float(v.w));
+    }
+    GRU_DEVICE void deposit(float *sums) const {
+        GRU_UNROLL for (int g = 0; g < GATES; g++) GRU_UNROLL for (int i = 0; i < UNITS_EACH; i++)
+            GRU_UNROLL for (int j = 0; j < ROWS_EACH; j++)
+                sums[TileSums<ROWS>::at(g, row + j * 16, unit + i * 16)] = sum[g][i][j];
+    }
+};
+
+} // namespace
+#endif

@@ -1,0 +1,48 @@
+/* reserve.h: what a training run keeps for backward: one layout for every machine.
+ *
+ * A head, then the state that enters each step s of each row, [T][N][H], f32 (f64 with io f64): all that backward needs
+ * besides the inputs. Steps that a row does not have are not written. */
+#ifndef GRU_RESERVE_H
+#define GRU_RESERVE_H
+
+#include "layer.h"
+#include "number.h"
+
+typedef struct gru_reserve_head {
+    uint64_t mark; /* of the layer's configuration: gru_reserve_mark */
+    int64_t T, N;
+    uint64_t unused[5]; /* 0 */
+} gru_reserve_head;
+
+/* SIZE_MAX: too large. */
+static inline size_t gru_reserve_bytes(const gru_layer_config *config, int64_t T, int64_t N) {
+    const size_t state = config->io_type == GRU_F64 ? sizeof(double) : sizeof(float);
+    const size_t rows = gru_size_times((size_t)T, (size_t)N);
+    return gru_size_plus(sizeof(gru_reserve_head), gru_size_times(rows, (size_t)config->hidden * state));
+}
+
+/* A number that differs for layers whose reserves mean different things (FNV-1a over the variant and the sizes). */
+static inline uint64_t gru_reserve_mark(const gru_layer_config *config) {
+    const int32_t facts[] = {config->inputs, config->hidden,    config->reset,     config->update,
+                             config->gate,   config->candidate, config->direction, config->io_type};
+    uint64_t mark = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < sizeof facts / sizeof *facts; i++)
+        mark = (mark ^ (uint32_t)facts[i]) * 0x100000001b3u;
+    return mark;
+}
+
+static inline gru_reserve_head gru_reserve_head_of(const gru_layer_config *config, const gru_run *run) {
+    const gru_reserve_head head = {gru_reserve_mark(config), run->T, run->N, {0}};
+    return head;
+}
+
+/* The states behind the head, and the place of the one that enters step s of row n, in elements. */
+static inline void *gru_reserve_states(const gru_run *run) {
+    return (char *)run->reserve + sizeof(gru_reserve_head);
+}
+
+static inline size_t gru_reserve_index(const gru_layer *layer, const gru_run *run, int64_t s, int64_t n) {
+    return ((size_t)s * (size_t)run->N + (size_t)n) * (size_t)layer->config.hidden;
+}
+
+#endif

@@ -1,0 +1,17 @@
+/* mirror.h: runs in the host's memory on contexts whose memory is elsewhere, through twins of the buffers on that side.
+ *
+ * Every guarded buffer (tester_allocate) that a run points into gets a twin of the context's memory, guards included, and
+ * every pointer of the run moves to the same place of the twin. After the call the twins come back into the buffers, those
+ * of inputs too: whatever was written where, the checks on the host see it. On contexts of the CPU the run is called as it
+ * is, unless GRU_TEST_MIRROR is set in the environment, with which the mirror itself is tested. */
+#ifndef MIRROR_H
+#define MIRROR_H
+
+#include "gru/stack.h"
+
+/* gru_forward, gru_stack_forward and gru_layer_pack. End the test if a pointer lies in no guarded buffer. */
+gru_status mirror_forward(const gru_layer *layer, const gru_run *run);
+gru_status mirror_stack_forward(const gru_stack *stack, const gru_stack_run *run);
+gru_status mirror_pack(const gru_layer *layer, const gru_weights *weights, void *packed);
+
+#endif
