@@ -18,6 +18,7 @@ static void leave_out(const peer *who, const bench_problem *problem, const char 
 static double time_call(const peer *who, void *state) {
     const double start = bench_now();
     who->run(state);
+    if (who->wait) who->wait(state);
     return bench_now() - start;
 }
 
@@ -37,7 +38,8 @@ static bench_contestant *append(bench_cell *cell, const peer *who, int kind, con
     bench_contestant *contestant = &cell->contestants[cell->count++];
     memset(contestant, 0, sizeof *contestant);
     entry->who = who, entry->kind = kind, entry->problem = *problem;
-    contestant->name = who->name, contestant->run = who->run, contestant->threads = problem->threads;
+    contestant->name = who->name, contestant->run = who->run, contestant->wait = who->wait;
+    contestant->threads = problem->threads;
     return contestant;
 }
 
@@ -59,6 +61,7 @@ void bench_cell_add(bench_cell *cell, const peer *who, int kind, const bench_pro
     }
     bench_problem_forget(problem);
     const double first = time_call(who, contestant->state);
+    if (who->collect) who->collect(contestant->state);
     if (!bench_problem_check(problem, why, sizeof why)) {
         (void)fprintf(stderr, "gru_bench: WRONG: %s in %s, %s: %s\n", who->name, problem->shape.name,
                       bench_stage_names[problem->stage], why);
@@ -66,8 +69,9 @@ void bench_cell_add(bench_cell *cell, const peer *who, int kind, const bench_pro
         withdraw(cell);
         return;
     }
-    if (kind == BENCH_ENGINE && !cell->packed_bytes)
+    if (kind == BENCH_ENGINE && who->device == BENCH_CPU && !cell->packed_bytes)
         cell->packed_bytes = bench_library_packed(contestant->state);
+    if (isinf(seconds)) return;
     contestant->once = time_once(who, contestant->state, first);
     if (bench_too_slow(contestant, seconds)) {
         (void)snprintf(why, sizeof why, "one run takes %.3g s; more --seconds would let it in",
@@ -78,8 +82,12 @@ void bench_cell_add(bench_cell *cell, const peer *who, int kind, const bench_pro
 }
 
 int bench_cell_add_floor(bench_cell *cell, const bench_problem *problem, int cold) {
-    static const peer reader = {"(read floor)", NULL, bench_reader_run, bench_reader_release};
+    static const peer reader = {
+        .name = "(read floor)", .run = bench_reader_run, .release = bench_reader_release};
     const bench_shape s = problem->shape;
+    int processors = 0;
+    for (int i = 0; i < cell->count; i++) processors += cell->entries[i].who->device == BENCH_CPU;
+    if (!processors) return 1;
     if (cell->count == BENCH_ENTRIES) return 0;
     if (!cell->packed_bytes) cell->packed_bytes = (size_t)(3 * s.H * (s.I + s.H)) * sizeof(float);
     const double recurrent = (double)s.H / (double)(s.I + s.H);
@@ -104,8 +112,9 @@ double bench_cell_floor(const bench_cell *cell, const bench_problem *problem, do
     const double rows = (double)s.N * (double)s.T, units = 6.0 * (double)s.H;
     const double input = problem->stage == BENCH_RECURRENCE ? 0 : units * (double)s.I * rows / peak;
     const double recurrent = units * (double)s.H * rows / peak;
-    if (cell->read_bytes == cell->packed_bytes) return fmax(input + recurrent, cell->read_seconds);
+    const double read_seconds = cell->contestants[cell->count - 1].median; /* of read_bytes, once */
+    if (cell->read_bytes == cell->packed_bytes) return fmax(input + recurrent, read_seconds);
     const double rest = (double)(cell->packed_bytes - cell->read_bytes) / (double)cell->read_bytes;
-    const double input_read = problem->stage == BENCH_RECURRENCE ? 0 : rest * cell->read_seconds;
-    return fmax(input, input_read) + fmax(recurrent, (double)cell->reads * cell->read_seconds);
+    const double input_read = problem->stage == BENCH_RECURRENCE ? 0 : rest * read_seconds;
+    return fmax(input, input_read) + fmax(recurrent, (double)cell->reads * read_seconds);
 }

@@ -1,17 +1,24 @@
 /* gru_bench.c: engines x shapes x stages, each checked against the reference and then timed beside its rivals.
  *
- * Exit status: 0; 1 if a contestant differed from the reference, nothing was measured or --check-threads found
- * something; 2 for a wrong command line. SPDX-License-Identifier: Apache-2.0 */
+ * With --machine the GPU itself instead. Exit status: 0; 1 if a contestant differed from the reference, nobody took
+ * part or --check-threads found something; 2 for a wrong command line. SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "break_even.h"
 #include "ceilings.h"
 #include "library.h"
 #include "machine.h"
 #include "options.h"
 #include "report.h"
+#include "stream.h"
 
 static const peer *const peers[] = {
+#ifdef BENCH_CUDNN
+    &bench_peers_cudnn[0], &bench_peers_cudnn[1], &bench_peers_cudnn[2], &bench_peers_cudnn[3],
+    &bench_peers_cudnn[4], &bench_peers_cudnn[5], &bench_peers_cudnn[6], &bench_peers_cudnn[7],
+#endif
 #ifdef BENCH_ONEDNN
     &bench_peer_onednn,
 #endif
@@ -30,22 +37,66 @@ typedef struct bench {
     double peaks[BENCH_THREADS]; /* [options.thread_count] operations a second */
     bench_cell cell;
     FILE *json;
+    bench_duels duels;
     int rows, wrong, failed, slower;
 } bench;
+
+/* Rows of a GPU stand in the cell of the first number of threads, which is not theirs. Its caches are not emptied. */
+static int takes_part(const bench *b, const peer *who, const bench_problem *problem) {
+    return who->device == BENCH_CPU || (problem->threads == b->options.threads[0] && !b->options.cold);
+}
+
+static void add_contestants(bench *b, const bench_problem *problem) {
+    const bench_options *options = &b->options;
+    const double seconds = options->check ? INFINITY : options->seconds;
+    for (int i = 0; i < b->engine_count; i++)
+        if (takes_part(b, &b->engines[i], problem))
+            bench_cell_add(&b->cell, &b->engines[i], BENCH_ENGINE, problem, seconds);
+    for (int i = 0; options->peers && i < PEERS; i++)
+        if (takes_part(b, peers[i], problem))
+            bench_cell_add(&b->cell, peers[i], BENCH_PEER, problem, seconds);
+    b->wrong += b->cell.wrong;
+}
+
+static void begin_duel(bench *b, const bench_problem *problem) {
+    const bench_shape s = problem->shape;
+    if (b->duels.count < BENCH_DUELS)
+        b->duels.list[b->duels.count++] =
+            (bench_duel){problem->stage, problem->type, s.T == 1, s.N, s.H, 0, 0};
+}
+
+/* The fastest engine of each machine, whatever its threads. */
+static void note_duel(bench *b) {
+    bench_duel *duel = &b->duels.list[b->duels.count - 1];
+    for (int i = 0; i < b->cell.count; i++) {
+        const double median = b->cell.contestants[i].median;
+        if (b->cell.entries[i].kind != BENCH_ENGINE) continue;
+        double *best = b->cell.entries[i].who->device == BENCH_GPU ? &duel->gpu : &duel->cpu;
+        if (*best == 0 || median < *best) *best = median;
+    }
+}
+
+static void report_checked(bench *b, const bench_problem *problem) {
+    const bench_shape s = problem->shape;
+    b->rows += b->cell.count;
+    (void)printf("T%lld N%lld I%lld H%lld, %s, %s, agree:", (long long)s.T, (long long)s.N, (long long)s.I,
+                 (long long)s.H, bench_stage_names[problem->stage], bench_type_names[problem->type]);
+    for (int i = 0; i < b->cell.count; i++) (void)printf("%s %s", i ? "," : "", b->cell.contestants[i].name);
+    (void)printf("\n");
+    (void)fflush(stdout);
+}
 
 static void time_cell(bench *b, const bench_problem *problem, double peak) {
     const bench_options *options = &b->options;
     bench_cell *cell = &b->cell;
-    for (int i = 0; i < b->engine_count; i++)
-        bench_cell_add(cell, &b->engines[i], BENCH_ENGINE, problem, options->seconds);
-    for (int i = 0; options->peers && i < PEERS; i++)
-        bench_cell_add(cell, peers[i], BENCH_PEER, problem, options->seconds);
-    b->wrong += cell->wrong;
-    if (cell->count) {
+    add_contestants(b, problem);
+    if (options->check) {
+        report_checked(b, problem);
+    } else if (cell->count) {
         if (bench_cell_add_floor(cell, problem, options->cold) &&
             bench_measure(cell->contestants, cell->count, options->seconds, options->cold)) {
-            cell->read_seconds = cell->contestants[cell->count - 1].median;
             b->rows += bench_report_cell(cell, peak, options->cold, b->json);
+            note_duel(b);
         } else {
             (void)fprintf(stderr, "gru_bench: no memory for %s\n", problem->shape.name);
             b->failed = 1;
@@ -79,6 +130,7 @@ static void check_threads(bench *b, const bench_problem *problem) {
     bench_problem one = *problem, two = *problem;
     one.threads = 1, two.threads = 2;
     for (int i = 0; i < b->engine_count; i++) {
+        if (b->engines[i].device == BENCH_GPU) continue;
         const double ratio = compare_threads(b, &b->engines[i], &one, &two);
         if (ratio == 0) continue;
         b->rows++;
@@ -91,12 +143,13 @@ static void check_threads(bench *b, const bench_problem *problem) {
     }
 }
 
-static void bench_shape_and_stage(bench *b, const bench_shape *shape, int stage) {
-    bench_problem *problem = bench_problem_create(shape, stage, b->options.reset);
+static void bench_one(bench *b, const bench_shape *shape, int stage, int type) {
+    bench_problem *problem = bench_problem_create(shape, stage, b->options.reset, type);
     if (!problem) {
         b->failed = 1;
         return;
     }
+    begin_duel(b, problem);
     for (int t = 0; t < b->options.thread_count && !b->options.check_threads; t++) {
         problem->threads = b->options.threads[t];
         time_cell(b, problem, b->peaks[t]);
@@ -105,11 +158,18 @@ static void bench_shape_and_stage(bench *b, const bench_shape *shape, int stage)
     bench_problem_release(problem);
 }
 
+static void bench_every(bench *b) {
+    const bench_options *o = &b->options;
+    for (int k = 0; k < o->shape_count; k++)
+        for (int g = 0; g < o->stage_count; g++)
+            for (int y = 0; y < o->type_count; y++) bench_one(b, &o->shapes[k], o->stages[g], o->types[y]);
+}
+
 static int finish(const bench *b) {
     if (b->options.check_threads)
         (void)printf("%d of %d cells are slower than 0.95x with two threads\n", b->slower, b->rows);
     if (b->wrong) (void)fprintf(stderr, "gru_bench: %d contestants differ from the reference\n", b->wrong);
-    if (!b->rows) (void)fprintf(stderr, "gru_bench: nothing was measured\n");
+    if (!b->rows) (void)fprintf(stderr, "gru_bench: nobody took part\n");
     return b->wrong || b->failed || b->slower || !b->rows;
 }
 
@@ -130,6 +190,35 @@ static int measure_peaks(bench *b) {
     return 1;
 }
 
+/* Status of the program. */
+static int measure_machine(const bench *b) {
+#ifdef BENCH_MACHINE_CUDA
+    if (!*bench_device()) {
+        (void)fprintf(stderr, "gru_bench: --machine needs a CUDA device, and there is none\n");
+        return 1;
+    }
+    (void)printf("%s\n", bench_device());
+    const int wrong = bench_machine_cuda(bench_report_machine_line, b->json, b->options.check);
+    if (wrong) (void)fprintf(stderr, "gru_bench: %d measurements went wrong\n", wrong);
+    return wrong != 0;
+#else
+    (void)b;
+    (void)fprintf(stderr, "gru_bench: --machine needs a benchmark built with nvcc\n");
+    return 1;
+#endif
+}
+
+static int measure_engines(bench *b) {
+    int gpu_rows = 0;
+    for (int i = 0; i < b->engine_count; i++) gpu_rows += b->engines[i].device == BENCH_GPU;
+    if (gpu_rows && !*bench_device())
+        (void)fprintf(stderr, "gru_bench: there is no CUDA device, so no row of a CUDA engine\n");
+    if (!measure_peaks(b)) return 1;
+    bench_every(b);
+    bench_break_even_print(&b->duels, stdout);
+    return finish(b);
+}
+
 int main(int argc, char **argv) {
     bench *b = calloc(1, sizeof *b);
     if (!b) return 1;
@@ -140,12 +229,7 @@ int main(int argc, char **argv) {
         return parsed == 0 ? 0 : 2;
     }
     int status = 1;
-    if (open_json(b) && measure_peaks(b)) {
-        for (int k = 0; k < b->options.shape_count; k++)
-            for (int g = 0; g < b->options.stage_count; g++)
-                bench_shape_and_stage(b, &b->options.shapes[k], b->options.stages[g]);
-        status = finish(b);
-    }
+    if (open_json(b)) status = b->options.machine ? measure_machine(b) : measure_engines(b);
     if (b->json) (void)fclose(b->json);
     free(b);
     return status;

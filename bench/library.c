@@ -8,80 +8,171 @@
 
 #include <gru/gru.h>
 
+#include "stream.h"
+
+/* Tensors live in the context's memory, which on a GPU is not the problem's. */
 typedef struct state {
+    const bench_problem *problem;
     gru_context *context;
     gru_layer *layer;
     gru_run run;
     gru_memory memory;
+    void *x, *h0; /* x or projected, in the problem's type; h0 and hT in f32 */
+    void *graph;  /* NULL: runs are enqueued call by call */
 } state;
 
 static void release(void *opaque) {
     state *s = opaque;
     if (!s) return;
-    gru_free(s->context, s->run.workspace);
-    gru_free(s->context, s->run.reserve);
+    bench_graph_release(s->graph);
+    gru_free(s->context, s->x), gru_free(s->context, s->h0);
+    gru_free(s->context, s->run.y.data), gru_free(s->context, s->run.hT);
+    gru_free(s->context, s->run.workspace), gru_free(s->context, s->run.reserve);
     gru_layer_release(s->layer);
     gru_context_release(s->context);
+    bench_stream_release(s->run.stream);
     free(s);
 }
 
-static gru_status make_layer(state *s, const char *engine, const bench_problem *problem) {
+/* ---- what the layer is ----------------------------------------------------------------------------------------- */
+
+static const int32_t type_of[BENCH_TYPES] = {GRU_F32, GRU_F32, GRU_F16, GRU_BF16};
+
+static gru_status make_layer(state *s, const peer *self, const bench_problem *problem) {
     gru_context_config machine = GRU_INIT;
     gru_layer_config config = GRU_INIT;
     gru_weights weights = GRU_INIT;
-    machine.engine = engine, machine.threads = problem->threads;
+    machine.engine = self->engine, machine.threads = problem->threads;
+    machine.backend = self->device == BENCH_GPU ? GRU_BACKEND_CUDA : GRU_BACKEND_CPU;
+    machine.flags = problem->type == BENCH_TF32 ? GRU_ALLOW_TF32 : 0;
     config.inputs = (int32_t)problem->shape.I, config.hidden = (int32_t)problem->shape.H;
     config.reset = problem->reset;
+    config.io_type = config.weight_type = type_of[problem->type];
     weights.W = problem->W, weights.R = problem->R, weights.bW = problem->bW, weights.bR = problem->bR;
     gru_status status = gru_context_create(&machine, &s->context);
     if (status == GRU_OK) status = gru_layer_create(s->context, &config, &weights, &s->layer);
     if (status == GRU_OK) status = gru_layer_memory(s->layer, problem->shape.T, problem->shape.N, &s->memory);
-    if (status == GRU_OK) status = gru_allocate(s->context, s->memory.workspace, &s->run.workspace);
-    if (status == GRU_OK && problem->stage == BENCH_TRAIN)
-        status = gru_allocate(s->context, s->memory.reserve, &s->run.reserve);
     return status;
 }
 
-/* A single step writes its state alone, as streaming programs do. */
-static void make_run(state *s, const bench_problem *problem) {
-    gru_run *run = &s->run;
-    run->T = problem->shape.T, run->N = problem->shape.N;
-    run->mode = problem->stage == BENCH_TRAIN ? GRU_TRAIN : GRU_INFERENCE;
-    if (problem->projected)
-        run->projected.data = problem->projected;
+/* ---- numbers into the context's memory and back ---------------------------------------------------------------- */
+
+/* numbers NULL: NaN, which in every type is all bits set. */
+static gru_status put(const state *s, const float *numbers, int64_t count, int type, void *memory) {
+    const size_t bytes = (size_t)count * bench_type_bytes(type);
+    void *narrow = malloc(bytes);
+    if (!narrow) return GRU_OUT_OF_MEMORY;
+    if (numbers)
+        bench_narrow(numbers, count, type, narrow);
     else
-        run->x.data = problem->x;
-    run->y.data = problem->shape.T > 1 ? problem->y : NULL;
-    run->h0 = problem->h0, run->hT = problem->hT;
-    run->workspace_size = s->memory.workspace;
-    run->reserve_size = run->reserve ? s->memory.reserve : 0;
+        memset(narrow, 0xff, bytes);
+    gru_status status = gru_copy(s->context, memory, narrow, bytes, s->run.stream);
+    if (status == GRU_OK) status = gru_wait(s->context, s->run.stream);
+    free(narrow);
+    return status;
 }
 
+static gru_status make(const state *s, const float *numbers, int64_t count, int type, void **memory) {
+    const gru_status status = gru_allocate(s->context, (size_t)count * bench_type_bytes(type), memory);
+    return status == GRU_OK ? put(s, numbers, count, type, *memory) : status;
+}
+
+/* A failure leaves the NaN of bench_problem_forget. */
+static void get(const state *s, const void *memory, int64_t count, int type, float *numbers) {
+    const size_t bytes = (size_t)count * bench_type_bytes(type);
+    void *narrow = malloc(bytes);
+    if (narrow && gru_copy(s->context, narrow, memory, bytes, s->run.stream) == GRU_OK &&
+        gru_wait(s->context, s->run.stream) == GRU_OK)
+        bench_widen(narrow, count, type, numbers);
+    free(narrow);
+}
+
+/* A single step writes its state alone, as streaming programs do. */
+static gru_status make_run(state *s) {
+    const bench_problem *p = s->problem;
+    const int64_t rows = p->shape.T * p->shape.N, H = p->shape.H;
+    gru_run *run = &s->run;
+    run->T = p->shape.T, run->N = p->shape.N;
+    run->mode = p->stage == BENCH_TRAIN ? GRU_TRAIN : GRU_INFERENCE;
+    run->workspace_size = s->memory.workspace;
+    run->reserve_size = p->stage == BENCH_TRAIN ? s->memory.reserve : 0;
+    gru_status status = p->projected ? make(s, p->projected, rows * 3 * H, p->type, &s->x)
+                                     : make(s, p->x, rows * p->shape.I, p->type, &s->x);
+    if (status == GRU_OK) status = make(s, p->h0, p->shape.N * H, BENCH_F32, &s->h0);
+    if (status == GRU_OK) status = make(s, NULL, p->shape.N * H, BENCH_F32, &run->hT);
+    if (status == GRU_OK && p->shape.T > 1) status = make(s, NULL, rows * H, p->type, &run->y.data);
+    if (status == GRU_OK) status = gru_allocate(s->context, run->workspace_size, &run->workspace);
+    if (status == GRU_OK && run->reserve_size)
+        status = gru_allocate(s->context, run->reserve_size, &run->reserve);
+    if (p->projected)
+        run->projected.data = s->x;
+    else
+        run->x.data = s->x;
+    run->h0 = s->h0;
+    return status;
+}
+
+static void collect(void *opaque) {
+    const state *s = opaque;
+    const bench_problem *p = s->problem;
+    const int64_t row = p->shape.N * p->shape.H;
+    get(s, s->run.hT, row, BENCH_F32, p->hT);
+    if (s->run.y.data) get(s, s->run.y.data, p->shape.T * row, p->type, p->y);
+}
+
+/* ---- running --------------------------------------------------------------------------------------------------- */
+
+/* A failure leaves the NaN with which y and hT begin, which the check sees; later runs are the same call. */
+static void run(void *opaque) {
+    const state *s = opaque;
+    if (s->graph)
+        bench_graph_replay(s->graph, s->run.stream);
+    else
+        (void)gru_forward(s->layer, &s->run);
+}
+
+static void wait(void *opaque) {
+    const state *s = opaque;
+    (void)gru_wait(s->context, s->run.stream);
+}
+
+/* Recording needs a run; y and hT get their NaN back, so that the check sees what the replay wrote. */
+static int record(state *s, char *why) {
+    const int64_t row = s->problem->shape.N * s->problem->shape.H;
+    s->graph = bench_graph_record(s->run.stream, run, s, why, PEER_WHY);
+    return s->graph && put(s, NULL, row, BENCH_F32, s->run.hT) == GRU_OK &&
+           (!s->run.y.data ||
+            put(s, NULL, s->problem->shape.T * row, s->problem->type, s->run.y.data) == GRU_OK);
+}
+
+/* The stream NULL, CUDA's own, serves a benchmark that was built without the toolkit. */
 static void *prepare(const peer *self, const bench_problem *problem, char *why) {
+    if (problem->type == BENCH_TF32 && self->device == BENCH_CPU) return NULL;
+    if (self->device == BENCH_GPU && !*bench_device()) return NULL; /* said once, at the start */
     state *s = calloc(1, sizeof *s);
     if (!s) {
         (void)snprintf(why, PEER_WHY, "out of memory");
         return NULL;
     }
-    gru_status status = make_layer(s, self->name, problem);
-    if (status == GRU_OK) make_run(s, problem);
-    if (status == GRU_OK && strcmp(gru_engine_name(s->layer, &s->run), self->name) == 0) return s;
-    (void)snprintf(why, PEER_WHY, "%s",
-                   status == GRU_OK ? gru_engine_reasons(s->layer, &s->run) : gru_last_error());
+    s->problem = problem;
+    if (self->device == BENCH_GPU) s->run.stream = bench_stream_create(why, PEER_WHY);
+    gru_status status = make_layer(s, self, problem);
+    if (status == GRU_OK) status = make_run(s);
+    const int ran = status == GRU_OK && strcmp(gru_engine_name(s->layer, &s->run), self->engine) == 0;
+    if (ran && (!self->recorded || record(s, why))) return s;
+    if (!ran)
+        (void)snprintf(why, PEER_WHY, "%s",
+                       status == GRU_OK ? gru_engine_reasons(s->layer, &s->run) : gru_last_error());
     release(s);
     return NULL;
-}
-
-/* A failure would leave the NaN of bench_problem_forget, which the check sees; later runs are the same call. */
-static void run(void *opaque) {
-    const state *s = opaque;
-    (void)gru_forward(s->layer, &s->run);
 }
 
 size_t bench_library_packed(const void *opaque) {
     const state *s = opaque;
     return s->memory.packed;
 }
+
+/* ---- which engines --------------------------------------------------------------------------------------------- */
 
 static int named(const char *names, const char *engine) {
     const size_t length = strlen(engine);
@@ -96,14 +187,29 @@ static int words(const char *names) {
     return count;
 }
 
+/* An engine's name begins with its machine's. One of a GPU has two rows: call by call, and as a graph. */
+static int add_rows(const char *engine, peer *engines, int count) {
+    static char names[BENCH_ENGINES][64]; /* [row] of graphs */
+    peer *rows = engines + count;
+    rows[0] = (peer){engine, prepare, run, release, .collect = collect, .engine = engine};
+    if (strncmp(engine, "cuda_", 5) != 0) return 1;
+    rows[0].device = BENCH_GPU, rows[0].wait = wait;
+    rows[1] = rows[0];
+    rows[1].recorded = 1, rows[1].name = names[count];
+    (void)snprintf(names[count], sizeof *names, "%s graph", engine);
+    return 2;
+}
+
 int bench_library_engines(const char *names, peer *engines) {
     const char *name;
-    int count = 0;
+    int count = 0, found = 0;
     const int all = names && strcmp(names, "all") == 0;
-    for (int32_t i = 0; (name = gru_engine_at(i)) != NULL && count < BENCH_ENGINES; i++)
-        if (all || (names ? named(names, name) : strcmp(name, "cpu_reference") != 0))
-            engines[count++] = (peer){name, prepare, run, release};
-    if (!all && names && count != words(names)) {
+    for (int32_t i = 0; (name = gru_engine_at(i)) != NULL && count + 2 <= BENCH_ENGINES; i++)
+        if (all || (names ? named(names, name) : strcmp(name, "cpu_reference") != 0)) {
+            count += add_rows(name, engines, count);
+            found++;
+        }
+    if (!all && names && found != words(names)) {
         (void)fprintf(stderr, "gru_bench: --engine %s names an engine that does not exist; there are", names);
         for (int32_t i = 0; (name = gru_engine_at(i)) != NULL; i++) (void)fprintf(stderr, " %s", name);
         (void)fprintf(stderr, "\n");

@@ -10,6 +10,7 @@
 enum { MINIMUM = 5, BURST = 4 };
 
 static const double sample_seconds = 2e-4; /* the clock's 25 ns are nothing in it */
+static const double queue_seconds = 5e-3;  /* nor the 10 us of a wait for a GPU in this */
 static const double warm_limit = 2e-2;     /* above this a call warms itself */
 /* Workers of the contestant before still spin: OpenBLAS's for 2^26 cycles, libgomp's for some milliseconds. */
 static const double settle_seconds = 3e-2;
@@ -34,8 +35,8 @@ static long interruptions(void) {
     return getrusage(RUSAGE_SELF, &usage) == 0 ? usage.ru_nivcsw : 0;
 }
 
-/* Ten interrupted samples, and one for each that was kept, are taken again: where other programs run all the time, the
- * rest is kept and counted. */
+/* Ten interrupted samples, and one for each that was kept, are taken again: where other programs run all the time,
+ * the rest is kept and counted. */
 static void keep(bench_contestant *c, double seconds, int interrupted) {
     if (interrupted && c->repeated < c->count + 10) {
         c->repeated++;
@@ -48,9 +49,11 @@ static void keep(bench_contestant *c, double seconds, int interrupted) {
 static int take_sample(bench_contestant *c, int cold) {
     if (cold && !bench_evict(c->threads)) return 0;
     if (!cold && c->once < warm_limit) c->run(c->state);
+    if (c->wait) c->wait(c->state);
     const long before = interruptions();
     const double start = bench_now();
     for (int64_t i = 0; i < c->calls; i++) c->run(c->state);
+    if (c->wait) c->wait(c->state);
     const double seconds = bench_now() - start;
     keep(c, seconds, interruptions() != before);
     return 1;
@@ -77,7 +80,8 @@ static int rests(const bench_contestant *c, double share) {
 int bench_measure(bench_contestant *contestants, int count, double seconds, int cold) {
     for (int i = 0; i < count; i++) {
         bench_contestant *c = &contestants[i];
-        c->calls = !cold && c->once < sample_seconds ? (int64_t)(sample_seconds / (c->once + 1e-9)) + 1 : 1;
+        const double wanted = c->wait ? queue_seconds : sample_seconds;
+        c->calls = !cold && c->once < wanted ? (int64_t)(wanted / (c->once + 1e-9)) + 1 : 1;
         c->count = c->disturbed = c->repeated = 0, c->spent = 0;
     }
     for (int awake = count; awake > 0;) {

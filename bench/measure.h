@@ -9,6 +9,7 @@ enum { BENCH_SAMPLES = 400 };
 typedef struct bench_contestant {
     const char *name;
     void (*run)(void *state);
+    void (*wait)(void *state); /* NULL, or run only enqueues: one wait ends the calls of a sample */
     void *state;
     int threads;
     double once;            /* in: seconds of one warm call, roughly */
@@ -23,9 +24,9 @@ typedef struct bench_contestant {
 } bench_contestant;
 
 /* Samples of all contestants alternate, so that noise hits all alike. Each is warmed by an untimed call (cold: pushed
- * out of all caches) before it is timed, and each sample lasts some 0.2 ms at least (cold: one call). A contestant
- * rests once it has used its share of seconds, with five samples at least. A sample during which another program got
- * the processor is taken again, within limits. 0: no memory for eviction. */
+ * out of all caches) before it is timed, and each sample lasts some 0.2 ms at least (5 ms where it ends with a wait;
+ * cold: one call). A contestant rests once it has used its share of seconds, with five samples at least. A sample
+ * during which another program got the processor is taken again, within limits. 0: no memory for eviction. */
 int bench_measure(bench_contestant *contestants, int count, double seconds, int cold);
 
 /* Too slow to have enough samples in its share of the time. */

@@ -17,13 +17,18 @@ static const char help[] =
     "not\n"
     "  --threads 1,2          without it 1 and 2 (quick: 1)\n"
     "  --stage STAGE,..       forward, train, recurrence (input projected by the caller), step (T = 1)\n"
+    "  --type f32,tf32,f16,bf16   without it f32; tf32: a GPU may round products of f32\n"
     "  --reset after|before|all\n"
     "  --peers                also the other libraries that were found at build time\n"
     "  --cold                 before each sample everything is pushed out of the caches\n"
     "  --seconds S            for each shape and number of threads; without it 3 (quick: 0.25)\n"
     "  --json FILE            appends one line for each row\n"
+    "  --machine              measures the GPU itself instead (launches, hops, reads, products), some "
+    "minutes\n"
+    "  --check                compares everybody with the reference, and times nothing\n"
     "  --check-threads        two threads against one, median of five rounds; prints what gets below "
     "0.95x\n\n"
+    "Engines of a GPU have two rows: their calls enqueued in a stream, and replays of a graph.\n"
     "Every contestant is compared with the reference engine in double precision before it is timed; one that "
     "differs\n"
     "is not timed, and the program fails.\n";
@@ -47,16 +52,17 @@ static int parse_threads(const char *text, bench_options *options) {
     return 1;
 }
 
-static int parse_stages(const char *text, bench_options *options) {
-    options->stage_count = 0;
+/* Numbers of the words of text among names[most] into list, *count of them. */
+static int parse_words(const char *option, const char *text, const char *const *names, int most, int *list,
+                       int *count) {
+    *count = 0;
     for (const char *at = text; at;) {
         const size_t length = strcspn(at, ",");
-        int stage = 0;
-        while (stage < BENCH_STAGES && (strlen(bench_stage_names[stage]) != length ||
-                                        strncmp(bench_stage_names[stage], at, length) != 0))
-            stage++;
-        if (stage == BENCH_STAGES || options->stage_count == BENCH_STAGES) return complain("stage", text);
-        options->stages[options->stage_count++] = stage;
+        int word = 0;
+        while (word < most && (strlen(names[word]) != length || strncmp(names[word], at, length) != 0))
+            word++;
+        if (word == most || *count == most) return complain(option, text);
+        list[(*count)++] = word;
         at = at[length] ? at + length + 1 : NULL;
     }
     return 1;
@@ -91,7 +97,11 @@ static int parse_one(int key, const char *value, bench_options *options) {
     case 't':
         return parse_threads(value, options);
     case 'g':
-        return parse_stages(value, options);
+        return parse_words("stage", value, bench_stage_names, BENCH_STAGES, options->stages,
+                           &options->stage_count);
+    case 'y':
+        return parse_words("type", value, bench_type_names, BENCH_TYPES, options->types,
+                           &options->type_count);
     case 'r':
         return parse_reset(value, options);
     case 's':
@@ -101,6 +111,12 @@ static int parse_one(int key, const char *value, bench_options *options) {
         return 1;
     case 'c':
         options->cold = 1;
+        return 1;
+    case 'm':
+        options->machine = 1;
+        return 1;
+    case 'C':
+        options->check = 1;
         return 1;
     case 'k':
         options->check_threads = 1;
@@ -114,13 +130,21 @@ static int parse_one(int key, const char *value, bench_options *options) {
 }
 
 int bench_options_parse(int argc, char **argv, bench_options *options) {
-    static const struct option table[] = {
-        {"engine", required_argument, NULL, 'e'},  {"shape", required_argument, NULL, 'S'},
-        {"threads", required_argument, NULL, 't'}, {"stage", required_argument, NULL, 'g'},
-        {"reset", required_argument, NULL, 'r'},   {"seconds", required_argument, NULL, 's'},
-        {"json", required_argument, NULL, 'j'},    {"peers", no_argument, NULL, 'p'},
-        {"cold", no_argument, NULL, 'c'},          {"check-threads", no_argument, NULL, 'k'},
-        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
+    static const struct option table[] = {{"engine", required_argument, NULL, 'e'},
+                                          {"shape", required_argument, NULL, 'S'},
+                                          {"threads", required_argument, NULL, 't'},
+                                          {"stage", required_argument, NULL, 'g'},
+                                          {"type", required_argument, NULL, 'y'},
+                                          {"reset", required_argument, NULL, 'r'},
+                                          {"seconds", required_argument, NULL, 's'},
+                                          {"json", required_argument, NULL, 'j'},
+                                          {"peers", no_argument, NULL, 'p'},
+                                          {"cold", no_argument, NULL, 'c'},
+                                          {"machine", no_argument, NULL, 'm'},
+                                          {"check", no_argument, NULL, 'C'},
+                                          {"check-threads", no_argument, NULL, 'k'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
     const char *shapes = "default";
     memset(options, 0, sizeof *options);
     for (int key; (key = getopt_long(argc, argv, "", table, NULL)) != -1;) {
@@ -135,6 +159,7 @@ int bench_options_parse(int argc, char **argv, bench_options *options) {
     const int quick = strcmp(shapes, "quick") == 0;
     if (options->seconds == 0) options->seconds = quick ? 0.25 : 3;
     if (!options->thread_count && parse_threads(quick ? "1" : "1,2", options) != 1) return -1;
+    if (!options->type_count) options->types[options->type_count++] = BENCH_F32;
     if (!options->stage_count) options->stages[options->stage_count++] = BENCH_FORWARD;
     options->shape_count = bench_shapes_parse(shapes, options->shapes);
     return options->shape_count > 0 ? 1 : -1;

@@ -15,8 +15,10 @@ typedef struct bench_options {
     int thread_count;
     int stages[BENCH_STAGES];
     int stage_count;
+    int types[BENCH_TYPES];
+    int type_count;
     int reset; /* GRU_RESET_... */
-    int peers, cold, check_threads;
+    int peers, cold, check_threads, check, machine;
     double seconds; /* for one cell: a shape, a stage, a number of threads */
 } bench_options;
 

@@ -3,10 +3,12 @@
 #ifndef BENCH_PROBLEM_H
 #define BENCH_PROBLEM_H
 
+#include "number.h"
 #include "shapes.h"
 
-/* What one call does: a whole forward pass, the same with a reserve for training, stages 2 and 3 alone (the input comes
- * projected), or one streaming step. */
+/* What one call does: a whole forward pass, the same with a reserve for training, stages 2 and 3 alone (the input
+ * comes projected; where I = H by identities, so that other libraries' input without a product is the same equation),
+ * or one streaming step. */
 enum { BENCH_FORWARD, BENCH_TRAIN, BENCH_RECURRENCE, BENCH_STEP, BENCH_STAGES };
 extern const char *const bench_stage_names[BENCH_STAGES];
 
@@ -14,6 +16,7 @@ typedef struct bench_problem {
     bench_shape shape;
     int stage; /* BENCH_FORWARD ... */
     int reset; /* GRU_RESET_AFTER, _BEFORE or _ALL */
+    int type;  /* BENCH_F32 ...: all numbers below but truth are such that this type holds them exactly */
     int threads;
     const float *W, *R, *bW, *bR; /* [3H][I] [3H][H] [3H] [3H], gates r, z, n */
     const float *x, *h0;          /* [T][N][I] [N][H] */
@@ -24,12 +27,13 @@ typedef struct bench_problem {
 } bench_problem;
 
 /* NULL, with a sentence on standard error, if memory or the reference engine fail. BENCH_STEP sets T to 1. */
-bench_problem *bench_problem_create(const bench_shape *shape, int stage, int reset);
+bench_problem *bench_problem_create(const bench_shape *shape, int stage, int reset, int type);
 void bench_problem_release(bench_problem *problem);
 
 /* Fills y and hT with NaN, so that the next check sees only what was written after this. */
 void bench_problem_forget(const bench_problem *problem);
-/* Compares y and hT with the reference: 1 if they agree, else 0 and a sentence in why[size]. */
+/* Compares y and hT with the reference: 1 if they agree, else 0 and a sentence in why[size]. y holds what the type
+ * can hold, hT that or its unrounded f32. */
 int bench_problem_check(const bench_problem *problem, char *why, size_t size);
 
 double bench_problem_flops(const bench_problem *problem); /* of one call, padding not counted */

@@ -5,6 +5,7 @@
 
 #include "ceilings.h"
 #include "machine.h"
+#include "stream.h"
 
 typedef struct row {
     const bench_entry *entry;
@@ -17,21 +18,24 @@ void bench_report_head(double peak, int peak_threads) {
                  *bench_commit() ? " at " : "", bench_commit(), bench_compiler(), bench_today(),
                  bench_processor(), bench_ceiling_vectors(), peak * 1e-9, peak_threads,
                  peak_threads > 1 ? "s" : "");
+    if (*bench_device()) (void)printf("%s\n", bench_device());
 }
 
 void bench_report_legend(int cold) {
     (void)printf(
-        "f32, %s caches. Times of one call. %%peak: of the measured multiply-add rate. x floor: times the\n"
+        "%s caches. Times of one call. %%peak: of the measured multiply-add rate. x floor: times the\n"
         "longer of multiplying at that rate and merely reading the weights, which was timed in turns with\n"
         "the others. x peer: how many times as fast as the fastest other library. *: T was cut.\n"
-        "~: half of its samples or more were disturbed by other programs.\n",
-        cold ? "cold" : "warm");
+        "~: half of its samples or more were disturbed by other programs. Rows of a GPU: calls enqueued one\n"
+        "behind the other with one wait at the end; %%peak and x floor are the processor's alone.\n",
+        cold ? "Cold" : "Warm");
 }
 
-static double best_peer(const bench_cell *cell) {
+static double best_peer(const bench_cell *cell, int device) {
     double best = 0;
     for (int i = 0; i < cell->count; i++)
-        if (cell->entries[i].kind == BENCH_PEER && (best == 0 || cell->contestants[i].median < best))
+        if (cell->entries[i].kind == BENCH_PEER && cell->entries[i].who->device == device &&
+            (best == 0 || cell->contestants[i].median < best))
             best = cell->contestants[i].median;
     return best;
 }
@@ -42,9 +46,10 @@ static row make_row(const bench_cell *cell, int index, double peak) {
     row r = {.entry = entry, .times = times};
     r.step_us = times->median * 1e6 / (double)entry->problem.shape.T;
     r.gflops = bench_problem_flops(&entry->problem) / times->median * 1e-9;
+    r.best_peer = best_peer(cell, entry->who->device);
+    if (entry->who->device == BENCH_GPU) return r;
     r.peak_share = r.gflops * 1e9 / peak;
     r.floor = bench_cell_floor(cell, &entry->problem, peak);
-    r.best_peer = best_peer(cell);
     return r;
 }
 
@@ -56,20 +61,30 @@ static void print_time(double seconds) {
 
 /* ~: half of its samples or more were taken while other programs used the processors. */
 static void print_times(const bench_contestant *times) {
-    (void)printf("  %-16s", times->name);
+    (void)printf("  %-26s", times->name);
     print_time(times->median);
     (void)printf("%c", 2 * times->disturbed >= times->count ? '~' : ' ');
     print_time(times->minimum);
 }
 
+static const char *note_of(const row *r) {
+    return r->entry->who->note ? r->entry->who->note(r->times->state) : NULL;
+}
+
 static void print_row(const row *r) {
     print_times(r->times);
     print_time(r->step_us * 1e-6);
-    (void)printf(" %9.2f %6.1f %8.2f", r->gflops, 100 * r->peak_share, r->times->median / r->floor);
-    if (r->best_peer > 0)
-        (void)printf(" %8.2f\n", r->best_peer / r->times->median);
+    (void)printf(" %9.2f", r->gflops);
+    if (r->floor > 0)
+        (void)printf(" %6.1f %8.2f", 100 * r->peak_share, r->times->median / r->floor);
     else
-        (void)printf(" %8s\n", "-");
+        (void)printf(" %6s %8s", "-", "-");
+    if (r->best_peer > 0)
+        (void)printf(" %8.2f", r->best_peer / r->times->median);
+    else
+        (void)printf(" %8s", "-");
+    const char *note = note_of(r);
+    (void)printf("%s%s\n", note ? "  " : "", note ? note : "");
 }
 
 static void print_floor(const bench_cell *cell, const bench_contestant *times) {
@@ -80,10 +95,11 @@ static void print_floor(const bench_cell *cell, const bench_contestant *times) {
 
 static void print_cell_head(const bench_problem *problem) {
     const bench_shape s = problem->shape;
-    (void)printf("\n%s: T%lld%s N%lld I%lld H%lld, %s, %d thread%s\n", s.name, (long long)s.T,
+    (void)printf("\n%s: T%lld%s N%lld I%lld H%lld, %s, %s, %d thread%s\n", s.name, (long long)s.T,
                  s.T < s.whole_T ? "*" : "", (long long)s.N, (long long)s.I, (long long)s.H,
-                 bench_stage_names[problem->stage], problem->threads, problem->threads > 1 ? "s" : "");
-    (void)printf("  %-16s %10s  %10s %10s %9s %6s %8s %8s\n", "engine", "median us", "min us", "us/step",
+                 bench_stage_names[problem->stage], bench_type_names[problem->type], problem->threads,
+                 problem->threads > 1 ? "s" : "");
+    (void)printf("  %-26s %10s  %10s %10s %9s %6s %8s %8s\n", "engine", "median us", "min us", "us/step",
                  "GFLOP/s", "%peak", "x floor", "x peer");
 }
 
@@ -92,27 +108,32 @@ static void write_json(FILE *json, const row *r, int cold) {
     static const char *const resets[] = {"after", "before", "all"};
     const bench_problem *problem = &r->entry->problem;
     const bench_shape s = problem->shape;
+    const int gpu = r->entry->who->device == BENCH_GPU;
     (void)fprintf(
         json,
         "{\"name\": \"%s\", \"kind\": \"%s\", \"shape\": \"%s\", \"T\": %lld, \"whole_T\": %lld, \"N\": "
         "%lld, \"I\": %lld, \"H\": %lld, \"threads\": %d, \"stage\": \"%s\", \"reset\": \"%s\", "
-        "\"type\": \"f32\", \"cold\": %s, ",
+        "\"type\": \"%s\", \"cold\": %s, ",
         r->times->name, kinds[r->entry->kind], s.name, (long long)s.T, (long long)s.whole_T, (long long)s.N,
         (long long)s.I, (long long)s.H, problem->threads, bench_stage_names[problem->stage],
-        resets[problem->reset], cold ? "true" : "false");
+        resets[problem->reset], bench_type_names[problem->type], cold ? "true" : "false");
     (void)fprintf(json, "\"samples\": %d, \"disturbed\": %d, \"median_us\": %.6g, \"min_us\": %.6g, ",
                   r->times->count, r->times->disturbed, r->times->median * 1e6, r->times->minimum * 1e6);
-    if (r->entry->kind != BENCH_FLOOR) {
-        (void)fprintf(json, "\"us_per_step\": %.6g, \"gflops\": %.6g, \"peak_share\": %.4g, ", r->step_us,
-                      r->gflops, r->peak_share);
-        (void)fprintf(json, "\"floor_us\": %.6g, \"x_floor\": %.4g, ", r->floor * 1e6,
-                      r->times->median / r->floor);
-        if (r->best_peer > 0) (void)fprintf(json, "\"x_best_peer\": %.4g, ", r->best_peer / r->times->median);
-    }
+    if (r->entry->who->engine) (void)fprintf(json, "\"engine\": \"%s\", ", r->entry->who->engine);
+    if (note_of(r)) (void)fprintf(json, "\"note\": \"%s\", ", note_of(r));
+    if (r->entry->kind != BENCH_FLOOR)
+        (void)fprintf(json, "\"us_per_step\": %.6g, \"gflops\": %.6g, ", r->step_us, r->gflops);
+    if (r->entry->kind != BENCH_FLOOR && r->floor > 0)
+        (void)fprintf(json, "\"peak_share\": %.4g, \"floor_us\": %.6g, \"x_floor\": %.4g, ", r->peak_share,
+                      r->floor * 1e6, r->times->median / r->floor);
+    if (r->entry->kind != BENCH_FLOOR && r->best_peer > 0)
+        (void)fprintf(json, "\"x_best_peer\": %.4g, ", r->best_peer / r->times->median);
     (void)fprintf(json,
-                  "\"machine\": \"%s\", \"compiler\": \"%s\", \"version\": \"%s\", \"commit\": \"%s\", "
+                  "\"device\": \"%s\", \"machine\": \"%s\", \"compiler\": \"%s\", \"version\": \"%s\", "
+                  "\"commit\": \"%s\", "
                   "\"date\": \"%s\"}\n",
-                  bench_processor(), bench_compiler(), bench_version(), bench_commit(), bench_today());
+                  gpu ? "gpu" : "cpu", gpu ? bench_device() : bench_processor(), bench_compiler(),
+                  bench_version(), bench_commit(), bench_today());
     (void)fflush(json);
 }
 
@@ -130,4 +151,24 @@ int bench_report_cell(const bench_cell *cell, double peak, int cold, FILE *json)
     }
     (void)fflush(stdout);
     return rows;
+}
+
+void bench_report_machine_line(void *opaque, const bench_machine_line *line) {
+    FILE *json = opaque;
+    if (line->wrong)
+        (void)printf("%-40s %-56s WRONG: %s\n", line->what, line->variant, line->wrong);
+    else
+        (void)printf("%-40s %-56s %12.4g %s\n", line->what, line->variant, line->value, line->unit);
+    (void)fflush(stdout);
+    if (!json) return;
+    (void)fprintf(json, "{\"kind\": \"machine\", \"what\": \"%s\", \"variant\": \"%s\", ", line->what,
+                  line->variant);
+    if (line->wrong)
+        (void)fprintf(json, "\"wrong\": \"%s\", ", line->wrong);
+    else
+        (void)fprintf(json, "\"value\": %.6g, \"unit\": \"%s\", \"samples\": %d, ", line->value, line->unit,
+                      line->samples);
+    (void)fprintf(json, "\"machine\": \"%s\", \"version\": \"%s\", \"commit\": \"%s\", \"date\": \"%s\"}\n",
+                  bench_device(), bench_version(), bench_commit(), bench_today());
+    (void)fflush(json);
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "cell.h"
+#include "machine_cuda/machine_cuda.h"
 
 /* Where these numbers were made, and what they are. */
 void bench_report_head(double peak, int peak_threads);
@@ -12,5 +13,8 @@ void bench_report_legend(int cold);
 
 /* The rows of a measured cell; json NULL: none of those lines. Returns the rows of engines and peers printed. */
 int bench_report_cell(const bench_cell *cell, double peak, int cold, FILE *json);
+
+/* One measurement of the GPU itself, as bench_machine_cuda reports it. json: a FILE *, or NULL. */
+void bench_report_machine_line(void *json, const bench_machine_line *line);
 
 #endif

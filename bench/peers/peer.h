@@ -8,19 +8,32 @@
 #include "../problem.h"
 
 enum { PEER_WHY = 512 };
+enum { BENCH_CPU, BENCH_GPU };
 
 typedef struct peer {
-    const char *name;
+    const char *name; /* of its row */
     /* NULL if this peer cannot run the problem: why[PEER_WHY] stays "" if it never claimed to, else gets the reason.
      * The problem outlives the state. */
     void *(*prepare)(const struct peer *self, const bench_problem *problem, char *why);
     void (*run)(void *state);
     void (*release)(void *state);
+    /* The rest is zero for a peer that works on the CPU, in the problem's own arrays. */
+    void (*wait)(void *state); /* until all runs are done; NULL: run returns when it is done */
+    void (*collect)(
+        void *state);   /* brings what the last run made into problem->y and hT; NULL: run wrote there */
+    int device;         /* BENCH_CPU, BENCH_GPU */
+    const char *engine; /* of this library; NULL: another library */
+    int variant;        /* the peer's own number for this row */
+    int recorded;       /* its runs replay a graph */
+    const char *(*note)(
+        const void *state); /* what a reader must know of this row; may be NULL, as its answer */
 } peer;
 
 /* Those that were found when this program was built. */
 extern const peer bench_peer_plain;
 extern const peer bench_peer_openblas;
 extern const peer bench_peer_onednn;
+enum { BENCH_CUDNN_ROWS = 8 }; /* four algorithms, each in a stream and as a graph */
+extern const peer bench_peers_cudnn[BENCH_CUDNN_ROWS];
 
 #endif

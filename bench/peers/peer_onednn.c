@@ -152,7 +152,8 @@ static dnnl_status_t fill(onednn *state, const bench_problem *p) {
 
 static void *prepare(const peer *self, const bench_problem *problem, char *why) {
     (void)self;
-    if (problem->reset == GRU_RESET_ALL || problem->stage == BENCH_RECURRENCE) return NULL;
+    if (problem->type != BENCH_F32 || problem->reset == GRU_RESET_ALL || problem->stage == BENCH_RECURRENCE)
+        return NULL;
     onednn *state = calloc(1, sizeof *state);
     omp_set_num_threads(problem->threads);
     dnnl_status_t status = state ? create(state, problem) : dnnl_out_of_memory;
@@ -169,4 +170,4 @@ static void run(void *opaque) {
     (void)dnnl_stream_wait(state->stream);
 }
 
-const peer bench_peer_onednn = {"oneDNN", prepare, run, release};
+const peer bench_peer_onednn = {.name = "oneDNN", .prepare = prepare, .run = run, .release = release};

@@ -33,17 +33,17 @@ def model(x, numbers):
     return made.SerializeToString()
 
 
-def make(x, numbers, threads):
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    session = onnxruntime.InferenceSession(model(x, numbers), options, providers=["CPUExecutionProvider"])
+def make(x, numbers, options):
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads, settings.inter_op_num_threads = options.threads, 1
+    session = onnxruntime.InferenceSession(model(x, numbers), settings, providers=["CPUExecutionProvider"])
     bound = session.io_binding()
     y = onnxruntime.OrtValue.ortvalue_from_numpy(
         numpy.empty((x.shape[0], 1, x.shape[1], numbers[1].shape[1]), "f4"))
     bound.bind_cpu_input("x", x)
     bound.bind_ortvalue_output("y", y)
     bound.bind_output("hT", "cpu")
-    return lambda: session.run_with_iobinding(bound), lambda: y.numpy()[:, 0]
+    return lambda: session.run_with_iobinding(bound), lambda: y.numpy()[:, 0], None
 
 
 if __name__ == "__main__":

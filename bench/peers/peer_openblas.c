@@ -26,7 +26,7 @@ static void release(void *opaque) {
 static void *prepare(const peer *self, const bench_problem *problem, char *why) {
     (void)self;
     const bench_shape s = problem->shape;
-    if (problem->reset != GRU_RESET_AFTER ||
+    if (problem->type != BENCH_F32 || problem->reset != GRU_RESET_AFTER ||
         (problem->stage != BENCH_FORWARD && problem->stage != BENCH_STEP))
         return NULL;
     blas *state = calloc(1, sizeof *state);
@@ -89,4 +89,5 @@ static void run(void *opaque) {
     memcpy(p->hT, h, (size_t)(s.N * s.H) * sizeof *h);
 }
 
-const peer bench_peer_openblas = {"OpenBLAS loop", prepare, run, release};
+const peer bench_peer_openblas = {
+    .name = "OpenBLAS loop", .prepare = prepare, .run = run, .release = release};

@@ -15,7 +15,7 @@ typedef struct plain {
 
 static void *prepare(const peer *self, const bench_problem *problem, char *why) {
     (void)self;
-    if (problem->reset != GRU_RESET_AFTER || problem->threads != 1 ||
+    if (problem->type != BENCH_F32 || problem->reset != GRU_RESET_AFTER || problem->threads != 1 ||
         (problem->stage != BENCH_FORWARD && problem->stage != BENCH_STEP))
         return NULL;
     plain *state = malloc(sizeof *state);
@@ -73,4 +73,4 @@ static void release(void *opaque) {
     free(state);
 }
 
-const peer bench_peer_plain = {"plain C", prepare, run, release};
+const peer bench_peer_plain = {.name = "plain C", .prepare = prepare, .run = run, .release = release};

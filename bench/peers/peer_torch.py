@@ -2,31 +2,82 @@
 """peer_torch.py: torch.nn.GRU (and GRUCell for a single step) in the rows of gru_bench; needs PyTorch and numpy.
 
     bench/peers/peer_torch.py --shape quick --threads 1 --json RESULTS.json
+    bench/peers/peer_torch.py --shape quick --device cuda --type bf16 [--graph] --json RESULTS.json
 """
+import sys
+
 import torch
 
 import common
 
+TYPES = {"f32": torch.float32, "tf32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
 
-def make(x, numbers, threads):
-    torch.set_num_threads(threads)
-    T, N, I = x.shape
-    H = numbers[1].shape[1]
-    single = T == 1
-    layer = torch.nn.GRUCell(I, H) if single else torch.nn.GRU(I, H)
+
+def extend(parser):
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--type", default="f32", choices=TYPES, help="tf32: f32 whose products a GPU may round")
+    parser.add_argument("--graph", action="store_true", help="on a GPU: replays of a CUDA graph")
+
+
+def prepare(options):
+    torch.set_num_threads(options.threads)
+    if options.device == "cpu":
+        if options.type == "tf32" or options.graph:
+            sys.exit("TF32 and graphs need --device cuda")
+        return
+    if not torch.cuda.is_available():
+        sys.exit("this PyTorch sees no CUDA device")
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = options.type == "tf32"
+    options.name = "PyTorch GPU" + " graph" * options.graph
+    options.machine = (f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}, "
+                       f"cuDNN {torch.backends.cudnn.version()}")
+
+
+def module(numbers, single, options):
+    I, H = numbers[0].shape[1], numbers[1].shape[1]
+    layer = (torch.nn.GRUCell if single else torch.nn.GRU)(I, H)
     with torch.no_grad():
         for parameter, value in zip(layer.parameters(), numbers):
             parameter.copy_(torch.from_numpy(value))
-    inputs = torch.from_numpy(x)
-    state = torch.zeros(N, H) if single else torch.zeros(1, N, H)
+    return layer.to(options.device, TYPES[options.type])
+
+
+def record(call):
+    """Warmed up in a stream of its own, as PyTorch asks for; -> (replay, what the replay writes)."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            call()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        written = call()
+    written.fill_(float("nan"))
+    return graph.replay, written
+
+
+def make(x, numbers, options):
+    T, N, _ = x.shape
+    single = T == 1
+    layer = module(numbers, single, options)
+    inputs = torch.from_numpy(x).to(options.device, TYPES[options.type])
+    state = inputs.new_zeros((N, numbers[1].shape[1]) if single else (1, N, numbers[1].shape[1]))
     latest = [None]
 
-    def run():
+    def call():
         with torch.inference_mode():
-            latest[0] = layer(inputs[0], state) if single else layer(inputs, state)[0]
+            return layer(inputs[0], state)[None] if single else layer(inputs, state)[0]
 
-    return run, lambda: (latest[0][None] if single else latest[0]).numpy()
+    def run():
+        latest[0] = call()
+
+    if options.graph:
+        with torch.inference_mode():
+            run, latest[0] = record(call)
+    wait = torch.cuda.synchronize if options.device == "cuda" else None
+    return run, lambda: latest[0].float().cpu().numpy(), wait
 
 
 if __name__ == "__main__":
-    common.main("PyTorch", torch.__version__, make)
+    common.main("PyTorch", torch.__version__, make, extend, prepare)
