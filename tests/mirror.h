@@ -14,4 +14,12 @@ gru_status mirror_forward(const gru_layer *layer, const gru_run *run);
 gru_status mirror_stack_forward(const gru_stack *stack, const gru_stack_run *run);
 gru_status mirror_pack(const gru_layer *layer, const gru_weights *weights, void *packed);
 
+/* The same in pieces, for tests that call, record or replay by themselves. mirror_open fills in *there, the run over the twins,
+ * whose contents it sends; send and receive copy all buffers, and receive waits. */
+typedef struct mirror mirror;
+mirror *mirror_open(gru_context *context, const gru_run *run, gru_run *there);
+void mirror_send(const mirror *m);
+void mirror_receive(const mirror *m);
+void mirror_close(mirror *m); /* gives the twins back */
+
 #endif

@@ -140,6 +140,12 @@ void check_close(const problem *p, const gru_layer *layer, const char *what, con
  * rounded operands of the forward run cost. layer: that made the reserve. */
 void check_gradients_close(const problem *p, const gru_layer *layer, const gradients *got,
                            const gradients *exact);
+/* Calls the opened layer and compares y and hT with the exact reference. */
+void check_call(const problem *p, result *r);
+/* The same on a layer of its own. 0 if the context's engines run no such layer. */
+int check_problem(const problem *p, gru_context *context);
+/* Training problem p: what the context's engine keeps is enough for the reference's backward, and right. */
+void check_kept(const problem *p, gru_context *context);
 void check_same_bits(const problem *p, const char *what, const void *a, const void *b);
 /* Arrays of count numbers; NaN equals NaN whatever its payload. */
 void check_same_array(const char *what, const char *where, int32_t type, const void *a, const void *b,

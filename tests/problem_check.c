@@ -153,3 +153,45 @@ void check_gradients_close(const problem *p, const gru_layer *layer, const gradi
             check_elements(p, layer, g, got, exact);
     }
 }
+
+/* ---- whole problems ---------------------------------------------------------------------------------------------- */
+
+void check_call(const problem *p, result *r) {
+    result exact;
+    REQUIRE(problem_call(p, r) == GRU_OK, "%s: %s", gru_last_error(), p->text);
+    problem_run_exact(p, &exact);
+    if (r->y) check_close(p, r->layer, "y", r->y, exact.y);
+    if (r->hT) check_close(p, r->layer, "hT", r->hT, exact.hT);
+    result_free(&exact);
+}
+
+int check_problem(const problem *p, gru_context *context) {
+    result r;
+    const gru_status status = problem_open(p, context, &r);
+    if (status == GRU_UNSUPPORTED) return 0;
+    REQUIRE(status == GRU_OK, "%s: %s", gru_last_error(), p->text);
+    check_call(p, &r);
+    result_free(&r);
+    return 1;
+}
+
+void check_kept(const problem *p, gru_context *context) {
+    gru_context *reference = tester_context("cpu_reference", 1);
+    problem *exact = problem_exact(p);
+    result trained, other, exact_trained;
+    gradients g, exact_g;
+    problem_run(p, context, &trained);
+    problem_run(exact, reference, &exact_trained);
+    REQUIRE(problem_open(p, reference, &other) == GRU_OK, "%s: %s", gru_last_error(), p->text);
+    other.run.reserve = trained.run.reserve;
+    gradients_make(p, &g);
+    gradients_make(exact, &exact_g);
+    REQUIRE(problem_backward(p, &other, 0, &g) == GRU_OK, "%s: %s", gru_last_error(), p->text);
+    REQUIRE(problem_backward(exact, &exact_trained, 0, &exact_g) == GRU_OK, "%s: %s", gru_last_error(),
+            p->text);
+    check_gradients_close(p, trained.layer, &g, &exact_g);
+    gradients_free(&g), gradients_free(&exact_g);
+    result_free(&trained), result_free(&other), result_free(&exact_trained);
+    problem_free(exact);
+    gru_context_release(reference);
+}

@@ -183,6 +183,14 @@ void tester_free(void *memory) {
 
 /* ---- numbers ----------------------------------------------------------------------------------------------------- */
 
+int tester_takes(uint64_t i) {
+    const char *part = getenv("GRU_TEST_PART");
+    char *slash = NULL;
+    const uint64_t k = part ? strtoull(part, &slash, 10) : 0;
+    const uint64_t n = slash && *slash == '/' ? strtoull(slash + 1, NULL, 10) : 1;
+    return n <= 1 || i % n == k % n;
+}
+
 uint64_t tester_random(uint64_t seed, uint64_t i) {
     /* splitmix64 (Steele, Lea, Flood 2014), its constants */
     uint64_t x = seed * 0xd1342543de82ef95u + (i + 1) * 0x9e3779b97f4a7c15u;

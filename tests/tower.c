@@ -59,7 +59,9 @@ static void set_layers(tower *t, const tower_floor *floors, int32_t count) {
         layer->config.hidden = floors[k].hidden;
         layer->config.direction = floors[k].direction;
         layer->config.io_type = t->sizes.type;
-        layer->config.state_type = layer->config.weight_type = f64 ? GRU_F64 : GRU_F32;
+        layer->config.state_type = f64 ? GRU_F64 : GRU_F32;
+        layer->config.weight_type = f64 ? GRU_F64 : t->sizes.weights;
+        layer->config.reset = t->sizes.reset;
         for (int32_t d = 0; d <= layer->bidirectional; d++) {
             set_weights(t, &layer->config, &layer->weights[d]);
             t->weights[t->cells] = &layer->weights[d];

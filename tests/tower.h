@@ -21,7 +21,9 @@ typedef struct tower_floor {
 typedef struct tower_sizes {
     int64_t T, N;
     int32_t I;
-    int32_t type;    /* io_type; f64: states and weights too, else these are f32 */
+    int32_t type;    /* io_type; f64: states and weights too, else states are f32 */
+    int32_t weights; /* weight_type, unless type is f64 */
+    int32_t reset;   /* of all cells */
     int32_t lengths; /* ragged, the last row empty */
     int32_t mode;
     float dropout;

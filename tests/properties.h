@@ -1,0 +1,25 @@
+/* properties.h: what may not be seen in the bits of an output, each as a check of one problem on one context. */
+#ifndef PROPERTIES_H
+#define PROPERTIES_H
+
+#include "problem.h"
+
+/* What an output is when it may not depend on anything but the numbers: the options that p may have here. */
+extern const uint32_t property_options;
+
+/* plain: the result of p on the context. */
+typedef void (*property)(gru_context *context, const problem *p, const result *plain);
+
+void property_repeated(gru_context *context, const problem *p, const result *plain);
+/* Training, strides, slots, packed weights, outputs that are not wanted, states in place. */
+void property_options_unseen(gru_context *context, const problem *p, const result *plain);
+void property_rows(gru_context *context, const problem *p,
+                   const result *plain); /* alone, or with few others */
+void property_cuts(gru_context *context, const problem *p, const result *plain); /* forward layers */
+/* NaN or infinity in one row stays in it, and a NaN is not lost. */
+void property_poison(gru_context *context, const problem *p, const result *plain);
+
+/* y and hT, where both results have them. */
+void check_same_results(const problem *p, const result *a, const result *b);
+
+#endif
