@@ -1,0 +1,214 @@
+/* test_cuda_engines.c: every form of the kernels against the exact reference, by covering arrays over all that a layer and
+ * a run may be. */
+#include <string.h>
+
+#include "control.h"
+#include "covering.h"
+#include "forms.h"
+#include "mirror.h"
+#include "problem.h"
+#include "tower.h"
+
+static const shape shapes[] = {
+    {1, 1, 1, 1, "the smallest problem"},
+    {3, 2, 5, 7, "less than an octet"},
+    {2, 8, 8, 8, "one octet of units and of rows"},
+    {4, 3, 16, 16, "one pair of octets, inputs that need no padding"},
+    {3, 9, 17, 17, "one unit, one input and one row more"},
+    {5, 4, 3, 33, "a group of 16 bits and one unit"},
+    {2, 5, 32, 64, "one tile of 64 units"},
+    {3, 6, 0, 40, "no inputs"},
+    {2, 7, 40, 65, "a tile of 64 units and one more"},
+    {2, 65, 9, 24, "more rows than a tile of 64"},
+    {3, 1, 130, 100, "one row"},
+    {2, 4, 24, 130, "two tiles of 64 units and two more"},
+};
+
+enum { SHAPES = sizeof shapes / sizeof *shapes };
+
+/* io, state and weights, and whether the context allows TF32. */
+static const struct {
+    int types; /* of problem_types */
+    int tf32;
+} arithmetics[] = {
+    {0, 0}, {1, 0}, {2, 0}, {3, 0}, {4, 0}, {5, 0}, {6, 0}, {7, 0}, {8, 0}, {0, 1}, {5, 1}, {8, 1},
+};
+
+enum { ARITHMETICS = sizeof arithmetics / sizeof *arithmetics };
+
+static gru_cuda_math math_of(const gru_layer_config *config, int tf32) {
+    if (config->weight_type == GRU_F16) return GRU_CUDA_F16;
+    if (config->weight_type == GRU_BF16) return GRU_CUDA_BF16;
+    return tf32 ? GRU_CUDA_TF32 : GRU_CUDA_F32;
+}
+
+/* ---- the dimensions ---------------------------------------------------------------------------------------------- */
+
+/* Options that are there or not come last, in this order. */
+static const uint32_t switches[] = {
+    PROBLEM_LENGTHS,  PROBLEM_H0,      PROBLEM_SEGMENTS, PROBLEM_H_RESET,   PROBLEM_ATTENTION,
+    PROBLEM_STRIDES,  PROBLEM_SLOTS,   PROBLEM_NO_Y,     PROBLEM_PROJECTED, PROBLEM_NO_HT,
+    PROBLEM_IN_PLACE, PROBLEM_NO_BIAS, PROBLEM_PACKED,
+};
+enum { SWITCHES = sizeof switches / sizeof *switches };
+enum { FORM, SHAPE, ARITHMETIC, RESET, UPDATE, GATE, CANDIDATE, CLIP, DIRECTION, MODE, SWITCH };
+enum { DIMENSIONS = SWITCH + SWITCHES };
+
+static const int levels[DIMENSIONS] = {FORMS, SHAPES, ARITHMETICS, 3, 2, 3, 3, 2, 2, 3, 2, 2,
+                                       2,     2,      2,           2, 2, 2, 2, 2, 2, 2, 2};
+
+static int is_option(int dimension, int level, uint32_t option) {
+    return dimension >= SWITCH && level && switches[dimension - SWITCH] == option;
+}
+
+static int lacks_option(int dimension, int level, uint32_t option) {
+    return dimension >= SWITCH && !level && switches[dimension - SWITCH] == option;
+}
+
+static int excludes(int a, int la, int b, int lb) {
+    if (a == FORM && b == RESET) return !form_has_reset(&forms[la], lb);
+    if (a == SHAPE && shapes[la].I == 0) return lacks_option(b, lb, PROBLEM_PROJECTED);
+    if (is_option(a, la, PROBLEM_NO_Y)) return is_option(b, lb, PROBLEM_NO_HT); /* nothing to compare */
+    if (is_option(a, la, PROBLEM_NO_HT)) return is_option(b, lb, PROBLEM_IN_PLACE);
+    if (lacks_option(a, la, PROBLEM_H0)) return is_option(b, lb, PROBLEM_IN_PLACE);
+    return 0;
+}
+
+static const covering plan = {DIMENSIONS, levels, excludes};
+
+/* ---- the rows ---------------------------------------------------------------------------------------------------- */
+
+/* Contexts by engine and TF32, made when first asked for: they are many times as slow to make as a run. */
+static gru_context *contexts[FORMS][2];
+
+static gru_context *context_for(int f, int tf32) {
+    while (f > 0 && strcmp(forms[f - 1].engine, forms[f].engine) == 0) f--;
+    if (!contexts[f][tf32]) contexts[f][tf32] = form_context(&forms[f], tf32 ? GRU_ALLOW_TF32 : 0);
+    return contexts[f][tf32];
+}
+
+static void release_contexts(void) {
+    for (int i = 0; i < FORMS * 2; i++) {
+        gru_context_release(contexts[i / 2][i % 2]);
+        contexts[i / 2][i % 2] = NULL;
+    }
+}
+
+/* Runs p in the form, which must be the one that runs. */
+static void compare(int f, int arithmetic, problem *p) {
+    gru_context *context = context_for(f, arithmetics[arithmetic].tf32);
+    result r;
+    form_name(&forms[f], p->text, sizeof p->text);
+    form_force(&forms[f], math_of(&p->config, arithmetics[arithmetic].tf32), p->config.reset);
+    REQUIRE(problem_open(p, context, &r) == GRU_OK, "%s: %s", gru_last_error(), p->text);
+    CHECK(form_was_taken(&forms[f], r.layer, p->shape.N), "another form runs: %s", p->text);
+    check_call(p, &r);
+    result_free(&r);
+    form_free_choice();
+}
+
+static gru_layer_config config_of(const covering_row *row) {
+    const uint8_t *l = row->level;
+    gru_layer_config config = problem_variant(
+        l[RESET] + 3 * (l[UPDATE] + 2 * (l[GATE] + 3 * (l[CANDIDATE] + 3 * (l[CLIP] + 2 * l[DIRECTION])))));
+    problem_types(&config, arithmetics[l[ARITHMETIC]].types);
+    return config;
+}
+
+static uint32_t options_of(const covering_row *row) {
+    static const uint32_t modes[] = {0, PROBLEM_TRAIN, PROBLEM_RECOMPUTE};
+    uint32_t options = modes[row->level[MODE]];
+    for (int i = 0; i < SWITCHES; i++)
+        if (row->level[SWITCH + i]) options |= switches[i];
+    return options;
+}
+
+TEST(cuda_engines, agree_on_every_pair_of_circumstances) {
+    static covering_row rows[COVERING_ROWS];
+    const int count = covering_make(&plan, emu_option.seed, rows);
+    REQUIRE(count > 0 && covering_missing(&plan, rows, count) == 0, "%d rows leave %d pairs out", count,
+            covering_missing(&plan, rows, count));
+    for (int i = 0; i < count; i++) {
+        const gru_layer_config config = config_of(&rows[i]);
+        problem *p = problem_make(&shapes[rows[i].level[SHAPE]], &config, options_of(&rows[i]), (uint64_t)i);
+        compare(rows[i].level[FORM], rows[i].level[ARITHMETIC], p);
+        problem_free(p);
+    }
+    release_contexts();
+}
+
+/* Many units: as in use. */
+TEST(cuda_engines, agree_on_wide_layers) {
+    const shape sizes = {2, 9, 64, 512, "wide"};
+    for (int f = 0; f < FORMS; f++) {
+        if (!form_has_turn(f)) continue;
+        const int arithmetic = f % 2 ? 2 : 0; /* bf16, f32 */
+        gru_layer_config config = GRU_INIT;
+        problem_types(&config, arithmetics[arithmetic].types);
+        config.reset = form_has_reset(&forms[f], GRU_RESET_AFTER) ? GRU_RESET_AFTER : GRU_RESET_BEFORE;
+        problem *p = problem_make(&sizes, &config, PROBLEM_H0, 1);
+        compare(f, arithmetic, p);
+        problem_free(p);
+    }
+    release_contexts();
+}
+
+/* ---- training ---------------------------------------------------------------------------------------------------- */
+
+/* The reserve of every form serves the reference's backward pass on the CPU. */
+TEST(cuda_engines, keep_what_backward_needs) {
+    static const shape small[] = {{3, 3, 5, 17, "small"}, {5, 2, 4, 9, "small"}};
+    for (int i = 0; i < FORMS * ARITHMETICS; i++) {
+        const int f = i % FORMS, a = i / FORMS;
+        if (!form_has_turn(f + a)) continue;
+        gru_layer_config config =
+            problem_variant((int)(tester_random(emu_option.seed, (uint64_t)i) % VARIANTS));
+        while (!form_has_reset(&forms[f], config.reset)) config.reset = (config.reset + 1) % 3;
+        problem_types(&config, arithmetics[a].types);
+        const uint32_t left_out = PROBLEM_RECOMPUTE | PROBLEM_NO_Y | PROBLEM_NO_HT;
+        const uint32_t options = problem_options((uint64_t)i) & ~left_out;
+        problem *p = problem_make(&small[i % 2], &config, options | PROBLEM_TRAIN, (uint64_t)i);
+        form_name(&forms[f], p->text, sizeof p->text);
+        form_force(&forms[f], math_of(&config, arithmetics[a].tf32), config.reset);
+        check_kept(p, context_for(f, arithmetics[a].tf32));
+        problem_free(p);
+    }
+    form_free_choice();
+    release_contexts();
+}
+
+/* ---- stacks ------------------------------------------------------------------------------------------------------ */
+
+/* Both directions of a layer give the bits of each alone, in the launches of one: a prologue and one for each step. */
+static void compare_directions(int f, int arithmetic, int32_t lengths) {
+    static const tower_floor floors[] = {{.hidden = 19, .bidirectional = 1}};
+    gru_layer_config config = GRU_INIT;
+    problem_types(&config, arithmetics[arithmetic].types);
+    const int32_t reset = form_has_reset(&forms[f], GRU_RESET_AFTER) ? GRU_RESET_AFTER : GRU_RESET_BEFORE;
+    const tower_sizes sizes = {.T = 4,
+                               .N = 9,
+                               .I = 7,
+                               .lengths = lengths,
+                               .type = config.io_type,
+                               .weights = config.weight_type,
+                               .reset = reset};
+    gru_context *context = context_for(f, arithmetics[arithmetic].tf32);
+    form_force(&forms[f], math_of(&config, arithmetics[arithmetic].tf32), reset);
+    tower *t = tower_make(context, floors, 1, sizes);
+    tower_outputs hand;
+    tower_by_hand(t, &hand);
+    const uint64_t before = emu_launches();
+    REQUIRE(mirror_stack_forward(t->stack, &t->run) == GRU_OK, "%s: %s", forms[f].name, gru_last_error());
+    CHECK(emu_launches() - before == 1 + (uint64_t)sizes.T, "%s: %d launches for both directions of %d steps",
+          forms[f].name, (int)(emu_launches() - before), (int)sizes.T);
+    check_tower(t, forms[f].name, &hand);
+    tower_free(t);
+    form_free_choice();
+}
+
+TEST(cuda_engines, directions_share_their_launches) {
+    for (int f = 0; f < FORMS; f++)
+        for (int lengths = 0; lengths < 2; lengths++)
+            compare_directions(f, (3 * f + lengths) % ARITHMETICS, lengths);
+    release_contexts();
+}
