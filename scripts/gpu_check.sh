@@ -136,7 +136,7 @@ build_here() {
 # Each program by itself, so that one that dies does not take the others along.
 all_tests() {
     local program status=0 count=0
-    for program in "$build"/tests/test_* "$build"/bench/test_bench "$build"/tests/client_*; do
+    for program in "$build"/tests/test_* "$build"/tests/cuda/device_* "$build"/bench/test_bench "$build"/tests/client_*; do
         if [ ! -f "$program" ] || [ ! -x "$program" ]; then continue; fi
         [[ $program != */client_ragged ]] || continue # needs a file as its argument, and the part that reads files
         count=$((count + 1))
