@@ -139,5 +139,5 @@ gru_cuda_plan gru_cuda_plan_hop(const gru_cuda_machine *machine, const gru_cuda_
     const gru_cuda_plan grid = {.cluster = 0, .seconds = grid_seconds(machine, size, hop_blocks)};
     if (gru_cuda_forced.hop == 1 && cluster.seconds < HUGE_VAL) return cluster;
     if (gru_cuda_forced.hop == 2 && grid.seconds < HUGE_VAL) return grid;
-    return cluster.seconds <= grid.seconds ? cluster : grid;
+    return cluster.seconds < grid.seconds ? cluster : grid;
 }
