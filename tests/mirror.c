@@ -53,7 +53,11 @@ static void copy(const mirror *m, void *to, const void *from, size_t bytes) {
 
 /* ---- twins ------------------------------------------------------------------------------------------------------- */
 
-static twin *find(mirror *m, const void *address) {
+/* role: of a buffer that the run only WRITES, what nobody has written yet on the host is not written there either, so that a
+ * machine that watches sees who reads it. */
+enum { READS, WRITES };
+
+static twin *find(mirror *m, const void *address, int role) {
     size_t bytes;
     char *host = tester_buffer(address, &bytes);
     REQUIRE(host, "%p lies in no guarded buffer", address);
@@ -66,16 +70,15 @@ static twin *find(mirror *m, const void *address) {
     REQUIRE(gru_allocate(m->context, PLACE - TESTER_GUARD + guarded_bytes(fresh), &memory) == GRU_OK, "%s",
             gru_last_error());
     fresh->memory = memory;
-    /* What nobody has written yet on the host is not written there either: a machine that watches sees who reads it. */
-    const int unwritten = tester_machine.watches && tester_untouched(host, bytes);
+    const int unwritten = role == WRITES && tester_machine.watches && tester_untouched(host, bytes);
     copy(m, first_guard(fresh), host - TESTER_GUARD, unwritten ? TESTER_GUARD : guarded_bytes(fresh));
     return fresh;
 }
 
 /* The place that an address of the host has in its buffer's twin; NULL for NULL. */
-static void *there(mirror *m, const void *address) {
+static void *there(mirror *m, const void *address, int role) {
     if (!address) return NULL;
-    const twin *t = find(m, address);
+    const twin *t = find(m, address, role);
     return t->memory + PLACE + ((const char *)address - t->host);
 }
 
@@ -103,22 +106,23 @@ static gru_status finish(mirror *m, gru_status status) {
 
 /* ---- runs -------------------------------------------------------------------------------------------------------- */
 
+/* What is read comes first: a buffer may also be written. */
 static gru_run run_there(mirror *m, const gru_run *run) {
     gru_run r = *run;
-    r.x.data = there(m, run->x.data);
-    r.projected.data = there(m, run->projected.data);
-    r.y.data = there(m, run->y.data);
-    r.h0 = there(m, run->h0);
-    r.hT = there(m, run->hT);
-    r.h_reset = there(m, run->h_reset);
-    r.lengths = there(m, run->lengths);
-    r.h0_slots = there(m, run->h0_slots);
-    r.hT_slots = there(m, run->hT_slots);
-    r.reset.data = there(m, run->reset.data);
-    r.attention.data = there(m, run->attention.data);
-    r.packed = there(m, run->packed);
-    r.workspace = there(m, run->workspace);
-    r.reserve = there(m, run->reserve);
+    r.x.data = there(m, run->x.data, READS);
+    r.projected.data = there(m, run->projected.data, READS);
+    r.h0 = there(m, run->h0, READS);
+    r.h_reset = there(m, run->h_reset, READS);
+    r.lengths = there(m, run->lengths, READS);
+    r.h0_slots = there(m, run->h0_slots, READS);
+    r.hT_slots = there(m, run->hT_slots, READS);
+    r.reset.data = there(m, run->reset.data, READS);
+    r.attention.data = there(m, run->attention.data, READS);
+    r.packed = there(m, run->packed, READS);
+    r.y.data = there(m, run->y.data, WRITES);
+    r.hT = there(m, run->hT, WRITES);
+    r.workspace = there(m, run->workspace, WRITES);
+    r.reserve = there(m, run->reserve, WRITES);
     if (!r.stream) r.stream = m->stream;
     return r;
 }
@@ -143,11 +147,11 @@ gru_status mirror_stack_forward(const gru_stack *stack, const gru_stack_run *run
     void *hT[MOST_CELLS];
     gru_stack_run r = *run;
     r.data = run_there(m, &run->data);
-    r.y_reverse.data = there(m, run->y_reverse.data);
-    r.dropout_seed = there(m, run->dropout_seed);
+    r.y_reverse.data = there(m, run->y_reverse.data, WRITES);
+    r.dropout_seed = there(m, run->dropout_seed, READS);
     for (int32_t k = 0; k < stack->cells; k++) {
-        h0[k] = run->h0 ? there(m, run->h0[k]) : NULL;
-        hT[k] = run->hT ? there(m, run->hT[k]) : NULL;
+        h0[k] = run->h0 ? there(m, run->h0[k], READS) : NULL;
+        hT[k] = run->hT ? there(m, run->hT[k], WRITES) : NULL;
     }
     if (run->h0) r.h0 = h0;
     if (run->hT) r.hT = hT;
@@ -157,5 +161,5 @@ gru_status mirror_stack_forward(const gru_stack *stack, const gru_stack_run *run
 gru_status mirror_pack(const gru_layer *layer, const gru_weights *weights, void *packed) {
     if (!is_elsewhere(layer->context)) return gru_layer_pack(layer, weights, packed, NULL);
     mirror *m = make_mirror(layer->context);
-    return finish(m, gru_layer_pack(layer, weights, there(m, packed), m->stream));
+    return finish(m, gru_layer_pack(layer, weights, there(m, packed, WRITES), m->stream));
 }
