@@ -124,7 +124,7 @@ static double cluster_seconds(const gru_cuda_machine *machine, const gru_cuda_si
 static double grid_seconds(const gru_cuda_machine *machine, const gru_cuda_size *size, int32_t hop_blocks) {
     const int64_t sharers = divide_up(size->N, 8) * size->directions,
                   units = size->math == GRU_CUDA_F32 ? 8 : 16;
-    const int64_t tiles = divide_up(size->H, units), room = hop_blocks / sharers;
+    const int64_t tiles = divide_up(size->H, units), room = sharers > 0 ? hop_blocks / sharers : hop_blocks;
     const gru_cuda_tile tile = {(int32_t)units / 8, 1, 1, 0};
     if (room < 1 || divide_up(size->N, 8) > MAX_ROWS_Y) return HUGE_VAL;
     return launch_plain + 2 * body + hop_grid +

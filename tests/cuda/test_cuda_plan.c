@@ -13,7 +13,7 @@ static const gru_cuda_machine machines[] = {
 enum { MACHINES = sizeof machines / sizeof *machines };
 
 static const int32_t hidden[] = {1, 8, 17, 64, 129, 512, 1000, 4096, 1 << 20};
-static const int64_t batches[] = {1, 7, 8, 9, 64, 65, 1000, 600000, INT32_MAX - 127};
+static const int64_t batches[] = {0, 1, 7, 8, 9, 64, 65, 1000, 600000, INT32_MAX - 127};
 enum { HIDDEN = sizeof hidden / sizeof *hidden, BATCHES = sizeof batches / sizeof *batches };
 
 static int exists(gru_cuda_math math, int32_t reset, gru_cuda_tile tile) {

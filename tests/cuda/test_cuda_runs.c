@@ -171,6 +171,36 @@ TEST(cuda_runs, slots_out_of_range_are_skipped_and_reported) {
     }
 }
 
+/* ---- nothing to do ------------------------------------------------------------------------------------------------ */
+
+TEST(cuda_runs, no_steps_and_no_rows) {
+    for (int i = 0; i < FORMS; i++) {
+        const gru_layer_config config = config_for(&forms[i], i % MATHS, GRU_RESET_AFTER);
+        gru_context *context = make_context(&forms[i], i % MATHS);
+        problem *p = problem_make(&sizes, &config, PROBLEM_H0, 1);
+        result r;
+        form_force(&forms[i], (gru_cuda_math)(i % MATHS), config.reset);
+        REQUIRE(problem_open(p, context, &r) == GRU_OK, "%s", gru_last_error());
+        problem_lend(p, &r);
+        gru_run run = r.run;
+        const size_t y = (size_t)T * N * H * gru_type_bytes(config.io_type),
+                     states = (size_t)N * H * sizeof(float);
+        const uint64_t launched = emu_launches();
+        run.N = 0;
+        CHECK(mirror_forward(r.layer, &run) == GRU_OK, "N 0: %s", gru_last_error());
+        CHECK(emu_launches() == launched, "%d launches for no row", (int)(emu_launches() - launched));
+        CHECK(tester_untouched(run.hT, states), "no rows wrote hT");
+        run.N = N, run.T = 0;
+        CHECK(mirror_forward(r.layer, &run) == GRU_OK, "T 0: %s", gru_last_error());
+        CHECK(memcmp(run.hT, run.h0, states) == 0, "%s: after no steps hT is not h0", forms[i].name);
+        CHECK(tester_untouched(run.y.data, y), "no steps wrote y");
+        result_free(&r);
+        problem_free(p);
+        gru_context_release(context);
+        form_free_choice();
+    }
+}
+
 /* ---- arguments ---------------------------------------------------------------------------------------------------- */
 
 /* Every buffer in turn as memory of the host: refused by its name, before anything is launched. */
