@@ -54,9 +54,14 @@ GRU_DEVICE void finish_rows(const gru_cuda_step &step, const gru_cuda_sequence &
     }
 }
 
+/* Blocks that a multiprocessor must have registers for: two of the smaller tensor-core tile, so that a step's blocks can
+ * start before those of the step before have ended. The others need the registers for their sums. */
+template <class M, int ROWS> constexpr int TILE_GENERATIONS = ROWS <= 64 && M::TENSOR ? 2 : 1;
+
 /* Grid: along units (and the blocks of their clusters), rows, directions. */
 template <class M, int ROWS>
-__global__ void __launch_bounds__(TILE_THREADS, 1) tile_kernel(const __grid_constant__ TileStep tile) {
+__global__ void __launch_bounds__(TILE_THREADS, (TILE_GENERATIONS<M, ROWS>))
+    tile_kernel(const __grid_constant__ TileStep tile) {
     GRU_DYNAMIC_SHARED(uint4, shared);
     const gru_cuda_step &step = tile.step;
     if (step.trigger) dependency_trigger();
