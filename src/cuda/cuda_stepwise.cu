@@ -35,6 +35,7 @@ __global__ void __launch_bounds__(STEP_THREADS, (GENERATIONS<M, TILES>))
             if (o.active) a[g] = projected_at(q, input, o, FIRST + g);
             if (o.active) bias[g] = recurrent_bias(q, o.unit, FIRST + g);
         }
+        if (o.active) GRU_UNROLL for (int g = 0; g < COUNT; g++) a[g] = input_side(input, o, FIRST + g, a[g]);
     };
     Part product(q, octet);
     Output o = output(0);

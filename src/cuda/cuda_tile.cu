@@ -68,7 +68,10 @@ GRU_DEVICE void finish_rows(const gru_cuda_step &step, const gru_cuda_sequence &
             if (!o[i].exists) continue;
             float c[GATES];
             gather_sums<ROWS>(sums, split, first + i * STRIDE, unit, c);
-            GRU_UNROLL for (int g = 0; g < GATES; g++) c[g] += bias[g];
+            GRU_UNROLL for (int g = 0; g < GATES; g++) {
+                c[g] += bias[g];
+                a[i][g] = input_side(input, o[i], g, a[i][g]);
+            }
             finish<M, GRU_CUDA_WHOLE>(step, q, o[i], a[i], c, h[i]);
         }
     }
