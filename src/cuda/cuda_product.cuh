@@ -71,22 +71,24 @@ template <class M, int OCTETS, int TILES, int FIRST, int COUNT> struct Product {
         for (int k = slice.first; k < slice.last; k += AHEAD) {
             if (k != slice.first) fetch(k);
             if constexpr (M::TENSOR)
-                multiply_tensor(states, k, row_octets - row_octet);
+                multiply_tensor<AHEAD>(states, k, row_octets - row_octet);
             else
                 multiply_fused(states, k, row_octets - row_octet);
         }
     }
 
-    /* States are read past L1, because blocks of another launch wrote them, and all of a round before the first product
-     * waits for one of them. */
-    GRU_DEVICE void multiply_tensor(const uint4 *states, int k, int tiles) {
-        uint4 h[AHEAD][TILES];
-        GRU_UNROLL for (int i = 0; i < AHEAD; i++)
-            GRU_UNROLL for (int tile = 0; tile < TILES; tile++) if (k + i < slice.last && tile < tiles)
-                h[i][tile] = __ldcg(states + (int64_t(tile) * groups + k + i) * 32 + lane);
-        GRU_UNROLL for (int i = 0; i < AHEAD; i++)
-            GRU_UNROLL for (int tile = 0; tile < TILES; tile++) if (k + i < slice.last && tile < tiles)
-                GRU_UNROLL for (int g = 0; g < COUNT; g++) {
+    /* The next LENGTH groups, or as many as the slice has left. States are read past L1, because blocks of another launch
+     * wrote them, and all of a round before the first product waits for one of them. So no load may have a condition of
+     * its own, behind which it would wait for the products in front: an octet of rows that does not exist is the last
+     * one again, whose sums are not used. */
+    template <int LENGTH> GRU_DEVICE void multiply_tensor(const uint4 *states, int k, int tiles) {
+        if constexpr (LENGTH > 1)
+            if (k + LENGTH > slice.last) return multiply_tensor<LENGTH - 1>(states, k, tiles);
+        uint4 h[LENGTH][TILES];
+        GRU_UNROLL for (int i = 0; i < LENGTH; i++) GRU_UNROLL for (int tile = 0; tile < TILES; tile++)
+            h[i][tile] = __ldcg(states + (int64_t(min(tile, tiles - 1)) * groups + k + i) * 32 + lane);
+        GRU_UNROLL for (int i = 0; i < LENGTH; i++) GRU_UNROLL for (int tile = 0; tile < TILES; tile++)
+            GRU_UNROLL for (int g = 0; g < COUNT; g++) {
             const uint4 low = word[i][g][0];
             const uint4 high = OCTETS == 2 ? word[i][g][OCTETS - 1] : make_uint4(0, 0, 0, 0);
             M::mma(sum[g][tile], {low.x, high.x, low.y, high.y}, {h[i][tile].x, h[i][tile].y});

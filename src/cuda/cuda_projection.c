@@ -231,7 +231,9 @@ static gru_status choose(gru_cuda_machine *machine, gru_cuda_projection *p, int3
     const cublasStatus_t status =
         blas->MatmulAlgoGetHeuristic(machine->blas->handle, &p->desc, &p->a, &p->b, &p->d, &p->d, preference,
                                      CANDIDATES, candidates, &count);
-    if (status == CUBLAS_STATUS_NOT_SUPPORTED) return GRU_OK;
+    /* Either is what a combination without a kernel is called; what is our mistake fails again without the bias. */
+    if (status == CUBLAS_STATUS_NOT_SUPPORTED || (status == CUBLAS_STATUS_INVALID_VALUE && p->adds_bias))
+        return GRU_OK;
     GRU_BLAS_TRY(machine, status, "choosing an algorithm for the projection");
     for (int c = 0; c < count; c++) {
         size_t workspace = i > 0 ? p->ladder[i - 1].workspace : 0;

@@ -61,13 +61,18 @@ GRU_DEVICE float recurrent_bias(const gru_cuda_sequence &q, int unit, int g) {
     return q.bR[packed_unit(unit, g)];
 }
 
-/* Projected input of gate g. */
+/* Projected input of gate g, as it was found: input_side makes the sum of it. */
 GRU_DEVICE float projected_at(const gru_cuda_sequence &q, const gru_cuda_input &input, const Output &o,
                               int g) {
     const int64_t row = view_index(input.time_stride, input.batch_stride, o.t, o.n);
-    const float a = load_number(input.data, input.type,
-                                row + (input.planar ? int64_t(g) * q.H + o.unit : packed_unit(o.unit, g)));
-    return input.bias ? a + input.bias[packed_unit(o.unit, g)] : a;
+    return load_number(input.data, input.type,
+                       row + (input.planar ? int64_t(g) * q.H + o.unit : packed_unit(o.unit, g)));
+}
+
+/* Adds the bias that the projection has left out. Not where the number is loaded: even an addition that is not done waits
+ * for its operand, so that the loads of the gates would wait for each other. */
+GRU_DEVICE float input_side(const gru_cuda_input &input, const Output &o, int g, float projected) {
+    return input.bias ? projected + input.bias[packed_unit(o.unit, g)] : projected;
 }
 
 GRU_DEVICE float attention_at(const gru_cuda_sequence &q, const Output &o) {

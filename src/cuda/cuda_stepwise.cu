@@ -29,33 +29,42 @@ __global__ void __launch_bounds__(STEP_THREADS, (GENERATIONS<M, TILES>))
         const int place = int(threadIdx.x) + i * STEP_THREADS, row = place / UNITS;
         return output_at(q, step.s, row < ROWS ? row_octet * 8 + row : q.N, octet * 8 + place % UNITS);
     };
-    float a[COUNT] = {}, bias[COUNT] = {}, h = 0.0f;
-    auto load_inputs = [&](const Output &o) {
+    /* A thread has one unit of all its rows. Everything is on its way before any of it is waited for. */
+    Output o[OUTPUTS];
+    float a[OUTPUTS][COUNT] = {}, bias[COUNT] = {}, h[OUTPUTS] = {};
+    auto load_inputs = [&] {
+        GRU_UNROLL for (int i = 0; i < OUTPUTS; i++) o[i] = output(i);
         GRU_UNROLL for (int g = 0; g < COUNT; g++) {
-            if (o.active) a[g] = projected_at(q, input, o, FIRST + g);
-            if (o.active) bias[g] = recurrent_bias(q, o.unit, FIRST + g);
+            GRU_UNROLL for (int i = 0; i < OUTPUTS; i++) if (o[i].active) a[i][g] =
+                projected_at(q, input, o[i], FIRST + g);
+            if (o[0].exists) bias[g] = recurrent_bias(q, o[0].unit, FIRST + g);
         }
     };
+    auto load_states = [&] {
+        GRU_UNROLL for (int i = 0; i < OUTPUTS; i++) if (o[i].exists) h[i] = entering_state(q, o[i]);
+    };
+    auto add_input_bias = [&] {
+        GRU_UNROLL for (int i = 0; i < OUTPUTS; i++) if (o[i].active)
+            GRU_UNROLL for (int g = 0; g < COUNT; g++) a[i][g] = input_side(input, o[i], FIRST + g, a[i][g]);
+    };
     Part product(q, octet);
-    Output o = output(0);
-    if (EARLY) load_inputs(o);
+    if (EARLY) load_inputs();
+    if (EARLY) add_input_bias();
     dependency_wait(); /* from here on: what the launches before this one have written */
-    if (EARLY && o.exists) h = entering_state(q, o);
+    if (EARLY) load_states();
     product.run(PART == GRU_CUDA_CANDIDATE ? q.exchange_reset : q.exchange[step.s % 2], row_octet,
                 (q.N + 7) / 8);
     product.deposit(sums);
+    if (!EARLY) load_inputs();
+    if (!EARLY) load_states();
+    if (!EARLY) add_input_bias();
     __syncthreads(); /* the slices of all warps are there */
     GRU_UNROLL for (int i = 0; i < OUTPUTS; i++) {
-        if (i > 0) o = output(i);
-        if (!o.exists) continue;
-        if (!EARLY) {
-            load_inputs(o);
-            h = entering_state(q, o);
-        }
+        if (!o[i].exists) continue;
         float c[COUNT];
         GRU_UNROLL for (int g = 0; g < COUNT; g++) c[g] =
-            Part::PartSums::total(sums, g, o.n - row_octet * 8, o.unit - octet * 8) + bias[g];
-        finish<M, PART>(step, q, o, a, c, h);
+            Part::PartSums::total(sums, g, o[i].n - row_octet * 8, o[i].unit - octet * 8) + bias[g];
+        finish<M, PART>(step, q, o[i], a[i], c, h[i]);
     }
 }
 

@@ -32,31 +32,59 @@ template <class Product> GRU_DEVICE void sum_groups(Product &product, const Tile
     __syncthreads(); /* the stages have been read: the sums take their place */
 }
 
-/* The outputs of the rows that this block of the cluster finishes. */
+/* Outputs of a thread whose inputs are on their way at once: finishing one stores to memory, and no load moves in front of
+ * a store. */
+constexpr int TOGETHER = 4;
+
+/* The recurrent side of one output: partial sums of the cluster's blocks in the order of their ranks. */
+template <int ROWS> GRU_DEVICE void gather_sums(float *sums, int split, int row, int unit, float *c) {
+    for (int g = 0; g < GATES; g++) c[g] = 0.0f;
+    for (int block = 0; block < split; block++) {
+        const float *part = cluster_map(sums, unsigned(block));
+        GRU_UNROLL for (int g = 0; g < GATES; g++) c[g] += part[TileSums<ROWS>::at(g, row, unit)];
+    }
+}
+
+/* The outputs of the rows that this block of the cluster finishes. A thread has one unit of every fourth row. */
 template <class M, int ROWS>
 GRU_DEVICE void finish_rows(const gru_cuda_step &step, const gru_cuda_sequence &q,
                             const gru_cuda_input &input, const TilePlace &p, float *sums, int rank,
                             int split) {
-    const int rows = ROWS / split, first_row = rank * rows;
-    for (int place = int(threadIdx.x); place < rows * TILE_UNITS; place += TILE_THREADS) {
-        const int row = first_row + place / TILE_UNITS, unit = place % TILE_UNITS;
-        const Output o = output_at(q, step.s, p.row_octet * 8 + row, p.octet * 8 + unit);
-        if (!o.exists) continue;
-        float a[GATES] = {}, c[GATES];
-        GRU_UNROLL for (int g = 0; g < GATES; g++) {
-            c[g] = 0.0f;
-            for (int block = 0; block < split; block++)
-                c[g] += cluster_map(sums, unsigned(block))[TileSums<ROWS>::at(g, row, unit)];
-            c[g] += recurrent_bias(q, o.unit, g);
-            if (o.active) a[g] = projected_at(q, input, o, g);
+    constexpr int STRIDE = TILE_THREADS / TILE_UNITS;
+    const int unit = int(threadIdx.x) % TILE_UNITS, last_row = (rank + 1) * (ROWS / split);
+    for (int first = rank * (ROWS / split) + int(threadIdx.x) / TILE_UNITS; first < last_row;
+         first += TOGETHER * STRIDE) {
+        Output o[TOGETHER];
+        float a[TOGETHER][GATES] = {}, h[TOGETHER] = {}, bias[GATES] = {};
+        GRU_UNROLL for (int i = 0; i < TOGETHER; i++) {
+            const int row = first + i * STRIDE;
+            o[i] = output_at(q, step.s, row < last_row ? p.row_octet * 8 + row : q.N, p.octet * 8 + unit);
+            if (o[i].exists) h[i] = entering_state(q, o[i]);
+            GRU_UNROLL for (int g = 0; g < GATES; g++) if (o[i].active) a[i][g] =
+                projected_at(q, input, o[i], g);
         }
-        finish<M, GRU_CUDA_WHOLE>(step, q, o, a, c, entering_state(q, o));
+        GRU_UNROLL for (int g = 0; g < GATES; g++) if (o[0].exists) bias[g] = recurrent_bias(q, o[0].unit, g);
+        GRU_UNROLL for (int i = 0; i < TOGETHER; i++) {
+            if (!o[i].exists) continue;
+            float c[GATES];
+            gather_sums<ROWS>(sums, split, first + i * STRIDE, unit, c);
+            GRU_UNROLL for (int g = 0; g < GATES; g++) {
+                c[g] += bias[g];
+                a[i][g] = input_side(input, o[i], g, a[i][g]);
+            }
+            finish<M, GRU_CUDA_WHOLE>(step, q, o[i], a[i], c, h[i]);
+        }
     }
 }
 
+/* Blocks that a multiprocessor must have registers for: two of the smaller tensor-core tile, so that a step's blocks can
+ * start before those of the step before have ended. The others need the registers for their sums. */
+template <class M, int ROWS> constexpr int TILE_GENERATIONS = ROWS <= 64 && M::TENSOR ? 2 : 1;
+
 /* Grid: along units (and the blocks of their clusters), rows, directions. */
 template <class M, int ROWS>
-__global__ void __launch_bounds__(TILE_THREADS, 1) tile_kernel(const __grid_constant__ TileStep tile) {
+__global__ void __launch_bounds__(TILE_THREADS, (TILE_GENERATIONS<M, ROWS>))
+    tile_kernel(const __grid_constant__ TileStep tile) {
     GRU_DYNAMIC_SHARED(uint4, shared);
     const gru_cuda_step &step = tile.step;
     if (step.trigger) dependency_trigger();
