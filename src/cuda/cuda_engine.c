@@ -59,7 +59,7 @@ static const char *tile_declines(const gru_context *context, const gru_layer_con
 }
 
 static gru_cuda_plan tile_plan(const gru_layer *layer, const gru_cuda_size *size) {
-    return gru_cuda_plan_tile(machine_of(layer), size);
+    return gru_cuda_plan_tile(machine_of(layer), size, &gru_cuda_layer_of(layer)->room);
 }
 
 static const char *tile_declines_run(const gru_layer *layer, const gru_run *run) {
@@ -84,7 +84,7 @@ static const char *hop_declines(const gru_context *context, const gru_layer_conf
 }
 
 static gru_cuda_plan hop_plan(const gru_layer *layer, const gru_cuda_size *size) {
-    return gru_cuda_plan_hop(machine_of(layer), size, gru_cuda_layer_of(layer)->hop_blocks);
+    return gru_cuda_plan_hop(machine_of(layer), size, &gru_cuda_layer_of(layer)->room);
 }
 
 static const char *hop_declines_run(const gru_layer *layer, const gru_run *run) {

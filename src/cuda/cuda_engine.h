@@ -89,7 +89,7 @@ gru_status gru_cuda_project(const gru_layer *layer, const void *packed, const vo
 typedef struct gru_cuda_layer {
     gru_cuda_math math;
     gru_cuda_projection *projection; /* NULL: no inputs */
-    int32_t hop_blocks;              /* that the device holds at once */
+    gru_cuda_room room;              /* of the engines that the layer has */
 } gru_cuda_layer;
 
 static inline const gru_cuda_layer *gru_cuda_layer_of(const gru_layer *layer) {

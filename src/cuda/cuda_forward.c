@@ -107,8 +107,9 @@ static void prepare(forward *f, const gru_cuda_stepper *stepper, const gru_job *
     f->machine = gru_cuda_machine_of(layer->context);
     f->projection = gru_cuda_layer_of(layer)->projection;
     const gru_cuda_size size = gru_cuda_size_of(layer, run, count);
-    f->steps = (gru_cuda_steps){size.math, stepper->plan(layer, &size), gru_cuda_layer_of(layer)->hop_blocks,
-                                f->machine->capability >= 90, gru_cuda_stream(run->stream)};
+    f->steps =
+        (gru_cuda_steps){size.math, stepper->plan(layer, &size), gru_cuda_layer_of(layer)->room.hop_blocks,
+                         f->machine->capability >= 90, gru_cuda_stream(run->stream)};
     f->step.directions = f->prologue.directions = count;
     f->prologue.report = f->machine->report;
     for (int32_t d = 0; d < count; d++)

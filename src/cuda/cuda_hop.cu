@@ -133,16 +133,21 @@ extern "C" cudaError_t gru_cuda_launch_hop(gru_cuda_math math, int32_t cluster, 
     });
 }
 
-extern "C" cudaError_t gru_cuda_load_hop(gru_cuda_math math, int32_t *hop_blocks) {
+extern "C" cudaError_t gru_cuda_load_hop(gru_cuda_math math, gru_cuda_room *room) {
     int device, processors, blocks;
     if (const cudaError_t error = cudaGetDevice(&device)) return error;
     if (const cudaError_t error = cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device))
         return error;
     return visit_hop(math, [&](void (*kernel)(Hop), int) {
+        Launch launch;
+        launch.grid = dim3(GRU_CUDA_HOP_CLUSTER);
+        launch.block = dim3(STEP_THREADS);
+        launch.cluster = GRU_CUDA_HOP_CLUSTER;
         if (const cudaError_t error = load(kernel, 0)) return error;
+        if (const cudaError_t error = count_clusters(kernel, launch, &room->hop_clusters)) return error;
         const cudaError_t error =
             cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, STEP_THREADS, 0);
-        *hop_blocks = error == cudaSuccess ? blocks * processors : 0;
+        room->hop_blocks = error == cudaSuccess ? blocks * processors : 0;
         return error;
     });
 }

@@ -96,15 +96,25 @@ enum { GRU_CUDA_TILE_TILES = 2 };
 int32_t gru_cuda_tile_tiles(gru_cuda_math math, gru_cuda_tile tiles[GRU_CUDA_TILE_TILES]); /* with split 1 */
 /* Reset BEFORE in one launch: r h hops between the blocks of a cluster, or (cluster 0) of a cooperative grid of at most
  * `blocks` blocks. */
+enum { GRU_CUDA_HOP_CLUSTER = 8 };
 cudaError_t gru_cuda_launch_hop(gru_cuda_math math, int32_t cluster, int32_t blocks,
                                 const gru_cuda_step *step, cudaStream_t stream);
 
+/* How much of these launches the device holds at once; 0: not even one cluster. */
+enum { GRU_CUDA_SPLITS = 4 };
+typedef struct gru_cuda_room {
+    int32_t hop_blocks;   /* of a cooperative grid */
+    int32_t hop_clusters; /* of GRU_CUDA_HOP_CLUSTER blocks */
+    int32_t tile_clusters[GRU_CUDA_TILE_TILES]
+                         [GRU_CUDA_SPLITS]; /* of 2^i blocks, in the order of gru_cuda_tile_tiles */
+} gru_cuda_room;
+
 /* Loads every kernel that steps of this kind may use on the current device and allows it its shared memory, so that no
  * later launch has to; kernels that need more than the device has are left out.
- * hop_blocks: how many blocks of the hop kernel the device holds at once. */
+ * room: filled in as far as it is theirs. */
 cudaError_t gru_cuda_load_stepwise(gru_cuda_math math, int32_t reset);
-cudaError_t gru_cuda_load_tile(gru_cuda_math math);
-cudaError_t gru_cuda_load_hop(gru_cuda_math math, int32_t *hop_blocks);
+cudaError_t gru_cuda_load_tile(gru_cuda_math math, gru_cuda_room *room);
+cudaError_t gru_cuda_load_hop(gru_cuda_math math, gru_cuda_room *room);
 
 /* Before the first projection of a call: states into the exchange and into f32, tails and counters zeroed, lengths and
  * slots looked at; and before every projection: rows of x as the GEMM reads them. */

@@ -18,10 +18,10 @@ inline unsigned blocks_for(int64_t count, int64_t each) {
     return unsigned((count + each - 1) / each);
 }
 
-template <class Argument>
-cudaError_t start(void (*kernel)(Argument), const Launch &launch, const Argument &argument,
-                  cudaStream_t stream) {
-    cudaLaunchAttribute attributes[3];
+constexpr int MOST_ATTRIBUTES = 3;
+
+inline cudaLaunchConfig_t configure(const Launch &launch, cudaLaunchAttribute (&attributes)[MOST_ATTRIBUTES],
+                                    cudaStream_t stream) {
     cudaLaunchConfig_t config = {};
     config.gridDim = launch.grid;
     config.blockDim = launch.block;
@@ -42,6 +42,14 @@ cudaError_t start(void (*kernel)(Argument), const Launch &launch, const Argument
         attributes[config.numAttrs].val.clusterDim.y = 1;
         attributes[config.numAttrs++].val.clusterDim.z = 1;
     }
+    return config;
+}
+
+template <class Argument>
+cudaError_t start(void (*kernel)(Argument), const Launch &launch, const Argument &argument,
+                  cudaStream_t stream) {
+    cudaLaunchAttribute attributes[MOST_ATTRIBUTES];
+    const cudaLaunchConfig_t config = configure(launch, attributes, stream);
     return cudaLaunchKernelEx(&config, kernel, argument);
 }
 
@@ -58,6 +66,24 @@ template <class Argument> cudaError_t load(void (*kernel)(Argument), int shared_
     if (const cudaError_t error = cudaFuncGetAttributes(&facts, kernel)) return error;
     if (shared_bytes <= 48 * 1024) return cudaSuccess; /* allowed to every kernel */
     return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes);
+}
+
+/* How many of the launch's clusters the current device holds at once: none where it has no clusters, or too small ones. */
+template <class Argument>
+cudaError_t count_clusters(void (*kernel)(Argument), const Launch &launch, int32_t *clusters) {
+    cudaLaunchAttribute attributes[MOST_ATTRIBUTES];
+    const cudaLaunchConfig_t config = configure(launch, attributes, nullptr);
+    int device, major, count = 0;
+    *clusters = 0;
+    if (const cudaError_t error = cudaGetDevice(&device)) return error;
+    if (const cudaError_t error = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device))
+        return error;
+    if (major < 9) return cudaSuccess;
+    if (cudaOccupancyMaxActiveClusters(&count, kernel, &config) == cudaSuccess)
+        *clusters = count;
+    else
+        (void)cudaGetLastError(); /* this size can never be placed */
+    return cudaSuccess;
 }
 
 } // namespace

@@ -16,8 +16,8 @@ gru_cuda_math gru_cuda_math_of(const gru_cuda_machine *machine, const gru_layer_
 }
 
 static cudaError_t load_engine(const gru_engine *engine, int32_t reset, gru_cuda_layer *prepared) {
-    if (engine == &gru_engine_cuda_hop) return gru_cuda_load_hop(prepared->math, &prepared->hop_blocks);
-    if (engine == &gru_engine_cuda_tile) return gru_cuda_load_tile(prepared->math);
+    if (engine == &gru_engine_cuda_hop) return gru_cuda_load_hop(prepared->math, &prepared->room);
+    if (engine == &gru_engine_cuda_tile) return gru_cuda_load_tile(prepared->math, &prepared->room);
     return gru_cuda_load_stepwise(prepared->math, reset);
 }
 

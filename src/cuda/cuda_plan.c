@@ -14,13 +14,14 @@ static const double read_all = 6.7e12;  /* and into all of them */
 static const double launch_dependent = 0.8e-6; /* from one step's end to the next one's products */
 static const double launch_plain = 1.35e-6;    /* the same without overlap, in a graph */
 static const double body = 0.8e-6;             /* latencies of reading, adding and finishing one output */
-static const double output = 0.03e-6;          /* every further output of a thread */
-static const double hop_grid = 0.65e-6;        /* a counter in L2, written and seen */
-static const double hop_cluster = 0.65e-6;     /* a barrier of a cluster of eight */
+static const double output =
+    0.08e-6; /* every further output of a thread: 26 bytes at read_block alone take 0.06 */
+static const double hop_grid = 0.65e-6;    /* a counter in L2, written and seen */
+static const double hop_cluster = 0.65e-6; /* a barrier of a cluster of eight */
 static const double gather_sums =
     0.7e-6; /* a cluster's barriers and the reading of its blocks' partial sums */
 
-enum { THREADS = 256, CLUSTER = 8, CLUSTERS_PER_132 = 15, MAX_ROWS_Y = 65535 };
+enum { THREADS = 256, MAX_ROWS_Y = 65535 };
 
 gru_cuda_force gru_cuda_forced;
 
@@ -40,14 +41,13 @@ static double rate(gru_cuda_math math, int large) {
     return (math == GRU_CUDA_TF32 ? 1340 : 2680) * clock_rate;
 }
 
-/* One launch of `gates` gates in this tile, without what the launch itself costs. */
-static double product_seconds(const gru_cuda_machine *machine, const gru_cuda_size *size, gru_cuda_tile tile,
-                              int gates) {
+/* One launch of `gates` gates in this tile, so many blocks at once, without what the launch itself costs. */
+static double product_seconds(const gru_cuda_size *size, gru_cuda_tile tile, int gates, int64_t at_once) {
     const double K = size->H, bytes = number_bytes(size->math);
     const int64_t units = tile.unit_octets * 8, rows = tile.batch_octets * 8;
     const int64_t blocks =
         divide_up(size->H, units) * divide_up(size->N, rows) * size->directions * tile.split;
-    const double waves = (double)divide_up(blocks, machine->processors);
+    const double waves = (double)divide_up(blocks, at_once);
     const double multiplied =
         size->math == GRU_CUDA_F32 || units >= 16 ? (double)units : 16; /* an mma has 16 rows */
     const double read = (double)(units * gates + rows) * K * bytes / tile.split;
@@ -69,8 +69,9 @@ static double launch_seconds(const gru_cuda_machine *machine) {
 static double stepwise_seconds(const gru_cuda_machine *machine, const gru_cuda_size *size,
                                gru_cuda_tile tile) {
     const double launch = launch_seconds(machine) + body;
-    if (size->reset != GRU_RESET_BEFORE) return launch + product_seconds(machine, size, tile, 3);
-    return 2 * launch + product_seconds(machine, size, tile, 2) + product_seconds(machine, size, tile, 1);
+    if (size->reset != GRU_RESET_BEFORE) return launch + product_seconds(size, tile, 3, machine->processors);
+    return 2 * launch + product_seconds(size, tile, 2, machine->processors) +
+           product_seconds(size, tile, 1, machine->processors);
 }
 
 gru_cuda_plan gru_cuda_plan_stepwise(const gru_cuda_machine *machine, const gru_cuda_size *size) {
@@ -89,17 +90,26 @@ gru_cuda_plan gru_cuda_plan_stepwise(const gru_cuda_machine *machine, const gru_
     return best;
 }
 
-gru_cuda_plan gru_cuda_plan_tile(const gru_cuda_machine *machine, const gru_cuda_size *size) {
+/* Blocks that run at once where they come in clusters: clusters leave some multiprocessors idle, and two blocks on one
+ * share what it reads. */
+static int64_t blocks_at_once(const gru_cuda_machine *machine, int64_t clusters, int64_t blocks) {
+    return clusters * blocks < machine->processors ? clusters * blocks : machine->processors;
+}
+
+gru_cuda_plan gru_cuda_plan_tile(const gru_cuda_machine *machine, const gru_cuda_size *size,
+                                 const gru_cuda_room *room) {
     gru_cuda_tile tiles[GRU_CUDA_TILE_TILES];
-    const int32_t count = gru_cuda_tile_tiles(size->math, tiles),
-                  largest = machine->capability >= 90 ? CLUSTER : 1;
+    const int32_t count = gru_cuda_tile_tiles(size->math, tiles);
     gru_cuda_plan best = {.seconds = HUGE_VAL};
     for (int32_t i = 0; i < count; i++) {
-        gru_cuda_tile tile = tiles[i];
-        if (!fits(machine, tile) || divide_up(size->N, tile.batch_octets * 8) > MAX_ROWS_Y) continue;
-        for (tile.split = 1; tile.split <= largest; tile.split *= 2) {
+        if (!fits(machine, tiles[i]) || divide_up(size->N, tiles[i].batch_octets * 8) > MAX_ROWS_Y) continue;
+        for (int32_t j = 0; j < GRU_CUDA_SPLITS; j++) {
+            gru_cuda_tile tile = tiles[i];
+            tile.split = 1 << j;
+            const int64_t at_once = blocks_at_once(machine, room->tile_clusters[i][j], tile.split);
+            if (at_once == 0) continue;
             const gru_cuda_plan plan = {
-                tile, 0, launch_seconds(machine) + body + product_seconds(machine, size, tile, 3)};
+                tile, 0, launch_seconds(machine) + body + product_seconds(size, tile, 3, at_once)};
             if (plan.seconds < best.seconds) best = plan;
             if (tile.batch_octets == gru_cuda_forced.batch_octets && tile.split == gru_cuda_forced.split)
                 return plan;
@@ -108,15 +118,17 @@ gru_cuda_plan gru_cuda_plan_tile(const gru_cuda_machine *machine, const gru_cuda
     return best;
 }
 
-/* A cluster reads all weights with its eight multiprocessors; of every 132, clusters leave a few idle. */
-static double cluster_seconds(const gru_cuda_machine *machine, const gru_cuda_size *size) {
-    const double bytes = (3.0 * size->H + 8) * size->H * number_bytes(size->math) / CLUSTER;
-    const double math = 2.0 * 3 * size->H * 8 * size->H / CLUSTER;
+/* A cluster reads all weights with its multiprocessors. */
+static double cluster_seconds(const gru_cuda_machine *machine, const gru_cuda_size *size,
+                              int32_t clusters_at_once) {
+    const double bytes = (3.0 * size->H + 8) * size->H * number_bytes(size->math) / GRU_CUDA_HOP_CLUSTER;
+    const double math = 2.0 * 3 * size->H * 8 * size->H / GRU_CUDA_HOP_CLUSTER;
     const int64_t clusters = divide_up(size->N, 8) * size->directions;
-    const int64_t room = (int64_t)machine->processors * CLUSTERS_PER_132 / 132;
-    if (machine->capability < 90 || divide_up(size->N, 8) > MAX_ROWS_Y) return HUGE_VAL;
+    const int64_t at_once =
+        blocks_at_once(machine, clusters_at_once, GRU_CUDA_HOP_CLUSTER) / GRU_CUDA_HOP_CLUSTER;
+    if (at_once == 0 || divide_up(size->N, 8) > MAX_ROWS_Y) return HUGE_VAL;
     return launch_seconds(machine) + 2 * body + hop_cluster +
-           slack * (double)divide_up(clusters, room > 0 ? room : 1) *
+           slack * (double)divide_up(clusters, at_once) *
                fmax(bytes / read_block, math / rate(size->math, 0));
 }
 
@@ -130,13 +142,14 @@ static double grid_seconds(const gru_cuda_machine *machine, const gru_cuda_size 
     return launch_plain + 2 * body + hop_grid +
            fmax(slack * (double)divide_up(tiles, room) * ((double)units * 3 + 8) * size->H *
                     number_bytes(size->math) / read_block,
-                product_seconds(machine, size, tile, 3));
+                product_seconds(size, tile, 3, machine->processors));
 }
 
 gru_cuda_plan gru_cuda_plan_hop(const gru_cuda_machine *machine, const gru_cuda_size *size,
-                                int32_t hop_blocks) {
-    const gru_cuda_plan cluster = {.cluster = CLUSTER, .seconds = cluster_seconds(machine, size)};
-    const gru_cuda_plan grid = {.cluster = 0, .seconds = grid_seconds(machine, size, hop_blocks)};
+                                const gru_cuda_room *room) {
+    const gru_cuda_plan cluster = {.cluster = GRU_CUDA_HOP_CLUSTER,
+                                   .seconds = cluster_seconds(machine, size, room->hop_clusters)};
+    const gru_cuda_plan grid = {.cluster = 0, .seconds = grid_seconds(machine, size, room->hop_blocks)};
     if (gru_cuda_forced.hop == 1 && cluster.seconds < HUGE_VAL) return cluster;
     if (gru_cuda_forced.hop == 2 && grid.seconds < HUGE_VAL) return grid;
     return cluster.seconds < grid.seconds ? cluster : grid;

@@ -20,10 +20,10 @@ typedef struct gru_cuda_size {
 
 /* The fastest by the model. With reset BEFORE, stepwise takes two launches, of the same tile. */
 gru_cuda_plan gru_cuda_plan_stepwise(const gru_cuda_machine *machine, const gru_cuda_size *size);
-gru_cuda_plan gru_cuda_plan_tile(const gru_cuda_machine *machine, const gru_cuda_size *size);
-/* hop_blocks: how many blocks the device holds at once. */
+gru_cuda_plan gru_cuda_plan_tile(const gru_cuda_machine *machine, const gru_cuda_size *size,
+                                 const gru_cuda_room *room);
 gru_cuda_plan gru_cuda_plan_hop(const gru_cuda_machine *machine, const gru_cuda_size *size,
-                                int32_t hop_blocks);
+                                const gru_cuda_room *room);
 
 /* For tests: plans take this tile (unit_octets 0: the model's), and this form of the hop, wherever they exist. */
 typedef struct gru_cuda_force {

@@ -161,10 +161,31 @@ extern "C" int32_t gru_cuda_tile_tiles(gru_cuda_math math, gru_cuda_tile *tiles)
     return count;
 }
 
-extern "C" cudaError_t gru_cuda_load_tile(gru_cuda_math math) {
-    for (int32_t batch_octets = 8; batch_octets <= 16; batch_octets += 8) {
-        const cudaError_t error = visit_tile(math, batch_octets, [](TileKernel kernel, int shared_bytes) {
-            return load(kernel, shared_bytes);
+/* One kernel, and how many of its clusters of each size the device holds. */
+static cudaError_t load_clusters(TileKernel kernel, int shared_bytes, int most, int32_t *clusters) {
+    if (shared_bytes > most) return cudaSuccess; /* and none of it */
+    if (const cudaError_t error = load(kernel, shared_bytes)) return error;
+    clusters[0] = INT32_MAX; /* blocks alone: as many as there are processors */
+    for (int i = 1; i < GRU_CUDA_SPLITS; i++) {
+        Launch launch;
+        launch.grid = dim3(1u << i);
+        launch.block = dim3(TILE_THREADS);
+        launch.shared_bytes = shared_bytes;
+        launch.cluster = 1 << i;
+        if (const cudaError_t error = count_clusters(kernel, launch, &clusters[i])) return error;
+    }
+    return cudaSuccess;
+}
+
+extern "C" cudaError_t gru_cuda_load_tile(gru_cuda_math math, gru_cuda_room *room) {
+    int device, most;
+    if (const cudaError_t error = cudaGetDevice(&device)) return error;
+    if (const cudaError_t error =
+            cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device))
+        return error;
+    for (int i = 0; i < GRU_CUDA_TILE_TILES; i++) {
+        const cudaError_t error = visit_tile(math, 8 << i, [&](TileKernel kernel, int shared_bytes) {
+            return load_clusters(kernel, shared_bytes, most, room->tile_clusters[i]);
         });
         if (error != cudaSuccess) return error;
     }

@@ -83,10 +83,10 @@ int form_was_taken(const form *f, const gru_layer *layer, int64_t N) {
     const gru_cuda_layer *prepared = gru_cuda_layer_of(layer);
     const gru_cuda_size size = {prepared->math, N, layer->config.hidden, layer->config.reset, 1};
     if (is_engine(f, "cuda_hop")) {
-        const gru_cuda_plan plan = gru_cuda_plan_hop(machine, &size, prepared->hop_blocks);
+        const gru_cuda_plan plan = gru_cuda_plan_hop(machine, &size, &prepared->room);
         return (plan.cluster > 0) == (f->force.hop == 1);
     }
-    const gru_cuda_plan plan = is_engine(f, "cuda_tile") ? gru_cuda_plan_tile(machine, &size)
+    const gru_cuda_plan plan = is_engine(f, "cuda_tile") ? gru_cuda_plan_tile(machine, &size, &prepared->room)
                                                          : gru_cuda_plan_stepwise(machine, &size);
     return plan.tile.unit_octets == gru_cuda_forced.unit_octets &&
            plan.tile.batch_octets == gru_cuda_forced.batch_octets &&

@@ -6,9 +6,9 @@
 
 #include "cuda/cuda_plan.h"
 
-enum {
-    HOP_BLOCKS = 2 * 132
-}; /* two blocks of the hop kernel fit a multiprocessor: 103 registers, 256 threads */
+/* Two blocks of the hop kernel fit a multiprocessor (103 registers, 256 threads); clusters of 2, 4 and 8 blocks, one a
+ * multiprocessor, are placed 66, 30 and 15 times on an H100 (published, not measured here). */
+static const gru_cuda_room room = {2 * 132, 2 * 15, {{132, 66, 30, 15}, {132, 66, 30, 15}}};
 
 static const gru_cuda_machine h200 = {.processors = 132, .capability = 90, .shared_bytes = 227 * 1024};
 static const char *const math_names[] = {"f32", "tf32", "f16", "bf16"};
@@ -22,7 +22,7 @@ static void print_cell(const gru_cuda_size *size) {
     const gru_cuda_plan stepwise = gru_cuda_plan_stepwise(&h200, size);
     const int before = size->reset == GRU_RESET_BEFORE;
     const gru_cuda_plan other =
-        before ? gru_cuda_plan_hop(&h200, size, HOP_BLOCKS) : gru_cuda_plan_tile(&h200, size);
+        before ? gru_cuda_plan_hop(&h200, size, &room) : gru_cuda_plan_tile(&h200, size, &room);
     char how[24];
     if (stepwise.seconds <= other.seconds)
         (void)snprintf(how, sizeof how, "%dx%d", stepwise.tile.unit_octets, stepwise.tile.batch_octets);
