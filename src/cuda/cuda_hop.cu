@@ -59,6 +59,9 @@ GRU_DEVICE void await(const Hop &hop, const gru_cuda_sequence &q) {
 template <class M>
 __global__ void __launch_bounds__(STEP_THREADS, 1) hop_kernel(const __grid_constant__ Hop hop) {
     using Tile = HopTile<M>;
+    using Reset = typename Tile::template Part<GATE_R>;
+    using Update = typename Tile::template Part<GATE_Z>;
+    using Candidate = typename Tile::template Part<GATE_N>;
     GRU_SHARED(float, sums, [Tile::PartSums::BYTES / sizeof(float)]);
     const gru_cuda_step &step = hop.step;
     if (step.trigger) dependency_trigger();
@@ -70,11 +73,14 @@ __global__ void __launch_bounds__(STEP_THREADS, 1) hop_kernel(const __grid_const
         return output_at(q, step.s, row < 8 ? int(blockIdx.y) * 8 + row : q.N,
                          tile * Tile::UNITS + int(threadIdx.x) % Tile::UNITS);
     };
+    /* The weights of a block's first tile come while it waits. (A cluster may have more blocks than there are tiles.) */
+    const int first = min(int(blockIdx.x), tiles - 1);
+    Reset reset_product(q, first * Tile::OCTETS);
     dependency_wait(); /* from here on: what the launches before this one have written */
     for (int tile = int(blockIdx.x); tile < tiles; tile += int(gridDim.x)) {
-        typename Tile::template Part<GATE_R> product(q, tile * Tile::OCTETS);
+        if (tile != first) reset_product = Reset(q, tile * Tile::OCTETS);
         const Output o = output(tile);
-        const float c = recurrent_side<M, GATE_R>(q, product, h, o, sums);
+        const float c = recurrent_side<M, GATE_R>(q, reset_product, h, o, sums);
         if (o.active)
             M::store(q.exchange_reset, tile_index<M>(o.n, o.unit, q.groups),
                      gate<M>(q, input_side(input, o, GATE_R, projected_at(q, input, o, GATE_R)) + c) *
@@ -82,18 +88,19 @@ __global__ void __launch_bounds__(STEP_THREADS, 1) hop_kernel(const __grid_const
     }
     publish(hop, q);
     for (int tile = int(blockIdx.x); tile < tiles; tile += int(gridDim.x)) {
-        typename Tile::template Part<GATE_Z> product(q, tile * Tile::OCTETS);
+        Update update_product(q, tile * Tile::OCTETS);
         const Output o = output(tile);
-        const float c = recurrent_side<M, GATE_Z>(q, product, h, o, sums);
+        const float c = recurrent_side<M, GATE_Z>(q, update_product, h, o, sums);
         if (!o.active) continue;
         const float z = gate<M>(q, input_side(input, o, GATE_Z, projected_at(q, input, o, GATE_Z)) + c);
         q.update_gate[state_index(q, o)] = q.attention.data ? attended(q, z, attention_at(q, o)) : z;
     }
+    Candidate candidate_product(q, first * Tile::OCTETS);
     await(hop, q);
     for (int tile = int(blockIdx.x); tile < tiles; tile += int(gridDim.x)) {
-        typename Tile::template Part<GATE_N> product(q, tile * Tile::OCTETS);
+        if (tile != first) candidate_product = Candidate(q, tile * Tile::OCTETS);
         const Output o = output(tile);
-        const float c = recurrent_side<M, GATE_N>(q, product, q.exchange_reset, o, sums);
+        const float c = recurrent_side<M, GATE_N>(q, candidate_product, q.exchange_reset, o, sums);
         const float a = o.active ? input_side(input, o, GATE_N, projected_at(q, input, o, GATE_N)) : 0.0f;
         if (o.exists) finish<M, GRU_CUDA_CANDIDATE>(step, q, o, &a, &c, entering_state(q, o));
     }
