@@ -57,7 +57,7 @@ count=$(wc -l <"$folder/table")
 [ "$count" -le "$most" ] || fail "$count kernels, expected at most $most"
 if [ "${1:-}" = --update ]; then
     { printf '%s\n' "$header"; cat "$folder/table"; } >"$budget"
-elif ! awk -v kernels="$count" '
+elif ! awk '
         FNR == 1 && NR != FNR { next }
         NR == FNR { for (i = 1; i <= 6; i++) allowed[$7, i] = $i; next }
         { for (i = 1; i <= 6; i++)

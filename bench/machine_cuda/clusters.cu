@@ -7,7 +7,7 @@ namespace machine {
 
 // Each block shows its round to the next one. check 0: barriers only.
 __global__ void sync_cluster(unsigned *errors, int rounds, int size, int check) {
-    MACHINE_SHARED(unsigned, mine, [1]);
+    GRU_SHARED(unsigned, mine, [1]);
     const unsigned *next = cluster_map(&mine[0], (cluster_rank() + 1) % unsigned(size));
     for (int round = 1; round <= rounds; round++) {
         if (check && threadIdx.x == 0) mine[0] = unsigned(round);
@@ -23,7 +23,7 @@ __global__ void sync_cluster(unsigned *errors, int rounds, int size, int check) 
 // Each block writes count numbers of 16 bytes into the next one's memory, between barriers, into one half and
 // the other.
 __global__ void push(unsigned *errors, int rounds, int size, int count, int check) {
-    MACHINE_DYNAMIC_SHARED(uint4, halves);
+    GRU_DYNAMIC_SHARED(uint4, halves);
     const unsigned rank = cluster_rank(), from = (rank + unsigned(size) - 1) % unsigned(size);
     uint4 *next = cluster_map(halves, (rank + 1) % unsigned(size));
     for (int round = 1; round <= rounds; round++) {
@@ -44,7 +44,7 @@ __global__ void push(unsigned *errors, int rounds, int size, int count, int chec
 // Block k holds count partial sums, (k + 1) (i % 64); each block adds up its share over all blocks, in
 // ascending order.
 __global__ void reduce(unsigned *errors, int rounds, int size, int count) {
-    MACHINE_DYNAMIC_SHARED(float4, partials);
+    GRU_DYNAMIC_SHARED(float4, partials);
     const unsigned rank = cluster_rank();
     const int share = count / size, begin = int(rank) * share;
     for (int i = int(threadIdx.x); i < count; i += int(blockDim.x)) {

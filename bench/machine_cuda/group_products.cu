@@ -88,8 +88,8 @@ static __device__ void check_sums(const float (&d)[COUNT], int rounds, unsigned 
 }
 
 template <int N> static __device__ void multiply_small_numbers(unsigned *errors, int rounds) {
-    MACHINE_SHARED(uint16_t, a, [ROWS * DEPTH]);
-    MACHINE_SHARED(uint16_t, b, [N * DEPTH]);
+    GRU_SHARED(uint16_t, a, [ROWS * DEPTH]);
+    GRU_SHARED(uint16_t, b, [N * DEPTH]);
     for (int i = int(threadIdx.x); i < ROWS * DEPTH; i += 128)
         a[place(i / DEPTH, i % DEPTH)] = small_number(i / DEPTH, i % DEPTH);
     for (int i = int(threadIdx.x); i < N * DEPTH; i += 128)
@@ -110,8 +110,8 @@ template <int N> static __device__ void multiply_small_numbers(unsigned *errors,
 // One random product of N columns into results [block][ROWS][8]: its first eight columns. The others depend
 // on salt.
 template <int N> static __device__ void random_product(float *results, unsigned salt) {
-    MACHINE_SHARED(uint16_t, a, [ROWS * DEPTH]);
-    MACHINE_SHARED(uint16_t, b, [N * DEPTH]);
+    GRU_SHARED(uint16_t, a, [ROWS * DEPTH]);
+    GRU_SHARED(uint16_t, b, [N * DEPTH]);
     const unsigned seed = blockIdx.x * 0x10000u;
     for (int i = int(threadIdx.x); i < ROWS * DEPTH; i += 128)
         a[place(i / DEPTH, i % DEPTH)] = uint16_t(two_random(seed + unsigned(i)));
