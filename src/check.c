@@ -1,6 +1,8 @@
 /* check.c: the checks of runs and gradients, argument by argument. */
 #include "check.h"
 
+#include <math.h>
+
 #include "check_step.h"
 #include "check_view.h"
 #include "engine.h"
@@ -257,6 +259,13 @@ static gru_status check_parts(const call *c, const gru_gradients *g) {
     return gru_check_reserved("gradients", g->reserved, 8);
 }
 
+/* In a device's memory nobody looks at it: a wrong one there shows in the weight gradients. */
+static gru_status check_loss_scale(const call *c, const gru_gradients *g) {
+    if (!g->loss_scale || !on_host(c) || (*g->loss_scale > 0 && isfinite(*g->loss_scale))) return GRU_OK;
+    return gru_fail(GRU_BAD_DATA, "gradients.loss_scale[0] is %g, expected a finite number above 0",
+                    (double)*g->loss_scale);
+}
+
 static gru_status check_gradients(call *c, gru_gradients *g) {
     const gru_layer_config *config = &c->layer->config;
     const size_t H = (size_t)config->hidden, I = (size_t)config->inputs;
@@ -269,6 +278,7 @@ static gru_status check_gradients(call *c, gru_gradients *g) {
     CHECK_VIEW(c, "gradients.dprojected", g->dprojected, GATES * H, io, 1);
     CHECK_VIEW(c, "gradients.dattention", g->dattention, 1, exact, 1);
     GRU_TRY(check_array(c, "gradients.dhT", g->dhT, states, state, 0));
+    GRU_TRY(check_array(c, "gradients.loss_scale", g->loss_scale, 1, sizeof(float), 0));
     GRU_TRY(check_array(c, "gradients.dh0", g->dh0, states, state, 1));
     GRU_TRY(check_array(c, "gradients.dh_reset", g->dh_reset, states, state, 1));
     GRU_TRY(check_array(c, "gradients.dW", g->dW, GATES * H * I, exact, 1));
@@ -301,5 +311,6 @@ gru_status gru_check_backward(const gru_layer *layer, const gru_run *run, const 
     GRU_TRY(check_memory(&c, 1));
     GRU_TRY(gru_regions_check(&c.regions));
     GRU_TRY(check_lengths(&c));
+    GRU_TRY(check_loss_scale(&c, resolved_gradients));
     return check_machine(&c);
 }

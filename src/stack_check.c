@@ -123,7 +123,8 @@ static gru_status check_gradient_views(gru_stack_call *c, gru_regions *regions) 
     CHECK_VIEW("gradients.data.dy", c->shared.dy, row, io, 0);
     CHECK_VIEW("gradients.dy_reverse", c->dy_reverse, row, io, 0);
     CHECK_VIEW("gradients.data.dx", c->shared.dx, I, io, 1);
-    return GRU_OK;
+    gru_regions_add(regions, "gradients.data.loss_scale", c->shared.loss_scale, sizeof(float), 0);
+    return gru_check_aligned("gradients.data.loss_scale", c->shared.loss_scale, sizeof(float));
 }
 
 /* ---- cells ---- */

@@ -189,7 +189,7 @@ gru_gradients gru_stack_cell_gradients(const gru_stack_call *c, int32_t k, int32
     const gru_stack_gradients *all = c->gradients;
     const int32_t cell = part->first_cell + d;
     const int last = k + 1 == c->stack->count;
-    gru_gradients g = {.parts = c->shared.parts};
+    gru_gradients g = {.parts = c->shared.parts, .loss_scale = c->shared.loss_scale};
     g.dy = last ? c->shared.dy : reading(turn(c, k));
     if (d && part->merge == GRU_MERGE_CONCAT) g.dy = reading(columns(c, writing(g.dy), part->outputs / 2));
     if (d && part->merge == GRU_MERGE_SEPARATE) g.dy = c->dy_reverse;

@@ -51,9 +51,10 @@ typedef struct problem {
     uint32_t options;
     uint64_t seed;
     gru_weights weights;
-    gru_run run;       /* inputs set; outputs and memory are a result's */
-    gru_const_view dy; /* [T][N][H] for backward */
-    void *dhT;         /* [N][H] */
+    gru_run run;             /* inputs set; outputs and memory are a result's */
+    gru_const_view dy;       /* [T][N][H] for backward */
+    void *dhT;               /* [N][H] */
+    const float *loss_scale; /* of dy and dhT; NULL: 1 */
     /* What part of the whole this is (problem_part), and in which types the numbers were rounded. */
     int64_t t0, n0, whole_T, whole_N;
     int32_t io_type, state_type, weight_type;

@@ -217,6 +217,7 @@ gru_status problem_backward(const problem *p, result *r, uint32_t parts, gradien
     wanted.parts = parts;
     wanted.dy = p->dy;
     wanted.dhT = p->dhT;
+    wanted.loss_scale = p->loss_scale;
     wanted.dx.data = g->data[GRAD_X];
     wanted.dprojected.data = g->data[GRAD_PROJECTED];
     wanted.dattention.data = g->data[GRAD_ATTENTION];

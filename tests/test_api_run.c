@@ -1,5 +1,6 @@
 /* test_api_run.c: every argument of gru_forward and gru_backward, wrong in every way; nothing may have been written. */
 #include <limits.h>
+#include <math.h>
 #include <string.h>
 
 #include "mirror.h"
@@ -205,10 +206,13 @@ TEST(api_run, lent_memory) {
 
 /* ---- backward ---------------------------------------------------------------------------------------------------- */
 
+static const float one = 1;
+
 static void fill_gradients(const fixture *f, gru_gradients *g) {
     memset(g, 0, sizeof *g);
     g->dy = f->p->dy;
     g->dhT = f->p->dhT;
+    g->loss_scale = &one;
     g->dx.data = f->g.data[GRAD_X];
     g->dprojected.data = f->g.data[GRAD_PROJECTED];
     g->dattention.data = f->g.data[GRAD_ATTENTION];
@@ -265,6 +269,8 @@ TEST(api_run, backward_buffers) {
     float *other = (float *)f.wide + 8192;
     BACKWARD_REFUSED(g.dy.data = odd, GRU_BAD_ARGUMENT, "gradients.dy", "multiple of 4");
     BACKWARD_REFUSED(g.dhT = odd, GRU_BAD_ARGUMENT, "gradients.dhT", "multiple of 4");
+    BACKWARD_REFUSED(g.loss_scale = (const float *)odd, GRU_BAD_ARGUMENT, "gradients.loss_scale",
+                     "multiple of 4");
     BACKWARD_REFUSED(g.dx.data = odd, GRU_BAD_ARGUMENT, "gradients.dx", "multiple of 4");
     BACKWARD_REFUSED(g.dh0 = odd, GRU_BAD_ARGUMENT, "gradients.dh0", "multiple of 4");
     BACKWARD_REFUSED(g.dh_reset = odd, GRU_BAD_ARGUMENT, "gradients.dh_reset", "multiple of 4");
@@ -283,6 +289,17 @@ TEST(api_run, backward_buffers) {
     BACKWARD_REFUSED(g.dW = run.reserve, GRU_BAD_ARGUMENT, "gradients.dW", "run.reserve");
     BACKWARD_REFUSED(g.dR = run.workspace, GRU_BAD_ARGUMENT, "gradients.dR", "run.workspace");
     BACKWARD_REFUSED((g.dW = other, g.dR = other + 1), GRU_BAD_ARGUMENT, "gradients.dW", "gradients.dR");
+    tear_down(&f);
+}
+
+TEST(api_run, backward_loss_scale) {
+    static const float wrong[] = {0, -0.0f, -1, INFINITY, -INFINITY, NAN};
+    static const char *const texts[] = {"0", "-0", "-1", "inf", "-inf", "nan"};
+    fixture f;
+    set_up(&f, all_options);
+    for (int i = 0; i < 6; i++)
+        BACKWARD_REFUSED(g.loss_scale = &wrong[i], GRU_BAD_DATA, "gradients.loss_scale", texts[i]);
+    BACKWARD_REFUSED(g.loss_scale = g.dbR, GRU_BAD_ARGUMENT, "gradients.loss_scale", "gradients.dbR");
     tear_down(&f);
 }
 

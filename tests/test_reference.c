@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "model.h"
+#include "layout.h"
 #include "number.h"
 
 static const shape small = {4, 3, 2, 3, "small enough for differences of every number"};
@@ -241,6 +242,55 @@ static void run_added(const problem *p, gru_context *context) {
 
 TEST(reference, weight_gradients_are_added_and_data_gradients_written) {
     for_training_problems(run_added);
+}
+
+/* ---- loss scale -------------------------------------------------------------------------------------------------- */
+
+/* A power of two multiplies without rounding: the weights' gradients keep their bits. */
+static const float loss_scale = 64;
+
+static void scale_rows(gru_const_view view, int32_t type, int64_t T, int64_t N, int64_t row) {
+    const int64_t batch = view.batch_stride ? view.batch_stride : row;
+    const int64_t time = view.time_stride ? view.time_stride : N * batch;
+    for (int64_t t = 0; t < T; t++)
+        for (int64_t n = 0; n < N; n++)
+            for (int64_t i = 0; i < row; i++) {
+                const size_t at = gru_view_index(time, batch, t, n) + (size_t)i;
+                void *data = (void *)(uintptr_t)view.data;
+                gru_store_double(data, type, at, loss_scale * gru_load_double(data, type, at));
+            }
+}
+
+static void run_scaled(const problem *p, gru_context *context) {
+    problem *scaled = problem_with(p, p->options);
+    const gru_const_view dhT = {scaled->dhT, 0, 0};
+    result r;
+    gradients g, scaled_g;
+    scale_rows(scaled->dy, p->config.io_type, p->shape.T, p->shape.N, p->shape.H);
+    scale_rows(dhT, p->config.state_type, 1, p->shape.N, p->shape.H);
+    scaled->loss_scale = &loss_scale;
+    problem_run(p, context, &r);
+    gradients_make(p, &g);
+    gradients_make(p, &scaled_g);
+    backward(p, &r, 0, &g);
+    backward(scaled, &r, 0, &scaled_g);
+    for (int i = 0; i < GRADS; i++) {
+        if (!g.data[i]) continue;
+        if (i < GRAD_W) /* subnormal f16 have fewer bits than what they become */
+            for (size_t k = 0; k < g.count[i]; k++) {
+                const double value = loss_scale * gru_load_double(g.data[i], g.type[i], k);
+                gru_store_double(g.data[i], g.type[i], k, fabs(value) < 0x1p-7 ? 0 : value);
+                if (fabs(value) < 0x1p-7) gru_store_double(scaled_g.data[i], g.type[i], k, 0);
+            }
+        check_same_array(gradient_names[i], p->text, g.type[i], g.data[i], scaled_g.data[i], g.count[i]);
+    }
+    gradients_free(&g), gradients_free(&scaled_g);
+    result_free(&r);
+    problem_free(scaled);
+}
+
+TEST(reference, a_loss_scale_divides_the_weight_gradients_only) {
+    for_training_problems(run_scaled);
 }
 
 /* ---- other types, recomputing, empty calls ------------------------------------------------------------------------ */

@@ -47,7 +47,7 @@ typedef int32_t gru_status;              /* fixed width: bindings can rely on it
 enum {
     GRU_OK              = 0,
     GRU_BAD_ARGUMENT    = 1,             /* the sentence names it */
-    GRU_BAD_DATA        = 2,             /* a file, or lengths, slots or offsets in host memory */
+    GRU_BAD_DATA        = 2,             /* a file, or lengths, slots, offsets or a loss scale in host memory */
     GRU_UNSUPPORTED     = 3,             /* valid, but no engine here can do it; the sentence says what would */
     GRU_NOT_BUILT       = 4,             /* this library was built without that part: CUDA, files */
     GRU_NO_DEVICE       = 5,             /* no driver, no such device, one that is too old, or no cuBLASLt */
@@ -234,6 +234,10 @@ typedef struct gru_gradients {
     uint32_t parts;                      /* 0: both. WEIGHTS alone: after DATA, same run, same workspace, untouched */
     gru_const_view dy;                   /* [T][N][H] io_type; NULL: zeros */
     const void *dhT;                     /* [N][H] state_type, dense; NULL: zeros */
+    const float *loss_scale;             /* [1] finite, above 0, in the memory of x (a captured graph can change it);
+                                            NULL: 1. dy and dhT are this times the true gradients, so that 16 bits hold
+                                            them: dW, dR, dbW, dbR are divided by it before they are added; dx,
+                                            dprojected, dattention, dh0, dh_reset stay scaled */
     gru_view dx;                         /* [T][N][I] written; NULL: not wanted */
     gru_view dprojected;                 /* [T][N][3H] written; NULL */
     gru_view dattention;                 /* [T][N] type of attention, written; NULL */

@@ -54,7 +54,7 @@ typedef struct gru_stack_run {
 } gru_stack_run;
 
 typedef struct gru_stack_gradients {
-    gru_gradients data;                  /* dy, dx, parts; the rest zero */
+    gru_gradients data;                  /* dy, dx, parts, loss_scale; the rest zero */
     gru_const_view dy_reverse;
     const void *const *dhT;              /* [cells] */
     void *const *dh0;                    /* [cells] */

@@ -212,6 +212,7 @@ static double weight_gradient(const sweep *p, const gru_layer *layer, int recurr
 /* One of dW, dR (columns K), dbW, dbR (columns 0, the bias). out: [3H][K] or [3H], f32 or f64; NULL: not wanted. */
 static void add_weight_gradients(const sweep *p, const gru_layer *layer, int recurrent, size_t K, void *out) {
     const int overwrite = (p->gradients->parts & GRU_GRAD_OVERWRITE) != 0;
+    const double scale = p->gradients->loss_scale ? 1 / (double)*p->gradients->loss_scale : 1;
     const size_t H = p->f.H, columns = K ? K : 1;
     if (!out) return;
     for (int g = 0; g < GATES; g++)
@@ -220,7 +221,7 @@ static void add_weight_gradients(const sweep *p, const gru_layer *layer, int rec
                 const size_t at = ((size_t)g * H + j) * columns + k;
                 const double sum = weight_gradient(p, layer, recurrent, g, j, K ? (int64_t)k : BIAS);
                 const double before = overwrite ? 0 : gru_load_double(out, p->f.state_type, at);
-                gru_store_double(out, p->f.state_type, at, before + sum);
+                gru_store_double(out, p->f.state_type, at, before + scale * sum);
             }
 }
 
