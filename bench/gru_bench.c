@@ -115,6 +115,8 @@ static double compare_threads(bench *b, const peer *engine, const bench_problem 
     bench_cell_add(cell, engine, BENCH_ENGINE, two, b->options.seconds / ROUNDS);
     b->wrong += cell->wrong;
     if (cell->count == 2) {
+        /* both rest before a visit, or one would be timed warm and the other after a pause */
+        cell->contestants[0].threads = cell->contestants[1].threads;
         for (int round = 0; round < ROUNDS; round++) {
             if (!bench_measure(cell->contestants, 2, b->options.seconds / ROUNDS, b->options.cold))
                 b->failed = 1;
