@@ -156,7 +156,7 @@ static gru_cuda_input given_input(const gru_job *job) {
                                   .time_stride = projected->time_stride,
                                   .batch_stride = projected->batch_stride,
                                   .type = job->layer->config.io_type,
-                                  .planar = 1};
+                                  .gate_stride = job->layer->config.hidden};
     return input;
 }
 

@@ -83,7 +83,7 @@ __global__ void __launch_bounds__(STEP_THREADS, 1) hop_kernel(const __grid_const
         const float c = recurrent_side<M, GATE_R>(q, reset_product, h, o, sums);
         if (o.active)
             M::store(q.exchange_reset, tile_index<M>(o.n, o.unit, q.groups),
-                     gate<M>(q, input_side(input, o, GATE_R, projected_at(q, input, o, GATE_R)) + c) *
+                     gate<M>(q, input_side(input, o, GATE_R, projected_at(input, o, GATE_R)) + c) *
                          entering_state(q, o));
     }
     publish(hop, q);
@@ -92,7 +92,7 @@ __global__ void __launch_bounds__(STEP_THREADS, 1) hop_kernel(const __grid_const
         const Output o = output(tile);
         const float c = recurrent_side<M, GATE_Z>(q, update_product, h, o, sums);
         if (!o.active) continue;
-        const float z = gate<M>(q, input_side(input, o, GATE_Z, projected_at(q, input, o, GATE_Z)) + c);
+        const float z = gate<M>(q, input_side(input, o, GATE_Z, projected_at(input, o, GATE_Z)) + c);
         q.update_gate[state_index(q, o)] = q.attention.data ? attended(q, z, attention_at(q, o)) : z;
     }
     Candidate candidate_product(q, first * Tile::OCTETS);
@@ -101,7 +101,7 @@ __global__ void __launch_bounds__(STEP_THREADS, 1) hop_kernel(const __grid_const
         if (tile != first) candidate_product = Candidate(q, tile * Tile::OCTETS);
         const Output o = output(tile);
         const float c = recurrent_side<M, GATE_N>(q, candidate_product, q.exchange_reset, o, sums);
-        const float a = o.active ? input_side(input, o, GATE_N, projected_at(q, input, o, GATE_N)) : 0.0f;
+        const float a = o.active ? input_side(input, o, GATE_N, projected_at(input, o, GATE_N)) : 0.0f;
         if (o.exists) finish<M, GRU_CUDA_CANDIDATE>(step, q, o, &a, &c, entering_state(q, o));
     }
 }

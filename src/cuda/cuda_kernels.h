@@ -58,10 +58,10 @@ enum { GRU_CUDA_DIRECTIONS = 2 }; /* in one launch */
 typedef struct gru_cuda_input {
     const void *data;
     int64_t time_stride,
-        batch_stride;  /* in elements. time_stride 0: data is this step's row of all sequences */
-    int32_t type;      /* GRU_F32 ... */
-    int32_t planar;    /* 1: a row is [gate][H], as callers give it; 0: [unit octet][gate][8] */
-    const float *bias; /* [unit octet][gate][8] to be added; NULL: data has it */
+        batch_stride;    /* in elements. time_stride 0: data is this step's row of all sequences */
+    int32_t type;        /* GRU_F32 ... */
+    int64_t gate_stride; /* from gate to gate, where a row is [gate][...]; 0: it is [unit octet][gate][8] */
+    const float *bias;   /* [unit octet][gate][8] to be added; NULL: data has it */
 } gru_cuda_input;
 
 /* One step of one or two directions. */

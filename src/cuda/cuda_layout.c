@@ -1,4 +1,4 @@
-/* cuda_layout.c: how many bytes the packed weights of a layer take, part by part. */
+/* cuda_layout.c: how many bytes the weights of a layer take, packed and as backward reads them, part by part. */
 #include "cuda_layout.h"
 
 /* Weights in host memory travel in pieces of about this many bytes: large beside what one more copy and launch cost, and
@@ -24,5 +24,17 @@ gru_cuda_parts gru_cuda_packed_parts(const gru_layer_config *config) {
     parts.staging = parts.R + gru_cuda_align(rows * groups * GRU_CUDA_GROUP_BYTES);
     parts.staging_bytes = gru_cuda_align(staging_bytes(config));
     parts.bytes = parts.staging + parts.staging_bytes;
+    return parts;
+}
+
+gru_cuda_turned_parts gru_cuda_turned_parts_of(const gru_layer_config *config) {
+    const size_t element = gru_type_bytes(config->weight_type);
+    const size_t units = (size_t)gru_cuda_unit_pitch(config->hidden);
+    const size_t pitch = (size_t)gru_cuda_input_pitch(config->inputs, config->weight_type);
+    const size_t groups = (size_t)gru_cuda_groups(config->hidden, config->weight_type);
+    gru_cuda_turned_parts parts = {0};
+    parts.R = gru_cuda_align(units * GATES * groups * GRU_CUDA_GROUP_BYTES);
+    parts.W = parts.R + gru_cuda_align(GATES * units * units * element);
+    parts.bytes = parts.W + gru_cuda_align(GATES * units * pitch * element);
     return parts;
 }

@@ -65,4 +65,33 @@ typedef struct gru_cuda_parts {
 
 gru_cuda_parts gru_cuda_packed_parts(const gru_layer_config *config);
 
+/* ---- backward ---- */
+
+/* Numbers of one gate in rows of the backward pass, where gates lie one behind the other, tails being zeros: 8 for each unit
+ * octet, so that every gate of every row is aligned to 32 bytes. */
+static inline int64_t gru_cuda_unit_pitch(int32_t hidden) {
+    return (int64_t)gru_cuda_unit_octets(hidden) * GRU_CUDA_OCTET;
+}
+
+/* Planes of a row of gate gradients, [plane][unit pitch]: da of r, z, n; with reset AFTER a fourth, dc of n. dc of r and z
+ * are their da; dc of n is its da with BEFORE and ALL. */
+enum { GRU_CUDA_DC_N = GATES };
+static inline int32_t gru_cuda_gradient_planes(int32_t reset) {
+    return reset == GRU_RESET_AFTER ? GATES + 1 : GATES;
+}
+
+/* Weights as the backward pass reads them, made from packed ones by gru_cuda_launch_turn. Byte offsets of
+ *   R_transposed  [unit octet][gate][group][tile]     the sweep's: k is the unit that R_g's rows belong to
+ *   R             [gate][unit pitch][unit pitch]      the rows of one GEMM: c = R h
+ *   W             [gate][unit pitch][input pitch]     the rows of another: dx = da W; none without inputs
+ * all of weight_type, tails zeros. */
+typedef struct gru_cuda_turned_parts {
+    size_t R_transposed, R, W, bytes;
+} gru_cuda_turned_parts;
+
+gru_cuda_turned_parts gru_cuda_turned_parts_of(const gru_layer_config *config);
+
+/* Parts into which the rows of a column sum are cut; each is summed in order, then the parts. */
+enum { GRU_CUDA_SUM_PARTS = 128 };
+
 #endif

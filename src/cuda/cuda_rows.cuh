@@ -62,11 +62,10 @@ GRU_DEVICE float recurrent_bias(const gru_cuda_sequence &q, int unit, int g) {
 }
 
 /* Projected input of gate g, as it was found: input_side makes the sum of it. */
-GRU_DEVICE float projected_at(const gru_cuda_sequence &q, const gru_cuda_input &input, const Output &o,
-                              int g) {
+GRU_DEVICE float projected_at(const gru_cuda_input &input, const Output &o, int g) {
     const int64_t row = view_index(input.time_stride, input.batch_stride, o.t, o.n);
     return load_number(input.data, input.type,
-                       row + (input.planar ? int64_t(g) * q.H + o.unit : packed_unit(o.unit, g)));
+                       row + (input.gate_stride ? g * input.gate_stride + o.unit : packed_unit(o.unit, g)));
 }
 
 /* Adds the bias that the projection has left out. Not where the number is loaded: even an addition that is not done waits

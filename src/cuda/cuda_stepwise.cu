@@ -36,7 +36,7 @@ __global__ void __launch_bounds__(STEP_THREADS, (GENERATIONS<M, TILES>))
         GRU_UNROLL for (int i = 0; i < OUTPUTS; i++) o[i] = output(i);
         GRU_UNROLL for (int g = 0; g < COUNT; g++) {
             GRU_UNROLL for (int i = 0; i < OUTPUTS; i++) if (o[i].active) a[i][g] =
-                projected_at(q, input, o[i], FIRST + g);
+                projected_at(input, o[i], FIRST + g);
             if (o[0].exists) bias[g] = recurrent_bias(q, o[0].unit, FIRST + g);
         }
     };

@@ -61,7 +61,7 @@ GRU_DEVICE void finish_rows(const gru_cuda_step &step, const gru_cuda_sequence &
             o[i] = output_at(q, step.s, row < last_row ? p.row_octet * 8 + row : q.N, p.octet * 8 + unit);
             if (o[i].exists) h[i] = entering_state(q, o[i]);
             GRU_UNROLL for (int g = 0; g < GATES; g++) if (o[i].active) a[i][g] =
-                projected_at(q, input, o[i], g);
+                projected_at(input, o[i], g);
         }
         GRU_UNROLL for (int g = 0; g < GATES; g++) if (o[0].exists) bias[g] = recurrent_bias(q, o[0].unit, g);
         GRU_UNROLL for (int i = 0; i < TOGETHER; i++) {
