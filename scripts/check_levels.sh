@@ -6,7 +6,7 @@
 #   4         src/*, src/import/
 #   3         src/registry                the only file that knows which backends exist
 #   2         src/cpu/, src/cuda/         never each other
-#   1         src/{error,number,layout,context,layer,reserve,engine}.h and error.c
+#   1         src/{error,number,layout,context,layer,reserve,dropout,engine}.h and error.c
 #   0         include/gru                 <stddef.h> and <stdint.h> only
 #
 # Intrinsics only in src/cpu/cpu_kernels_*.c, CUDA's headers only in src/cuda, cJSON only in src/import.
@@ -24,7 +24,7 @@ complain() {
 level() {
     case $1 in
     include/gru/*) echo 0 ;;
-    src/error.[ch] | src/number.h | src/layout.h | src/context.h | src/layer.h | src/reserve.h | src/engine.h) echo 1 ;;
+    src/error.[ch] | src/number.h | src/layout.h | src/context.h | src/layer.h | src/reserve.h | src/dropout.h | src/engine.h) echo 1 ;;
     src/cpu/* | src/cuda/*) echo 2 ;;
     src/registry.[ch]) echo 3 ;;
     src/*) echo 4 ;;

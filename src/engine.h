@@ -19,6 +19,17 @@ typedef struct gru_addition {
     gru_const_view from;
 } gru_addition;
 
+/* Dropout between two layers, in place: dropout.h says which numbers of the rows become zeros; the others are multiplied by
+ * 1 / (1 - rate), rounded to f32 (f64 for f64). The gradient of the rows is dropped in the same way. */
+typedef struct gru_dropout {
+    int32_t type;
+    int64_t T, N, row;
+    gru_view data;
+    float rate;
+    int32_t layer;        /* whose output it is */
+    const uint64_t *seed; /* [2] seed and offset, in the memory of data */
+} gru_dropout;
+
 /* Functions that return gru_status leave a sentence when they fail. */
 typedef struct gru_backend {
     int32_t id; /* GRU_BACKEND_... */
@@ -36,6 +47,7 @@ typedef struct gru_backend {
 
     /* Adds in f32 (f64 for f64) and rounds once. */
     gru_status (*add)(gru_context *context, const gru_addition *addition, void *stream);
+    gru_status (*drop)(gru_context *context, const gru_dropout *dropout, void *stream);
 
     /* One packed layout and one reserve layout serve all engines of a backend. SIZE_MAX: too large. */
     size_t (*packed_bytes)(const gru_layer_config *config);
@@ -50,6 +62,8 @@ typedef struct gru_backend {
     void (*forget)(gru_layer *layer);
     /* After all other checks of a run, forward or backward: whether this machine can reach its memory. NULL: it can. */
     gru_status (*check_run)(const gru_layer *layer, const gru_run *run);
+    /* The same of one buffer of another struct, which a sentence calls by its name; NULL data is reached. */
+    gru_status (*check_buffer)(gru_context *context, const char *name, const void *data);
 } gru_backend;
 
 typedef struct gru_engine {

@@ -59,12 +59,19 @@ static gru_status check_separate(const gru_stack *stack, const void *data, const
     return refuse(data && !separate, name, "only a last layer with GRU_MERGE_SEPARATE has it");
 }
 
-static gru_status check_dropout(const gru_stack_call *c) {
-    const int between = c->stack->count > 1 && c->stack->dropout > 0;
-    if (c->data.mode == GRU_INFERENCE || !between) return GRU_OK;
-    return gru_fail(GRU_UNSUPPORTED,
-                    "the stack has dropout %g, but inter-layer dropout is not built; train with 0",
-                    (double)c->stack->dropout);
+static gru_status check_dropout(const gru_stack_call *c, gru_regions *regions) {
+    const uint64_t *seed = c->run->dropout_seed;
+    gru_context *context = c->stack->context;
+    if (!gru_stack_drops(c)) return GRU_OK;
+    if (!seed)
+        return gru_fail(
+            GRU_BAD_ARGUMENT,
+            "run.dropout_seed is NULL, expected seed and offset: the stack trains with dropout %g",
+            (double)c->stack->dropout);
+    gru_regions_add(regions, "run.dropout_seed", seed, 2 * sizeof *seed, 0);
+    GRU_TRY(gru_check_aligned("run.dropout_seed", seed, sizeof *seed));
+    return context->backend->check_buffer ? context->backend->check_buffer(context, "run.dropout_seed", seed)
+                                          : GRU_OK;
 }
 
 /* ---- memory and views ---- */
@@ -240,8 +247,7 @@ static gru_status begin(const gru_stack *stack, const gru_stack_run *run, gru_st
     *c = (gru_stack_call){.stack = stack, .run = run, .data = run->data, .y_reverse = run->y_reverse};
     GRU_TRY(gru_check_reserved("run", run->reserved, 8));
     GRU_TRY(check_unused(&run->data));
-    GRU_TRY(gru_check_sizes(&run->data));
-    return check_dropout(c);
+    return gru_check_sizes(&run->data);
 }
 
 gru_status gru_stack_check_forward(const gru_stack *stack, const gru_stack_run *run, gru_stack_call *c) {
@@ -251,6 +257,7 @@ gru_status gru_stack_check_forward(const gru_stack *stack, const gru_stack_run *
     GRU_TRY(check_memory(c, &shared));
     GRU_TRY(check_inputs(c, &shared));
     GRU_TRY(check_outputs(c, &shared));
+    GRU_TRY(check_dropout(c, &shared));
     GRU_TRY(gru_regions_check(&shared)); /* first: a cell would call the stack's tensors by other names */
     GRU_TRY(check_cells(c));
     return check_overlap(c, &shared);
@@ -273,6 +280,7 @@ gru_status gru_stack_check_backward(const gru_stack *stack, const gru_stack_run 
     GRU_TRY(check_memory(c, &shared));
     GRU_TRY(check_inputs(c, &shared));
     GRU_TRY(check_gradient_views(c, &shared));
+    GRU_TRY(check_dropout(c, &shared));
     GRU_TRY(gru_regions_check(&shared)); /* first: a cell would call the stack's tensors by other names */
     GRU_TRY(check_cells(c));
     return check_overlap(c, &shared);

@@ -213,3 +213,11 @@ gru_stack_sum gru_stack_sum_of(const gru_stack_call *c, int32_t k) {
     sum.from = reading(reverse_part(c, sum.to, sum.row));
     return sum;
 }
+
+int gru_stack_drops(const gru_stack_call *c) {
+    return training(c) && c->stack->count > 1 && c->stack->dropout > 0;
+}
+
+gru_view gru_stack_between(const gru_stack_call *c, int32_t k) {
+    return c->gradients ? turn(c, k) : output_of(c, k);
+}

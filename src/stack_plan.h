@@ -62,4 +62,9 @@ typedef struct gru_stack_sum {
 
 gru_stack_sum gru_stack_sum_of(const gru_stack_call *call, int32_t k);
 
+/* Whether numbers between the layers are dropped in this call. */
+int gru_stack_drops(const gru_stack_call *call);
+/* What lies between layer k and the next: the output, in backward its gradient. */
+gru_view gru_stack_between(const gru_stack_call *call, int32_t k);
+
 #endif

@@ -10,6 +10,20 @@ static gru_status add_directions(const gru_stack_call *c, int32_t k) {
     return c->stack->context->backend->add(c->stack->context, &addition, c->data.stream);
 }
 
+/* Between layer k and the next. Backward drops the gradients of what forward dropped: the numbers are made again. */
+static gru_status drop_between(const gru_stack_call *c, int32_t k) {
+    if (!gru_stack_drops(c)) return GRU_OK;
+    const gru_dropout dropout = {.type = c->stack->io_type,
+                                 .T = c->data.T,
+                                 .N = c->data.N,
+                                 .row = c->stack->parts[k].outputs,
+                                 .data = gru_stack_between(c, k),
+                                 .rate = c->stack->dropout,
+                                 .layer = k,
+                                 .seed = c->run->dropout_seed};
+    return c->stack->context->backend->drop(c->stack->context, &dropout, c->data.stream);
+}
+
 /* Both directions in one call of their engine, if it is the same. */
 static gru_status forward_layer(const gru_stack_call *c, int32_t k) {
     const gru_stack_part *part = &c->stack->parts[k];
@@ -32,6 +46,7 @@ gru_status gru_stack_forward(const gru_stack *stack, const gru_stack_run *run) {
     for (int32_t k = 0; k < stack->count; k++) {
         GRU_TRY(forward_layer(&call, k));
         GRU_TRY(add_directions(&call, k));
+        if (k + 1 < stack->count) GRU_TRY(drop_between(&call, k));
     }
     return GRU_OK;
 }
@@ -56,7 +71,9 @@ gru_status gru_stack_backward(const gru_stack *stack, const gru_stack_run *run,
             const gru_status status = backward_cell(&call, k, d);
             if (status != GRU_OK) return gru_stack_cell_failed(stack, k, d, status);
         }
-        if (parts != GRU_GRAD_WEIGHTS) GRU_TRY(add_directions(&call, k));
+        if (parts == GRU_GRAD_WEIGHTS) continue;
+        GRU_TRY(add_directions(&call, k));
+        if (k > 0) GRU_TRY(drop_between(&call, k - 1));
     }
     return GRU_OK;
 }

@@ -169,24 +169,31 @@ TEST(stack_arguments, states_of_cells_may_be_shared_where_they_are_only_read) {
     gru_context_release(context);
 }
 
-TEST(stack_arguments, dropout_is_for_training_only_and_not_built) {
-    const tower_sizes inference = {.T = 3, .N = 3, .I = 2, .dropout = 0.5f}, none = {.T = 3, .N = 3, .I = 2};
-    tower_sizes training = inference;
+TEST(stack_arguments, dropout_needs_a_seed) {
     gru_context *context = tester_context(NULL, 1);
-    tower *t = tower_make(context, two, COUNT(two), inference),
-          *plain = tower_make(context, two, COUNT(two), none);
-    REQUIRE(gru_stack_forward(plain->stack, &plain->run) == GRU_OK, "%s", gru_last_error());
-    REQUIRE(gru_stack_forward(t->stack, &t->run) == GRU_OK, "%s", gru_last_error());
-    CHECK(memcmp(t->y, plain->y, tower_y_count(t) * sizeof(float)) == 0, "dropout changed an inference run");
+    tower *t = tower_make(context, two, COUNT(two),
+                          (tower_sizes){.T = 3, .N = 3, .I = 2, .dropout = 0.5f, .mode = GRU_TRAIN});
+    REFUSE(run.dropout_seed = NULL, "run.dropout_seed is NULL");
+    REFUSE(run.dropout_seed = (const uint64_t *)(const void *)((const char *)t->x + 4),
+           "run.dropout_seed is ");
+    REFUSE(data->y.data = t->dropout_seed, "run.dropout_seed");
+    REFUSE(hT[2] = t->dropout_seed, "run.dropout_seed");
     tower_free(t);
-    tower_free(plain);
-    training.mode = GRU_TRAIN;
-    t = tower_make(context, two, COUNT(two), training);
-    refuse_run(t, &t->run, GRU_UNSUPPORTED, "inter-layer dropout is not built");
-    tower_free(t);
-    t = tower_make(context, two, 1, training); /* one layer: nothing lies between */
-    CHECK(gru_stack_forward(t->stack, &t->run) == GRU_OK, "%s", gru_last_error());
-    tower_free(t);
+    gru_context_release(context);
+}
+
+TEST(stack_arguments, a_seed_is_not_read_without_dropout) {
+    gru_context *context = tester_context(NULL, 1);
+    const tower_sizes inference = {.T = 3, .N = 3, .I = 2, .dropout = 0.5f},
+                      zero = {.T = 3, .N = 3, .I = 2, .mode = GRU_TRAIN},
+                      alone = {.T = 3, .N = 3, .I = 2, .dropout = 0.5f, .mode = GRU_TRAIN};
+    const tower_sizes sizes[] = {inference, zero, alone};
+    for (int i = 0; i < COUNT(sizes); i++) {
+        tower *t = tower_make(context, two, i < 2 ? COUNT(two) : 1, sizes[i]);
+        t->run.dropout_seed = i ? NULL : (const void *)((const char *)t->x + 1);
+        CHECK(gru_stack_forward(t->stack, &t->run) == GRU_OK, "%s", gru_last_error());
+        tower_free(t);
+    }
     gru_context_release(context);
 }
 

@@ -17,8 +17,11 @@ static const struct building {
     const char *name;
     const tower_floor *floors;
     int32_t count;
+    float dropout;
 } buildings[] = {
-    {"concat", concat, COUNT(concat)}, {"sum", sum, COUNT(sum)}, {"separate", separate, COUNT(separate)}};
+    {"concat", concat, COUNT(concat), 0},        {"sum", sum, COUNT(sum), 0},
+    {"separate", separate, COUNT(separate), 0},  {"concat with dropout", concat, COUNT(concat), 0.4f},
+    {"sum with dropout", sum, COUNT(sum), 0.4f}, {"separate with dropout", separate, COUNT(separate), 0.25f}};
 
 static const tower_sizes ragged = {.T = 4, .N = 3, .I = 2, .type = GRU_F64, .lengths = 1, .mode = GRU_TRAIN};
 
@@ -50,7 +53,9 @@ static size_t weight_count(const gru_layer_config *config, int32_t columns) {
 
 static void study_open(study *s, gru_context *context, const struct building *b) {
     memset(s, 0, sizeof *s);
-    tower *t = s->t = tower_make(context, b->floors, b->count, ragged);
+    tower_sizes sizes = ragged;
+    sizes.dropout = b->dropout;
+    tower *t = s->t = tower_make(context, b->floors, b->count, sizes);
     const size_t x_count = (size_t)(t->sizes.T * t->sizes.N * t->sizes.I);
     gru_stack_gradients *g = &s->gradients;
     s->dy = given(t, tower_y_count(t));

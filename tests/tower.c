@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dropout.h"
 #include "mirror.h"
 #include "number.h"
 
@@ -97,6 +98,9 @@ static void set_run(tower *t) {
     }
     t->run.h0 = (const void *const *)t->h0, t->run.hT = t->hT;
     if (t->sizes.lengths) data->lengths = ragged(t);
+    t->run.dropout_seed = t->dropout_seed = tower_allocate(t, 2 * sizeof *t->dropout_seed);
+    t->dropout_seed[0] = 0x123456789abcdef0u,
+    t->dropout_seed[1] = 0xffffffffu; /* rows carry into the upper half */
     data->workspace = tower_allocate(t, t->memory.workspace);
     data->workspace_size = t->memory.workspace;
     if (data->mode == GRU_INFERENCE) return;
@@ -170,7 +174,25 @@ static void *sum(tower *t, const void *forward, const void *reverse, int32_t H) 
     return both;
 }
 
+/* What the next floor reads in training. The generator is the library's: test_dropout.c knows its numbers. */
+static void drop(const tower *t, int32_t k, void *data, int64_t row) {
+    const int32_t type = t->sizes.type;
+    const double scale = 1 / (1 - (double)t->sizes.dropout);
+    for (int64_t s = 0; s < t->sizes.T; s++)
+        for (int64_t n = 0; n < t->sizes.N; n++)
+            for (int64_t i = 0; i < row; i++) {
+                const size_t at = (size_t)((s * t->sizes.N + n) * row + i);
+                const uint32_t number = gru_dropout_numbers(t->dropout_seed, k, s, n, i / 4).word[i % 4];
+                const int kept = number >= (double)t->sizes.dropout * 0x1p32;
+                if (type == GRU_F64)
+                    ((double *)data)[at] = kept ? ((double *)data)[at] * scale : 0;
+                else
+                    gru_store_float(data, type, at, kept ? gru_load_float(data, type, at) * (float)scale : 0);
+            }
+}
+
 void tower_by_hand(tower *t, tower_outputs *out) {
+    const int drops = t->sizes.dropout > 0 && t->sizes.mode != GRU_INFERENCE;
     const void *x = t->x;
     int32_t cell = 0;
     memset(out, 0, sizeof *out);
@@ -186,6 +208,7 @@ void tower_by_hand(tower *t, tower_outputs *out) {
         if (reverse && layer->merge == GRU_MERGE_CONCAT) out->y = concat(t, forward, reverse, H);
         if (reverse && layer->merge == GRU_MERGE_SUM) out->y = sum(t, forward, reverse, H);
         if (reverse && layer->merge == GRU_MERGE_SEPARATE) out->y_reverse = reverse;
+        if (drops && k + 1 < t->config.count) drop(t, k, out->y, t->layers[k + 1].config.inputs);
         x = out->y;
     }
 }

@@ -41,6 +41,7 @@ typedef struct tower {
     const gru_weights *weights[TOWER_CELLS];
     void *h0[TOWER_CELLS], *hT[TOWER_CELLS]; /* [N][H] */
     void *x, *y, *y_reverse;                 /* dense; y_reverse NULL unless the last floor is SEPARATE */
+    uint64_t *dropout_seed;                  /* [2] */
     gru_stack_run run;
     void *buffers[TOWER_BUFFERS];
     int buffer_count;
@@ -58,8 +59,8 @@ size_t tower_state_bytes(const tower *t); /* of one number of h0, hT, gradients 
 size_t tower_y_count(const tower *t);     /* numbers in y */
 size_t tower_states(const tower *t, int32_t cell);
 
-/* The outputs of the tower's cells, each run alone by gru_forward on dense copies, merged by the test itself. Memory of
- * the tower. */
+/* The outputs of the tower's cells, each run alone by gru_forward on dense copies, merged and dropped by the test itself.
+ * Memory of the tower. */
 typedef struct tower_outputs {
     void *y, *y_reverse;
     void *hT[TOWER_CELLS];

@@ -25,8 +25,8 @@ typedef struct gru_stack_layer {
 typedef struct gru_stack_config {
     const gru_stack_layer *layers;       /* [count], first layer first; read during the call */
     int32_t count;
-    float dropout;                       /* between layers, in training: 0 <= p < 1; above 0 such runs are
-                                            GRU_UNSUPPORTED until dropout is built */
+    float dropout;                       /* 0 <= p < 1: in training, numbers between two layers (after the merge) become
+                                            zero with probability p, the others are multiplied by 1 / (1 - p) */
     uint64_t reserved[8];
 } gru_stack_config;
 
@@ -49,7 +49,11 @@ typedef struct gru_stack_run {
     const void *const *h0;               /* [cells] host array of pointers, each [N][H_k] or [slot_count][H_k]; NULL */
     void *const *hT;                     /* [cells]; NULL: not wanted */
     const int64_t *h_strides;            /* [cells] for both; NULL: H_k */
-    const uint64_t *dropout_seed;        /* [2] seed and offset, in the memory of x (a captured graph can change it) */
+    const uint64_t *dropout_seed;        /* [2] seed and offset, in the memory of x (a captured graph can change it);
+                                            read only in training with dropout. Whether a number is dropped follows from
+                                            seed, offset + n, its layer, t and i alone, on every machine: rows n0.. of a
+                                            batch, run alone with offset + n0, lose the same numbers. The next batch
+                                            goes on with offset + N. Backward finds them again: leave both unchanged */
     uint64_t reserved[8];
 } gru_stack_run;
 

@@ -147,6 +147,7 @@ const gru_backend gru_backend_cpu = {
     .wait = cpu_nothing_pending,
     .check = cpu_nothing_pending,
     .add = gru_cpu_add,
+    .drop = gru_cpu_drop,
     .packed_bytes = cpu_packed_bytes,
     .reserve_bytes = gru_reserve_bytes,
     .check_reserve = gru_cpu_reserve_check,

@@ -63,7 +63,8 @@ void gru_cpu_reserve_sign(const gru_layer *layer, const gru_run *run);
 /* GRU_BAD_ARGUMENT if the reserve was not written by a training run of such a layer and these sizes. */
 gru_status gru_cpu_reserve_check(const gru_layer *layer, const gru_run *run);
 
-/* The backend's add. */
+/* The backend's add and drop. */
 gru_status gru_cpu_add(gru_context *context, const gru_addition *addition, void *stream);
+gru_status gru_cpu_drop(gru_context *context, const gru_dropout *dropout, void *stream);
 
 #endif

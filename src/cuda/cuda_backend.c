@@ -1,6 +1,7 @@
 /* cuda_backend.c: the CUDA backend: finds the device and what it can, waits for it, and tells what its kernels found. */
 #include <string.h>
 
+#include "../dropout.h"
 #include "../error.h"
 #include "../reserve.h"
 #include "cuda_blas.h"
@@ -148,6 +149,24 @@ static gru_status cuda_add(gru_context *context, const gru_addition *a, void *st
     return gru_cuda_status(machine, error, "launching the sum of both directions");
 }
 
+static gru_status cuda_drop(gru_context *context, const gru_dropout *d, void *stream) {
+    gru_cuda_machine *machine = gru_cuda_machine_of(context);
+    const gru_cuda_dropout dropout = {d->type,
+                                      d->layer,
+                                      d->T,
+                                      d->N,
+                                      d->row,
+                                      d->data,
+                                      d->seed,
+                                      gru_dropout_limit(d->rate),
+                                      (float)gru_dropout_scale(d->rate)};
+    int previous;
+    GRU_TRY(gru_cuda_enter(machine, &previous));
+    const cudaError_t error = gru_cuda_launch_dropout(&dropout, gru_cuda_stream(stream));
+    gru_cuda_leave(machine, previous);
+    return gru_cuda_status(machine, error, "launching the dropout between two layers");
+}
+
 const gru_backend gru_backend_cuda = {
     .id = GRU_BACKEND_CUDA,
     .name = "cuda",
@@ -159,10 +178,12 @@ const gru_backend gru_backend_cuda = {
     .wait = cuda_wait,
     .check = cuda_check,
     .add = cuda_add,
+    .drop = cuda_drop,
     .packed_bytes = gru_cuda_packed_bytes,
     .reserve_bytes = gru_reserve_bytes,
     .pack = gru_cuda_pack_weights,
     .prepare = gru_cuda_prepare,
     .forget = gru_cuda_forget,
     .check_run = gru_cuda_check_run,
+    .check_buffer = gru_cuda_check_buffer,
 };

@@ -77,3 +77,8 @@ gru_status gru_cuda_check_run(const gru_layer *layer, const gru_run *run) {
         GRU_TRY(gru_cuda_check_memory(machine, buffers[i].name, buffers[i].data));
     return GRU_OK;
 }
+
+gru_status gru_cuda_check_buffer(gru_context *context, const char *name, const void *data) {
+    if (context->config.flags & GRU_TRUST_MEMORY) return GRU_OK;
+    return gru_cuda_check_memory(gru_cuda_machine_of(context), name, data);
+}

@@ -108,7 +108,9 @@ void gru_cuda_forget(gru_layer *layer);
 /* gru_backend.check_run (cuda_check.c): every buffer of a run lies where the device can reach it, and the stream is the
  * device's. */
 gru_status gru_cuda_check_run(const gru_layer *layer, const gru_run *run);
-/* The same of one buffer, called `name` in the sentence; NULL is well. */
+/* gru_backend.check_buffer */
+gru_status gru_cuda_check_buffer(gru_context *context, const char *name, const void *data);
+/* The same whether the context trusts its callers or not. */
 gru_status gru_cuda_check_memory(gru_cuda_machine *machine, const char *name, const void *data);
 
 #endif

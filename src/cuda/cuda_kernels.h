@@ -146,6 +146,18 @@ cudaError_t gru_cuda_launch_add(int32_t type, int64_t T, int64_t N, int64_t row,
                                 gru_const_view from, cudaStream_t stream);
 cudaError_t gru_cuda_load_add(void);
 
+/* Numbers of the rows to zeros or times scale, in f32, rounded once. */
+typedef struct gru_cuda_dropout {
+    int32_t type, layer;
+    int64_t T, N, row;
+    gru_view data;
+    const uint64_t *seed; /* [2] */
+    uint32_t limit;       /* numbers below it are dropped */
+    float scale;
+} gru_cuda_dropout;
+cudaError_t gru_cuda_launch_dropout(const gru_cuda_dropout *dropout, cudaStream_t stream);
+cudaError_t gru_cuda_load_dropout(void);
+
 /* Rows first .. first + count - 1 of W, R or a bias, [3H][K] in the order of gates, into the packed layout. */
 typedef enum gru_cuda_matrix {
     GRU_CUDA_BIAS,

@@ -26,6 +26,7 @@ static gru_status load_kernels(const gru_layer *layer, gru_cuda_layer *prepared)
     gru_cuda_machine *machine = gru_cuda_machine_of(layer->context);
     GRU_CUDA_TRY(machine, gru_cuda_load_pack(), what);
     GRU_CUDA_TRY(machine, gru_cuda_load_add(), what);
+    GRU_CUDA_TRY(machine, gru_cuda_load_dropout(), what);
     GRU_CUDA_TRY(machine, gru_cuda_load_prologue(prepared->math), what);
     for (int32_t i = 0; i < layer->engine_count; i++)
         GRU_CUDA_TRY(machine, load_engine(layer->engines[i], layer->config.reset, prepared), what);

@@ -1,0 +1,156 @@
+/* test_cuda_dropout.c: dropout between two layers on the device: the numbers that the CPU drops, in a stream and in a graph. */
+#include <cuda_runtime_api.h>
+#include <string.h>
+
+#include "control.h"
+#include "engine.h"
+#include "mirror.h"
+#include "number.h"
+#include "tower.h"
+
+static gru_context *make_context(void) {
+    gru_context_config config = GRU_INIT;
+    gru_context *context = NULL;
+    config.backend = GRU_BACKEND_CUDA;
+    REQUIRE(gru_context_create(&config, &context) == GRU_OK, "%s", gru_last_error());
+    return context;
+}
+
+/* A copy of host memory in the context's. */
+static void *sent(gru_context *context, const void *data, size_t bytes) {
+    void *memory = NULL;
+    REQUIRE(gru_allocate(context, bytes, &memory) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_copy(context, memory, data, bytes, tester_machine.stream) == GRU_OK, "%s", gru_last_error());
+    return memory;
+}
+
+static void fetch(gru_context *context, void *data, const void *memory, size_t bytes) {
+    REQUIRE(gru_copy(context, data, memory, bytes, tester_machine.stream) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_wait(context, tester_machine.stream) == GRU_OK, "%s", gru_last_error());
+}
+
+/* ---- numbers ----------------------------------------------------------------------------------------------------- */
+
+/* A tensor with gaps between its rows, dropped here and there. */
+static void compare(gru_context *here, gru_context *there, int32_t type, int64_t row, uint64_t seed) {
+    enum { T = 3, N = 5 };
+    const uint64_t seeds[2] = {tester_random(seed, 0),
+                               UINT64_MAX - 2}; /* the offset wraps within the batch */
+    const int64_t pitch = row + 3, batch_major = seed % 2 == 0;
+    const size_t bytes = (size_t)(T * N * pitch) * gru_type_bytes(type);
+    char *data = tester_allocate(bytes);
+    tester_fill(data, type, (size_t)(T * N * pitch), 2, seed);
+    void *memory = sent(there, data, bytes), *seed_memory = sent(there, seeds, sizeof seeds);
+    gru_dropout d = {.type = type, .T = T, .N = N, .row = row, .rate = 0.3f, .layer = (int32_t)(seed % 3)};
+    d.data = batch_major ? (gru_view){data, pitch, T * pitch} : (gru_view){data, N * pitch, pitch};
+    d.seed = seeds;
+    REQUIRE(here->backend->drop(here, &d, NULL) == GRU_OK, "%s", gru_last_error());
+    d.data.data = memory, d.seed = seed_memory;
+    REQUIRE(there->backend->drop(there, &d, tester_machine.stream) == GRU_OK, "%s", gru_last_error());
+    char *got = tester_allocate(bytes);
+    fetch(there, got, memory, bytes);
+    CHECK(memcmp(got, data, bytes) == 0, "%s rows of %lld: other bits than on the CPU", gru_type_name(type),
+          (long long)row);
+    tester_free(data), tester_free(got);
+    gru_free(there, memory), gru_free(there, seed_memory);
+}
+
+TEST(cuda_dropout, drops_what_the_cpu_drops) {
+    static const int32_t types[] = {GRU_F32, GRU_F16, GRU_BF16};
+    static const int64_t rows[] = {1, 2, 3, 4, 5, 8, 33, 61};
+    gru_context *here = tester_context(NULL, 1), *there = make_context();
+    for (uint64_t i = 0; i < 3 * 8; i++) compare(here, there, types[i % 3], rows[i / 3], i);
+    gru_context_release(here), gru_context_release(there);
+}
+
+TEST(cuda_dropout, no_numbers_launch_nothing) {
+    gru_context *there = make_context();
+    const uint64_t seeds[2] = {1, 2};
+    void *seed_memory = sent(there, seeds, sizeof seeds);
+    const gru_dropout none = {
+        .N = 3, .row = 5, .rate = 0.5f, .data = {seed_memory, 15, 5}, .seed = seed_memory};
+    const uint64_t launched = emu_launches();
+    CHECK(there->backend->drop(there, &none, tester_machine.stream) == GRU_OK, "%s", gru_last_error());
+    CHECK(emu_launches() == launched, "a kernel was launched over no steps");
+    gru_free(there, seed_memory);
+    gru_context_release(there);
+}
+
+/* ---- graphs ------------------------------------------------------------------------------------------------------ */
+
+static const tower_floor two[] = {{.hidden = 6, .bidirectional = 1}, {.hidden = 5}};
+
+/* y of the tower with these seeds on the other machine, from a run of its own. */
+static float *expected_y(tower *t, uint64_t seed, uint64_t offset) {
+    t->dropout_seed[0] = seed, t->dropout_seed[1] = offset;
+    REQUIRE(mirror_stack_forward(t->stack, &t->run) == GRU_OK, "%s", gru_last_error());
+    return tester_copy(t->y, tower_y_count(t) * sizeof(float));
+}
+
+/* The run of a tower without states, every buffer in the device's memory: x, y, workspace, reserve, seed. */
+enum { PIECES = 5 };
+static gru_stack_run send_run(const tower *t, void *pieces[PIECES]) {
+    gru_context *context = t->context;
+    gru_stack_run run = t->run;
+    run.h0 = NULL, run.hT = NULL;
+    run.data.x.data = pieces[0] =
+        sent(context, t->x, (size_t)(t->sizes.T * t->sizes.N * t->sizes.I) * sizeof(float));
+    run.data.y.data = pieces[1] = sent(context, t->y, tower_y_count(t) * sizeof(float));
+    REQUIRE(gru_allocate(context, t->memory.workspace, &pieces[2]) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_allocate(context, t->memory.reserve, &pieces[3]) == GRU_OK, "%s", gru_last_error());
+    run.data.workspace = pieces[2], run.data.reserve = pieces[3];
+    run.dropout_seed = pieces[4] = sent(context, t->dropout_seed, 2 * sizeof(uint64_t));
+    run.data.stream = tester_machine.stream;
+    return run;
+}
+
+TEST(cuda_dropout, a_graph_replays_with_another_seed) {
+    static const uint64_t seeds[2][2] = {{11, 0}, {12, 4}};
+    gru_context *context = make_context();
+    tower *t = tower_make(context, two, 2,
+                          (tower_sizes){.T = 3, .N = 4, .I = 3, .mode = GRU_TRAIN, .dropout = 0.5f});
+    const size_t bytes = tower_y_count(t) * sizeof(float);
+    t->run.h0 = NULL, t->run.hT = NULL;
+    float *expected[2], *got = tester_allocate(bytes);
+    for (int i = 0; i < 2; i++) expected[i] = expected_y(t, seeds[i][0], seeds[i][1]);
+    CHECK(memcmp(expected[0], expected[1], bytes) != 0, "the seeds drop the same numbers");
+    void *pieces[PIECES];
+    const gru_stack_run run = send_run(t, pieces);
+    cudaGraph_t graph = NULL;
+    cudaGraphExec_t ready = NULL;
+    REQUIRE(gru_wait(context, run.data.stream) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(cudaStreamBeginCapture(run.data.stream, cudaStreamCaptureModeGlobal) == cudaSuccess,
+            "no capture");
+    const gru_status status = gru_stack_forward(t->stack, &run);
+    REQUIRE(cudaStreamEndCapture(run.data.stream, &graph) == cudaSuccess && status == GRU_OK, "%s",
+            gru_last_error());
+    REQUIRE(cudaGraphInstantiate(&ready, graph, 0) == cudaSuccess, "no graph");
+    for (int i = 0; i < 2; i++) {
+        REQUIRE(gru_copy(context, pieces[4], seeds[i], sizeof seeds[i], run.data.stream) == GRU_OK, "%s",
+                gru_last_error());
+        REQUIRE(cudaGraphLaunch(ready, run.data.stream) == cudaSuccess, "no launch");
+        fetch(context, got, pieces[1], bytes);
+        CHECK(memcmp(got, expected[i], bytes) == 0, "replay %d gave other bits than a run with its seed", i);
+    }
+    (void)cudaGraphExecDestroy(ready), (void)cudaGraphDestroy(graph);
+    for (int i = 0; i < 2; i++) tester_free(expected[i]);
+    tester_free(got);
+    for (int i = 0; i < PIECES; i++) gru_free(context, pieces[i]);
+    tower_free(t);
+    gru_context_release(context);
+}
+
+TEST(cuda_dropout, a_seed_in_host_memory_is_refused) {
+    gru_context *context = make_context();
+    tower *t = tower_make(context, two, 2,
+                          (tower_sizes){.T = 3, .N = 4, .I = 3, .mode = GRU_TRAIN, .dropout = 0.5f});
+    void *pieces[PIECES];
+    gru_stack_run run = send_run(t, pieces);
+    run.dropout_seed = t->dropout_seed;
+    CHECK(gru_stack_forward(t->stack, &run) == GRU_BAD_ARGUMENT &&
+              strstr(gru_last_error(), "run.dropout_seed is ") && strstr(gru_last_error(), "host memory"),
+          "the sentence is \"%s\"", gru_last_error());
+    for (int i = 0; i < PIECES; i++) gru_free(context, pieces[i]);
+    tower_free(t);
+    gru_context_release(context);
+}
