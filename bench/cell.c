@@ -93,7 +93,7 @@ int bench_cell_add_floor(bench_cell *cell, const bench_problem *problem, int col
     const double recurrent = (double)s.H / (double)(s.I + s.H);
     const int whole = (s.T == 1 || cold) && problem->stage != BENCH_RECURRENCE;
     cell->read_bytes = whole ? cell->packed_bytes : (size_t)((double)cell->packed_bytes * recurrent);
-    cell->reads = cold ? 1 : s.T;
+    cell->reads = cold ? 1 : problem->stage == BENCH_BOTH ? 2 * s.T : s.T;
     void *state = bench_reader_create(cell->read_bytes, problem->threads);
     if (!state) return 0;
     bench_contestant *contestant = append(cell, &reader, BENCH_FLOOR, problem);
@@ -109,9 +109,9 @@ void bench_cell_clear(bench_cell *cell) {
 
 double bench_cell_floor(const bench_cell *cell, const bench_problem *problem, double peak) {
     const bench_shape s = problem->shape;
-    const double rows = (double)s.N * (double)s.T, units = 6.0 * (double)s.H;
-    const double input = problem->stage == BENCH_RECURRENCE ? 0 : units * (double)s.I * rows / peak;
-    const double recurrent = units * (double)s.H * rows / peak;
+    const double seconds = bench_problem_flops(problem) / peak;
+    const double share = problem->stage == BENCH_RECURRENCE ? 0 : (double)s.I / (double)(s.I + s.H);
+    const double input = share * seconds, recurrent = seconds - input;
     const double read_seconds = cell->contestants[cell->count - 1].median; /* of read_bytes, once */
     if (cell->read_bytes == cell->packed_bytes) return fmax(input + recurrent, read_seconds);
     const double rest = (double)(cell->packed_bytes - cell->read_bytes) / (double)cell->read_bytes;

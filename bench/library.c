@@ -8,6 +8,7 @@
 
 #include <gru/gru.h>
 
+#include "gradients.h"
 #include "stream.h"
 
 /* Tensors live in the context's memory, which on a GPU is not the problem's. */
@@ -17,9 +18,22 @@ typedef struct state {
     gru_layer *layer;
     gru_run run;
     gru_memory memory;
-    void *x, *h0; /* x or projected, in the problem's type; h0 and hT in f32 */
-    void *graph;  /* NULL: runs are enqueued call by call */
+    gru_gradients gradients;
+    gru_weights weights; /* f32; BENCH_BOTH only: where gru_layer_update finds them */
+    void *x, *h0, *dy;   /* x or projected and dy in the problem's type; h0 and hT in f32 */
+    void *graph;         /* NULL: runs are enqueued call by call */
 } state;
+
+/* A gradient's place; those that the run has in its type are dx, the others are f32. */
+static void **place_of(state *s, int which) {
+    gru_gradients *g = &s->gradients;
+    void **const places[BENCH_GRADIENTS] = {&g->dx.data, &g->dh0, &g->dW, &g->dR, &g->dbW, &g->dbR};
+    return places[which];
+}
+
+static int gradient_type(const bench_problem *problem, int which) {
+    return which == BENCH_DX ? problem->type : BENCH_F32;
+}
 
 static void release(void *opaque) {
     state *s = opaque;
@@ -28,6 +42,10 @@ static void release(void *opaque) {
     gru_free(s->context, s->x), gru_free(s->context, s->h0);
     gru_free(s->context, s->run.y.data), gru_free(s->context, s->run.hT);
     gru_free(s->context, s->run.workspace), gru_free(s->context, s->run.reserve);
+    for (int i = 0; i < BENCH_GRADIENTS; i++) gru_free(s->context, *place_of(s, i));
+    gru_free(s->context, (void *)s->weights.W), gru_free(s->context, (void *)s->weights.R);
+    gru_free(s->context, (void *)s->weights.bW), gru_free(s->context, (void *)s->weights.bR);
+    gru_free(s->context, s->dy);
     gru_layer_release(s->layer);
     gru_context_release(s->context);
     bench_stream_release(s->run.stream);
@@ -93,9 +111,11 @@ static gru_status make_run(state *s) {
     const int64_t rows = p->shape.T * p->shape.N, H = p->shape.H;
     gru_run *run = &s->run;
     run->T = p->shape.T, run->N = p->shape.N;
-    run->mode = p->stage == BENCH_TRAIN ? GRU_TRAIN : GRU_INFERENCE;
+    run->mode = p->dy || p->stage == BENCH_TRAIN ? GRU_TRAIN : GRU_INFERENCE;
     run->workspace_size = s->memory.workspace;
-    run->reserve_size = p->stage == BENCH_TRAIN ? s->memory.reserve : 0;
+    if (p->dy && s->memory.backward_workspace > run->workspace_size)
+        run->workspace_size = s->memory.backward_workspace;
+    run->reserve_size = run->mode == GRU_TRAIN ? s->memory.reserve : 0;
     gru_status status = p->projected ? make(s, p->projected, rows * 3 * H, p->type, &s->x)
                                      : make(s, p->x, rows * p->shape.I, p->type, &s->x);
     if (status == GRU_OK) status = make(s, p->h0, p->shape.N * H, BENCH_F32, &s->h0);
@@ -112,23 +132,77 @@ static gru_status make_run(state *s) {
     return status;
 }
 
+static gru_status make_gradients(state *s) {
+    const bench_problem *p = s->problem;
+    const bench_shape *shape = &p->shape;
+    gru_status status = make(s, p->dy, shape->T * shape->N * shape->H, p->type, &s->dy);
+    s->gradients.dy.data = s->dy, s->gradients.parts = GRU_GRAD_OVERWRITE;
+    for (int i = 0; i < BENCH_GRADIENTS && status == GRU_OK; i++)
+        status = make(s, NULL, bench_gradient_count(shape, i), gradient_type(p, i), place_of(s, i));
+    return status;
+}
+
+static gru_status make_weights(state *s, int device) {
+    const bench_problem *p = s->problem;
+    const int64_t H = p->shape.H, I = p->shape.I;
+    void *parts[4] = {NULL};
+    gru_status status = make(s, p->W, 3 * H * I, BENCH_F32, &parts[0]);
+    if (status == GRU_OK) status = make(s, p->R, 3 * H * H, BENCH_F32, &parts[1]);
+    if (status == GRU_OK) status = make(s, p->bW, 3 * H, BENCH_F32, &parts[2]);
+    if (status == GRU_OK) status = make(s, p->bR, 3 * H, BENCH_F32, &parts[3]);
+    s->weights.W = parts[0], s->weights.R = parts[1], s->weights.bW = parts[2], s->weights.bR = parts[3];
+    s->weights.on_device = device == BENCH_GPU;
+    return status;
+}
+
 static void collect(void *opaque) {
-    const state *s = opaque;
+    state *s = opaque;
     const bench_problem *p = s->problem;
     const int64_t row = p->shape.N * p->shape.H;
+    for (int i = 0; p->dy && i < BENCH_GRADIENTS; i++)
+        get(s, *place_of(s, i), bench_gradient_count(&p->shape, i), gradient_type(p, i), p->gradients[i]);
     get(s, s->run.hT, row, BENCH_F32, p->hT);
     if (s->run.y.data) get(s, s->run.y.data, p->shape.T * row, p->type, p->y);
 }
 
+/* NaN again, so that the check sees what the row itself writes. */
+static gru_status forget(state *s) {
+    const bench_problem *p = s->problem;
+    const int64_t row = p->shape.N * p->shape.H;
+    gru_status status = put(s, NULL, row, BENCH_F32, s->run.hT);
+    if (status == GRU_OK && s->run.y.data) status = put(s, NULL, p->shape.T * row, p->type, s->run.y.data);
+    for (int i = 0; p->dy && i < BENCH_GRADIENTS && status == GRU_OK; i++)
+        status = put(s, NULL, bench_gradient_count(&p->shape, i), gradient_type(p, i), *place_of(s, i));
+    return status;
+}
+
 /* ---- running --------------------------------------------------------------------------------------------------- */
 
-/* A failure leaves the NaN with which y and hT begin, which the check sees; later runs are the same call. */
+static gru_status call(const state *s) {
+    const int stage = s->problem->stage;
+    gru_status status = GRU_OK;
+    if (stage == BENCH_BOTH) status = gru_layer_update(s->layer, &s->weights, s->run.stream);
+    if (status == GRU_OK && stage != BENCH_BACKWARD) status = gru_forward(s->layer, &s->run);
+    return status == GRU_OK && s->problem->dy ? gru_backward(s->layer, &s->run, &s->gradients) : status;
+}
+
+/* A failure leaves the NaN with which all outputs begin, which the check sees; later runs are the same call. */
 static void run(void *opaque) {
     const state *s = opaque;
     if (s->graph)
         bench_graph_replay(s->graph, s->run.stream);
     else
-        (void)gru_forward(s->layer, &s->run);
+        (void)call(s);
+}
+
+/* A pass forward leaves its reserve, and an engine without a pass backward says so before it is timed. */
+static gru_status run_before(state *s, int device) {
+    if (!s->problem->dy) return GRU_OK;
+    gru_status status = make_gradients(s);
+    if (status == GRU_OK && s->problem->stage == BENCH_BOTH) status = make_weights(s, device);
+    if (status == GRU_OK) status = gru_forward(s->layer, &s->run);
+    if (status == GRU_OK) status = gru_backward(s->layer, &s->run, &s->gradients);
+    return status == GRU_OK ? forget(s) : status;
 }
 
 static void wait(void *opaque) {
@@ -136,13 +210,9 @@ static void wait(void *opaque) {
     (void)gru_wait(s->context, s->run.stream);
 }
 
-/* Recording needs a run; y and hT get their NaN back, so that the check sees what the replay wrote. */
 static int record(state *s, char *why) {
-    const int64_t row = s->problem->shape.N * s->problem->shape.H;
     s->graph = bench_graph_record(s->run.stream, run, s, why, PEER_WHY);
-    return s->graph && put(s, NULL, row, BENCH_F32, s->run.hT) == GRU_OK &&
-           (!s->run.y.data ||
-            put(s, NULL, s->problem->shape.T * row, s->problem->type, s->run.y.data) == GRU_OK);
+    return s->graph && forget(s) == GRU_OK;
 }
 
 /* The stream NULL, CUDA's own, serves a benchmark that was built without the toolkit. */
@@ -158,7 +228,9 @@ static void *prepare(const peer *self, const bench_problem *problem, char *why) 
     if (self->device == BENCH_GPU) s->run.stream = bench_stream_create(why, PEER_WHY);
     gru_status status = make_layer(s, self, problem);
     if (status == GRU_OK) status = make_run(s);
-    const int ran = status == GRU_OK && strcmp(gru_engine_name(s->layer, &s->run), self->engine) == 0;
+    const int mine = status == GRU_OK && strcmp(gru_engine_name(s->layer, &s->run), self->engine) == 0;
+    if (mine) status = run_before(s, self->device);
+    const int ran = mine && status == GRU_OK;
     if (ran && (!self->recorded || record(s, why))) return s;
     if (!ran)
         (void)snprintf(why, PEER_WHY, "%s",

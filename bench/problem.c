@@ -7,13 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <gru/gru.h>
+#include "gradients.h"
+#include "truth.h"
 
-const char *const bench_stage_names[BENCH_STAGES] = {"forward", "train", "recurrence", "step"};
-
-/* The reference engine works through some 10^9 operations a second. A run is causal, so the first steps of a long one
- * can be judged alone: as many as fit this budget, all rows, at least two steps so that one state was carried. */
-static const double truth_flops = 1e8;
+const char *const bench_stage_names[BENCH_STAGES] = {"forward", "train",    "recurrence",
+                                                     "step",    "backward", "both"};
 
 static float *random_numbers(int64_t count, double scale, uint64_t seed, int type) {
     float *numbers = malloc((size_t)count * sizeof *numbers);
@@ -24,12 +22,6 @@ static float *random_numbers(int64_t count, double scale, uint64_t seed, int typ
     }
     if (numbers) bench_round(numbers, count, type);
     return numbers;
-}
-
-static double *widen(const float *from, int64_t count) {
-    double *to = from ? malloc((size_t)count * sizeof *to) : NULL;
-    for (int64_t i = 0; to && i < count; i++) to[i] = from[i];
-    return to;
 }
 
 /* One number of a = W x + bW in double precision; with I = H and identities for W of each gate, x + bW. */
@@ -53,54 +45,27 @@ static float *project(const bench_problem *problem) {
     return a;
 }
 
-/* The reference engine's part of it, with every pointer already widened. */
-static gru_status run_reference(const bench_problem *problem, gru_weights *weights, gru_run *run) {
-    gru_context_config machine = GRU_INIT;
-    gru_layer_config config = GRU_INIT;
-    gru_memory memory = GRU_INIT;
-    gru_context *context = NULL;
-    gru_layer *layer = NULL;
-    machine.engine = "cpu_reference", machine.threads = 1;
-    config.inputs = (int32_t)problem->shape.I, config.hidden = (int32_t)problem->shape.H;
-    config.reset = problem->reset;
-    config.io_type = config.state_type = config.weight_type = weights->type = GRU_F64;
-    run->T = problem->steps, run->N = problem->shape.N;
-    gru_status status = gru_context_create(&machine, &context);
-    if (status == GRU_OK) status = gru_layer_create(context, &config, weights, &layer);
-    if (status == GRU_OK) status = gru_layer_memory(layer, run->T, run->N, &memory);
-    if (status == GRU_OK) status = gru_allocate(context, memory.workspace, &run->workspace);
-    run->workspace_size = memory.workspace;
-    if (status == GRU_OK) status = gru_forward(layer, run);
-    gru_free(context, run->workspace);
-    gru_layer_release(layer);
-    gru_context_release(context);
-    return status;
+/* Gradients are linear in dy, so that the first steps can be judged alone here too, if dy of the others is too small to
+ * be seen: u 2^-6 of the first ones, u the type's unit, is some u / 4 of a weight's gradient after 16^2 times as many
+ * steps. They are ordinary numbers, as nobody may be timed with zeros; the factor 2^6 keeps f16 from losing them. */
+static float *make_dy(const bench_problem *problem) {
+    const bench_shape s = problem->shape;
+    const int64_t judged = problem->steps * s.N * s.H, all = s.T * s.N * s.H;
+    float *dy = random_numbers(all, 64, 9, problem->type);
+    const float small = (float)(bench_type_unit(problem->type) / 64);
+    for (int64_t i = judged; dy && i < all; i++) dy[i] *= small;
+    if (dy) bench_round(dy, all, problem->type);
+    return dy;
 }
 
-static int find_truth(bench_problem *problem) {
-    const bench_shape s = problem->shape;
-    const double one = bench_problem_flops(problem) / (double)s.T;
-    const int64_t fits = (int64_t)(truth_flops / one);
-    problem->steps = fits < 2 ? 2 : fits;
-    if (problem->steps > s.T) problem->steps = s.T;
-
-    double *W = widen(problem->W, 3 * s.H * s.I), *R = widen(problem->R, 3 * s.H * s.H);
-    double *bW = widen(problem->bW, 3 * s.H), *bR = widen(problem->bR, 3 * s.H);
-    double *x = widen(problem->x, problem->steps * s.N * s.I), *h0 = widen(problem->h0, s.N * s.H);
-    double *projected = widen(problem->projected, problem->steps * s.N * 3 * s.H);
-    double *truth = malloc((size_t)(problem->steps * s.N * s.H) * sizeof *truth);
-    gru_weights weights = GRU_INIT;
-    gru_run run = GRU_INIT;
-    weights.W = W, weights.R = R, weights.bW = bW, weights.bR = bR;
-    run.x.data = projected ? NULL : x, run.projected.data = projected, run.h0 = h0, run.y.data = truth;
-    const int whole = W && R && bW && bR && x && h0 && truth && !problem->projected == !projected;
-    const int done = whole && run_reference(problem, &weights, &run) == GRU_OK;
-    if (!done)
-        (void)fprintf(stderr, "gru_bench: no reference for %s: %s\n", s.name,
-                      whole ? gru_last_error() : "out of memory");
-    problem->truth = truth;
-    free(W), free(R), free(bW), free(bR), free(x), free(h0), free(projected);
-    return done;
+static int make_gradients(bench_problem *problem) {
+    problem->dy = make_dy(problem);
+    int whole = problem->dy != NULL;
+    for (int i = 0; i < BENCH_GRADIENTS; i++) {
+        problem->gradients[i] = calloc((size_t)bench_gradient_count(&problem->shape, i), sizeof(float));
+        whole = whole && problem->gradients[i];
+    }
+    return whole;
 }
 
 bench_problem *bench_problem_create(const bench_shape *shape, int stage, int reset, int type) {
@@ -120,11 +85,13 @@ bench_problem *bench_problem_create(const bench_shape *shape, int stage, int res
     problem->h0 = random_numbers(s.N * s.H, 0.5, 6, type);
     problem->y = random_numbers(s.T * s.N * s.H, 0, 7, type);
     problem->hT = random_numbers(s.N * s.H, 0, 8, type);
-    const int whole = problem->W && problem->R && problem->bW && problem->bR && problem->x && problem->h0 &&
-                      problem->y && problem->hT;
+    problem->steps = bench_truth_steps(problem);
+    int whole = problem->W && problem->R && problem->bW && problem->bR && problem->x && problem->h0 &&
+                problem->y && problem->hT;
+    if (whole && stage == BENCH_RECURRENCE) whole = (problem->projected = project(problem)) != NULL;
+    if (whole && bench_has_gradients(stage)) whole = make_gradients(problem);
     if (!whole) (void)fprintf(stderr, "gru_bench: no memory for %s\n", s.name);
-    if (whole && stage == BENCH_RECURRENCE) problem->projected = project(problem);
-    if (whole && find_truth(problem)) return problem;
+    if (whole && bench_truth_find(problem)) return problem;
     bench_problem_release(problem);
     return NULL;
 }
@@ -133,14 +100,23 @@ void bench_problem_release(bench_problem *problem) {
     if (!problem) return;
     free((void *)problem->W), free((void *)problem->R), free((void *)problem->bW), free((void *)problem->bR);
     free((void *)problem->x), free((void *)problem->h0), free((void *)problem->projected);
-    free(problem->y), free(problem->hT), free((void *)problem->truth);
+    free(problem->y), free(problem->hT), free(problem->truth), free((void *)problem->dy);
+    for (int i = 0; i < BENCH_GRADIENTS; i++) free(problem->gradients[i]), free(problem->gradient_truth[i]);
     free(problem);
+}
+
+static void fill(float *numbers, int64_t count, float number) {
+    for (int64_t i = 0; i < count; i++) numbers[i] = number;
 }
 
 void bench_problem_forget(const bench_problem *problem) {
     const bench_shape s = problem->shape;
-    for (int64_t i = 0; i < s.T * s.N * s.H; i++) problem->y[i] = NAN;
-    for (int64_t i = 0; i < s.N * s.H; i++) problem->hT[i] = NAN;
+    if (problem->stage != BENCH_BACKWARD) {
+        fill(problem->y, s.T * s.N * s.H, NAN);
+        fill(problem->hT, s.N * s.H, NAN);
+    }
+    for (int which = 0; problem->dy && which < BENCH_GRADIENTS; which++)
+        fill(problem->gradients[which], bench_gradient_count(&s, which), NAN);
 }
 
 /* The error of a chain of K rounded products grows as its square root; four times that, and as much again for the
@@ -179,7 +155,7 @@ static int is_last_step(const float *hT, const float *y, int64_t count, int type
     return same;
 }
 
-int bench_problem_check(const bench_problem *problem, char *why, size_t size) {
+static int check_states(const bench_problem *problem, char *why, size_t size) {
     const bench_shape s = problem->shape;
     const int64_t row = s.N * s.H;
     const double *last = problem->truth + (problem->steps - 1) * row;
@@ -203,8 +179,14 @@ int bench_problem_check(const bench_problem *problem, char *why, size_t size) {
     return 1;
 }
 
+int bench_problem_check(const bench_problem *problem, char *why, size_t size) {
+    if (problem->stage != BENCH_BACKWARD && !check_states(problem, why, size)) return 0;
+    return !problem->dy || bench_gradients_check(problem, why, size);
+}
+
 double bench_problem_flops(const bench_problem *problem) {
+    const int passes = problem->stage == BENCH_BACKWARD ? 2 : problem->stage == BENCH_BOTH ? 3 : 1;
     const bench_shape s = problem->shape;
     const double terms = (double)(problem->stage == BENCH_RECURRENCE ? s.H : s.I + s.H);
-    return 6.0 * (double)s.H * terms * (double)s.N * (double)s.T;
+    return passes * 6.0 * (double)s.H * terms * (double)s.N * (double)s.T;
 }

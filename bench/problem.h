@@ -6,11 +6,18 @@
 #include "number.h"
 #include "shapes.h"
 
-/* What one call does: a whole forward pass, the same with a reserve for training, stages 2 and 3 alone (the input
- * comes projected; where I = H by identities, so that other libraries' input without a product is the same equation),
- * or one streaming step. */
-enum { BENCH_FORWARD, BENCH_TRAIN, BENCH_RECURRENCE, BENCH_STEP, BENCH_STAGES };
+/* What one call does: a whole forward pass; the same with a reserve for training; stages 2 and 3 alone (the input comes
+ * projected; where I = H by identities, so that other libraries' input without a product is the same equation); one
+ * streaming step; the backward pass of a forward pass that was made before, all gradients; or what a training step
+ * needs of a layer: it takes over the weights from plain arrays, runs forward and backward and leaves the gradients in
+ * plain arrays. */
+enum { BENCH_FORWARD, BENCH_TRAIN, BENCH_RECURRENCE, BENCH_STEP, BENCH_BACKWARD, BENCH_BOTH, BENCH_STAGES };
 extern const char *const bench_stage_names[BENCH_STAGES];
+static inline int bench_has_gradients(int stage) {
+    return stage == BENCH_BACKWARD || stage == BENCH_BOTH;
+}
+
+enum { BENCH_DX, BENCH_DH0, BENCH_DW, BENCH_DR, BENCH_DBW, BENCH_DBR, BENCH_GRADIENTS };
 
 typedef struct bench_problem {
     bench_shape shape;
@@ -21,8 +28,13 @@ typedef struct bench_problem {
     const float *W, *R, *bW, *bR; /* [3H][I] [3H][H] [3H] [3H], gates r, z, n */
     const float *x, *h0;          /* [T][N][I] [N][H] */
     const float *projected;       /* [T][N][3H]; NULL unless BENCH_RECURRENCE */
+    const float *dy;              /* [T][N][H]; NULL unless the stage has gradients */
     float *y, *hT;                /* [T][N][H] [N][H] written by every contestant; with T = 1 y is optional */
-    const double *truth;          /* [steps][N][H] the first steps of y in double precision */
+    float *gradients
+        [BENCH_GRADIENTS]; /* [T][N][I] [N][H] [3H][I] [3H][H] [3H] [3H] set likewise, NULL without dy */
+    double *truth;         /* [steps][N][H] the first steps of y in double precision */
+    double
+        *gradient_truth[BENCH_GRADIENTS]; /* of these steps alone: of later ones dy is too small to be seen */
     int64_t steps;
 } bench_problem;
 
@@ -30,12 +42,14 @@ typedef struct bench_problem {
 bench_problem *bench_problem_create(const bench_shape *shape, int stage, int reset, int type);
 void bench_problem_release(bench_problem *problem);
 
-/* Fills y and hT with NaN, so that the next check sees only what was written after this. */
+/* Fills y, hT (but for BENCH_BACKWARD, which reads them) and gradients with NaN, so that the next check sees only what
+ * was written after this. */
 void bench_problem_forget(const bench_problem *problem);
-/* Compares y and hT with the reference: 1 if they agree, else 0 and a sentence in why[size]. y holds what the type
- * can hold, hT that or its unrounded f32. */
+/* Compares y and hT (but for BENCH_BACKWARD) and gradients with the reference: 1 if they agree, else 0 and a sentence
+ * in why[size]. y holds what the type can hold, hT that or its unrounded f32. */
 int bench_problem_check(const bench_problem *problem, char *why, size_t size);
 
-double bench_problem_flops(const bench_problem *problem); /* of one call, padding not counted */
+/* Of one call, padding not counted. A backward pass has two products for each of forward: of data and of weights. */
+double bench_problem_flops(const bench_problem *problem);
 
 #endif

@@ -235,6 +235,7 @@ static void explain(const cudnn_layer *l, cudnnStatus_t status, char *why) {
 static const char *refusal(const bench_problem *problem) {
     if (!*bench_device()) return ""; /* a machine without a GPU never claimed to have one */
     if (problem->reset != GRU_RESET_AFTER) return "cuDNN computes reset AFTER only";
+    if (problem->dy) return "its backward pass is not called here";
     if (problem->stage == BENCH_RECURRENCE && problem->shape.I != problem->shape.H)
         return "CUDNN_SKIP_INPUT needs I = H";
     return NULL;

@@ -1,6 +1,7 @@
-/* peer_onednn.c: oneDNN 2's lbr_gru (reset after) and vanilla_gru (reset before), by its C API, with the weights in the
- * layout that the primitive asks for.  SPDX-License-Identifier: Apache-2.0 */
-#include <oneapi/dnnl/dnnl.h>
+/* peer_onednn.c: oneDNN 2's lbr_gru (reset after) and vanilla_gru (reset before), by its C API.
+ *
+ * Weights lie in the layout that the primitive asks for where a call does not begin with plain ones (BENCH_BOTH).
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,120 +9,55 @@
 
 #include <gru/gru.h>
 
+#include "../gradients.h"
+#include "onednn_pass.h"
 #include "peer.h"
 
-enum { X, H0, W, R, B, Y, HT, WORKSPACE, TENSORS };
-
-static const int argument_of[TENSORS] = {DNNL_ARG_SRC_LAYER,    DNNL_ARG_SRC_ITER, DNNL_ARG_WEIGHTS_LAYER,
-                                         DNNL_ARG_WEIGHTS_ITER, DNNL_ARG_BIAS,     DNNL_ARG_DST_LAYER,
-                                         DNNL_ARG_DST_ITER,     DNNL_ARG_WORKSPACE};
-static const dnnl_query_t query_of[TENSORS] = {
-    dnnl_query_src_md,     dnnl_query_src_md, dnnl_query_weights_md, dnnl_query_weights_md,
-    dnnl_query_weights_md, dnnl_query_dst_md, dnnl_query_dst_md,     dnnl_query_workspace_md};
-static const int index_of[TENSORS] = {0, 1, 0, 1, 2, 0, 1, 0};
+/* Gradients stand behind what they are gradients of. */
+enum { X, H0, W, R, B, Y, HT, FORWARD, DX = FORWARD, DH0, DW, DR, DB, DY, DHT, TENSORS };
 
 typedef struct onednn {
+    const bench_problem *problem;
+    onednn_tensor tensors[TENSORS];
     dnnl_engine_t engine;
     dnnl_stream_t stream;
-    dnnl_primitive_desc_t descriptor;
-    dnnl_primitive_t primitive;
-    dnnl_memory_t memory[TENSORS];
-    dnnl_exec_arg_t arguments[TENSORS];
-    int count;
+    dnnl_memory_t workspace; /* what training keeps for its backward pass */
+    onednn_pass forward, backward;
 } onednn;
 
-#define TRY(call)                                          \
-    do {                                                   \
-        const dnnl_status_t try_status = (call);           \
-        if (try_status != dnnl_success) return try_status; \
-    } while (0)
+static const int own_arrays[] = {W, R, B, DW, DR, DB, DHT};
+enum { OWN_ARRAYS = sizeof own_arrays / sizeof *own_arrays };
 
 static void release(void *opaque) {
     onednn *state = opaque;
-    for (int i = 0; i < TENSORS; i++)
-        if (state->memory[i]) (void)dnnl_memory_destroy(state->memory[i]);
-    if (state->primitive) (void)dnnl_primitive_destroy(state->primitive);
-    if (state->descriptor) (void)dnnl_primitive_desc_destroy(state->descriptor);
+    onednn_pass_release(&state->forward), onednn_pass_release(&state->backward);
+    if (state->workspace) (void)dnnl_memory_destroy(state->workspace);
     if (state->stream) (void)dnnl_stream_destroy(state->stream);
     if (state->engine) (void)dnnl_engine_destroy(state->engine);
+    for (int i = 0; i < OWN_ARRAYS; i++) free(state->tensors[own_arrays[i]].data);
     free(state);
 }
 
-static dnnl_status_t describe(dnnl_memory_desc_t *desc, int rank, const dnnl_dims_t dims,
-                              dnnl_format_tag_t tag) {
-    return dnnl_memory_desc_init_by_tag(desc, rank, dims, dnnl_f32, tag);
-}
+/* ---- arrays ---------------------------------------------------------------------------------------------------- */
 
-static dnnl_status_t create(onednn *state, const bench_problem *p) {
-    const bench_shape s = p->shape;
-    const int before = p->reset == GRU_RESET_BEFORE;
-    const dnnl_prop_kind_t kind = p->stage == BENCH_TRAIN ? dnnl_forward_training : dnnl_forward_inference;
-    const dnnl_dims_t x = {s.T, s.N, s.I}, y = {s.T, s.N, s.H}, h = {1, 1, s.N, s.H};
-    const dnnl_dims_t w = {1, 1, s.I, 3, s.H}, r = {1, 1, s.H, 3, s.H}, b = {1, 1, before ? 3 : 4, s.H};
-    dnnl_memory_desc_t d[TENSORS];
-    dnnl_rnn_desc_t rnn;
-    TRY(describe(&d[X], 3, x, dnnl_tnc));
-    TRY(describe(&d[Y], 3, y, dnnl_tnc));
-    TRY(describe(&d[H0], 4, h, dnnl_ldnc));
-    TRY(describe(&d[HT], 4, h, dnnl_ldnc));
-    TRY(describe(&d[W], 5, w, dnnl_format_tag_any));
-    TRY(describe(&d[R], 5, r, dnnl_format_tag_any));
-    TRY(describe(&d[B], 4, b, dnnl_ldgo));
-    if (before)
-        TRY(dnnl_gru_forward_desc_init(&rnn, kind, dnnl_unidirectional_left2right, &d[X], &d[H0], &d[W],
-                                       &d[R], &d[B], &d[Y], &d[HT], 0));
-    else
-        TRY(dnnl_lbr_gru_forward_desc_init(&rnn, kind, dnnl_unidirectional_left2right, &d[X], &d[H0], &d[W],
-                                           &d[R], &d[B], &d[Y], &d[HT], 0));
-    TRY(dnnl_engine_create(&state->engine, dnnl_cpu, 0));
-    TRY(dnnl_stream_create(&state->stream, state->engine, dnnl_stream_default_flags));
-    TRY(dnnl_primitive_desc_create(&state->descriptor, &rnn, NULL, state->engine, NULL));
-    return dnnl_primitive_create(&state->primitive, state->descriptor);
-}
+static const int gate_of[3] = {1, 0, 2}; /* of oneDNN's z, r, n */
 
 /* matrix [3H][K], gates r, z, n -> [K][3][H], gates z, r, n */
 static void to_ldigo(const float *matrix, int64_t H, int64_t K, float *to) {
-    static const int gate_of[3] = {1, 0, 2};
     for (int64_t k = 0; k < K; k++)
         for (int g = 0; g < 3; g++)
             for (int64_t j = 0; j < H; j++) to[(k * 3 + g) * H + j] = matrix[(gate_of[g] * H + j) * K + k];
 }
 
-static dnnl_status_t put_weights(onednn *state, int tensor, const float *matrix, int64_t H, int64_t K) {
-    const dnnl_dims_t dims = {1, 1, K, 3, H};
-    dnnl_memory_desc_t plain;
-    dnnl_memory_t from = NULL;
-    dnnl_primitive_desc_t descriptor = NULL;
-    dnnl_primitive_t reorder = NULL;
-    float *numbers = malloc((size_t)(3 * H * K) * sizeof *numbers);
-    if (!numbers) return dnnl_out_of_memory;
-    to_ldigo(matrix, H, K, numbers);
-    const dnnl_memory_desc_t *packed =
-        dnnl_primitive_desc_query_md(state->descriptor, query_of[tensor], index_of[tensor]);
-    dnnl_status_t status = describe(&plain, 5, dims, dnnl_ldigo);
-    if (status == dnnl_success) status = dnnl_memory_create(&from, &plain, state->engine, numbers);
-    if (status == dnnl_success)
-        status = dnnl_reorder_primitive_desc_create(&descriptor, &plain, state->engine, packed, state->engine,
-                                                    NULL);
-    if (status == dnnl_success) status = dnnl_primitive_create(&reorder, descriptor);
-    if (status == dnnl_success) {
-        const dnnl_exec_arg_t arguments[2] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, state->memory[tensor]}};
-        status = dnnl_primitive_execute(reorder, state->stream, 2, arguments);
-    }
-    if (status == dnnl_success) status = dnnl_stream_wait(state->stream);
-    if (reorder) (void)dnnl_primitive_destroy(reorder);
-    if (descriptor) (void)dnnl_primitive_desc_destroy(descriptor);
-    if (from) (void)dnnl_memory_destroy(from);
-    free(numbers);
-    return status;
+static void from_ldigo(const float *from, int64_t H, int64_t K, float *matrix) {
+    for (int64_t k = 0; k < K; k++)
+        for (int g = 0; g < 3; g++)
+            for (int64_t j = 0; j < H; j++) matrix[(gate_of[g] * H + j) * K + k] = from[(k * 3 + g) * H + j];
 }
 
-/* Gates z, r, n: both biases where the cell adds them anyway; the candidate's recurrent one apart with reset after. */
-static dnnl_status_t put_bias(onednn *state, const bench_problem *p) {
+/* Both biases where the cell adds them anyway; the candidate's recurrent one apart with reset after. */
+static void put_bias(const bench_problem *p, float *bias) {
     const int64_t H = p->shape.H;
-    void *numbers;
-    TRY(dnnl_memory_get_data_handle(state->memory[B], &numbers));
-    float *bias = numbers;
     for (int64_t j = 0; j < H; j++) {
         bias[j] = p->bW[H + j] + p->bR[H + j];
         bias[H + j] = p->bW[j] + p->bR[j];
@@ -131,23 +67,124 @@ static dnnl_status_t put_bias(onednn *state, const bench_problem *p) {
         else
             bias[3 * H + j] = p->bR[2 * H + j];
     }
-    return dnnl_success;
 }
 
-static dnnl_status_t fill(onednn *state, const bench_problem *p) {
-    void *outside[TENSORS] = {NULL}; /* the rest is oneDNN's own memory */
-    outside[X] = (void *)p->x, outside[H0] = (void *)p->h0, outside[Y] = p->y, outside[HT] = p->hT;
-    for (int i = 0; i < TENSORS; i++) {
-        const dnnl_memory_desc_t *desc =
-            dnnl_primitive_desc_query_md(state->descriptor, query_of[i], index_of[i]);
-        if (!desc || dnnl_memory_desc_get_size(desc) == 0) continue;
-        TRY(dnnl_memory_create(&state->memory[i], desc, state->engine,
-                               outside[i] ? outside[i] : DNNL_MEMORY_ALLOCATE));
-        state->arguments[state->count++] = (dnnl_exec_arg_t){argument_of[i], state->memory[i]};
+/* A bias that acts as a sum has its gradient in both parts. */
+static void take_bias(const bench_problem *p, const float *from) {
+    const int64_t H = p->shape.H;
+    float *dbW = p->gradients[BENCH_DBW], *dbR = p->gradients[BENCH_DBR];
+    for (int g = 0; g < 3; g++)
+        for (int64_t j = 0; j < H; j++) dbW[gate_of[g] * H + j] = dbR[gate_of[g] * H + j] = from[g * H + j];
+    if (p->reset == GRU_RESET_AFTER) memcpy(dbR + 2 * H, from + 3 * H, (size_t)H * sizeof *dbR);
+}
+
+static void collect(void *opaque) {
+    const onednn *state = opaque;
+    const bench_problem *p = state->problem;
+    if (!p->dy) return;
+    from_ldigo(state->tensors[DW].data, p->shape.H, p->shape.I, p->gradients[BENCH_DW]);
+    from_ldigo(state->tensors[DR].data, p->shape.H, p->shape.H, p->gradients[BENCH_DR]);
+    take_bias(p, state->tensors[DB].data);
+}
+
+static int64_t count_of(const onednn_tensor *t) {
+    int64_t count = 1;
+    for (int i = 0; i < t->rank; i++) count *= t->dims[i];
+    return count;
+}
+
+static int make_arrays(onednn *state) {
+    const bench_problem *p = state->problem;
+    onednn_tensor *t = state->tensors;
+    for (int i = 0; i < OWN_ARRAYS; i++) {
+        onednn_tensor *own = &t[own_arrays[i]];
+        if (own_arrays[i] >= FORWARD && !p->dy) continue;
+        own->data = calloc((size_t)count_of(own), sizeof(float));
+        if (!own->data) return 0;
     }
-    TRY(put_weights(state, W, p->W, p->shape.H, p->shape.I));
-    TRY(put_weights(state, R, p->R, p->shape.H, p->shape.H));
-    return put_bias(state, p);
+    t[X].data = (float *)p->x, t[H0].data = (float *)p->h0, t[Y].data = p->y, t[HT].data = p->hT;
+    t[DX].data = p->gradients[BENCH_DX], t[DH0].data = p->gradients[BENCH_DH0], t[DY].data = (float *)p->dy;
+    to_ldigo(p->W, p->shape.H, p->shape.I, t[W].data);
+    to_ldigo(p->R, p->shape.H, p->shape.H, t[R].data);
+    put_bias(p, t[B].data);
+    return 1;
+}
+
+static void name_tensors(onednn *state) {
+    const bench_shape s = state->problem->shape;
+    const int64_t biases = state->problem->reset == GRU_RESET_BEFORE ? 3 : 4;
+    const onednn_tensor forward[FORWARD] = {
+        [X] = {DNNL_ARG_SRC_LAYER, 3, {s.T, s.N, s.I}, dnnl_tnc},
+        [H0] = {DNNL_ARG_SRC_ITER, 4, {1, 1, s.N, s.H}, dnnl_ldnc},
+        [W] = {DNNL_ARG_WEIGHTS_LAYER, 5, {1, 1, s.I, 3, s.H}, dnnl_ldigo, .chooses = 1},
+        [R] = {DNNL_ARG_WEIGHTS_ITER, 5, {1, 1, s.H, 3, s.H}, dnnl_ldigo, .chooses = 1},
+        [B] = {DNNL_ARG_BIAS, 4, {1, 1, biases, s.H}, dnnl_ldgo},
+        [Y] = {DNNL_ARG_DST_LAYER, 3, {s.T, s.N, s.H}, dnnl_tnc},
+        [HT] = {DNNL_ARG_DST_ITER, 4, {1, 1, s.N, s.H}, dnnl_ldnc}};
+    static const int gradients[FORWARD] = {DNNL_ARG_DIFF_SRC_LAYER,     DNNL_ARG_DIFF_SRC_ITER,
+                                           DNNL_ARG_DIFF_WEIGHTS_LAYER, DNNL_ARG_DIFF_WEIGHTS_ITER,
+                                           DNNL_ARG_DIFF_BIAS,          DNNL_ARG_DIFF_DST_LAYER,
+                                           DNNL_ARG_DIFF_DST_ITER};
+    for (int i = 0; i < FORWARD; i++) {
+        state->tensors[i] = state->tensors[FORWARD + i] = forward[i];
+        state->tensors[FORWARD + i].argument = gradients[i];
+        state->tensors[FORWARD + i].sums = i == W || i == R || i == B;
+    }
+}
+
+/* ---- passes ---------------------------------------------------------------------------------------------------- */
+
+static dnnl_status_t describe_forward(const onednn *state, dnnl_primitive_desc_t *descriptor) {
+    const bench_problem *p = state->problem;
+    const int training = p->dy || p->stage == BENCH_TRAIN;
+    const dnnl_prop_kind_t kind = training ? dnnl_forward_training : dnnl_forward_inference;
+    dnnl_memory_desc_t d[FORWARD];
+    dnnl_rnn_desc_t rnn;
+    for (int i = 0; i < FORWARD; i++) ONEDNN_TRY(onednn_describe(&state->tensors[i], &d[i]));
+    ONEDNN_TRY((p->reset == GRU_RESET_BEFORE ? dnnl_gru_forward_desc_init : dnnl_lbr_gru_forward_desc_init)(
+        &rnn, kind, dnnl_unidirectional_left2right, &d[X], &d[H0], &d[W], &d[R], &d[B], &d[Y], &d[HT], 0));
+    return dnnl_primitive_desc_create(descriptor, &rnn, NULL, state->engine, NULL);
+}
+
+static dnnl_status_t describe_backward(const onednn *state, const_dnnl_primitive_desc_t forward,
+                                       dnnl_primitive_desc_t *descriptor) {
+    dnnl_memory_desc_t d[TENSORS];
+    dnnl_rnn_desc_t rnn;
+    for (int i = 0; i < TENSORS; i++) ONEDNN_TRY(onednn_describe(&state->tensors[i], &d[i]));
+    ONEDNN_TRY((state->problem->reset == GRU_RESET_BEFORE ? dnnl_gru_backward_desc_init
+                                                          : dnnl_lbr_gru_backward_desc_init)(
+        &rnn, dnnl_backward, dnnl_unidirectional_left2right, &d[X], &d[H0], &d[W], &d[R], &d[B], &d[Y],
+        &d[HT], &d[DX], &d[DH0], &d[DW], &d[DR], &d[DB], &d[DY], &d[DHT], 0));
+    return dnnl_primitive_desc_create(descriptor, &rnn, NULL, state->engine, forward);
+}
+
+static dnnl_status_t make_backward(onednn *state, const_dnnl_primitive_desc_t forward) {
+    dnnl_primitive_desc_t descriptor;
+    ONEDNN_TRY(describe_backward(state, forward, &descriptor));
+    const dnnl_status_t status =
+        onednn_pass_create(&state->backward, descriptor, state->tensors, TENSORS, state->workspace);
+    (void)dnnl_primitive_desc_destroy(descriptor);
+    return status;
+}
+
+static dnnl_status_t make_passes(onednn *state, const_dnnl_primitive_desc_t descriptor) {
+    const dnnl_memory_desc_t *kept = dnnl_primitive_desc_query_md(descriptor, dnnl_query_workspace_md, 0);
+    if (kept && dnnl_memory_desc_get_size(kept))
+        ONEDNN_TRY(dnnl_memory_create(&state->workspace, kept, state->engine, DNNL_MEMORY_ALLOCATE));
+    ONEDNN_TRY(onednn_pass_create(&state->forward, descriptor, state->tensors, FORWARD, state->workspace));
+    return state->problem->dy ? make_backward(state, descriptor) : dnnl_success;
+}
+
+static dnnl_status_t create(onednn *state) {
+    dnnl_primitive_desc_t descriptor;
+    ONEDNN_TRY(dnnl_engine_create(&state->engine, dnnl_cpu, 0));
+    ONEDNN_TRY(dnnl_stream_create(&state->stream, state->engine, dnnl_stream_default_flags));
+    state->forward.engine = state->backward.engine = state->engine;
+    state->forward.stream = state->backward.stream = state->stream;
+    ONEDNN_TRY(describe_forward(state, &descriptor));
+    const dnnl_status_t status = make_passes(state, descriptor);
+    (void)dnnl_primitive_desc_destroy(descriptor);
+    return status;
 }
 
 static void *prepare(const peer *self, const bench_problem *problem, char *why) {
@@ -155,19 +192,34 @@ static void *prepare(const peer *self, const bench_problem *problem, char *why) 
     if (problem->type != BENCH_F32 || problem->reset == GRU_RESET_ALL || problem->stage == BENCH_RECURRENCE)
         return NULL;
     onednn *state = calloc(1, sizeof *state);
+    dnnl_status_t status = dnnl_out_of_memory;
     omp_set_num_threads(problem->threads);
-    dnnl_status_t status = state ? create(state, problem) : dnnl_out_of_memory;
-    if (status == dnnl_success) status = fill(state, problem);
-    if (status == dnnl_success) return state;
-    (void)snprintf(why, PEER_WHY, "dnnl status %d", (int)status);
-    if (state) release(state);
-    return NULL;
+    if (state) {
+        state->problem = problem;
+        name_tensors(state);
+        if (make_arrays(state)) status = create(state);
+    }
+    if (status != dnnl_success) {
+        (void)snprintf(why, PEER_WHY, "dnnl status %d", (int)status);
+        if (state) release(state);
+        return NULL;
+    }
+    onednn_pass_bring(&state->forward);
+    if (problem->stage == BENCH_BACKWARD) onednn_pass_run(&state->forward);
+    return state;
 }
 
+/* Backward asks for the weights in a layout of its own, so that a training step moves them twice. */
 static void run(void *opaque) {
-    onednn *state = opaque;
-    (void)dnnl_primitive_execute(state->primitive, state->stream, state->count, state->arguments);
-    (void)dnnl_stream_wait(state->stream);
+    const onednn *state = opaque;
+    const int stage = state->problem->stage;
+    if (stage == BENCH_BOTH) onednn_pass_bring(&state->forward);
+    if (stage != BENCH_BACKWARD) onednn_pass_run(&state->forward);
+    if (!state->problem->dy) return;
+    onednn_pass_bring(&state->backward);
+    onednn_pass_run(&state->backward);
+    onednn_pass_fetch(&state->backward);
 }
 
-const peer bench_peer_onednn = {.name = "oneDNN", .prepare = prepare, .run = run, .release = release};
+const peer bench_peer_onednn = {
+    .name = "oneDNN", .prepare = prepare, .run = run, .release = release, .collect = collect};
