@@ -1,8 +1,8 @@
 """common.py: shapes, weights, timing and JSON lines for the peers that only speak Python.
 
-A module gives main() a name and make(x, weights, options) -> (run, outputs, wait): run() computes one forward pass or,
-where wait is not None, enqueues it; outputs() gives y [T][N][H] of the latest run. The answer is compared with numpy in
-double precision before it is timed.
+A module gives main() a name and make(x, dy, weights, options) -> (run, outputs, wait): run() does once what options.stage
+says or, where wait is not None, enqueues it; outputs() gives y [T][N][H] of the latest run and, for the stages "backward"
+and "both", dx, dW, dR, dbW, dbR. The answer is compared with numpy in double precision before it is timed.
 """
 import argparse
 import datetime
@@ -18,6 +18,8 @@ import numpy
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 UNITS = {"tf32": 2.0 ** -11, "f16": 2.0 ** -11, "bf16": 2.0 ** -8}  # largest relative error of one rounding
+JUDGED = 3  # steps that numpy computes too
+STAGES = {"forward": 1, "train": 1, "backward": 2, "both": 3}  # operations, forward = 1
 LIMITS = {"default": 1e10, "quick": 1e9}  # operations in one run above which T is cut, as gru_bench does
 
 
@@ -55,16 +57,44 @@ def tolerance(I, H, kind):
     return f32 + 4 * max(1, ((I + H) / (2 * H)) ** 0.5) * UNITS.get(kind, 0)
 
 
-def truth(x, numbers):
-    """The first steps of y in double precision, reset after, from a state of zeros."""
-    W, R, bW, bR = (a.astype("f8") for a in numbers)
-    H, h, y = R.shape[1], numpy.zeros((x.shape[1], R.shape[1])), []
-    for step in x[:3].astype("f8"):
+def loss_gradients(shape, kind):
+    """dy, such that of its first steps alone gradients are what they are to within rounding (bench/problem.c)."""
+    dy = 64 * numpy.random.default_rng(3).uniform(-1, 1, shape).astype("f4")
+    dy[JUDGED:] *= UNITS.get(kind, 2.0 ** -24) / 64
+    return rounded(dy, kind)
+
+
+def forward_truth(x, numbers):
+    """-> [(h before, r, z, n, c_n)] of the first steps in double precision, reset after, from a state of zeros; y"""
+    W, R, bW, bR = numbers
+    H = R.shape[1]
+    h, steps, y = numpy.zeros((x.shape[1], H)), [], []
+    for step in x:
         a, c = step @ W.T + bW, h @ R.T + bR
         r, z = (1 / (1 + numpy.exp(-(a + c)[:, g * H:(g + 1) * H])) for g in (0, 1))
-        h = (1 - z) * numpy.tanh(a[:, 2 * H:] + r * c[:, 2 * H:]) + z * h
+        n = numpy.tanh(a[:, 2 * H:] + r * c[:, 2 * H:])
+        steps.append((h, r, z, n, c[:, 2 * H:]))
+        h = (1 - z) * n + z * h
         y.append(h)
-    return numpy.stack(y)
+    return steps, numpy.stack(y)
+
+
+def truth(x, dy, numbers):
+    """y, dx of the first steps, and dW, dR, dbW, dbR if later steps have no dy, in double precision."""
+    x, dy, (W, R, bW, bR) = x[:JUDGED].astype("f8"), dy[:JUDGED].astype("f8"), (a.astype("f8") for a in numbers)
+    steps, y = forward_truth(x, (W, R, bW, bR))
+    dx, dW, dR, dbW, dbR = (numpy.zeros_like(a) for a in (x, W, R, bW, bR))
+    dh = numpy.zeros_like(dy[0])
+    for t in reversed(range(len(x))):
+        h, r, z, n, c = steps[t]
+        dh = dh + dy[t]
+        dn = (1 - z) * (1 - n * n) * dh
+        gates = [dn * c * r * (1 - r), (h - n) * z * (1 - z) * dh]
+        da, dc = numpy.concatenate(gates + [dn], 1), numpy.concatenate(gates + [dn * r], 1)
+        dx[t] = da @ W
+        dW, dR, dbW, dbR = dW + da.T @ x[t], dR + dc.T @ h, dbW + da.sum(0), dbR + dc.sum(0)
+        dh = z * dh + dc @ R
+    return y, dx, dW, dR, dbW, dbR
 
 
 def sample(run, wait, calls):
@@ -98,10 +128,12 @@ def commit():
     return answer.stdout.strip()
 
 
-def arguments(description, extend):
+def arguments(description, extend, stages):
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--shape", default="default", help="default, quick, all or names of shapes.def")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--stage", default="forward", choices=stages,
+                        help="train: forward in training; backward alone; both")
     parser.add_argument("--seconds", type=float, default=0.5, help="for each shape")
     parser.add_argument("--json", help="file to append to")
     parser.set_defaults(type="f32", device="cpu", machine=processor())
@@ -109,40 +141,50 @@ def arguments(description, extend):
     return parser.parse_args()
 
 
-def check(name, shape, x, numbers, y, kind):
-    error = float(abs(y[:3] - truth(x, numbers)).max())
-    if not error <= tolerance(x.shape[2], y.shape[2], kind):
+def check(name, shape, got, right, kind):
+    """got: y, then gradients: [T][N][..], of which the first steps count, or sums over them."""
+    I, H = right[2].shape[1], right[0].shape[2]
+    error = float(abs(got[0][:JUDGED] - right[0]).max())
+    if not error <= tolerance(I, H, kind):
         sys.exit(f"{name} in {shape} differs from the equations by {error:.3g}: not timed")
+    rows = right[0].shape[0] * right[0].shape[1]
+    allowed = 4 * (16 + (I + 4 * H + rows) ** 0.5) * 2.0 ** -24 + 4 * UNITS.get(kind, 0)  # bench/gradients.c
+    for what, mine, exact in zip(("dx", "dW", "dR", "dbW", "dbR"), got[1:], right[1:]):
+        difference = mine[:len(exact)] - exact
+        error, worst = numpy.square(difference).mean() ** 0.5, abs(difference).max()
+        if not (error <= allowed * numpy.square(exact).mean() ** 0.5 and worst <= 6 * allowed * abs(exact).max()):
+            sys.exit(f"{name} in {shape}: {what} differs from the equations by {worst:.3g}: not timed")
 
 
 def json_line(name, version, shape, sizes, options, samples):
     T, whole_T, N, I, H = sizes
     median = statistics.median(samples)
     return {"name": name, "kind": "peer", "shape": shape, "T": T, "whole_T": whole_T, "N": N, "I": I, "H": H,
-            "threads": options.threads, "stage": "forward", "reset": "after", "type": options.type, "cold": False,
+            "threads": options.threads, "stage": options.stage, "reset": "after", "type": options.type, "cold": False,
             "samples": len(samples), "median_us": median * 1e6, "min_us": min(samples) * 1e6,
-            "us_per_step": median * 1e6 / T, "gflops": 6e-9 * H * (I + H) * N * T / median,
+            "us_per_step": median * 1e6 / T, "gflops": STAGES[options.stage] * 6e-9 * H * (I + H) * N * T / median,
             "device": "cpu" if options.device == "cpu" else "gpu", "machine": options.machine,
             "compiler": f"Python {sys.version.split()[0]}", "version": version, "commit": commit(),
             "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")}
 
 
-def main(name, version, make, extend=lambda parser: None, prepare=lambda options: None):
+def main(name, version, make, extend=lambda parser: None, prepare=lambda options: None, stages=("forward",)):
     """extend(parser) adds options of the module's own; prepare(options) may set options.name and options.machine."""
-    options = arguments(f"Times {name} on the shapes of gru_bench.", extend)
+    options = arguments(f"Times {name} on the shapes of gru_bench.", extend, stages)
     options.name = name
     prepare(options)
     out, chosen = open(options.json, "a", encoding="utf-8") if options.json else None, shapes(options.shape)
     if not chosen:
         sys.exit(f"no shape is called {options.shape}")
-    print(f"{options.name} {version}, {options.type}, {options.threads} threads, {options.machine}")
+    print(f"{options.name} {version}, {options.stage}, {options.type}, {options.threads} threads, {options.machine}")
     for shape, *sizes in chosen:
         T, whole_T, N, I, H = sizes
         numbers = weights(I, H, options.type)
         x = rounded(numpy.random.default_rng(2).uniform(-1, 1, (T, N, I)).astype("f4"), options.type)
-        run, outputs, wait = make(x, numbers, options)
+        dy = loss_gradients((T, N, H), options.type)
+        run, outputs, wait = make(x, dy, numbers, options)
         run()
-        check(options.name, shape, x, numbers, outputs(), options.type)
+        check(options.name, shape, outputs(), truth(x, dy, numbers), options.type)
         line = json_line(options.name, version, shape, sizes, options, measure(run, wait, options.seconds))
         print(f"{shape:22} T{T}{'*' * (T < whole_T)} N{N} I{I} H{H}".ljust(48),
               f"{line['median_us']:12.2f} us {line['min_us']:12.2f} us {line['gflops']:8.2f} GFLOP/s", flush=True)

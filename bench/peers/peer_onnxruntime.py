@@ -33,7 +33,7 @@ def model(x, numbers):
     return made.SerializeToString()
 
 
-def make(x, numbers, options):
+def make(x, _, numbers, options):
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads, settings.inter_op_num_threads = options.threads, 1
     session = onnxruntime.InferenceSession(model(x, numbers), settings, providers=["CPUExecutionProvider"])
@@ -43,7 +43,7 @@ def make(x, numbers, options):
     bound.bind_cpu_input("x", x)
     bound.bind_ortvalue_output("y", y)
     bound.bind_output("hT", "cpu")
-    return lambda: session.run_with_iobinding(bound), lambda: y.numpy()[:, 0], None
+    return lambda: session.run_with_iobinding(bound), lambda: [y.numpy()[:, 0]], None
 
 
 if __name__ == "__main__":
