@@ -63,32 +63,12 @@ gru_status gru_cuda_copy(gru_context *context, void *to, const void *from, size_
 /* At the context's end: forgets blocks that the caller never gave back. */
 void gru_cuda_forget_blocks(gru_context *context);
 
-/* ---- projection (cuda_projection.c) ---- */
-
-/* Algorithms for a ladder of row counts, found and run once at the layer's creation. Create and gru_cuda_project are
- * called between gru_cuda_enter and gru_cuda_leave. Release: NULL is nothing. */
-typedef struct gru_cuda_projection gru_cuda_projection;
-gru_status gru_cuda_projection_create(gru_layer *layer, gru_cuda_projection **projection);
-void gru_cuda_projection_release(gru_layer *layer, gru_cuda_projection *projection);
-/* Bytes of workspace for any number of rows up to this. */
-size_t gru_cuda_projection_workspace(const gru_cuda_projection *projection, int64_t rows);
-/* Row count that a product is run with: rows itself, or with GRU_BATCH_INVARIANT a multiple of one fixed count; rows
- * past those given must exist, their content does not matter. */
-int64_t gru_cuda_projection_rows(const gru_cuda_projection *projection, int64_t rows);
-/* 0: what gru_cuda_project makes lacks bW, because cuBLASLt cannot add it. */
-int gru_cuda_projection_adds_bias(const gru_cuda_projection *projection);
-/* out[rows][projected row] = W x + bW of the packed weights, for any number of rows. x: [rows][input pitch] of math's
- * type, x_stride numbers apart, each aligned to 16 bytes; all of the pitch is read, so numbers past the inputs must be
- * finite. out, workspace: aligned to 64 bytes. */
-gru_status gru_cuda_project(const gru_layer *layer, const void *packed, const void *x, int64_t x_stride,
-                            int64_t rows, float *out, void *workspace, cudaStream_t stream);
-
 /* ---- layers (cuda_layer.c) ---- */
 
 /* What a layer has prepared (layer->prepared). */
 typedef struct gru_cuda_layer {
     gru_cuda_math math;
-    gru_cuda_projection *projection; /* NULL: no inputs */
+    struct gru_cuda_gemm *projection; /* of inputs, W x + bW (cuda_gemm.h); NULL: no inputs */
     gru_cuda_room room;              /* of the engines that the layer has */
 } gru_cuda_layer;
 

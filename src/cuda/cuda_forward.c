@@ -10,6 +10,7 @@
 
 #include "../error.h"
 #include "../reserve.h"
+#include "cuda_gemm.h"
 #include "cuda_workspace.h"
 
 /* One call of one or two directions. */
@@ -18,7 +19,7 @@ typedef struct forward {
     const gru_job *jobs;
     int32_t count;
     gru_cuda_machine *machine;
-    const gru_cuda_projection *projection;
+    const gru_cuda_gemm *projection;
     gru_cuda_steps steps;
     gru_cuda_workspace places[GRU_CUDA_DIRECTIONS];
     int gathers; /* x is copied row by row before it is multiplied */
@@ -131,21 +132,24 @@ static gru_status begin_chunk(forward *f, int64_t s, int64_t steps) {
     p->steps = steps;
     if (f->gathers) {
         const int64_t rows = steps * f->jobs[0].run->N;
-        p->padding = gru_cuda_projection_rows(f->projection, rows) - rows;
+        p->padding = gru_cuda_gemm_rows(f->projection, rows) - rows;
     }
     GRU_CUDA_TRY(f->machine, gru_cuda_launch_prologue(f->steps.math, p, f->steps.stream),
                  "launching the prologue");
     return GRU_OK;
 }
 
-/* What gru_cuda_project makes. */
-static gru_cuda_input projected_input(const gru_job *job, const float *projected) {
+static const float *input_bias(const gru_job *job) {
+    const char *packed = gru_run_packed(job->layer, job->run);
+    return (const float *)(const void *)(packed + gru_cuda_packed_parts(&job->layer->config).bW);
+}
+
+/* What the projection makes. */
+static gru_cuda_input projected_input(const forward *f, const gru_job *job, const float *projected) {
     const gru_layer_config *config = &job->layer->config;
-    const char *bias = (const char *)gru_run_packed(job->layer, job->run) + gru_cuda_packed_parts(config).bW;
     gru_cuda_input input = {.data = projected, .type = GRU_F32};
     input.batch_stride = gru_cuda_projected_row(config->hidden);
-    if (!gru_cuda_projection_adds_bias(gru_cuda_layer_of(job->layer)->projection))
-        input.bias = (const float *)(const void *)bias;
+    if (!gru_cuda_gemm_adds_bias(f->projection)) input.bias = input_bias(job);
     return input;
 }
 
@@ -181,9 +185,16 @@ static gru_status project(forward *f, int32_t d, int64_t s, int64_t steps) {
         x += (size_t)(first * run->x.time_stride) * gru_type_bytes(config->io_type);
     }
     float *out = place(run, f->places[d].projected);
-    *input = projected_input(job, out);
-    return gru_cuda_project(job->layer, gru_run_packed(job->layer, run), x, stride, steps * run->N, out,
-                            place(run, f->places[d].products), f->steps.stream);
+    *input = projected_input(f, job, out);
+    const gru_cuda_factors factors = {.in = x,
+                                      .in_stride = stride,
+                                      .weights = (const char *)gru_run_packed(job->layer, run) +
+                                                 gru_cuda_packed_parts(config).W,
+                                      .bias = input_bias(job),
+                                      .rows = steps * run->N,
+                                      .out = out,
+                                      .workspace = place(run, f->places[d].products)};
+    return gru_cuda_multiply(f->machine, f->projection, &factors, f->steps.stream);
 }
 
 /* Step i of the chunk's: where the rows of its projected input begin. */

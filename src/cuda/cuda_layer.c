@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "../error.h"
-#include "cuda_engine.h"
+#include "cuda_gemm.h"
 
 gru_cuda_math gru_cuda_math_of(const gru_cuda_machine *machine, const gru_layer_config *config) {
     switch (config->weight_type) {
@@ -33,6 +33,14 @@ static gru_status load_kernels(const gru_layer *layer, gru_cuda_layer *prepared)
     return GRU_OK;
 }
 
+static gru_status prepare_projection(gru_layer *layer, gru_cuda_layer *prepared) {
+    const gru_layer_config *config = &layer->config;
+    const gru_cuda_gemm_form form = {"the projection", GRU_CUDA_GEMM_PROJECT,
+                                     gru_cuda_input_pitch(config->inputs, config->weight_type),
+                                     gru_cuda_projected_row(config->hidden)};
+    return gru_cuda_gemm_create(layer, &form, &prepared->projection);
+}
+
 gru_status gru_cuda_prepare(gru_layer *layer) {
     gru_cuda_machine *machine = gru_cuda_machine_of(layer->context);
     gru_cuda_layer *prepared = gru_host_allocate(layer->context, sizeof *prepared, "what a layer prepares");
@@ -43,8 +51,7 @@ gru_status gru_cuda_prepare(gru_layer *layer) {
     int previous;
     GRU_TRY(gru_cuda_enter(machine, &previous));
     gru_status status = load_kernels(layer, prepared);
-    if (status == GRU_OK && layer->config.inputs > 0)
-        status = gru_cuda_projection_create(layer, &prepared->projection);
+    if (status == GRU_OK && layer->config.inputs > 0) status = prepare_projection(layer, prepared);
     gru_cuda_leave(machine, previous);
     return status;
 }
@@ -52,7 +59,7 @@ gru_status gru_cuda_prepare(gru_layer *layer) {
 void gru_cuda_forget(gru_layer *layer) {
     gru_cuda_layer *prepared = layer->prepared;
     if (!prepared) return;
-    gru_cuda_projection_release(layer, prepared->projection);
+    gru_cuda_gemm_release(layer, prepared->projection);
     gru_host_free(layer->context, prepared, sizeof *prepared);
     layer->prepared = NULL;
 }

@@ -1,6 +1,8 @@
 /* cuda_workspace.c: divides a workspace. */
 #include "cuda_workspace.h"
 
+#include "cuda_gemm.h"
+
 /* Takes the bytes behind what was taken so far. */
 static size_t take(gru_cuda_workspace *w, size_t bytes) {
     const size_t begin = w->bytes;
@@ -10,14 +12,14 @@ static size_t take(gru_cuda_workspace *w, size_t bytes) {
 
 static void take_projection(gru_cuda_workspace *w, const gru_layer *layer) {
     const gru_layer_config *config = &layer->config;
-    const gru_cuda_projection *projection = gru_cuda_layer_of(layer)->projection;
+    const gru_cuda_gemm *projection = gru_cuda_layer_of(layer)->projection;
     const size_t element = gru_type_bytes(config->weight_type);
     const size_t pitch = (size_t)gru_cuda_input_pitch(config->inputs, config->weight_type);
-    w->chunk_rows = gru_cuda_projection_rows(projection, w->chunk_rows);
+    w->chunk_rows = gru_cuda_gemm_rows(projection, w->chunk_rows);
     w->rows = take(w, gru_size_times((size_t)w->chunk_rows, pitch * element));
     w->projected = take(w, gru_size_times((size_t)w->chunk_rows,
                                           (size_t)gru_cuda_projected_row(config->hidden) * sizeof(float)));
-    w->products = take(w, gru_cuda_projection_workspace(projection, w->chunk_rows));
+    w->products = take(w, gru_cuda_gemm_workspace(projection, w->chunk_rows));
 }
 
 gru_cuda_workspace gru_cuda_workspace_of(const gru_layer *layer, int64_t T, int64_t N) {
