@@ -107,7 +107,7 @@ static gru_status finish(mirror *m, gru_status status) {
 /* ---- runs -------------------------------------------------------------------------------------------------------- */
 
 /* What is read comes first: a buffer may also be written. */
-static gru_run run_there(mirror *m, const gru_run *run) {
+gru_run mirror_run(mirror *m, const gru_run *run) {
     gru_run r = *run;
     r.x.data = there(m, run->x.data, READS);
     r.projected.data = there(m, run->projected.data, READS);
@@ -127,9 +127,26 @@ static gru_run run_there(mirror *m, const gru_run *run) {
     return r;
 }
 
+gru_gradients mirror_gradients(mirror *m, const gru_gradients *gradients) {
+    gru_gradients g = *gradients;
+    g.dy.data = there(m, gradients->dy.data, READS);
+    g.dhT = there(m, gradients->dhT, READS);
+    g.loss_scale = there(m, gradients->loss_scale, READS);
+    g.dx.data = there(m, gradients->dx.data, WRITES);
+    g.dprojected.data = there(m, gradients->dprojected.data, WRITES);
+    g.dattention.data = there(m, gradients->dattention.data, WRITES);
+    g.dh0 = there(m, gradients->dh0, WRITES);
+    g.dh_reset = there(m, gradients->dh_reset, WRITES);
+    g.dW = there(m, gradients->dW, WRITES);
+    g.dR = there(m, gradients->dR, WRITES);
+    g.dbW = there(m, gradients->dbW, WRITES);
+    g.dbR = there(m, gradients->dbR, WRITES);
+    return g;
+}
+
 mirror *mirror_open(gru_context *context, const gru_run *run, gru_run *out) {
     mirror *m = make_mirror(context);
-    *out = run_there(m, run);
+    *out = mirror_run(m, run);
     return m;
 }
 
@@ -140,22 +157,70 @@ gru_status mirror_forward(const gru_layer *layer, const gru_run *run) {
     return finish(m, gru_forward(layer, &r));
 }
 
-gru_status mirror_stack_forward(const gru_stack *stack, const gru_stack_run *run) {
-    if (!is_elsewhere(stack->context)) return gru_stack_forward(stack, run);
-    mirror *m = make_mirror(stack->context);
+gru_status mirror_backward(const gru_layer *layer, const gru_run *run, const gru_gradients *gradients) {
+    if (!is_elsewhere(layer->context)) return gru_backward(layer, run, gradients);
+    gru_run r;
+    mirror *m = mirror_open(layer->context, run, &r);
+    const gru_gradients g = mirror_gradients(m, gradients);
+    return finish(m, gru_backward(layer, &r, &g));
+}
+
+/* ---- stacks ------------------------------------------------------------------------------------------------------ */
+
+/* Pointers to cells' buffers, and the twins'. */
+typedef struct cells {
     const void *h0[MOST_CELLS];
     void *hT[MOST_CELLS];
+} cells;
+
+static gru_stack_run stack_run_there(mirror *m, const gru_stack *stack, const gru_stack_run *run, cells *c) {
     gru_stack_run r = *run;
-    r.data = run_there(m, &run->data);
+    r.data = mirror_run(m, &run->data);
     r.y_reverse.data = there(m, run->y_reverse.data, WRITES);
     r.dropout_seed = there(m, run->dropout_seed, READS);
     for (int32_t k = 0; k < stack->cells; k++) {
-        h0[k] = run->h0 ? there(m, run->h0[k], READS) : NULL;
-        hT[k] = run->hT ? there(m, run->hT[k], WRITES) : NULL;
+        c->h0[k] = run->h0 ? there(m, run->h0[k], READS) : NULL;
+        c->hT[k] = run->hT ? there(m, run->hT[k], WRITES) : NULL;
     }
-    if (run->h0) r.h0 = h0;
-    if (run->hT) r.hT = hT;
+    if (run->h0) r.h0 = c->h0;
+    if (run->hT) r.hT = c->hT;
+    return r;
+}
+
+gru_status mirror_stack_forward(const gru_stack *stack, const gru_stack_run *run) {
+    if (!is_elsewhere(stack->context)) return gru_stack_forward(stack, run);
+    mirror *m = make_mirror(stack->context);
+    cells c;
+    const gru_stack_run r = stack_run_there(m, stack, run, &c);
     return finish(m, gru_stack_forward(stack, &r));
+}
+
+/* An array of pointers to what each cell WRITES; NULL if there is none. */
+static void *const *pointers_there(mirror *m, const gru_stack *stack, void *const *pointers,
+                                   void *twins[MOST_CELLS]) {
+    for (int32_t k = 0; pointers && k < stack->cells; k++) twins[k] = there(m, pointers[k], WRITES);
+    return pointers ? twins : NULL;
+}
+
+gru_status mirror_stack_backward(const gru_stack *stack, const gru_stack_run *run,
+                                 const gru_stack_gradients *gradients) {
+    if (!is_elsewhere(stack->context)) return gru_stack_backward(stack, run, gradients);
+    mirror *m = make_mirror(stack->context);
+    cells c;
+    const void *dhT[MOST_CELLS];
+    void *twins[5][MOST_CELLS];
+    const gru_stack_run r = stack_run_there(m, stack, run, &c);
+    gru_stack_gradients g = *gradients;
+    g.data = mirror_gradients(m, &gradients->data);
+    g.dy_reverse.data = there(m, gradients->dy_reverse.data, READS);
+    for (int32_t k = 0; gradients->dhT && k < stack->cells; k++) dhT[k] = there(m, gradients->dhT[k], READS);
+    if (gradients->dhT) g.dhT = dhT;
+    g.dh0 = pointers_there(m, stack, gradients->dh0, twins[0]);
+    g.dW = pointers_there(m, stack, gradients->dW, twins[1]);
+    g.dR = pointers_there(m, stack, gradients->dR, twins[2]);
+    g.dbW = pointers_there(m, stack, gradients->dbW, twins[3]);
+    g.dbR = pointers_there(m, stack, gradients->dbR, twins[4]);
+    return finish(m, gru_stack_backward(stack, &r, &g));
 }
 
 gru_status mirror_pack(const gru_layer *layer, const gru_weights *weights, void *packed) {

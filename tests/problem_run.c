@@ -228,7 +228,7 @@ gru_status problem_backward(const problem *p, result *r, uint32_t parts, gradien
     wanted.dbW = g->data[GRAD_BW];
     wanted.dbR = g->data[GRAD_BR];
     const uint64_t inputs = hash_inputs(p), reserve = tester_hash(0, run.reserve, r->memory.reserve);
-    const gru_status status = gru_backward(r->layer, &run, &wanted);
+    const gru_status status = mirror_backward(r->layer, &run, &wanted);
     CHECK(hash_inputs(p) == inputs, "backward wrote an input: %s", p->text);
     CHECK(tester_hash(0, run.reserve, r->memory.reserve) == reserve, "backward wrote the reserve: %s",
           p->text);
