@@ -12,7 +12,7 @@ gru_status gru_forward(const gru_layer *layer, const gru_run *run) {
     GRU_TRY(gru_check_forward(layer, run, &resolved));
     const gru_engine *engine;
     GRU_TRY(gru_layer_forward_engine(layer, &resolved, &engine));
-    const gru_job job = {layer, &resolved};
+    const gru_job job = {layer, &resolved, NULL};
     return engine->forward(&job, 1);
 }
 
@@ -22,7 +22,8 @@ gru_status gru_backward(const gru_layer *layer, const gru_run *run, const gru_gr
     GRU_TRY(gru_check_backward(layer, run, gradients, &resolved, &resolved_gradients));
     const gru_engine *engine;
     GRU_TRY(gru_layer_backward_engine(layer, &engine));
-    return engine->backward(layer, &resolved, &resolved_gradients);
+    const gru_job job = {layer, &resolved, &resolved_gradients};
+    return engine->backward(&job, 1);
 }
 
 const char *gru_engine_at(int32_t index) {

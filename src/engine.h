@@ -8,7 +8,8 @@
 /* One layer's part of a call. Engines get several, so that both directions of a stack run at once. */
 typedef struct gru_job {
     const gru_layer *layer;
-    const gru_run *run; /* checked, strides filled in */
+    const gru_run *run;             /* checked, strides filled in */
+    const gru_gradients *gradients; /* of a backward call, as checked */
 } gru_job;
 
 /* to += from over rows of one tensor: the two directions of a layer becoming one. Strides filled in, as in a run. */
@@ -80,8 +81,7 @@ typedef struct gru_engine {
     size_t (*backward_workspace)(const gru_layer *layer, int64_t T, int64_t N); /* NULL with backward */
 
     gru_status (*forward)(const gru_job *jobs, int32_t count);
-    gru_status (*backward)(const gru_layer *layer, const gru_run *run,
-                           const gru_gradients *gradients); /* or NULL */
+    gru_status (*backward)(const gru_job *jobs, int32_t count); /* or NULL */
 } gru_engine;
 
 #endif

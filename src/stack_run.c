@@ -32,7 +32,7 @@ static gru_status forward_layer(const gru_stack_call *c, int32_t k) {
     const gru_engine *engines[2];
     for (int32_t d = 0; d < part->directions; d++) {
         gru_stack_cell_run(c, k, d, &runs[d]);
-        jobs[d] = (gru_job){part->cells[d], &runs[d]};
+        jobs[d] = (gru_job){part->cells[d], &runs[d], NULL};
         GRU_TRY(gru_layer_forward_engine(part->cells[d], &runs[d], &engines[d]));
     }
     if (part->directions == 2 && engines[0] == engines[1]) return engines[0]->forward(jobs, 2);
@@ -51,14 +51,21 @@ gru_status gru_stack_forward(const gru_stack *stack, const gru_stack_run *run) {
     return GRU_OK;
 }
 
-static gru_status backward_cell(const gru_stack_call *c, int32_t k, int32_t d) {
-    const gru_layer *layer = c->stack->parts[k].cells[d];
-    gru_run run;
-    const gru_gradients gradients = gru_stack_cell_gradients(c, k, d);
-    const gru_engine *engine;
-    gru_stack_cell_run(c, k, d, &run);
-    GRU_TRY(gru_layer_backward_engine(layer, &engine));
-    return engine->backward(layer, &run, &gradients);
+static gru_status backward_layer(const gru_stack_call *c, int32_t k) {
+    const gru_stack_part *part = &c->stack->parts[k];
+    gru_run runs[2];
+    gru_gradients gradients[2];
+    gru_job jobs[2];
+    const gru_engine *engines[2];
+    for (int32_t d = 0; d < part->directions; d++) {
+        gru_stack_cell_run(c, k, d, &runs[d]);
+        gradients[d] = gru_stack_cell_gradients(c, k, d);
+        jobs[d] = (gru_job){part->cells[d], &runs[d], &gradients[d]};
+        GRU_TRY(gru_layer_backward_engine(part->cells[d], &engines[d]));
+    }
+    if (part->directions == 2 && engines[0] == engines[1]) return engines[0]->backward(jobs, 2);
+    for (int32_t d = 0; d < part->directions; d++) GRU_TRY(engines[d]->backward(&jobs[d], 1));
+    return GRU_OK;
 }
 
 gru_status gru_stack_backward(const gru_stack *stack, const gru_stack_run *run,
@@ -67,10 +74,8 @@ gru_status gru_stack_backward(const gru_stack *stack, const gru_stack_run *run,
     GRU_TRY(gru_stack_check_backward(stack, run, gradients, &call));
     const uint32_t parts = gradients->data.parts & (GRU_GRAD_DATA | GRU_GRAD_WEIGHTS);
     for (int32_t k = stack->count - 1; k >= 0; k--) {
-        for (int32_t d = 0; d < stack->parts[k].directions; d++) {
-            const gru_status status = backward_cell(&call, k, d);
-            if (status != GRU_OK) return gru_stack_cell_failed(stack, k, d, status);
-        }
+        const gru_status status = backward_layer(&call, k);
+        if (status != GRU_OK) return gru_fail(status, "layer %d: %s", k, gru_last_error());
         if (parts == GRU_GRAD_WEIGHTS) continue;
         GRU_TRY(add_directions(&call, k));
         if (k > 0) GRU_TRY(drop_between(&call, k - 1));

@@ -39,6 +39,6 @@ double gru_reference_attended(const gru_layer_config *config, double z, double w
 void gru_reference_step(reference *f, int64_t t, int64_t n);
 
 size_t gru_reference_backward_workspace(const gru_layer *layer, int64_t T, int64_t N);
-gru_status gru_reference_backward(const gru_layer *layer, const gru_run *run, const gru_gradients *gradients);
+gru_status gru_reference_backward(const gru_job *jobs, int32_t count);
 
 #endif

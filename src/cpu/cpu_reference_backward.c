@@ -256,8 +256,7 @@ static gru_status check_data_part(const gru_run *run) {
         "gradients.parts is GRU_GRAD_WEIGHTS, but run.workspace does not hold the data part of this run");
 }
 
-gru_status gru_reference_backward(const gru_layer *layer, const gru_run *run,
-                                  const gru_gradients *gradients) {
+static gru_status backward(const gru_layer *layer, const gru_run *run, const gru_gradients *gradients) {
     const uint32_t both = GRU_GRAD_DATA | GRU_GRAD_WEIGHTS;
     const uint32_t parts = gradients->parts & both ? gradients->parts & both : both;
     double *memory = (double *)((char *)run->workspace + sizeof(backward_head));
@@ -279,5 +278,10 @@ gru_status gru_reference_backward(const gru_layer *layer, const gru_run *run,
         add_weight_gradients(&p, layer, 0, 0, gradients->dbW);
         add_weight_gradients(&p, layer, 1, 0, gradients->dbR);
     }
+    return GRU_OK;
+}
+
+gru_status gru_reference_backward(const gru_job *jobs, int32_t count) {
+    for (int32_t i = 0; i < count; i++) GRU_TRY(backward(jobs[i].layer, jobs[i].run, jobs[i].gradients));
     return GRU_OK;
 }
