@@ -204,6 +204,11 @@ static gru_status check_memory(call *c, int backward) {
     return GRU_OK;
 }
 
+static gru_status check_reserve(const call *c) {
+    const gru_backend *backend = c->layer->context->backend;
+    return backend->check_reserve ? backend->check_reserve(c->layer, c->run) : GRU_OK;
+}
+
 static gru_status check_machine(const call *c) {
     const gru_backend *backend = c->layer->context->backend;
     return backend->check_run ? backend->check_run(c->layer, c->run) : GRU_OK;
@@ -312,5 +317,6 @@ gru_status gru_check_backward(const gru_layer *layer, const gru_run *run, const 
     GRU_TRY(gru_regions_check(&c.regions));
     GRU_TRY(check_lengths(&c));
     GRU_TRY(check_loss_scale(&c, resolved_gradients));
+    GRU_TRY(check_reserve(&c));
     return check_machine(&c);
 }

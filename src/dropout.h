@@ -5,13 +5,7 @@
 #ifndef GRU_DROPOUT_H
 #define GRU_DROPOUT_H
 
-#include <stdint.h>
-
-#if defined(__CUDACC__)
-#define GRU_EVERYWHERE static __host__ __device__ inline
-#else
-#define GRU_EVERYWHERE static inline
-#endif
+#include "number.h"
 
 typedef struct gru_philox_words {
     uint32_t word[4];

@@ -7,6 +7,13 @@
 
 #include "gru/gru.h"
 
+/* A function of C that kernels call too. */
+#if defined(__CUDACC__)
+#define GRU_EVERYWHERE static __host__ __device__ inline
+#else
+#define GRU_EVERYWHERE static inline
+#endif
+
 /* Bytes of one element; 0 for anything that is not a type. */
 static inline size_t gru_type_bytes(int32_t type) {
     static const uint8_t bytes[] = {4, 2, 2, 8, 1};

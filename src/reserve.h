@@ -11,8 +11,25 @@
 typedef struct gru_reserve_head {
     uint64_t mark; /* of the layer's configuration: gru_reserve_mark */
     int64_t T, N;
-    uint64_t unused[5]; /* 0 */
+    uint64_t weights;   /* GRU_CHECK_WEIGHTS: the sum over the packed weights of the run; 0: none was made */
+    uint64_t machine;   /* GRU_BACKEND_...: whose packed layout the sum is of */
+    uint64_t unused[3]; /* 0 */
 } gru_reserve_head;
+
+/* The sum over packed weights: word i times an odd number of its own, so that weights that change places show too; the top
+ * bit set, so that it is never 0. */
+GRU_EVERYWHERE uint64_t gru_weights_term(uint32_t word, uint64_t i) {
+    return word * (2 * i + 1);
+}
+
+GRU_EVERYWHERE uint64_t gru_weights_whole(uint64_t sum) {
+    return sum | (uint64_t)1 << 63;
+}
+
+/* Whether a reserve was certainly made with other weights than these. */
+GRU_EVERYWHERE int gru_weights_differ(uint64_t kept, uint64_t kept_machine, uint64_t sum, uint64_t machine) {
+    return kept != 0 && kept_machine == machine && kept != sum;
+}
 
 /* SIZE_MAX: too large. */
 static inline size_t gru_reserve_bytes(const gru_layer_config *config, int64_t T, int64_t N) {
@@ -32,7 +49,7 @@ static inline uint64_t gru_reserve_mark(const gru_layer_config *config) {
 }
 
 static inline gru_reserve_head gru_reserve_head_of(const gru_layer_config *config, const gru_run *run) {
-    const gru_reserve_head head = {gru_reserve_mark(config), run->T, run->N, {0}};
+    const gru_reserve_head head = {gru_reserve_mark(config), run->T, run->N, 0, 0, {0}};
     return head;
 }
 

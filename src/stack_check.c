@@ -148,14 +148,12 @@ static gru_status check_cell_forward(const gru_stack_call *c, int32_t k, int32_t
 static gru_status check_cell_backward(const gru_stack_call *c, int32_t k, int32_t d) {
     const gru_gradients gradients = gru_stack_cell_gradients(c, k, d);
     const gru_layer *layer = c->stack->parts[k].cells[d];
-    const gru_backend *backend = layer->context->backend;
     const gru_engine *engine;
     gru_run run, resolved;
     gru_gradients resolved_gradients;
     gru_stack_cell_run(c, k, d, &run);
     GRU_TRY(gru_check_backward(layer, &run, &gradients, &resolved, &resolved_gradients));
-    GRU_TRY(gru_layer_backward_engine(layer, &engine));
-    return backend->check_reserve ? backend->check_reserve(layer, &run) : GRU_OK;
+    return gru_layer_backward_engine(layer, &engine);
 }
 
 static gru_status check_cells(const gru_stack_call *c) {

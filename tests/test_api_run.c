@@ -1,68 +1,9 @@
-/* test_api_run.c: every argument of gru_forward and gru_backward, wrong in every way; nothing may have been written. */
+/* test_api_run.c: every argument of gru_forward, wrong in every way; nothing may have been written. */
 #include <limits.h>
-#include <math.h>
 #include <string.h>
 
+#include "fixture.h"
 #include "mirror.h"
-#include "problem.h"
-
-/* A training run that is right in every way, with all that it may have. */
-typedef struct fixture {
-    gru_context *context;
-    problem *p;
-    result r;
-    gradients g;
-    uint64_t hash; /* of all outputs, which no refused call may change */
-    void *wide;    /* memory enough for any tensor, and of no other use */
-} fixture;
-
-enum { T = 4, N = 3, I = 2, H = 5 };
-
-static const uint32_t all_options = PROBLEM_H0 | PROBLEM_LENGTHS | PROBLEM_SEGMENTS | PROBLEM_H_RESET |
-                                    PROBLEM_ATTENTION | PROBLEM_SLOTS | PROBLEM_PACKED | PROBLEM_TRAIN;
-
-static uint64_t hash_outputs(const fixture *f) {
-    const size_t y = (size_t)T * N * H * sizeof(float), states = (size_t)(2 * N + 3) * H * sizeof(float);
-    uint64_t hash = tester_hash(1, f->r.run.y.data, f->r.run.y.data ? y : 0);
-    hash = tester_hash(hash, f->r.run.hT,
-                       f->r.run.hT ? (f->p->options & PROBLEM_SLOTS ? states : N * H * 4) : 0);
-    hash = tester_hash(hash, f->r.run.reserve, f->r.memory.reserve * (f->r.run.reserve != NULL));
-    for (int i = 0; i < GRADS; i++)
-        hash = tester_hash(hash, f->g.data[i], f->g.data[i] ? f->g.count[i] * 4 : 0);
-    return tester_hash(hash, f->wide, 1 << 16);
-}
-
-static void set_up(fixture *f, uint32_t options) {
-    const shape sizes = {T, N, I, H, "small"};
-    const gru_layer_config config = GRU_INIT;
-    f->context = tester_context(NULL, 1);
-    f->p = problem_make(&sizes, &config, options, 1);
-    problem_run(f->p, f->context, &f->r);
-    gradients_make(f->p, &f->g);
-    REQUIRE(!(options & PROBLEM_TRAIN) || problem_backward(f->p, &f->r, 0, &f->g) == GRU_OK, "%s",
-            gru_last_error());
-    f->wide = tester_allocate(1 << 16);
-    f->hash = hash_outputs(f);
-}
-
-static void tear_down(fixture *f) {
-    tester_free(f->wide);
-    gradients_free(&f->g);
-    result_free(&f->r);
-    problem_free(f->p);
-    gru_context_release(f->context);
-}
-
-/* The status, a sentence with both words, and untouched outputs. */
-static void check_refused(const fixture *f, gru_status status, gru_status expected, const char *what,
-                          const char *name, const char *value) {
-    const char *sentence = gru_last_error();
-    CHECK(status == expected, "%s: %s \"%s\", expected %s", what, gru_status_name(status), sentence,
-          gru_status_name(expected));
-    CHECK(strstr(sentence, name) && strstr(sentence, value), "%s: \"%s\" says not \"%s\" and \"%s\"", what,
-          sentence, name, value);
-    CHECK(hash_outputs(f) == f->hash, "%s: an output was written", what);
-}
 
 /* change: statements on `run`, a copy of the right run, and f. */
 #define REFUSED(change, expected, name, value)                                                 \
@@ -71,12 +12,6 @@ static void check_refused(const fixture *f, gru_status status, gru_status expect
         change;                                                                                \
         check_refused(&f, gru_forward(f.r.layer, &run), (expected), #change, (name), (value)); \
     } while (0)
-
-static char *text_of(long long value) {
-    static char text[32];
-    (void)snprintf(text, sizeof text, "%lld", value);
-    return text;
-}
 
 /* ---- forward ----------------------------------------------------------------------------------------------------- */
 
@@ -202,150 +137,6 @@ TEST(api_run, lent_memory) {
     REFUSED(run.packed = (const char *)run.packed + 4, GRU_BAD_ARGUMENT, "run.packed", "multiple of 64");
     REFUSED(run.packed = run.workspace, GRU_BAD_ARGUMENT, "run.workspace", "run.packed");
     tear_down(&f);
-}
-
-/* ---- backward ---------------------------------------------------------------------------------------------------- */
-
-static const float one = 1;
-
-static void fill_gradients(const fixture *f, gru_gradients *g) {
-    memset(g, 0, sizeof *g);
-    g->dy = f->p->dy;
-    g->dhT = f->p->dhT;
-    g->loss_scale = &one;
-    g->dx.data = f->g.data[GRAD_X];
-    g->dprojected.data = f->g.data[GRAD_PROJECTED];
-    g->dattention.data = f->g.data[GRAD_ATTENTION];
-    g->dh0 = f->g.data[GRAD_H0];
-    g->dh_reset = f->g.data[GRAD_H_RESET];
-    g->dW = f->g.data[GRAD_W];
-    g->dR = f->g.data[GRAD_R];
-    g->dbW = f->g.data[GRAD_BW];
-    g->dbR = f->g.data[GRAD_BR];
-}
-
-/* change: statements on `run` and `g`. */
-#define BACKWARD_REFUSED(change, expected, name, value)                                             \
-    do {                                                                                            \
-        gru_run run = f.r.run;                                                                      \
-        gru_gradients g;                                                                            \
-        fill_gradients(&f, &g);                                                                     \
-        run.workspace = f.wide;                                                                     \
-        run.workspace_size = 1 << 16;                                                               \
-        change;                                                                                     \
-        check_refused(&f, gru_backward(f.r.layer, &run, &g), (expected), #change, (name), (value)); \
-    } while (0)
-
-TEST(api_run, backward_arguments) {
-    fixture f;
-    gru_gradients none = GRU_INIT;
-    set_up(&f, all_options);
-    check_refused(&f, gru_backward(NULL, &f.r.run, &none), GRU_BAD_ARGUMENT, "no layer", "layer", "NULL");
-    check_refused(&f, gru_backward(f.r.layer, NULL, &none), GRU_BAD_ARGUMENT, "no run", "run", "NULL");
-    check_refused(&f, gru_backward(f.r.layer, &f.r.run, NULL), GRU_BAD_ARGUMENT, "no gradients", "gradients",
-                  "NULL");
-    BACKWARD_REFUSED(run.mode = GRU_INFERENCE, GRU_BAD_ARGUMENT, "run.mode", "GRU_INFERENCE");
-    BACKWARD_REFUSED(run.T = -1, GRU_BAD_ARGUMENT, "run.T", "-1");
-    BACKWARD_REFUSED(run.N = -3, GRU_BAD_ARGUMENT, "run.N", "-3");
-    BACKWARD_REFUSED(run.x.data = NULL, GRU_BAD_ARGUMENT, "run.x", "NULL");
-    BACKWARD_REFUSED(run.stream = f.wide, GRU_BAD_ARGUMENT, "run.stream", "CPU");
-    BACKWARD_REFUSED(g.parts = 8, GRU_BAD_ARGUMENT, "gradients.parts", "0x8");
-    BACKWARD_REFUSED(g.parts = UINT32_MAX, GRU_BAD_ARGUMENT, "gradients.parts", "0xffffffff");
-    BACKWARD_REFUSED(g.dprojected.data = f.wide, GRU_BAD_ARGUMENT, "gradients.dprojected", "projected");
-    BACKWARD_REFUSED(run.attention.data = NULL, GRU_BAD_ARGUMENT, "gradients.dattention", "attention");
-    for (int i = 0; i < 8; i++)
-        BACKWARD_REFUSED(g.reserved[i] = 5, GRU_BAD_ARGUMENT, "gradients.reserved", "5");
-    BACKWARD_REFUSED(run.workspace = NULL, GRU_BAD_ARGUMENT, "run.workspace", "NULL");
-    BACKWARD_REFUSED(run.workspace_size = f.r.memory.backward_workspace - 1, GRU_BAD_ARGUMENT,
-                     "run.workspace_size", text_of((long long)f.r.memory.backward_workspace));
-    BACKWARD_REFUSED(run.reserve_size = 0, GRU_BAD_ARGUMENT, "run.reserve_size", "0");
-    tear_down(&f);
-}
-
-TEST(api_run, backward_buffers) {
-    fixture f;
-    set_up(&f, all_options);
-    char *odd = (char *)f.wide + 1;
-    float *other = (float *)f.wide + 8192;
-    BACKWARD_REFUSED(g.dy.data = odd, GRU_BAD_ARGUMENT, "gradients.dy", "multiple of 4");
-    BACKWARD_REFUSED(g.dhT = odd, GRU_BAD_ARGUMENT, "gradients.dhT", "multiple of 4");
-    BACKWARD_REFUSED(g.loss_scale = (const float *)odd, GRU_BAD_ARGUMENT, "gradients.loss_scale",
-                     "multiple of 4");
-    BACKWARD_REFUSED(g.dx.data = odd, GRU_BAD_ARGUMENT, "gradients.dx", "multiple of 4");
-    BACKWARD_REFUSED(g.dh0 = odd, GRU_BAD_ARGUMENT, "gradients.dh0", "multiple of 4");
-    BACKWARD_REFUSED(g.dh_reset = odd, GRU_BAD_ARGUMENT, "gradients.dh_reset", "multiple of 4");
-    BACKWARD_REFUSED(g.dattention.data = odd, GRU_BAD_ARGUMENT, "gradients.dattention", "multiple of 4");
-    BACKWARD_REFUSED(g.dW = odd, GRU_BAD_ARGUMENT, "gradients.dW", "multiple of 4");
-    BACKWARD_REFUSED(g.dR = odd, GRU_BAD_ARGUMENT, "gradients.dR", "multiple of 4");
-    BACKWARD_REFUSED(g.dbW = odd, GRU_BAD_ARGUMENT, "gradients.dbW", "multiple of 4");
-    BACKWARD_REFUSED(g.dbR = odd, GRU_BAD_ARGUMENT, "gradients.dbR", "multiple of 4");
-    BACKWARD_REFUSED(g.dy.time_stride = -1, GRU_BAD_ARGUMENT, "gradients.dy.time_stride", "-1");
-    BACKWARD_REFUSED(g.dx.batch_stride = I - 1, GRU_BAD_ARGUMENT, "gradients.dx", "batch_stride 1");
-    BACKWARD_REFUSED(g.dattention.time_stride = INT64_MAX, GRU_BAD_ARGUMENT, "gradients.dattention",
-                     text_of(INT64_MAX));
-    BACKWARD_REFUSED(g.dx.data = (void *)(uintptr_t)run.x.data, GRU_BAD_ARGUMENT, "run.x", "gradients.dx");
-    BACKWARD_REFUSED(g.dh0 = (void *)(uintptr_t)g.dhT, GRU_BAD_ARGUMENT, "gradients.dhT", "gradients.dh0");
-    BACKWARD_REFUSED(g.dbW = g.dbR, GRU_BAD_ARGUMENT, "gradients.dbW", "gradients.dbR");
-    BACKWARD_REFUSED(g.dW = run.reserve, GRU_BAD_ARGUMENT, "gradients.dW", "run.reserve");
-    BACKWARD_REFUSED(g.dR = run.workspace, GRU_BAD_ARGUMENT, "gradients.dR", "run.workspace");
-    BACKWARD_REFUSED((g.dW = other, g.dR = other + 1), GRU_BAD_ARGUMENT, "gradients.dW", "gradients.dR");
-    tear_down(&f);
-}
-
-TEST(api_run, backward_loss_scale) {
-    static const float wrong[] = {0, -0.0f, -1, INFINITY, -INFINITY, NAN};
-    static const char *const texts[] = {"0", "-0", "-1", "inf", "-inf", "nan"};
-    fixture f;
-    set_up(&f, all_options);
-    for (int i = 0; i < 6; i++)
-        BACKWARD_REFUSED(g.loss_scale = &wrong[i], GRU_BAD_DATA, "gradients.loss_scale", texts[i]);
-    BACKWARD_REFUSED(g.loss_scale = g.dbR, GRU_BAD_ARGUMENT, "gradients.loss_scale", "gradients.dbR");
-    tear_down(&f);
-}
-
-TEST(api_run, backward_of_another_reserve) {
-    fixture f;
-    set_up(&f, all_options);
-    void *never = tester_allocate(f.r.memory.reserve);
-    memset(never, 0, f.r.memory.reserve);
-    BACKWARD_REFUSED(run.reserve = never, GRU_BAD_ARGUMENT, "run.reserve", "training");
-    BACKWARD_REFUSED(memset(never, 0xFF, f.r.memory.reserve);
-                     run.reserve = never, GRU_BAD_ARGUMENT, "run.reserve", "training");
-    BACKWARD_REFUSED((run.T = T - 1, run.lengths = NULL), GRU_BAD_ARGUMENT, "run.reserve", "T 4");
-    BACKWARD_REFUSED(run.N = N - 1, GRU_BAD_ARGUMENT, "run.reserve", "N 3");
-    BACKWARD_REFUSED(g.parts = GRU_GRAD_WEIGHTS, GRU_BAD_ARGUMENT, "gradients.parts", "GRU_GRAD_WEIGHTS");
-    tester_free(never);
-    tear_down(&f);
-}
-
-TEST(api_run, backward_of_projected_input) {
-    fixture f;
-    set_up(&f, all_options | PROBLEM_PROJECTED);
-    BACKWARD_REFUSED(g.dx.data = f.wide, GRU_BAD_ARGUMENT, "gradients.dx", "projected");
-    BACKWARD_REFUSED(g.dW = f.wide, GRU_BAD_ARGUMENT, "gradients.dW", "projected");
-    BACKWARD_REFUSED(g.dbW = f.wide, GRU_BAD_ARGUMENT, "gradients.dbW", "projected");
-    BACKWARD_REFUSED(g.dprojected.data = (char *)f.wide + 2, GRU_BAD_ARGUMENT, "gradients.dprojected",
-                     "multiple of 4");
-    tear_down(&f);
-}
-
-/* An engine without a backward pass, insisted on, says so. */
-TEST(api_run, backward_of_an_engine_that_has_none) {
-    const shape sizes = {T, N, I, H, "small"};
-    const gru_layer_config config = GRU_INIT;
-    gru_context *context = tester_context("cpu_scalar", 1);
-    problem *p = problem_make(&sizes, &config, PROBLEM_TRAIN, 1);
-    result r;
-    gradients g;
-    problem_run(p, context, &r);
-    gradients_make(p, &g);
-    const gru_status status = problem_backward(p, &r, 0, &g);
-    CHECK(status == GRU_OK || (status == GRU_UNSUPPORTED && strstr(gru_last_error(), "cpu_scalar")),
-          "%s: \"%s\"", gru_status_name(status), gru_last_error());
-    gradients_free(&g);
-    result_free(&r);
-    problem_free(p);
-    gru_context_release(context);
 }
 
 /* ---- what must work ---------------------------------------------------------------------------------------------- */

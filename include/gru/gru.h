@@ -67,9 +67,13 @@ enum { GRU_BACKEND_AUTO = 0, GRU_BACKEND_CPU = 1, GRU_BACKEND_CUDA = 2 };
 enum {
     GRU_ALLOW_TF32     = 1,              /* f32 products on tensor cores: about 3 decimal digits */
     GRU_BATCH_INVARIANT = 2,             /* only engines in which a row's bits do not depend on N; else UNSUPPORTED */
-    GRU_TRUST_MEMORY   = 4               /* CUDA: runs do not ask of each pointer whether the device can reach it,
+    GRU_TRUST_MEMORY   = 4,              /* CUDA: runs do not ask of each pointer whether the device can reach it,
                                             which the driver is asked one by one. A wrong one then loses the
                                             context */
+    GRU_CHECK_WEIGHTS  = 8               /* training keeps a sum over the packed weights in the reserve, backward
+                                            refuses a reserve that was made with others; CUDA: gru_context_check tells,
+                                            also of a reserve of another layer or other sizes. Reads all weights twice:
+                                            to find mistakes */
 };
 
 /* Memory of contexts and layers (never used inside a run). device != 0: CUDA memory of the context's device. */
@@ -87,7 +91,7 @@ typedef struct gru_context_config {
     int32_t backend;                     /* 0: CUDA if there is a device that works, else CPU */
     int32_t device;                      /* CUDA ordinal; 0 */
     int32_t threads;                     /* CPU; 0: the processors this thread may run on; 1: the calling thread only */
-    uint32_t flags;                      /* GRU_ALLOW_TF32 | GRU_BATCH_INVARIANT | GRU_TRUST_MEMORY */
+    uint32_t flags;                      /* GRU_ALLOW_TF32 | GRU_BATCH_INVARIANT | GRU_TRUST_MEMORY | ... */
     gru_allocator allocator;             /* all zero: malloc and cudaMalloc */
     gru_parallel parallel;               /* NULL: threads of the context's own, made here */
     void *parallel_user;
@@ -248,7 +252,11 @@ typedef struct gru_gradients {
 } gru_gradients;
 
 /* run: the one given to gru_forward in a training mode, with a workspace of backward_workspace bytes; x, projected,
- * lengths, reset, attention and reserve unchanged since; h0, y, hT not looked at. May run any number of times. */
+ * lengths, reset, attention and reserve unchanged since, and the layer's weights (GRU_CHECK_WEIGHTS finds a layer that
+ * was updated in between); h0, y, hT not looked at. May run any number of times. What is written may overlap nothing
+ * else of the call, but for column ranges of one buffer. Checked as for gru_forward; a reserve that another layer or
+ * other sizes made is refused on the CPU. NaN or infinity in one row of dy or dhT stays in that row of dx, dprojected,
+ * dattention, dh0, dh_reset; it reaches dW, dR, dbW, dbR, sums over all rows. dy past a length is not read. */
 GRU_API gru_status gru_backward(const gru_layer *layer, const gru_run *run, const gru_gradients *gradients);
 
 /* ---- engines --------------------------------------------------------------------------------------------------- */

@@ -116,9 +116,21 @@ static gru_status cpu_pack(const gru_layer *layer, const gru_weights *weights, v
 
 /* ---- reserve --------------------------------------------------------------------------------------------------- */
 
+static uint64_t weights_sum(const gru_layer *layer, const gru_run *run) {
+    const uint32_t *words = gru_run_packed(layer, run);
+    uint64_t sum = 0;
+    for (size_t i = 0; i < layer->packed_bytes / sizeof *words; i++) sum += gru_weights_term(words[i], i);
+    return gru_weights_whole(sum);
+}
+
+static int checks_weights(const gru_layer *layer) {
+    return (layer->context->config.flags & GRU_CHECK_WEIGHTS) != 0;
+}
+
 void gru_cpu_reserve_sign(const gru_layer *layer, const gru_run *run) {
     if (run->mode == GRU_INFERENCE) return;
-    const gru_reserve_head head = gru_reserve_head_of(&layer->config, run);
+    gru_reserve_head head = gru_reserve_head_of(&layer->config, run);
+    if (checks_weights(layer)) head.weights = weights_sum(layer, run), head.machine = GRU_BACKEND_CPU;
     memcpy(run->reserve, &head, sizeof head);
 }
 
@@ -132,6 +144,12 @@ gru_status gru_cpu_reserve_check(const gru_layer *layer, const gru_run *run) {
         return gru_fail(GRU_BAD_ARGUMENT,
                         "run.reserve was written with T %lld and N %lld, but run has T %lld and N %lld",
                         (long long)head.T, (long long)head.N, (long long)run->T, (long long)run->N);
+    if (checks_weights(layer) && head.weights && /* else no need to read them */
+        gru_weights_differ(head.weights, head.machine, weights_sum(layer, run), GRU_BACKEND_CPU))
+        return gru_fail(
+            GRU_BAD_ARGUMENT,
+            "run.reserve was made with other weights: the layer was updated, or run.packed changed, "
+            "between forward and backward");
     return GRU_OK;
 }
 

@@ -261,7 +261,6 @@ static gru_status backward(const gru_layer *layer, const gru_run *run, const gru
     const uint32_t parts = gradients->parts & both ? gradients->parts & both : both;
     double *memory = (double *)((char *)run->workspace + sizeof(backward_head));
     sweep p = {.gradients = gradients};
-    GRU_TRY(gru_cpu_reserve_check(layer, run));
     if (!(parts & GRU_GRAD_DATA)) GRU_TRY(check_data_part(run));
     p.f = gru_reference_over(layer, run, memory);
     p.dh = memory + gru_reference_scratch(&layer->config) / sizeof(double);

@@ -134,6 +134,15 @@ static gru_status cuda_check(gru_context *context, void *stream) {
     if (found.kind == GRU_CUDA_FOUND_LENGTH)
         return gru_fail(GRU_BAD_DATA, "run.lengths[%lld] was %d, expected 0 to T, which was %lld", row,
                         found.value, limit);
+    if (found.kind == GRU_CUDA_FOUND_RESERVE)
+        return gru_fail(
+            GRU_BAD_DATA,
+            "run.reserve was not written by a training run of a layer like this one with these T and N");
+    if (found.kind == GRU_CUDA_FOUND_WEIGHTS)
+        return gru_fail(
+            GRU_BAD_DATA,
+            "run.reserve was made with other weights: the layer was updated, or run.packed changed, "
+            "between forward and backward");
     return gru_fail(GRU_BAD_DATA, "%s[%lld] was %d, expected 0 to %lld, below slot_count",
                     found.kind == GRU_CUDA_FOUND_H0_SLOT ? "run.h0_slots" : "run.hT_slots", row, found.value,
                     limit);

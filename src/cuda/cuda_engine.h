@@ -63,13 +63,20 @@ gru_status gru_cuda_copy(gru_context *context, void *to, const void *from, size_
 /* At the context's end: forgets blocks that the caller never gave back. */
 void gru_cuda_forget_blocks(gru_context *context);
 
+/* ---- weights (cuda_weights.c) ---- */
+
+/* With GRU_CHECK_WEIGHTS, else nothing: forward keeps a sum over the run's weights in the reserve, once its head is
+ * written; backward (compare 1) reports a reserve made with other weights, or by another layer. Between gru_cuda_enter
+ * and gru_cuda_leave. */
+gru_status gru_cuda_sum_weights(const gru_layer *layer, const gru_run *run, int compare);
+
 /* ---- layers (cuda_layer.c) ---- */
 
 /* What a layer has prepared (layer->prepared). */
 typedef struct gru_cuda_layer {
     gru_cuda_math math;
     struct gru_cuda_gemm *projection; /* of inputs, W x + bW (cuda_gemm.h); NULL: no inputs */
-    gru_cuda_room room;              /* of the engines that the layer has */
+    gru_cuda_room room;               /* of the engines that the layer has */
 } gru_cuda_layer;
 
 static inline const gru_cuda_layer *gru_cuda_layer_of(const gru_layer *layer) {

@@ -227,6 +227,8 @@ static gru_status run_all(forward *f) {
     for (int64_t s = 0; s < T || s == 0; s += chunk) {
         const int64_t steps = T == 0 ? 1 : T - s < chunk ? T - s : chunk;
         GRU_TRY(begin_chunk(f, s, T == 0 ? 0 : steps));
+        for (int32_t d = 0; d < f->count && s == 0; d++)
+            GRU_TRY(gru_cuda_sum_weights(f->jobs[d].layer, f->jobs[d].run, 0));
         for (int32_t d = 0; d < f->count && T > 0; d++) GRU_TRY(project(f, d, s, steps));
         GRU_TRY(run_chunk(f, s, steps));
     }

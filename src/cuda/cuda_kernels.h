@@ -4,6 +4,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include "../reserve.h"
 #include "cuda_layout.h"
 
 #ifdef __cplusplus
@@ -14,7 +15,13 @@ extern "C" {
 typedef enum gru_cuda_math { GRU_CUDA_F32, GRU_CUDA_TF32, GRU_CUDA_F16, GRU_CUDA_BF16 } gru_cuda_math;
 
 /* The first thing that kernels found wrong in device memory; kind 0: nothing. gru_context_check sets all to zero. */
-enum { GRU_CUDA_FOUND_LENGTH = 1, GRU_CUDA_FOUND_H0_SLOT, GRU_CUDA_FOUND_HT_SLOT };
+enum {
+    GRU_CUDA_FOUND_LENGTH = 1,
+    GRU_CUDA_FOUND_H0_SLOT,
+    GRU_CUDA_FOUND_HT_SLOT,
+    GRU_CUDA_FOUND_RESERVE, /* these two have no value */
+    GRU_CUDA_FOUND_WEIGHTS
+};
 typedef struct gru_cuda_report {
     uint32_t claimed; /* by the thread that found it; kind is written last */
     uint32_t kind;
@@ -145,6 +152,18 @@ cudaError_t gru_cuda_load_prologue(gru_cuda_math math);
 cudaError_t gru_cuda_launch_add(int32_t type, int64_t T, int64_t N, int64_t row, gru_view to,
                                 gru_const_view from, cudaStream_t stream);
 cudaError_t gru_cuda_load_add(void);
+
+/* GRU_CHECK_WEIGHTS: head with the sum over packed weights into the reserve, or compared with what lies there. */
+typedef struct gru_cuda_weights_sum {
+    const uint32_t *words; /* [count] packed weights */
+    int64_t count;
+    gru_reserve_head head; /* without the sum */
+    gru_reserve_head *reserve;
+    int32_t compare;
+    gru_cuda_report *report;
+} gru_cuda_weights_sum;
+cudaError_t gru_cuda_launch_weights_sum(const gru_cuda_weights_sum *sum, cudaStream_t stream);
+cudaError_t gru_cuda_load_weights_sum(void);
 
 /* Numbers of the rows to zeros or times scale, in f32, rounded once. */
 typedef struct gru_cuda_dropout {

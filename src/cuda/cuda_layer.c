@@ -28,6 +28,8 @@ static gru_status load_kernels(const gru_layer *layer, gru_cuda_layer *prepared)
     GRU_CUDA_TRY(machine, gru_cuda_load_add(), what);
     GRU_CUDA_TRY(machine, gru_cuda_load_dropout(), what);
     GRU_CUDA_TRY(machine, gru_cuda_load_prologue(prepared->math), what);
+    if (layer->context->config.flags & GRU_CHECK_WEIGHTS)
+        GRU_CUDA_TRY(machine, gru_cuda_load_weights_sum(), what);
     for (int32_t i = 0; i < layer->engine_count; i++)
         GRU_CUDA_TRY(machine, load_engine(layer->engines[i], layer->config.reset, prepared), what);
     return GRU_OK;

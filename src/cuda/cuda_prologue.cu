@@ -1,6 +1,7 @@
 /* cuda_prologue.cu: what comes before the products of a call: states from where the caller keeps them to where steps read
  * them, tails and counters zeroed, lengths and slots looked at; and rows of x as the projection reads them. */
 #include "cuda_launch.cuh"
+#include "cuda_report.cuh"
 #include "cuda_rows.cuh"
 
 namespace {
@@ -20,15 +21,6 @@ GRU_DEVICE int64_t first_piece() {
 }
 GRU_DEVICE int64_t piece_step() {
     return int64_t(gridDim.x) * WARPS;
-}
-
-GRU_DEVICE void report(gru_cuda_report *to, uint32_t kind, int row, int32_t value, int64_t limit) {
-    if (atomicCAS(&to->claimed, 0u, 1u) != 0u) return; /* only the first */
-    to->row = row;
-    to->value = value;
-    to->limit = limit;
-    __threadfence(); /* who sees the kind sees the rest */
-    to->kind = kind;
 }
 
 GRU_DEVICE void look_at_row(const gru_cuda_prologue &p, const gru_cuda_sequence &q, const int32_t *h0_slots,
