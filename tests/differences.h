@@ -1,0 +1,28 @@
+/* differences.h: gradients of the reference engine beside central differences of the model, for every variant. */
+#ifndef DIFFERENCES_H
+#define DIFFERENCES_H
+
+#include "problem.h"
+
+/* A training problem in double precision, small enough for differences of every number, with inputs five times as large
+ * as others, so that hard sigmoids and clips are reached. variant: of problem_variant. */
+problem *difference_problem(int variant, uint32_t options, uint64_t seed);
+
+/* What compare_differences found. */
+typedef struct differences {
+    double
+        worst; /* error of a number, relative to the larger of 1 and its difference; infinite: not a number */
+    int gradient; /* GRAD_X ..., whose it is */
+    size_t at;
+    double got, expected;
+    long compared, skipped; /* skipped: a kink lies within the difference */
+} differences;
+
+/* Runs p on the context, forward and backward, and compares every gradient. Gradients of weights are added to ones. p's
+ * loss scale is honoured: data gradients are those of the model's value, the others that divided by it. */
+void compare_differences(problem *p, gru_context *context, differences *out);
+
+/* The differences err by step^2 / 6 times a third derivative, and by 1e-16 / step: together some 1e-9. */
+#define DIFFERENCE_BUDGET 1e-8
+
+#endif
