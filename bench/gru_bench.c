@@ -6,8 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <gru/gru.h>
+
 #include "break_even.h"
 #include "ceilings.h"
+#include "compare.h"
 #include "library.h"
 #include "machine.h"
 #include "options.h"
@@ -16,11 +19,11 @@
 
 static const peer *const peers[] = {
 #ifdef BENCH_CUDNN
-    &bench_peers_cudnn[0], &bench_peers_cudnn[1], &bench_peers_cudnn[2], &bench_peers_cudnn[3],
-    &bench_peers_cudnn[4], &bench_peers_cudnn[5], &bench_peers_cudnn[6], &bench_peers_cudnn[7],
+    &bench_peers_cudnn[0], &bench_peers_cudnn[1],   &bench_peers_cudnn[2], &bench_peers_cudnn[3],
+    &bench_peers_cudnn[4], &bench_peers_cudnn[5],   &bench_peers_cudnn[6], &bench_peers_cudnn[7],
 #endif
 #ifdef BENCH_ONEDNN
-    &bench_peer_onednn,
+    &bench_peer_onednn,    &bench_peer_onednn_lstm,
 #endif
 #ifdef BENCH_OPENBLAS
     &bench_peer_openblas,
@@ -53,7 +56,7 @@ static void add_contestants(bench *b, const bench_problem *problem) {
         if (takes_part(b, &b->engines[i], problem))
             bench_cell_add(&b->cell, &b->engines[i], BENCH_ENGINE, problem, seconds);
     for (int i = 0; options->peers && i < PEERS; i++)
-        if (takes_part(b, peers[i], problem))
+        if (takes_part(b, peers[i], problem) && (peers[i]->has_lstm || !options->compare_lstm))
             bench_cell_add(&b->cell, peers[i], BENCH_PEER, problem, seconds);
     b->wrong += b->cell.wrong;
 }
@@ -160,6 +163,36 @@ static void bench_one(bench *b, const bench_shape *shape, int stage, int type) {
     bench_problem_release(problem);
 }
 
+static void compare_cells(bench *b, bench_problem *gru, bench_problem *lstm) {
+    const bench_options *o = &b->options;
+    for (int t = 0; t < o->thread_count; t++) {
+        gru->threads = lstm->threads = o->threads[t];
+        add_contestants(b, gru);
+        add_contestants(b, lstm);
+        if (bench_measure(b->cell.contestants, b->cell.count, o->seconds, 0))
+            b->rows += bench_compare_report(&b->cell, b->json);
+        else
+            b->failed = 1;
+        bench_cell_clear(&b->cell);
+    }
+}
+
+static void compare_one(bench *b, const bench_shape *shape, int type) {
+    bench_problem *gru = bench_problem_create(shape, BENCH_FORWARD, GRU_RESET_AFTER, type);
+    bench_problem *lstm = bench_problem_create_lstm(shape, type);
+    if (gru && lstm)
+        compare_cells(b, gru, lstm);
+    else
+        b->failed = 1;
+    bench_problem_release(gru), bench_problem_release(lstm);
+}
+
+static void compare_every(bench *b) {
+    const bench_options *o = &b->options;
+    for (int k = 0; k < o->shape_count; k++)
+        for (int y = 0; y < o->type_count; y++) compare_one(b, &o->shapes[k], o->types[y]);
+}
+
 static void bench_every(bench *b) {
     const bench_options *o = &b->options;
     for (int k = 0; k < o->shape_count; k++)
@@ -188,7 +221,10 @@ static int measure_peaks(bench *b) {
         if (!(b->peaks[t] > 0)) return 0;
     }
     bench_report_head(b->peaks[0], b->options.threads[0]);
-    if (!b->options.check_threads) bench_report_legend(b->options.cold);
+    if (b->options.compare_lstm)
+        bench_compare_legend();
+    else if (!b->options.check_threads)
+        bench_report_legend(b->options.cold);
     return 1;
 }
 
@@ -216,7 +252,10 @@ static int measure_engines(bench *b) {
     if (gpu_rows && !*bench_device())
         (void)fprintf(stderr, "gru_bench: there is no CUDA device, so no row of a CUDA engine\n");
     if (!measure_peaks(b)) return 1;
-    bench_every(b);
+    if (b->options.compare_lstm)
+        compare_every(b);
+    else
+        bench_every(b);
     bench_break_even_print(&b->duels, stdout);
     return finish(b);
 }

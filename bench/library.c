@@ -217,7 +217,7 @@ static int record(state *s, char *why) {
 
 /* The stream NULL, CUDA's own, serves a benchmark that was built without the toolkit. */
 static void *prepare(const peer *self, const bench_problem *problem, char *why) {
-    if (problem->type == BENCH_TF32 && self->device == BENCH_CPU) return NULL;
+    if (problem->cell != BENCH_GRU || (problem->type == BENCH_TF32 && self->device == BENCH_CPU)) return NULL;
     if (self->device == BENCH_GPU && !*bench_device()) return NULL; /* said once, at the start */
     state *s = calloc(1, sizeof *s);
     if (!s) {

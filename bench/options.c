@@ -27,6 +27,8 @@ static const char help[] =
     "  --json FILE            appends one line for each row\n"
     "  --machine              measures the GPU itself instead (launches, hops, reads, products), some "
     "minutes\n"
+    "  --compare-lstm         instead: a GRU's gates, parameters, operations and time beside an LSTM's, with "
+    "--peers\n"
     "  --check                compares everybody with the reference, and times nothing\n"
     "  --check-threads        two threads against one, median of five rounds; prints what gets below "
     "0.95x\n\n"
@@ -34,6 +36,9 @@ static const char help[] =
     "Every contestant is compared with the reference engine in double precision before it is timed; one that "
     "differs\n"
     "is not timed, and the program fails.\n";
+
+static const char compared_shapes[] =
+    "S2_h128,S2_h256,S2_h512,S3_b32_h128,S3_b32_h256,S3_b32_h512"; /* as quick in threads and seconds */
 
 static int complain(const char *option, const char *value) {
     (void)fprintf(stderr, "gru_bench: --%s %s is not understood; --help shows what is\n", option, value);
@@ -123,6 +128,9 @@ static int parse_one(int key, const char *value, bench_options *options) {
     case 'k':
         options->check_threads = 1;
         return 1;
+    case 'l':
+        options->compare_lstm = options->peers = 1;
+        return 1;
     case 'h':
         (void)fputs(help, stdout);
         return 0;
@@ -132,22 +140,16 @@ static int parse_one(int key, const char *value, bench_options *options) {
 }
 
 int bench_options_parse(int argc, char **argv, bench_options *options) {
-    static const struct option table[] = {{"engine", required_argument, NULL, 'e'},
-                                          {"shape", required_argument, NULL, 'S'},
-                                          {"threads", required_argument, NULL, 't'},
-                                          {"stage", required_argument, NULL, 'g'},
-                                          {"type", required_argument, NULL, 'y'},
-                                          {"reset", required_argument, NULL, 'r'},
-                                          {"seconds", required_argument, NULL, 's'},
-                                          {"json", required_argument, NULL, 'j'},
-                                          {"peers", no_argument, NULL, 'p'},
-                                          {"cold", no_argument, NULL, 'c'},
-                                          {"machine", no_argument, NULL, 'm'},
-                                          {"check", no_argument, NULL, 'C'},
-                                          {"check-threads", no_argument, NULL, 'k'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
-    const char *shapes = "default";
+    static const struct option table[] = {
+        {"engine", required_argument, NULL, 'e'},  {"shape", required_argument, NULL, 'S'},
+        {"threads", required_argument, NULL, 't'}, {"stage", required_argument, NULL, 'g'},
+        {"type", required_argument, NULL, 'y'},    {"reset", required_argument, NULL, 'r'},
+        {"seconds", required_argument, NULL, 's'}, {"json", required_argument, NULL, 'j'},
+        {"peers", no_argument, NULL, 'p'},         {"cold", no_argument, NULL, 'c'},
+        {"machine", no_argument, NULL, 'm'},       {"check", no_argument, NULL, 'C'},
+        {"check-threads", no_argument, NULL, 'k'}, {"compare-lstm", no_argument, NULL, 'l'},
+        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
+    const char *shapes = NULL;
     memset(options, 0, sizeof *options);
     for (int key; (key = getopt_long(argc, argv, "", table, NULL)) != -1;) {
         const int status = key == 'S' ? 1 : parse_one(key, optarg, options);
@@ -158,7 +160,8 @@ int bench_options_parse(int argc, char **argv, bench_options *options) {
         (void)fprintf(stderr, "gru_bench: \"%s\" is not an option\n", argv[optind]);
         return -1;
     }
-    const int quick = strcmp(shapes, "quick") == 0;
+    if (!shapes) shapes = options->compare_lstm ? compared_shapes : "default";
+    const int quick = options->compare_lstm || strcmp(shapes, "quick") == 0;
     if (options->seconds == 0) options->seconds = quick ? 0.25 : 3;
     if (!options->thread_count && parse_threads(quick ? "1" : "1,2", options) != 1) return -1;
     if (!options->type_count) options->types[options->type_count++] = BENCH_F32;

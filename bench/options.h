@@ -18,7 +18,7 @@ typedef struct bench_options {
     int types[BENCH_TYPES];
     int type_count;
     int reset; /* GRU_RESET_... */
-    int peers, cold, check_threads, check, machine;
+    int peers, cold, check_threads, check, machine, compare_lstm;
     double seconds; /* for one cell: a shape, a stage, a number of threads */
 } bench_options;
 

@@ -68,19 +68,16 @@ static int make_gradients(bench_problem *problem) {
     return whole;
 }
 
-bench_problem *bench_problem_create(const bench_shape *shape, int stage, int reset, int type) {
-    bench_problem *problem = calloc(1, sizeof *problem);
-    if (!problem) return NULL;
-    problem->shape = *shape;
-    if (stage == BENCH_STEP) problem->shape.T = problem->shape.whole_T = 1;
-    problem->stage = stage, problem->reset = reset, problem->type = type, problem->threads = 1;
+/* Weights as layers are initialised: gates stay away from saturation. */
+static int make_numbers(bench_problem *problem) {
     const bench_shape s = problem->shape;
-    const double scale =
-        1 / sqrt((double)s.H); /* as layers are initialised: gates stay away from saturation */
-    problem->W = random_numbers(3 * s.H * s.I, scale, 1, type);
-    problem->R = random_numbers(3 * s.H * s.H, scale, 2, type);
-    problem->bW = random_numbers(3 * s.H, scale, 3, type);
-    problem->bR = random_numbers(3 * s.H, scale, 4, type);
+    const int type = problem->type;
+    const int64_t rows = bench_gates(problem) * s.H;
+    const double scale = 1 / sqrt((double)s.H);
+    problem->W = random_numbers(rows * s.I, scale, 1, type);
+    problem->R = random_numbers(rows * s.H, scale, 2, type);
+    problem->bW = random_numbers(rows, scale, 3, type);
+    problem->bR = random_numbers(rows, scale, 4, type);
     problem->x = random_numbers(s.T * s.N * s.I, 1, 5, type);
     problem->h0 = random_numbers(s.N * s.H, 0.5, 6, type);
     problem->y = random_numbers(s.T * s.N * s.H, 0, 7, type);
@@ -88,12 +85,31 @@ bench_problem *bench_problem_create(const bench_shape *shape, int stage, int res
     problem->steps = bench_truth_steps(problem);
     int whole = problem->W && problem->R && problem->bW && problem->bR && problem->x && problem->h0 &&
                 problem->y && problem->hT;
-    if (whole && stage == BENCH_RECURRENCE) whole = (problem->projected = project(problem)) != NULL;
-    if (whole && bench_has_gradients(stage)) whole = make_gradients(problem);
-    if (!whole) (void)fprintf(stderr, "gru_bench: no memory for %s\n", s.name);
+    if (whole && problem->stage == BENCH_RECURRENCE) whole = (problem->projected = project(problem)) != NULL;
+    if (whole && bench_has_gradients(problem->stage)) whole = make_gradients(problem);
+    return whole;
+}
+
+static bench_problem *create(const bench_problem *wanted) {
+    bench_problem *problem = malloc(sizeof *problem);
+    if (!problem) return NULL;
+    *problem = *wanted;
+    const int whole = make_numbers(problem);
+    if (!whole) (void)fprintf(stderr, "gru_bench: no memory for %s\n", wanted->shape.name);
     if (whole && bench_truth_find(problem)) return problem;
     bench_problem_release(problem);
     return NULL;
+}
+
+bench_problem *bench_problem_create(const bench_shape *shape, int stage, int reset, int type) {
+    bench_problem wanted = {.shape = *shape, .stage = stage, .reset = reset, .type = type, .threads = 1};
+    if (stage == BENCH_STEP) wanted.shape.T = wanted.shape.whole_T = 1;
+    return create(&wanted);
+}
+
+bench_problem *bench_problem_create_lstm(const bench_shape *shape, int type) {
+    const bench_problem wanted = {.shape = *shape, .cell = BENCH_LSTM, .type = type, .threads = 1};
+    return create(&wanted);
 }
 
 void bench_problem_release(bench_problem *problem) {
@@ -188,5 +204,5 @@ double bench_problem_flops(const bench_problem *problem) {
     const int passes = problem->stage == BENCH_BACKWARD ? 2 : problem->stage == BENCH_BOTH ? 3 : 1;
     const bench_shape s = problem->shape;
     const double terms = (double)(problem->stage == BENCH_RECURRENCE ? s.H : s.I + s.H);
-    return passes * 6.0 * (double)s.H * terms * (double)s.N * (double)s.T;
+    return passes * 2 * (double)(bench_gates(problem) * s.H) * terms * (double)s.N * (double)s.T;
 }

@@ -19,8 +19,11 @@ static inline int bench_has_gradients(int stage) {
 
 enum { BENCH_DX, BENCH_DH0, BENCH_DW, BENCH_DR, BENCH_DBW, BENCH_DBR, BENCH_GRADIENTS };
 
+enum { BENCH_GRU, BENCH_LSTM }; /* LSTM: gates i, f, g, o instead of r, z, n; forward only */
+
 typedef struct bench_problem {
     bench_shape shape;
+    int cell;  /* BENCH_GRU ... */
     int stage; /* BENCH_FORWARD ... */
     int reset; /* GRU_RESET_AFTER, _BEFORE or _ALL */
     int type;  /* BENCH_F32 ...: all numbers below but truth are such that this type holds them exactly */
@@ -40,7 +43,13 @@ typedef struct bench_problem {
 
 /* NULL, with a sentence on standard error, if memory or the reference engine fail. BENCH_STEP sets T to 1. */
 bench_problem *bench_problem_create(const bench_shape *shape, int stage, int reset, int type);
+/* An LSTM of this size, forward; the state c begins with zeros. */
+bench_problem *bench_problem_create_lstm(const bench_shape *shape, int type);
 void bench_problem_release(bench_problem *problem);
+
+static inline int64_t bench_gates(const bench_problem *problem) {
+    return problem->cell == BENCH_LSTM ? 4 : 3;
+}
 
 /* Fills y, hT (but for BENCH_BACKWARD, which reads them) and gradients with NaN, so that the next check sees only what
  * was written after this. */

@@ -8,6 +8,7 @@
 #include <gru/gru.h>
 
 #include "gradients.h"
+#include "lstm.h"
 
 /* The reference engine works through some 10^9 operations a second. A run is causal, so the first steps of a long one
  * can be judged alone: as many as fit this budget, all rows, at least two steps so that one state was carried. */
@@ -101,6 +102,7 @@ static gru_status run_reference(const bench_problem *problem, const inputs *in) 
 
 int bench_truth_find(bench_problem *problem) {
     inputs in;
+    if (problem->cell == BENCH_LSTM) return bench_lstm_truth(problem);
     const int whole = widen_all(problem, &in) && make_outputs(problem);
     const int done = whole && run_reference(problem, &in) == GRU_OK;
     if (!done)

@@ -1,7 +1,30 @@
 /* onednn_pass.c: reorders made once and executed often.  SPDX-License-Identifier: Apache-2.0 */
 #include "onednn_pass.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+int onednn_allocate(onednn_tensor *tensor) {
+    size_t count = 1;
+    for (int i = 0; i < tensor->rank; i++) count *= (size_t)tensor->dims[i];
+    tensor->data = calloc(count, sizeof *tensor->data);
+    return tensor->data != NULL;
+}
+
+void onednn_put_gates(const float *matrix, const int *gate_of, int gates, int64_t H, int64_t K, float *to) {
+    for (int64_t k = 0; k < K; k++)
+        for (int g = 0; g < gates; g++)
+            for (int64_t j = 0; j < H; j++)
+                to[(k * gates + g) * H + j] = matrix[(gate_of[g] * H + j) * K + k];
+}
+
+void onednn_take_gates(const float *from, const int *gate_of, int gates, int64_t H, int64_t K,
+                       float *matrix) {
+    for (int64_t k = 0; k < K; k++)
+        for (int g = 0; g < gates; g++)
+            for (int64_t j = 0; j < H; j++)
+                matrix[(gate_of[g] * H + j) * K + k] = from[(k * gates + g) * H + j];
+}
 
 dnnl_status_t onednn_describe(const onednn_tensor *tensor, dnnl_memory_desc_t *desc) {
     memset(desc, 0, sizeof *desc);

@@ -35,6 +35,12 @@ typedef struct onednn_pass {
         if (try_status != dnnl_success) return try_status; \
     } while (0)
 
+/* data of its dims, zeros, to be freed. 0: no memory. */
+int onednn_allocate(onednn_tensor *tensor);
+/* matrix [gates H][K] -> to [K][gates][H] (ldigo), whose gate g is gate_of[g] of the matrix; and back. */
+void onednn_put_gates(const float *matrix, const int *gate_of, int gates, int64_t H, int64_t K, float *to);
+void onednn_take_gates(const float *from, const int *gate_of, int gates, int64_t H, int64_t K, float *matrix);
+
 /* As a descriptor of a primitive wants it; all zero without data. */
 dnnl_status_t onednn_describe(const onednn_tensor *tensor, dnnl_memory_desc_t *desc);
 

@@ -24,6 +24,7 @@ typedef struct peer {
     int device;         /* BENCH_CPU, BENCH_GPU */
     const char *engine; /* of this library; NULL: another library */
     int variant;        /* the peer's own number for this row */
+    int has_lstm;       /* this library has an LSTM too: it takes part in --compare-lstm */
     int recorded;       /* its runs replay a graph */
     const char *(*note)(
         const void *state); /* what a reader must know of this row; may be NULL, as its answer */
@@ -33,6 +34,7 @@ typedef struct peer {
 extern const peer bench_peer_plain;
 extern const peer bench_peer_openblas;
 extern const peer bench_peer_onednn;
+extern const peer bench_peer_onednn_lstm;
 enum { BENCH_CUDNN_ROWS = 8 }; /* four algorithms, each in a stream and as a graph */
 extern const peer bench_peers_cudnn[BENCH_CUDNN_ROWS];
 

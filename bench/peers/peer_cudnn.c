@@ -84,7 +84,8 @@ static cudnnStatus_t describe(cudnn_layer *l, cudnnRNNAlgo_t algorithm) {
     TRY(cudnn->CreateDropoutDescriptor(&l->dropout));
     TRY(cudnn->SetDropoutDescriptor(l->dropout, l->handle, 0, NULL, 0, 0));
     TRY(cudnn->CreateRNNDescriptor(&l->rnn));
-    TRY(cudnn->SetRNNDescriptor_v8(l->rnn, algorithm, CUDNN_GRU, CUDNN_RNN_DOUBLE_BIAS, CUDNN_UNIDIRECTIONAL,
+    TRY(cudnn->SetRNNDescriptor_v8(l->rnn, algorithm, p->cell == BENCH_LSTM ? CUDNN_LSTM : CUDNN_GRU,
+                                   CUDNN_RNN_DOUBLE_BIAS, CUDNN_UNIDIRECTIONAL,
                                    p->stage == BENCH_RECURRENCE ? CUDNN_SKIP_INPUT : CUDNN_LINEAR_INPUT,
                                    type_of[p->type], CUDNN_DATA_FLOAT, math_of[p->type], (int)p->shape.I, H,
                                    H, 1, l->dropout, CUDNN_RNN_PADDED_IO_ENABLED));
@@ -131,12 +132,12 @@ static cudnnStatus_t put(const cudnn_layer *l, const float *numbers, int64_t cou
     return status == cudaSuccess ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_EXECUTION_FAILED;
 }
 
-/* cuDNN says where a gate's numbers belong: r, z, n of the input, then of the state. matrix: [3H][columns], bias
- * [3H]. */
+/* cuDNN says where a gate's numbers belong: r, z, n or i, f, g, o of the input, then of the state. matrix:
+ * [gates H][columns], bias [gates H]. */
 static cudnnStatus_t put_gates(const cudnn_layer *l, int first, const float *matrix, int64_t columns,
                                const float *bias) {
     const int64_t H = l->problem->shape.H;
-    for (int gate = 0; gate < 3; gate++) {
+    for (int gate = 0; gate < bench_gates(l->problem); gate++) {
         void *matrix_at = NULL, *bias_at = NULL;
         TRY(l->cudnn->GetRNNWeightParams(l->handle, l->rnn, 0, l->bytes[WEIGHTS], l->buffers[WEIGHTS],
                                          first + gate, l->matrix, &matrix_at, l->bias, &bias_at));
@@ -157,7 +158,7 @@ static cudnnStatus_t fill(const cudnn_layer *l) {
     free(lengths);
     if (copied != cudaSuccess) return CUDNN_STATUS_EXECUTION_FAILED;
     TRY(put_gates(l, 0, p->W, s.I, p->bW));
-    TRY(put_gates(l, 3, p->R, s.H, p->bR));
+    TRY(put_gates(l, (int)bench_gates(p), p->R, s.H, p->bR));
     TRY(put(l, p->x, s.T * s.N * s.I, l->buffers[X]));
     return put(l, p->h0, s.N * s.H, l->buffers[H0]);
 }
@@ -283,7 +284,8 @@ static void *prepare(const peer *self, const bench_problem *problem, char *why) 
 #define ROW(NAME, ALGORITHM, RECORDED)                                                                      \
     {                                                                                                       \
         .name = NAME, .prepare = prepare, .run = run, .release = release, .wait = wait, .collect = collect, \
-        .note = note, .device = BENCH_GPU, .variant = CUDNN_RNN_ALGO_##ALGORITHM, .recorded = (RECORDED)    \
+        .note = note, .device = BENCH_GPU, .variant = CUDNN_RNN_ALGO_##ALGORITHM, .recorded = (RECORDED),   \
+        .has_lstm = 1                                                                                       \
     }
 #define ROWS(NAME, ALGORITHM) ROW(NAME, ALGORITHM, 0), ROW(NAME " graph", ALGORITHM, 1)
 

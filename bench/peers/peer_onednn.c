@@ -42,19 +42,6 @@ static void release(void *opaque) {
 
 static const int gate_of[3] = {1, 0, 2}; /* of oneDNN's z, r, n */
 
-/* matrix [3H][K], gates r, z, n -> [K][3][H], gates z, r, n */
-static void to_ldigo(const float *matrix, int64_t H, int64_t K, float *to) {
-    for (int64_t k = 0; k < K; k++)
-        for (int g = 0; g < 3; g++)
-            for (int64_t j = 0; j < H; j++) to[(k * 3 + g) * H + j] = matrix[(gate_of[g] * H + j) * K + k];
-}
-
-static void from_ldigo(const float *from, int64_t H, int64_t K, float *matrix) {
-    for (int64_t k = 0; k < K; k++)
-        for (int g = 0; g < 3; g++)
-            for (int64_t j = 0; j < H; j++) matrix[(gate_of[g] * H + j) * K + k] = from[(k * 3 + g) * H + j];
-}
-
 /* Both biases where the cell adds them anyway; the candidate's recurrent one apart with reset after. */
 static void put_bias(const bench_problem *p, float *bias) {
     const int64_t H = p->shape.H;
@@ -82,30 +69,22 @@ static void collect(void *opaque) {
     const onednn *state = opaque;
     const bench_problem *p = state->problem;
     if (!p->dy) return;
-    from_ldigo(state->tensors[DW].data, p->shape.H, p->shape.I, p->gradients[BENCH_DW]);
-    from_ldigo(state->tensors[DR].data, p->shape.H, p->shape.H, p->gradients[BENCH_DR]);
+    onednn_take_gates(state->tensors[DW].data, gate_of, 3, p->shape.H, p->shape.I, p->gradients[BENCH_DW]);
+    onednn_take_gates(state->tensors[DR].data, gate_of, 3, p->shape.H, p->shape.H, p->gradients[BENCH_DR]);
     take_bias(p, state->tensors[DB].data);
-}
-
-static int64_t count_of(const onednn_tensor *t) {
-    int64_t count = 1;
-    for (int i = 0; i < t->rank; i++) count *= t->dims[i];
-    return count;
 }
 
 static int make_arrays(onednn *state) {
     const bench_problem *p = state->problem;
     onednn_tensor *t = state->tensors;
     for (int i = 0; i < OWN_ARRAYS; i++) {
-        onednn_tensor *own = &t[own_arrays[i]];
         if (own_arrays[i] >= FORWARD && !p->dy) continue;
-        own->data = calloc((size_t)count_of(own), sizeof(float));
-        if (!own->data) return 0;
+        if (!onednn_allocate(&t[own_arrays[i]])) return 0;
     }
     t[X].data = (float *)p->x, t[H0].data = (float *)p->h0, t[Y].data = p->y, t[HT].data = p->hT;
     t[DX].data = p->gradients[BENCH_DX], t[DH0].data = p->gradients[BENCH_DH0], t[DY].data = (float *)p->dy;
-    to_ldigo(p->W, p->shape.H, p->shape.I, t[W].data);
-    to_ldigo(p->R, p->shape.H, p->shape.H, t[R].data);
+    onednn_put_gates(p->W, gate_of, 3, p->shape.H, p->shape.I, t[W].data);
+    onednn_put_gates(p->R, gate_of, 3, p->shape.H, p->shape.H, t[R].data);
     put_bias(p, t[B].data);
     return 1;
 }
@@ -189,7 +168,8 @@ static dnnl_status_t create(onednn *state) {
 
 static void *prepare(const peer *self, const bench_problem *problem, char *why) {
     (void)self;
-    if (problem->type != BENCH_F32 || problem->reset == GRU_RESET_ALL || problem->stage == BENCH_RECURRENCE)
+    if (problem->cell != BENCH_GRU || problem->type != BENCH_F32 || problem->reset == GRU_RESET_ALL ||
+        problem->stage == BENCH_RECURRENCE)
         return NULL;
     onednn *state = calloc(1, sizeof *state);
     dnnl_status_t status = dnnl_out_of_memory;
@@ -222,4 +202,4 @@ static void run(void *opaque) {
 }
 
 const peer bench_peer_onednn = {
-    .name = "oneDNN", .prepare = prepare, .run = run, .release = release, .collect = collect};
+    .name = "oneDNN", .prepare = prepare, .run = run, .release = release, .collect = collect, .has_lstm = 1};
