@@ -52,3 +52,4 @@ add_fault(tile_stages tile cuda_tile.cu "__syncthreads(); /* the stages have bee
 add_fault(tile_leaves_early tile cuda_tile.cu "cluster_arrive();
         cluster_wait(); /* no block leaves" "/* no block leaves" "may still use its shared memory")
 add_fault(tile_cluster_sums tile cuda_tile.cu "cluster_wait(); /* the partial sums" "/* the partial sums" "without a wait|data race")
+add_fault(weights_sums weights cuda_weights.cu "__syncthreads();" "" "data race" test_cuda_weights.c an_updated_layer_is_found)

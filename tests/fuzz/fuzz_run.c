@@ -110,7 +110,8 @@ static int64_t extent(__int128 T, __int128 time_stride, __int128 N, __int128 bat
     return bytes > INT64_MAX ? -1 : bytes > MOST ? MOST + 1 : (int64_t)bytes;
 }
 
-/* What a call is made of. impossible: it claims memory that cannot exist, so it must be refused. */
+/* What a call is made of. impossible: it claims memory that cannot exist, or a number that cannot be, so it must be
+ * refused. */
 static struct {
     gru_layer_config config;
     int64_t T, N;
@@ -175,12 +176,13 @@ static int32_t *make_indices(int32_t limit) {
 
 static gru_context *context_of(uint8_t choice) {
     enum { CONTEXTS = 8 };
-    static gru_context *contexts[CONTEXTS];
-    const int index = choice % CONTEXTS;
+    static gru_context *contexts[2 * CONTEXTS];
+    const int index = choice % (2 * CONTEXTS), engine = index % CONTEXTS;
     if (contexts[index]) return contexts[index];
     gru_context_config config = GRU_INIT;
     config.threads = 1;
-    config.engine = index ? gru_engine_at(index - 1) : NULL;
+    config.flags = index < CONTEXTS ? 0 : GRU_CHECK_WEIGHTS;
+    config.engine = engine ? gru_engine_at(engine - 1) : NULL;
     if (gru_context_create(&config, &contexts[index]) != GRU_OK) {
         config.engine = NULL;
         if (gru_context_create(&config, &contexts[index]) != GRU_OK) abort();
@@ -265,6 +267,15 @@ static void *pick_gradient(size_t count, size_t element) {
     return byte() % 2 ? make_block(count * element, WRITTEN) : NULL;
 }
 
+/* A loss scale, where only finite numbers above 0 may be taken. */
+static const float *make_scale(void) {
+    float *scale = make_block(sizeof *scale, READ);
+    const float value = pick_float();
+    memcpy(scale, &value, sizeof value);
+    if (!(value > 0 && value < INFINITY)) now.impossible = 1;
+    return scale;
+}
+
 static gru_gradients pick_gradients(void) {
     gru_gradients g = GRU_INIT;
     const int32_t H = now.config.hidden, I = now.config.inputs;
@@ -276,27 +287,46 @@ static gru_gradients pick_gradients(void) {
     g.dx = make_view(I, io, WRITTEN);
     if (byte() % 4 == 0) g.dprojected = make_view(3 * H, io, WRITTEN);
     if (byte() % 4 == 0) g.dattention = make_view(1, exact, WRITTEN);
-    g.dhT = pick_gradient(states, state);
+    if (byte() % 2) g.dhT = make_block(states * state, READ);
+    if (byte() % 2) g.loss_scale = make_scale();
     g.dh0 = pick_gradient(states, state);
     g.dh_reset = pick_gradient(states, state);
     g.dW = pick_gradient((size_t)(3 * H * I), exact);
     g.dR = pick_gradient((size_t)(3 * H * H), exact);
     g.dbW = pick_gradient((size_t)(3 * H), exact);
     g.dbR = pick_gradient((size_t)(3 * H), exact);
+    if (rarely()) g.reserved[byte() % 8] = 1, now.impossible = 1;
     return g;
 }
 
 static void check_status(const char *call, gru_status status) {
     check_blocks(call, status);
     if (status == GRU_OK && now.impossible) {
-        (void)fprintf(stderr, "%s took memory that cannot exist, T %lld, N %lld\n", call, (long long)now.T,
+        (void)fprintf(stderr, "%s took what cannot be, T %lld, N %lld\n", call, (long long)now.T,
                       (long long)now.N);
         abort();
     }
     if (status != GRU_OK && !gru_last_error()[0]) abort();
 }
 
-static void use(gru_layer *layer) {
+/* Both parts at once or apart, twice or not; the reserve rarely as forward left it. */
+static void use_backward(const gru_layer *layer, gru_run *run, const gru_memory *need) {
+    for (int i = 0; i < block_count; i++)
+        if (blocks[i].role == WRITTEN) blocks[i].role = READ; /* the reserve above all */
+    lend(&run->workspace, &run->workspace_size, need->backward_workspace, SCRATCH);
+    if (rarely() && run->reserve && run->reserve_size > 0)
+        ((uint8_t *)run->reserve)[byte() % run->reserve_size] ^= (uint8_t)(1 << byte() % 8);
+    gru_gradients gradients = pick_gradients();
+    remember_blocks();
+    const gru_status status = gru_backward(layer, run, &gradients);
+    check_status("gru_backward", status);
+    if (status != GRU_OK) return;
+    gradients.parts = byte() % 8;
+    remember_blocks();
+    check_status("gru_backward again", gru_backward(layer, run, &gradients));
+}
+
+static void use(gru_layer *layer, const gru_weights *weights) {
     gru_memory need = GRU_INIT;
     now.T = pick_count(), now.N = pick_count();
     if (gru_layer_memory(layer, now.T, now.N, &need) != GRU_OK) now.impossible = 1;
@@ -306,12 +336,8 @@ static void use(gru_layer *layer) {
     check_status("gru_forward", status);
     (void)gru_engine_reasons(layer, &run);
     if (status != GRU_OK || run.mode == GRU_INFERENCE) return;
-    for (int i = 0; i < block_count; i++)
-        if (blocks[i].role == WRITTEN) blocks[i].role = READ; /* the reserve above all */
-    lend(&run.workspace, &run.workspace_size, need.backward_workspace, SCRATCH);
-    const gru_gradients gradients = pick_gradients();
-    remember_blocks();
-    check_status("gru_backward", gru_backward(layer, &run, &gradients));
+    if (rarely()) check_status("gru_layer_update", gru_layer_update(layer, weights, NULL));
+    use_backward(layer, &run, &need);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
@@ -327,7 +353,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size) {
     const gru_status status = gru_layer_create(context, &now.config, &weights, &layer);
     if ((status == GRU_OK) != (layer != NULL)) abort();
     check_status("gru_layer_create", status);
-    if (layer) use(layer);
+    if (layer) use(layer, &weights);
     gru_layer_release(layer);
     free_blocks();
     return 0;
