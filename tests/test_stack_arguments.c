@@ -277,6 +277,18 @@ TEST(stack_arguments, wrong_gradients_are_refused) {
     REFUSE_BACKWARD(dh0[2] = dR[0], "layer 0, forward: gradients.dR[]");
     REFUSE_BACKWARD(dR[1] = (float *)run.data.reserve, "layer 0, reverse");
     REFUSE_BACKWARD(run.data.T = 2, "run.reserve was");
+    float *scale = tower_allocate(t, 2 * sizeof *scale);
+    scale[0] = 1;
+    REFUSE_BACKWARD(gradients.data.loss_scale = (float *)(void *)((char *)scale + 2),
+                    "gradients.data.loss_scale is ");
+    REFUSE_BACKWARD((gradients.data.loss_scale = scale, dh0[2] = scale), "gradients.loss_scale");
+    REFUSE_BACKWARD((gradients.data.loss_scale = scale, gradients.data.dx.data = scale),
+                    "gradients.data.loss_scale");
+    gru_stack_gradients wrong = o.gradients;
+    wrong.data.loss_scale = scale + 1; /* NaN */
+    CHECK(gru_stack_backward(t->stack, &backward, &wrong) == GRU_BAD_DATA &&
+              strstr(gru_last_error(), "gradients.loss_scale[0] is "),
+          "a loss scale that is not a number: %s", gru_last_error());
     tower_free(t);
     gru_context_release(context);
 }
