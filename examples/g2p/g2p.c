@@ -117,6 +117,8 @@ static int run(const options *o, text *from) {
         fprintf(stderr, "g2p: no memory for %d words\n", s.window);
     else if ((s.model = model_open(&o->model)) != NULL)
         ok = pronounce_text(&s, from);
+    else
+        fprintf(stderr, "g2p: fetch the model with: python3 examples/g2p/fetch_model.py\n");
     if (ok)
         fprintf(o->quiet ? stdout : stderr, "%lld words in %.3f s, %.0f words/s, engine %s\n",
                 (long long)s.total, s.seconds, rate(&s), model_engine(s.model));

@@ -1,6 +1,8 @@
 /* text.c: finds words in UTF-8 and tells letters from everything else. */
 #include "text.h"
 
+#include <string.h>
+
 enum { KEPT_BYTE, KEPT_SYMBOL };
 
 static int next_byte(text *from) {
@@ -81,4 +83,10 @@ const char *phoneme_name(int32_t id) {
         "UW",    "UW0",   "UW1", "UW2",  "V",   "W",   "Y",   "Z",   "ZH",
     };
     return names[id];
+}
+
+int32_t phoneme_id(const char *name) {
+    for (int32_t id = 0; id < PHONEMES; id++)
+        if (strcmp(phoneme_name(id), name) == 0) return id;
+    return -1;
 }

@@ -39,7 +39,8 @@ enum { TEXT_END = 0, TEXT_WORD = 1, TEXT_LINE = 2 /* a line ended before the nex
  * letters in a row are read as several words. */
 int text_next(text *from, word *next);
 
-/* "AA0" ...; id 0 to PHONEMES - 1. Static. */
+/* "AA0" ...; id 0 to PHONEMES - 1. Static. And back: -1 for what is no phoneme's name. */
 const char *phoneme_name(int32_t id);
+int32_t phoneme_id(const char *name);
 
 #endif
