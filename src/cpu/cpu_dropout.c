@@ -2,25 +2,43 @@
 #include "../dropout.h"
 #include "cpu_engine.h"
 
-/* 16-bit types by way of f32, as on every machine. */
-static void scale_number(int32_t type, void *data, size_t i, double scale) {
-    if (type == GRU_F64)
-        ((double *)data)[i] *= scale;
-    else
-        gru_store_float(data, type, i, gru_load_float(data, type, i) * (float)scale);
+/* Numbers of a row whose words are drawn first and used then: without a branch for each, which nobody could predict. */
+enum { DRAWN = 64 };
+
+static void drop_f32(float *data, const uint32_t *words, int64_t count, uint32_t limit, float scale) {
+    for (int64_t i = 0; i < count; i++) {
+        const uint32_t kept = words[i] < limit ? 0 : UINT32_MAX;
+        data[i] = gru_float_from_bits(gru_bits_from_float(data[i] * scale) & kept);
+    }
+}
+
+/* 16-bit types by way of f32, as on every machine. What is dropped becomes zero also if it is not a number. */
+static void drop_numbers(int32_t type, void *data, size_t first, const uint32_t *words, int64_t count,
+                         uint32_t limit, double scale) {
+    for (int64_t i = 0; i < count; i++) {
+        const size_t at = first + (size_t)i;
+        const int dropped = words[i] < limit;
+        if (type == GRU_F64)
+            ((double *)data)[at] = dropped ? 0 : ((double *)data)[at] * scale;
+        else
+            gru_store_float(data, type, at, dropped ? 0 : gru_load_float(data, type, at) * (float)scale);
+    }
 }
 
 static void drop_row(const gru_dropout *d, int64_t t, int64_t n, uint32_t limit, double scale) {
-    const size_t first = GRU_ROW(d->data, t, n);
-    for (int64_t i = 0; i < d->row; i += 4) {
-        const gru_philox_words numbers = gru_dropout_numbers(d->seed, d->layer, t, n, i / 4);
-        for (int64_t lane = 0; lane < 4 && i + lane < d->row; lane++) {
-            const size_t at = first + (size_t)(i + lane);
-            if (numbers.word[lane] < limit)
-                gru_store_double(d->data.data, d->type, at, 0); /* also what is not a number */
-            else
-                scale_number(d->type, d->data.data, at, scale);
+    const size_t row = GRU_ROW(d->data, t, n);
+    for (int64_t i = 0; i < d->row; i += DRAWN) {
+        const int64_t count = d->row - i < DRAWN ? d->row - i : DRAWN;
+        const size_t first = row + (size_t)i;
+        uint32_t words[DRAWN];
+        for (int64_t k = 0; k < count; k += 4) {
+            const gru_philox_words four = gru_dropout_numbers(d->seed, d->layer, t, n, (i + k) / 4);
+            memcpy(words + k, four.word, sizeof four.word);
         }
+        if (d->type == GRU_F32)
+            drop_f32((float *)d->data.data + first, words, count, limit, (float)scale);
+        else
+            drop_numbers(d->type, d->data.data, first, words, count, limit, scale);
     }
 }
 
