@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 source scripts/common.sh
 
 need_packages gcc g++ libc6-dev cmake ninja-build pkg-config libcriterion-dev libcjson-dev libdnnl-dev libopenblas-dev \
-    wamerican
+    wamerican festlex-cmu
 python=$(venv .venv numpy)
 
 say "building"
