@@ -1,7 +1,8 @@
 /* reserve.h: what a training run keeps for backward: one layout for every machine.
  *
  * A head, then the state that enters each step s of each row, [T][N][H], f32 (f64 with io f64): all that backward needs
- * besides the inputs. Steps that a row does not have are not written. */
+ * besides the inputs. Steps that a row does not have are not written. Behind them an engine may keep what it would otherwise
+ * compute again; others do not read it. */
 #ifndef GRU_RESERVE_H
 #define GRU_RESERVE_H
 
@@ -11,9 +12,10 @@
 typedef struct gru_reserve_head {
     uint64_t mark; /* of the layer's configuration: gru_reserve_mark */
     int64_t T, N;
-    uint64_t weights;   /* GRU_CHECK_WEIGHTS: the sum over the packed weights of the run; 0: none was made */
-    uint64_t machine;   /* GRU_BACKEND_...: whose packed layout the sum is of */
-    uint64_t unused[3]; /* 0 */
+    uint64_t weights; /* GRU_CHECK_WEIGHTS: the sum over the packed weights of the run; 0: none was made */
+    uint64_t machine; /* GRU_BACKEND_...: whose packed layout the sum is of */
+    uint64_t kept; /* 1: what the cells computed stands behind the states, as the CPU's engines lay it out */
+    uint64_t unused[2]; /* 0 */
 } gru_reserve_head;
 
 /* The sum over packed weights: word i times an odd number of its own, so that weights that change places show too; the top
@@ -49,7 +51,7 @@ static inline uint64_t gru_reserve_mark(const gru_layer_config *config) {
 }
 
 static inline gru_reserve_head gru_reserve_head_of(const gru_layer_config *config, const gru_run *run) {
-    const gru_reserve_head head = {gru_reserve_mark(config), run->T, run->N, 0, 0, {0}};
+    const gru_reserve_head head = {gru_reserve_mark(config), run->T, run->N, 0, 0, 0, {0}};
     return head;
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "../error.h"
+#include "cpu_kernels.h"
 #include "cpu_threads.h"
 
 /* ---- memory -------------------------------------------------------------------------------------------------- */
@@ -127,11 +128,35 @@ static int checks_weights(const gru_layer *layer) {
     return (layer->context->config.flags & GRU_CHECK_WEIGHTS) != 0;
 }
 
-void gru_cpu_reserve_sign(const gru_layer *layer, const gru_run *run) {
+/* Numbers of one row of one step. */
+static size_t kept_numbers(const gru_layer_config *config) {
+    return config->io_type == GRU_F64 ? 0 : gru_cpu_panels(config->hidden) * PANEL * KEPT;
+}
+
+size_t gru_cpu_reserve_bytes(const gru_layer_config *config, int64_t T, int64_t N) {
+    const size_t rows = gru_size_times((size_t)T, (size_t)N);
+    return gru_size_plus(gru_size_lines(gru_reserve_bytes(config, T, N)),
+                         gru_size_times(rows, kept_numbers(config) * sizeof(float)));
+}
+
+float *gru_cpu_reserve_kept(const gru_layer *layer, const gru_run *run, int64_t s, int64_t n) {
+    const size_t behind = gru_size_lines(gru_reserve_bytes(&layer->config, run->T, run->N));
+    const size_t row = (size_t)s * (size_t)run->N + (size_t)n;
+    return (float *)(void *)((char *)run->reserve + behind) + row * kept_numbers(&layer->config);
+}
+
+void gru_cpu_reserve_sign(const gru_layer *layer, const gru_run *run, int kept) {
     if (run->mode == GRU_INFERENCE) return;
     gru_reserve_head head = gru_reserve_head_of(&layer->config, run);
+    head.kept = kept ? 1 : 0;
     if (checks_weights(layer)) head.weights = weights_sum(layer, run), head.machine = GRU_BACKEND_CPU;
     memcpy(run->reserve, &head, sizeof head);
+}
+
+int gru_cpu_reserve_has_kept(const gru_run *run) {
+    gru_reserve_head head;
+    memcpy(&head, run->reserve, sizeof head);
+    return head.kept == 1;
 }
 
 gru_status gru_cpu_reserve_check(const gru_layer *layer, const gru_run *run) {
@@ -167,7 +192,7 @@ const gru_backend gru_backend_cpu = {
     .add = gru_cpu_add,
     .drop = gru_cpu_drop,
     .packed_bytes = cpu_packed_bytes,
-    .reserve_bytes = gru_reserve_bytes,
+    .reserve_bytes = gru_cpu_reserve_bytes,
     .check_reserve = gru_cpu_reserve_check,
     .pack = cpu_pack,
 };

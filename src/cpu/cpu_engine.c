@@ -1,6 +1,7 @@
 /* cpu_engine.c: the fast CPU engines, one for each instruction set. */
 #include "cpu_engine.h"
 
+#include "cpu_backward.h"
 #include "cpu_features.h"
 #include "cpu_forward.h"
 
@@ -24,12 +25,17 @@ static const char *declines_feature(const gru_layer_config *config, uint32_t fea
     static gru_status isa##_forward(const gru_job *jobs, int32_t count) {                           \
         return gru_cpu_forward(&gru_cpu_kernels_##isa, jobs, count);                                \
     }                                                                                               \
+    static gru_status isa##_backward(const gru_job *jobs, int32_t count) {                          \
+        return gru_cpu_backward(&gru_cpu_kernels_##isa, jobs, count);                               \
+    }                                                                                               \
     const gru_engine gru_engine_cpu_##isa = {                                                       \
         .name = "cpu_" #isa,                                                                        \
         .backend = &gru_backend_cpu,                                                                \
         .declines = isa##_declines,                                                                 \
         .workspace = gru_cpu_forward_workspace,                                                     \
+        .backward_workspace = gru_cpu_backward_workspace,                                           \
         .forward = isa##_forward,                                                                   \
+        .backward = isa##_backward,                                                                 \
     };
 
 ENGINE(scalar, declines_type(config))

@@ -58,8 +58,14 @@ static inline size_t gru_cpu_bias_index(int g, size_t j) {
     return (j / PANEL * GATES + (size_t)g) * PANEL + j % PANEL;
 }
 
-/* Signs the reserve of a training run; NULL reserve: nothing. */
-void gru_cpu_reserve_sign(const gru_layer *layer, const gru_run *run);
+/* What the cells of a training run kept stands in the reserve behind the states: [T][N][P][4][16] f32 (cpu_kernels.h); not
+ * with io f64. */
+size_t gru_cpu_reserve_bytes(const gru_layer_config *config, int64_t T, int64_t N);
+float *gru_cpu_reserve_kept(const gru_layer *layer, const gru_run *run, int64_t s, int64_t n);
+
+/* Signs the reserve of a training run; kept: also what the cells kept will stand there. Other runs: nothing. */
+void gru_cpu_reserve_sign(const gru_layer *layer, const gru_run *run, int kept);
+int gru_cpu_reserve_has_kept(const gru_run *run);
 /* GRU_BAD_ARGUMENT if the reserve was not written by a training run of such a layer and these sizes. */
 gru_status gru_cpu_reserve_check(const gru_layer *layer, const gru_run *run);
 

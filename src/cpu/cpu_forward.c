@@ -40,7 +40,7 @@ typedef struct part {
     gru_cpu_rows rows;
 } part;
 
-enum { LIST_BYTES = 5 * sizeof(float *) + sizeof(int64_t) + sizeof(float) + 4 };
+enum { LIST_BYTES = 6 * sizeof(float *) + sizeof(int64_t) + sizeof(float) + 4 };
 
 /* ---- set-up ---- */
 
@@ -129,8 +129,9 @@ static void set_up_part(part *p, const forward *f, int32_t index) {
     p->rows.next = (float **)(void *)(list + 2 * pointers);
     p->rows.z = (float **)(void *)(list + 3 * pointers);
     p->rows.rh = (float **)(void *)(list + 4 * pointers);
-    p->rows.row = (int64_t *)(void *)(list + 5 * pointers);
-    p->rows.attention = (float *)(void *)(list + 5 * pointers + rows * sizeof(int64_t));
+    p->rows.kept = f->run->mode == GRU_TRAIN ? (float **)(void *)(list + 5 * pointers) : NULL;
+    p->rows.row = (int64_t *)(void *)(list + 6 * pointers);
+    p->rows.attention = (float *)(void *)(list + 6 * pointers + rows * sizeof(int64_t));
 }
 
 /* Waits for the other threads where they share rows. */
@@ -282,6 +283,7 @@ static void gather_rows(part *p, int64_t s) {
         rows->next[i] = state_row(f, s + 1, n);
         rows->a[i] = projected_row(p, s, n);
         rows->row[i] = n;
+        if (rows->kept) rows->kept[i] = gru_cpu_reserve_kept(f->layer, run, s, n);
         if (f->rh) {
             rows->z[i] = f->z + (size_t)n * f->padded;
             rows->rh[i] = f->rh + (size_t)n * f->padded;
@@ -385,7 +387,7 @@ static __attribute__((noinline)) void forward_rows(const gru_cpu_kernels *kernel
                                                    const gru_run *run, int32_t threads) {
     forward f;
     set_up(&f, kernels, layer, run, threads);
-    gru_cpu_reserve_sign(layer, run);
+    gru_cpu_reserve_sign(layer, run, run->mode == GRU_TRAIN);
     if (f.plan.threads > 1 && gru_pool_run(layer->context, f.plan.threads, run_part, &f)) return;
     f.plan.threads = 1;
     f.plan.by_rows = 1;
@@ -410,21 +412,10 @@ static void run_job(void *argument, int32_t index) {
     forward_one(list->kernels, list->jobs[index].layer, list->jobs[index].run, 1);
 }
 
-/* Whether each of the jobs is worth a thread of its own. */
-static int worth_threads(const gru_job *jobs, int32_t count) {
-    if (count < 2 || count > jobs[0].layer->context->config.threads) return 0;
-    for (int32_t i = 0; i < count; i++) {
-        const gru_layer_config *config = &jobs[i].layer->config;
-        if (!gru_cpu_plan_worth_thread(jobs[i].run->T, jobs[i].run->N, config->inputs, config->hidden))
-            return 0;
-    }
-    return 1;
-}
-
 gru_status gru_cpu_forward(const gru_cpu_kernels *kernels, const gru_job *jobs, int32_t count) {
     job_list list = {kernels, jobs};
     const gru_context *context = jobs[0].layer->context;
-    if (worth_threads(jobs, count) && gru_pool_run(context, count, run_job, &list)) return GRU_OK;
+    if (gru_cpu_plan_worth_jobs(jobs, count) && gru_pool_run(context, count, run_job, &list)) return GRU_OK;
     for (int32_t i = 0; i < count; i++)
         forward_one(kernels, jobs[i].layer, jobs[i].run, context->config.threads);
     return GRU_OK;

@@ -15,7 +15,7 @@ enum { MAX_TILE = 8 }; /* rows of the batch that one call multiplies */
 /* One panel of a weight matrix: gates x 16 outputs. */
 typedef struct gru_cpu_strip {
     const void *weights; /* [K][gates][16] */
-    const float *bias;   /* [gates][16] */
+    const float *bias;   /* [gates][16]; NULL: the sums go on from what stands in their place */
     size_t K;
     int32_t type;  /* of weights: f32, f16, bf16 */
     int32_t gates; /* 1 to 3 */
@@ -35,10 +35,34 @@ typedef struct gru_cpu_rows {
     float **a;        /* [count] W x + bW */
     float **next;     /* [count] the new state */
     float **z, **rh;  /* [count] BEFORE: update gate and r h, between its two products */
+    float **kept;     /* [count] what backward reads of the cell, [P][4][16], or NULL: gru_cpu_kept */
     float *attention; /* [count] */
     int64_t *row;     /* [count] n */
     int64_t count;
 } gru_cpu_rows;
+
+/* What a step keeps for backward, in panels of 16 units. Of a sigmoid or tanh without clip the value, of anything else the
+ * pre-activation: that tells on which side of a kink it was. EXTRA: c_n with AFTER, a_n + c_n with ALL, r h with BEFORE. */
+enum { KEPT_R, KEPT_Z, KEPT_N, KEPT_EXTRA, KEPT };
+
+/* Gradients of a step's pre-activations, [4][H]. First what only the recurrent product takes: the candidate's dc with AFTER
+ * and ALL; with BEFORE not a gradient but r h. Then da of r, z, n; those of r and z are dc as well. */
+enum { D_RECURRENT, D_R, D_Z, D_N, D };
+
+/* Rows of one step on the way back. */
+typedef struct gru_cpu_sweep_rows {
+    const float **kept; /* [count] [P][4][16] */
+    const float **h;    /* [count] the state that entered, [H] */
+    const float **dy;   /* [count] [H], each NULL: zeros */
+    float *
+        *dh; /* [count] padded to panels: from dh' of the state that left to the part of dh beside products */
+    const float **drh;  /* [count] padded to panels: gradient of r h; BEFORE, second half */
+    float **d;          /* [count] [4][H], written */
+    float **dattention; /* [count] [P]: each panel's part of the gradient, or NULL: not wanted */
+    float *attention;   /* [count] */
+    int64_t *row;       /* [count] n */
+    int64_t count;
+} gru_cpu_sweep_rows;
 
 typedef struct gru_cpu_kernels {
     int32_t tile; /* rows that multiply best together: a power of two up to MAX_TILE */
@@ -60,6 +84,18 @@ typedef struct gru_cpu_kernels {
      * three gates each. AFTER and ALL without attention. */
     void (*step)(const gru_cpu_cell *cell, const gru_cpu_strip *W, const float *x, const gru_cpu_strip *R,
                  const float *h, float *next, size_t units);
+
+    /* The cell backward, for units [begin, end) of H of all rows, begin at a panel. sweep_reset: the second half of BEFORE. */
+    void (*sweep)(const gru_cpu_cell *cell, const gru_cpu_sweep_rows *rows, size_t begin, size_t end,
+                  size_t H);
+    void (*sweep_reset)(const gru_cpu_cell *cell, const gru_cpu_sweep_rows *rows, size_t begin, size_t end,
+                        size_t H);
+
+    /* to[i pitch + c] = rows[c][first + i], c < count, i < width. */
+    void (*transpose)(const float *const *rows, size_t count, size_t first, size_t width, float *to,
+                      size_t pitch);
+    /* sums[i] += rows[c][i], c ascending, for i in [begin, end). */
+    void (*add_rows)(const float *const *rows, size_t count, size_t begin, size_t end, float *sums);
 
     /* in place, for the sweep over all floats in the tests; count a multiple of 16 */
     void (*sigmoid)(float *v, size_t count);

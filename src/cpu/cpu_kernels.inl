@@ -3,7 +3,8 @@
  * The vocabulary: LANES, TILE (rows of a product), WIDE(rows) (vectors of a gate that a product of that many rows keeps
  * in registers), KERNELS (the table's name), vec, vec_load, vec_store, vec_set1, vec_add, vec_sub, vec_mul, vec_div,
  * vec_fma (a b + c), vec_fnma (c - a b), vec_min and vec_max (the second argument where the two do not compare), vec_abs,
- * vec_copysign, vec_power (2^n from n + MAGIC), and vec_load_f16, vec_load_bf16, which widen. */
+ * vec_copysign, vec_power (2^n from n + MAGIC), vec_if_less (a < b ? x : y), vec_transpose (LANES vectors, in place), and
+ * vec_load_f16, vec_load_bf16, which widen. */
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -96,7 +97,7 @@ INLINE void product_block(const gru_cpu_strip *strip, int32_t type, int gates, i
         const size_t at = (size_t)(i / wide) * PANEL + (size_t)(i % wide) * LANES + first;
 #pragma GCC unroll 8
         for (int m = 0; m < rows; m++)
-            sum[i * rows + m] = vec_load(begin == 0 ? strip->bias + at : out[m] + at);
+            sum[i * rows + m] = vec_load(begin == 0 && strip->bias ? strip->bias + at : out[m] + at);
     }
     for (size_t k = begin; k < end; k++) {
         vec w[GATES * 4];
@@ -175,6 +176,32 @@ static void product(const gru_cpu_strip *strip, const float *const *in, float *c
 
 /* ---- the cell ---- */
 
+/* Whether a gate, a candidate keeps its value for backward; else its pre-activation. */
+INLINE int gate_keeps_value(const gru_cpu_cell *cell) {
+    return cell->gate == GRU_GATE_SIGMOID && cell->clip == 0.0f;
+}
+
+INLINE int candidate_keeps_value(const gru_cpu_cell *cell) {
+    return cell->candidate == GRU_CANDIDATE_TANH && cell->clip == 0.0f;
+}
+
+/* kept: of these units, NULL: nothing is kept. */
+INLINE void keep_gates(const gru_cpu_cell *cell, float *kept, vec v_r, vec r, vec v_z, vec z, vec extra) {
+    const int value = gate_keeps_value(cell);
+    if (!kept) return;
+    vec_store(kept + KEPT_R * PANEL, value ? r : v_r);
+    vec_store(kept + KEPT_Z * PANEL, value ? z : v_z);
+    vec_store(kept + KEPT_EXTRA * PANEL, extra);
+}
+
+INLINE void keep_candidate(const gru_cpu_cell *cell, float *kept, vec v, vec n) {
+    if (kept) vec_store(kept + KEPT_N * PANEL, candidate_keeps_value(cell) ? n : v);
+}
+
+INLINE float *kept_units(const gru_cpu_rows *rows, int64_t row, size_t unit) {
+    return rows->kept ? rows->kept[row] + unit * KEPT : NULL;
+}
+
 /* a and c of gate g at lane i of a panel, added. */
 INLINE vec pre_activation(const float *a, const float *c, int g, size_t i) {
     return vec_add(vec_load(a + (size_t)g * PANEL + i), vec_load(c + (size_t)g * PANEL + i));
@@ -185,19 +212,23 @@ typedef struct cell_sums {
     vec v_r, v_z, a_n, c_n;
 } cell_sums;
 
-/* w: attention of the row. */
-INLINE vec cell_vector(const gru_cpu_cell *cell, const cell_sums *sums, vec h, float w) {
+/* w: attention of the row. kept: as above. */
+INLINE vec cell_vector(const gru_cpu_cell *cell, const cell_sums *sums, vec h, float w, float *kept) {
     const vec r = vec_gate(cell, sums->v_r), z = vec_gate(cell, sums->v_z);
-    const vec v = cell->reset == GRU_RESET_AFTER ? vec_fma(r, sums->c_n, sums->a_n)
-                                                 : vec_mul(r, vec_add(sums->a_n, sums->c_n));
-    return vec_update(cell, z, vec_candidate(cell, v), h, w);
+    const int after = cell->reset == GRU_RESET_AFTER;
+    const vec extra = after ? sums->c_n : vec_add(sums->a_n, sums->c_n);
+    const vec v = after ? vec_fma(r, extra, sums->a_n) : vec_mul(r, extra);
+    const vec n = vec_candidate(cell, v);
+    keep_gates(cell, kept, sums->v_r, r, sums->v_z, z, extra);
+    keep_candidate(cell, kept, v, n);
+    return vec_update(cell, z, n, h, w);
 }
 
 INLINE void cell_rows(const gru_cpu_cell *cell, const gru_cpu_rows *rows, int64_t first, int32_t count,
                       size_t unit, float *const *c) {
     for (int32_t m = 0; m < count; m++) {
         const float *a = rows->a[first + m] + unit * GATES, *h = rows->in[first + m] + unit;
-        float *next = rows->next[first + m] + unit;
+        float *next = rows->next[first + m] + unit, *kept = kept_units(rows, first + m, unit);
         const float w = cell->attends ? rows->attention[first + m] : 0.0f;
         for (size_t i = 0; i < PANEL; i += LANES) {
             const cell_sums sums = {
@@ -206,7 +237,7 @@ INLINE void cell_rows(const gru_cpu_cell *cell, const gru_cpu_rows *rows, int64_
                 .a_n = vec_load(a + GATE_N * PANEL + i),
                 .c_n = vec_load(c[m] + GATE_N * PANEL + i),
             };
-            vec_store(next + i, cell_vector(cell, &sums, vec_load(h + i), w));
+            vec_store(next + i, cell_vector(cell, &sums, vec_load(h + i), w, kept ? kept + i : NULL));
         }
     }
 }
@@ -226,10 +257,14 @@ static void gates(const gru_cpu_cell *variant, const gru_cpu_rows *rows, int64_t
                   size_t unit, float *const *c) {
     for (int32_t m = 0; m < count; m++) {
         const float *a = rows->a[first + m] + unit * GATES, *h = rows->in[first + m] + unit;
+        float *kept = kept_units(rows, first + m, unit);
         for (size_t i = 0; i < PANEL; i += LANES) {
-            const vec r = vec_gate(variant, pre_activation(a, c[m], GATE_R, i));
-            vec_store(rows->z[first + m] + unit + i, vec_gate(variant, pre_activation(a, c[m], GATE_Z, i)));
-            vec_store(rows->rh[first + m] + unit + i, vec_mul(r, vec_load(h + i)));
+            const vec v_r = pre_activation(a, c[m], GATE_R, i), r = vec_gate(variant, v_r);
+            const vec v_z = pre_activation(a, c[m], GATE_Z, i), z = vec_gate(variant, v_z);
+            const vec rh = vec_mul(r, vec_load(h + i));
+            vec_store(rows->z[first + m] + unit + i, z);
+            vec_store(rows->rh[first + m] + unit + i, rh);
+            keep_gates(variant, kept ? kept + i : NULL, v_r, r, v_z, z, rh);
         }
     }
 }
@@ -240,16 +275,18 @@ static void candidate(const gru_cpu_cell *variant, const gru_cpu_rows *rows, int
         const float *a_n = rows->a[first + m] + unit * GATES + GATE_N * PANEL,
                     *h = rows->in[first + m] + unit;
         const float *z = rows->z[first + m] + unit;
-        float *next = rows->next[first + m] + unit;
+        float *next = rows->next[first + m] + unit, *kept = kept_units(rows, first + m, unit);
         const float w = variant->attends ? rows->attention[first + m] : 0.0f;
         for (size_t i = 0; i < PANEL; i += LANES) {
-            const vec n = vec_candidate(variant, vec_add(vec_load(a_n + i), vec_load(c[m] + i)));
+            const vec v = vec_add(vec_load(a_n + i), vec_load(c[m] + i)), n = vec_candidate(variant, v);
+            keep_candidate(variant, kept ? kept + i : NULL, v, n);
             vec_store(next + i, vec_update(variant, vec_load(z + i), n, vec_load(h + i), w));
         }
     }
 }
 
 #include "cpu_step.inl"
+#include "cpu_sweep.inl"
 
 /* ---- the functions alone ---- */
 
@@ -268,6 +305,10 @@ const gru_cpu_kernels KERNELS = {
     .gates = gates,
     .candidate = candidate,
     .step = step,
+    .sweep = sweep,
+    .sweep_reset = sweep_reset,
+    .transpose = transpose,
+    .add_rows = add_rows,
     .sigmoid = sigmoid_all,
     .tanh = tanh_all,
 };

@@ -46,6 +46,9 @@ static inline vec vec_min(vec a, vec b) {
 static inline vec vec_max(vec a, vec b) {
     return _mm256_max_ps(a, b);
 }
+static inline vec vec_if_less(vec a, vec b, vec x, vec y) {
+    return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
+}
 static inline vec vec_abs(vec v) {
     return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), v);
 }
@@ -67,6 +70,37 @@ static inline vec vec_load_f16(const uint16_t *p) {
 static inline vec vec_load_bf16(const uint16_t *p) {
     const __m128i bits = _mm_loadu_si128((const __m128i *)(const void *)p);
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
+}
+
+static inline vec pair_lo(vec a, vec b) {
+    return _mm256_castpd_ps(_mm256_unpacklo_pd(_mm256_castps_pd(a), _mm256_castps_pd(b)));
+}
+static inline vec pair_hi(vec a, vec b) {
+    return _mm256_castpd_ps(_mm256_unpackhi_pd(_mm256_castps_pd(a), _mm256_castps_pd(b)));
+}
+
+/* Blocks of 4 x 4 within halves of a register, then the halves. */
+static inline void vec_transpose(vec *v) {
+    vec t[8];
+#pragma GCC unroll 4
+    for (int i = 0; i < 8; i += 2) {
+        t[i] = _mm256_unpacklo_ps(v[i], v[i + 1]);
+        t[i + 1] = _mm256_unpackhi_ps(v[i], v[i + 1]);
+    }
+#pragma GCC unroll 2
+    for (int i = 0; i < 8; i += 4) {
+        v[i] = pair_lo(t[i], t[i + 2]);
+        v[i + 1] = pair_hi(t[i], t[i + 2]);
+        v[i + 2] = pair_lo(t[i + 1], t[i + 3]);
+        v[i + 3] = pair_hi(t[i + 1], t[i + 3]);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        t[i] = _mm256_permute2f128_ps(v[i], v[4 + i], 0x20);
+        t[4 + i] = _mm256_permute2f128_ps(v[i], v[4 + i], 0x31);
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; i++) v[i] = t[i];
 }
 
 #include "cpu_kernels.inl"

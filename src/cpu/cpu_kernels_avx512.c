@@ -46,6 +46,9 @@ static inline vec vec_min(vec a, vec b) {
 static inline vec vec_max(vec a, vec b) {
     return _mm512_max_ps(a, b);
 }
+static inline vec vec_if_less(vec a, vec b, vec x, vec y) {
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), y, x);
+}
 static inline vec vec_abs(vec v) {
     return _mm512_abs_ps(v);
 }
@@ -69,6 +72,44 @@ static inline vec vec_load_f16(const uint16_t *p) {
 static inline vec vec_load_bf16(const uint16_t *p) {
     const __m256i bits = _mm256_loadu_si256((const __m256i *)(const void *)p);
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+}
+
+static inline vec pair_lo(vec a, vec b) {
+    return _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
+}
+static inline vec pair_hi(vec a, vec b) {
+    return _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
+}
+
+/* Blocks of 4 x 4 within quarters of a register, then the quarters: 0x88 picks those with even numbers, 0xdd the odd. */
+static inline void vec_transpose(vec *v) {
+    vec t[16];
+#pragma GCC unroll 8
+    for (int i = 0; i < 16; i += 2) {
+        t[i] = _mm512_unpacklo_ps(v[i], v[i + 1]);
+        t[i + 1] = _mm512_unpackhi_ps(v[i], v[i + 1]);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 16; i += 4) {
+        v[i] = pair_lo(t[i], t[i + 2]);
+        v[i + 1] = pair_hi(t[i], t[i + 2]);
+        v[i + 2] = pair_lo(t[i + 1], t[i + 3]);
+        v[i + 3] = pair_hi(t[i + 1], t[i + 3]);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        t[i] = _mm512_shuffle_f32x4(v[i], v[4 + i], 0x88);
+        t[4 + i] = _mm512_shuffle_f32x4(v[i], v[4 + i], 0xdd);
+        t[8 + i] = _mm512_shuffle_f32x4(v[8 + i], v[12 + i], 0x88);
+        t[12 + i] = _mm512_shuffle_f32x4(v[8 + i], v[12 + i], 0xdd);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        v[i] = _mm512_shuffle_f32x4(t[i], t[8 + i], 0x88);
+        v[4 + i] = _mm512_shuffle_f32x4(t[4 + i], t[12 + i], 0x88);
+        v[8 + i] = _mm512_shuffle_f32x4(t[i], t[8 + i], 0xdd);
+        v[12 + i] = _mm512_shuffle_f32x4(t[4 + i], t[12 + i], 0xdd);
+    }
 }
 
 #include "cpu_kernels.inl"

@@ -47,6 +47,9 @@ static inline vec vec_min(vec a, vec b) {
 static inline vec vec_max(vec a, vec b) {
     return vbslq_f32(vcgtq_f32(a, b), a, b);
 }
+static inline vec vec_if_less(vec a, vec b, vec x, vec y) {
+    return vbslq_f32(vcltq_f32(a, b), x, y);
+}
 static inline vec vec_abs(vec v) {
     return vabsq_f32(v);
 }
@@ -65,6 +68,22 @@ static inline vec vec_load_f16(const uint16_t *p) {
 
 static inline vec vec_load_bf16(const uint16_t *p) {
     return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16));
+}
+
+static inline vec pair_lo(vec a, vec b) {
+    return vreinterpretq_f32_f64(vtrn1q_f64(vreinterpretq_f64_f32(a), vreinterpretq_f64_f32(b)));
+}
+static inline vec pair_hi(vec a, vec b) {
+    return vreinterpretq_f32_f64(vtrn2q_f64(vreinterpretq_f64_f32(a), vreinterpretq_f64_f32(b)));
+}
+
+static inline void vec_transpose(vec *v) {
+    const vec a = vtrn1q_f32(v[0], v[1]), b = vtrn2q_f32(v[0], v[1]);
+    const vec c = vtrn1q_f32(v[2], v[3]), d = vtrn2q_f32(v[2], v[3]);
+    v[0] = pair_lo(a, c);
+    v[1] = pair_lo(b, d);
+    v[2] = pair_hi(a, c);
+    v[3] = pair_hi(b, d);
 }
 
 #include "cpu_kernels.inl"

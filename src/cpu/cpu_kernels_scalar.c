@@ -69,6 +69,12 @@ static inline vec vec_min(vec a, vec b) {
 static inline vec vec_max(vec a, vec b) {
     return a > b ? a : b;
 }
+static inline vec vec_if_less(vec a, vec b, vec x, vec y) {
+    return a < b ? x : y;
+}
+static inline void vec_transpose(vec *v) {
+    (void)v;
+}
 static inline vec vec_abs(vec v) {
     return fabsf(v);
 }

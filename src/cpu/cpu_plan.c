@@ -41,6 +41,16 @@ int gru_cpu_plan_worth_thread(int64_t T, int64_t N, int32_t inputs, int32_t hidd
     return (double)T * (step_us(N, hidden) + projection) >= LEAST_CALL_US;
 }
 
+int gru_cpu_plan_worth_jobs(const gru_job *jobs, int32_t count) {
+    if (count < 2 || count > jobs[0].layer->context->config.threads) return 0;
+    for (int32_t i = 0; i < count; i++) {
+        const gru_layer_config *config = &jobs[i].layer->config;
+        if (!gru_cpu_plan_worth_thread(jobs[i].run->T, jobs[i].run->N, config->inputs, config->hidden))
+            return 0;
+    }
+    return 1;
+}
+
 gru_cpu_plan gru_cpu_plan_for(int64_t T, int64_t N, int32_t inputs, int32_t hidden, int32_t threads) {
     gru_cpu_plan plan = {.threads = 1, .by_rows = 1, .chunk = 1};
     if (T == 0 || N == 0) return plan;

@@ -203,7 +203,7 @@ static void reference_forward_one(const gru_layer *layer, const gru_run *run) {
     double *states = memory + gru_reference_scratch(&layer->config) / sizeof(double); /* [N][H] */
     reference f = gru_reference_over(layer, run, memory);
     const size_t H = f.H;
-    gru_cpu_reserve_sign(layer, run);
+    gru_cpu_reserve_sign(layer, run, 0);
     /* all of h0 is read before any of hT is written: they may be one array, with slots in any order */
     for (int64_t n = 0; n < run->N; n++) load_initial_state(&f, n, states + (size_t)n * H);
     for (int64_t n = 0; n < run->N; n++) forward_row(&f, layer, n, states + (size_t)n * H);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../error.h"
+#include "cpu_parts.h"
 #include "cpu_reference.h"
 
 /* What the data part leaves for the weight part, [4H] per step and row: da of r, z, n (dc of r and z are the same), and
@@ -227,48 +228,25 @@ static void add_weight_gradients(const sweep *p, const gru_layer *layer, int rec
 
 /* ---- the call ---- */
 
-/* Stands before the step vectors, so that the weight part can tell whether the data part was there. */
-typedef struct backward_head {
-    uint64_t mark;
-    int64_t T, N;
-    const void *reserve;
-    uint64_t unused[4];
-} backward_head;
-
-static const uint64_t BACKWARD_MARK = 0x6772755f64617461u; /* "gru_data" */
-
 size_t gru_reference_backward_workspace(const gru_layer *layer, int64_t T, int64_t N) {
     const size_t H = (size_t)layer->config.hidden;
     const size_t rows = gru_size_times((size_t)T, (size_t)N);
     const size_t steps = gru_size_times(rows, STEP_VECTORS * H * sizeof(double));
-    const size_t fixed =
-        sizeof(backward_head) + gru_reference_scratch(&layer->config) + 3 * H * sizeof(double);
+    const size_t fixed = GRU_CPU_PARTS_BYTES + gru_reference_scratch(&layer->config) + 3 * H * sizeof(double);
     return gru_size_plus(steps, gru_size_lines(fixed));
 }
 
-static gru_status check_data_part(const gru_run *run) {
-    backward_head head;
-    memcpy(&head, run->workspace, sizeof head);
-    if (head.mark == BACKWARD_MARK && head.T == run->T && head.N == run->N && head.reserve == run->reserve)
-        return GRU_OK;
-    return gru_fail(
-        GRU_BAD_ARGUMENT,
-        "gradients.parts is GRU_GRAD_WEIGHTS, but run.workspace does not hold the data part of this run");
-}
-
 static gru_status backward(const gru_layer *layer, const gru_run *run, const gru_gradients *gradients) {
-    const uint32_t both = GRU_GRAD_DATA | GRU_GRAD_WEIGHTS;
-    const uint32_t parts = gradients->parts & both ? gradients->parts & both : both;
-    double *memory = (double *)((char *)run->workspace + sizeof(backward_head));
+    const uint32_t parts = gru_cpu_parts_wanted(gradients);
+    double *memory = (double *)((char *)run->workspace + GRU_CPU_PARTS_BYTES);
     sweep p = {.gradients = gradients};
-    if (!(parts & GRU_GRAD_DATA)) GRU_TRY(check_data_part(run));
+    if (!(parts & GRU_GRAD_DATA)) GRU_TRY(gru_cpu_parts_check(run, GRU_CPU_PARTS_DOUBLES));
     p.f = gru_reference_over(layer, run, memory);
     p.dh = memory + gru_reference_scratch(&layer->config) / sizeof(double);
     p.drh = p.dh + p.f.H;
     p.steps = p.drh + 2 * p.f.H;
     if (parts & GRU_GRAD_DATA) {
-        const backward_head head = {BACKWARD_MARK, run->T, run->N, run->reserve, {0}};
-        memcpy(run->workspace, &head, sizeof head);
+        gru_cpu_parts_sign(run, GRU_CPU_PARTS_DOUBLES);
         for (int64_t n = 0; n < run->N; n++) sweep_row(&p, layer, n);
     }
     if (parts & GRU_GRAD_WEIGHTS) {

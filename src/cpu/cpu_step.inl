@@ -61,7 +61,7 @@ SUMS void step_sums(const gru_cpu_strip *W, const float *x, const gru_cpu_strip 
 /* Any variant but the plain one: out of line, as it is large and each type of weights would have its own. By pointer: a
  * copy is made in pieces, for all of which whole vectors then wait (AVX2, H = 64: 1.40 us instead of 1.13). */
 static __attribute__((noinline)) vec other_cell(const gru_cpu_cell *variant, const cell_sums *sums, vec h) {
-    return cell_vector(variant, sums, h, 0.0f);
+    return cell_vector(variant, sums, h, 0.0f, NULL);
 }
 
 INLINE void step_cell(const gru_cpu_cell *variant, int is_plain, const cell_sums *sums, const float *h,
@@ -70,8 +70,8 @@ INLINE void step_cell(const gru_cpu_cell *variant, int is_plain, const cell_sums
     for (int i = 0; i < STEP_WIDE; i++) {
         const size_t at = unit + (size_t)i * LANES;
         const vec old = vec_load(h + at);
-        vec_store(next + at,
-                  is_plain ? cell_vector(&plain, &sums[i], old, 0.0f) : other_cell(variant, &sums[i], old));
+        vec_store(next + at, is_plain ? cell_vector(&plain, &sums[i], old, 0.0f, NULL)
+                                      : other_cell(variant, &sums[i], old));
     }
 }
 
