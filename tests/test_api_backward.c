@@ -110,22 +110,26 @@ TEST(api_backward, lengths) {
     tear_down(&f);
 }
 
-/* Every view of the gradients: name, the field, the numbers in a row. */
-#define EACH_VIEW(do) \
-    do ("gradients.dy", dy, H) do("gradients.dx", dx, I) do("gradients.dattention", dattention, 1)
+/* Each wrong pair of strides of one view of the gradients. */
+#define WRONG_STRIDES(view)                                                                           \
+    do {                                                                                              \
+        static const char name[] = "gradients." #view;                                                \
+        BACKWARD_REFUSED(g.view.time_stride = -1, GRU_BAD_ARGUMENT, name, "time_stride is -1");       \
+        BACKWARD_REFUSED(g.view.batch_stride = -1, GRU_BAD_ARGUMENT, name, "batch_stride is -1");     \
+        BACKWARD_REFUSED(g.view.time_stride = INT64_MIN, GRU_BAD_ARGUMENT, name, text_of(INT64_MIN)); \
+        BACKWARD_REFUSED(g.view.time_stride = INT64_MAX, GRU_BAD_ARGUMENT, name, text_of(INT64_MAX)); \
+        BACKWARD_REFUSED(g.view.batch_stride = INT64_MAX / 2, GRU_BAD_ARGUMENT, name,                 \
+                         text_of(INT64_MAX / 2));                                                     \
+        BACKWARD_REFUSED((g.view.time_stride = INT64_MAX / 8, g.view.batch_stride = INT64_MAX / 8),   \
+                         GRU_BAD_ARGUMENT, name, text_of(INT64_MAX / 8));                             \
+    } while (0)
 
 TEST(api_backward, strides) {
     fixture f;
     set_up(&f, all_options);
-#define WRONG_STRIDES(name, view, row)                                                                     \
-    BACKWARD_REFUSED(g.view.time_stride = -1, GRU_BAD_ARGUMENT, name ".time_stride", "-1");                \
-    BACKWARD_REFUSED(g.view.batch_stride = -1, GRU_BAD_ARGUMENT, name ".batch_stride", "-1");              \
-    BACKWARD_REFUSED(g.view.time_stride = INT64_MIN, GRU_BAD_ARGUMENT, name ".time_stride", "-9223");      \
-    BACKWARD_REFUSED(g.view.time_stride = INT64_MAX, GRU_BAD_ARGUMENT, name, text_of(INT64_MAX));          \
-    BACKWARD_REFUSED(g.view.batch_stride = INT64_MAX / 2, GRU_BAD_ARGUMENT, name, text_of(INT64_MAX / 2)); \
-    BACKWARD_REFUSED((g.view.time_stride = INT64_MAX / 8, g.view.batch_stride = INT64_MAX / 8),            \
-                     GRU_BAD_ARGUMENT, name, text_of(INT64_MAX / 8));
-    EACH_VIEW(WRONG_STRIDES)
+    WRONG_STRIDES(dy);
+    WRONG_STRIDES(dx);
+    WRONG_STRIDES(dattention);
     BACKWARD_REFUSED(g.dx.batch_stride = I - 1, GRU_BAD_ARGUMENT, "gradients.dx", "batch_stride 1");
     BACKWARD_REFUSED((g.dx.batch_stride = I, g.dx.time_stride = I), GRU_BAD_ARGUMENT, "gradients.dx",
                      "stride 2");
@@ -283,6 +287,12 @@ TEST(api_backward, of_projected_input) {
     BACKWARD_REFUSED(g.dbW = f.wide, GRU_BAD_ARGUMENT, "gradients.dbW", "projected");
     BACKWARD_REFUSED(g.dprojected.data = (char *)f.wide + 2, GRU_BAD_ARGUMENT, "gradients.dprojected",
                      "multiple of 4");
+    WRONG_STRIDES(dprojected);
+    BACKWARD_REFUSED(g.dprojected.batch_stride = 3 * H - 1, GRU_BAD_ARGUMENT, "gradients.dprojected",
+                     "batch_stride 14");
+    BACKWARD_REFUSED(g.dprojected.data = (void *)(uintptr_t)run.projected.data, GRU_BAD_ARGUMENT,
+                     "gradients.dprojected", "run.projected");
+    BACKWARD_REFUSED(g.dR = g.dprojected.data, GRU_BAD_ARGUMENT, "gradients.dprojected", "gradients.dR");
     tear_down(&f);
 }
 

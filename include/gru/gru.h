@@ -91,7 +91,7 @@ typedef struct gru_context_config {
     int32_t backend;                     /* 0: CUDA if there is a device that works, else CPU */
     int32_t device;                      /* CUDA ordinal; 0 */
     int32_t threads;                     /* CPU; 0: the processors this thread may run on; 1: the calling thread only */
-    uint32_t flags;                      /* GRU_ALLOW_TF32 | GRU_BATCH_INVARIANT | GRU_TRUST_MEMORY | ... */
+    uint32_t flags;                      /* GRU_ALLOW_TF32 | ... | GRU_CHECK_WEIGHTS */
     gru_allocator allocator;             /* all zero: malloc and cudaMalloc */
     gru_parallel parallel;               /* NULL: threads of the context's own, made here */
     void *parallel_user;
@@ -107,7 +107,7 @@ GRU_API gru_status gru_context_create(const gru_context_config *config, gru_cont
 GRU_API void gru_context_release(gru_context *context);                 /* NULL: nothing */
 GRU_API int32_t gru_context_backend(const gru_context *context);        /* what AUTO chose */
 /* Waits for the stream, then reports and clears what kernels found wrong in device memory since the last call
- * (lengths above T, slots out of range): GRU_BAD_DATA with a sentence. CPU: GRU_OK. */
+ * (lengths above T, slots out of range; what GRU_CHECK_WEIGHTS finds): GRU_BAD_DATA with a sentence. CPU: GRU_OK. */
 GRU_API gru_status gru_context_check(gru_context *context, void *stream);
 
 /* Memory that runs of this context can use, for programs that know no CUDA: CPU: 64-byte aligned host memory; CUDA:
