@@ -75,10 +75,10 @@ __global__ void __launch_bounds__(STEP_THREADS, 1) hop_kernel(const __grid_const
     };
     /* The weights of a block's first tile come while it waits. (A cluster may have more blocks than there are tiles.) */
     const int first = min(int(blockIdx.x), tiles - 1);
-    Reset reset_product(q, first * Tile::OCTETS);
+    Reset reset_product(q.R, first * Tile::OCTETS, q.groups, {0, q.groups});
     dependency_wait(); /* from here on: what the launches before this one have written */
     for (int tile = int(blockIdx.x); tile < tiles; tile += int(gridDim.x)) {
-        if (tile != first) reset_product = Reset(q, tile * Tile::OCTETS);
+        if (tile != first) reset_product = Reset(q.R, tile * Tile::OCTETS, q.groups, {0, q.groups});
         const Output o = output(tile);
         const float c = recurrent_side<M, GATE_R>(q, reset_product, h, o, sums);
         if (o.active)
@@ -88,17 +88,17 @@ __global__ void __launch_bounds__(STEP_THREADS, 1) hop_kernel(const __grid_const
     }
     publish(hop, q);
     for (int tile = int(blockIdx.x); tile < tiles; tile += int(gridDim.x)) {
-        Update update_product(q, tile * Tile::OCTETS);
+        Update update_product(q.R, tile * Tile::OCTETS, q.groups, {0, q.groups});
         const Output o = output(tile);
         const float c = recurrent_side<M, GATE_Z>(q, update_product, h, o, sums);
         if (!o.active) continue;
         const float z = gate<M>(q, input_side(input, o, GATE_Z, projected_at(input, o, GATE_Z)) + c);
         q.update_gate[state_index(q, o)] = q.attention.data ? attended(q, z, attention_at(q, o)) : z;
     }
-    Candidate candidate_product(q, first * Tile::OCTETS);
+    Candidate candidate_product(q.R, first * Tile::OCTETS, q.groups, {0, q.groups});
     await(hop, q);
     for (int tile = int(blockIdx.x); tile < tiles; tile += int(gridDim.x)) {
-        if (tile != first) candidate_product = Candidate(q, tile * Tile::OCTETS);
+        if (tile != first) candidate_product = Candidate(q.R, tile * Tile::OCTETS, q.groups, {0, q.groups});
         const Output o = output(tile);
         const float c = recurrent_side<M, GATE_N>(q, candidate_product, q.exchange_reset, o, sums);
         const float a = o.active ? input_side(input, o, GATE_N, projected_at(input, o, GATE_N)) : 0.0f;

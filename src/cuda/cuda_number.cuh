@@ -65,6 +65,25 @@ struct Bf16 {
     }
 };
 
+/* For kernels whose time is that of their memory: one for every math. */
+GRU_DEVICE void store_operand(gru_cuda_math math, void *data, int64_t i, float value) {
+    switch (math) {
+    case GRU_CUDA_F32:
+        return F32::store(data, i, value);
+    case GRU_CUDA_TF32:
+        return Tf32::store(data, i, value);
+    case GRU_CUDA_F16:
+        return F16::store(data, i, value);
+    case GRU_CUDA_BF16:
+        return Bf16::store(data, i, value);
+    }
+}
+
+/* The type of such numbers in memory. */
+GRU_DEVICE int32_t operand_type(gru_cuda_math math) {
+    return math == GRU_CUDA_F16 ? GRU_F16 : math == GRU_CUDA_BF16 ? GRU_BF16 : GRU_F32;
+}
+
 /* Numbers of k in one row of a tile. */
 template <class M> constexpr int GROUP = GRU_CUDA_GROUP_BYTES / M::BYTES;
 

@@ -31,16 +31,7 @@ GRU_DEVICE int64_t packed_index(const gru_cuda_pack &pack, int row, int k, int g
 
 /* One kernel for every math: it runs once, and its time is that of its memory. */
 GRU_DEVICE void store_packed(const gru_cuda_pack &pack, int64_t i, float value) {
-    switch (pack.matrix == GRU_CUDA_BIAS ? GRU_CUDA_F32 : pack.math) {
-    case GRU_CUDA_F32:
-        return F32::store(pack.packed, i, value);
-    case GRU_CUDA_TF32:
-        return Tf32::store(pack.packed, i, value);
-    case GRU_CUDA_F16:
-        return F16::store(pack.packed, i, value);
-    case GRU_CUDA_BF16:
-        return Bf16::store(pack.packed, i, value);
-    }
+    store_operand(pack.matrix == GRU_CUDA_BIAS ? GRU_CUDA_F32 : pack.math, pack.packed, i, value);
 }
 
 __global__ void __launch_bounds__(PACK_THREADS, 1) pack_kernel(const __grid_constant__ gru_cuda_pack pack) {

@@ -1,4 +1,5 @@
-/* cuda_product.cuh: the stepwise product R h, the part of one warp: a slice of k for all units and rows of a tile.
+/* cuda_product.cuh: the product of weights with what comes from the launch before, R h or R' dc, the part of one warp: a
+ * slice of k for all units and rows of a tile.
  *
  * The eight warps of a block take the eight slices of k, so that each number of weights and states is read by one warp
  * and nothing has to be shared but the sums. A slice is one chain of products; slices are added in ascending order.
@@ -12,13 +13,24 @@ namespace {
 
 constexpr int SLICES = GRU_CUDA_SLICES, STEP_THREADS = SLICES * 32;
 
+/* Blocks that a multiprocessor must have registers for: two, so that a step's blocks can start, and fetch their weights,
+ * before those of the step before have ended; the widest tiles need the registers for their sums. */
+template <class M, int TILES> constexpr int GENERATIONS = TILES >= (M::TENSOR ? 8 : 2) ? 1 : 2;
+
+/* Groups of k. */
 struct Slice {
-    int first, last; /* groups of k */
+    int first, last;
 };
 
-GRU_DEVICE Slice slice_of(int warp, int groups) {
-    const int each = (groups + SLICES - 1) / SLICES;
-    return {min(warp * each, groups), min((warp + 1) * each, groups)};
+GRU_DEVICE Slice slice_of(int warp, Slice all) {
+    const int each = (all.last - all.first + SLICES - 1) / SLICES;
+    return {min(all.first + warp * each, all.last), min(all.first + (warp + 1) * each, all.last)};
+}
+
+/* Weights of one gate are a third of those of three, and so are their sums. */
+template <class M, int OCTETS, int TILES> constexpr int products_ahead(int gates) {
+    if (gates == 1) return TILES == 1 ? (OCTETS == 1 ? 6 : 4) : M::TENSOR && TILES <= 4 ? 2 : 1;
+    return TILES >= 4 ? 1 : OCTETS == 1 && TILES == 1 && M::TENSOR ? 4 : 2;
 }
 
 /* Sums in shared memory, [slice][gate][row][unit]: four numbers more than units, so that neither the fragments' stores
@@ -35,13 +47,14 @@ template <int UNITS, int ROWS, int COUNT> struct Sums {
     }
 };
 
-/* COUNT gates from FIRST on of OCTETS octets of units (at octet), against TILES octets of rows (at row_octet). */
-template <class M, int OCTETS, int TILES, int FIRST, int COUNT> struct Product {
+/* COUNT gates from FIRST on of OCTETS octets of units (at octet), against TILES octets of rows (at row_octet). Weights:
+ * [unit octet][group][GATES_EACH gates][tile]. */
+template <class M, int OCTETS, int TILES, int FIRST, int COUNT, int GATES_EACH = GATES> struct Product {
     static_assert(M::TENSOR || OCTETS == 1,
                   "a warp multiplies one octet of units where it has no tensor cores");
     static constexpr int PER_LANE = M::TENSOR ? 4 : 8;
     /* Groups whose weights are on their way at once: as many as leave two generations of blocks their registers. */
-    static constexpr int AHEAD = TILES >= 4 ? 1 : OCTETS == 1 && TILES == 1 && M::TENSOR ? 4 : 2;
+    static constexpr int AHEAD = products_ahead<M, OCTETS, TILES>(GATES_EACH);
     using PartSums = Sums<OCTETS * 8, TILES * 8, COUNT>;
 
     const uint4 *weights; /* this lane's first word of the block's first octet */
@@ -50,9 +63,10 @@ template <class M, int OCTETS, int TILES, int FIRST, int COUNT> struct Product {
     uint4 word[AHEAD][COUNT][OCTETS];
     float sum[COUNT][TILES][PER_LANE];
 
-    GRU_DEVICE Product(const gru_cuda_sequence &q, int octet)
-        : groups(q.groups), lane(threadIdx.x % 32), slice(slice_of(int(threadIdx.x) / 32, q.groups)) {
-        weights = static_cast<const uint4 *>(q.R) + int64_t(octet) * groups * GATES * 32 + lane;
+    /* all: those of the groups over which it sums. */
+    GRU_DEVICE Product(const void *matrix, int octet, int groups_each, Slice all)
+        : groups(groups_each), lane(threadIdx.x % 32), slice(slice_of(int(threadIdx.x) / 32, all)) {
+        weights = static_cast<const uint4 *>(matrix) + int64_t(octet) * groups * GATES_EACH * 32 + lane;
         GRU_UNROLL for (int g = 0; g < COUNT; g++) GRU_UNROLL for (int tile = 0; tile < TILES; tile++)
             GRU_UNROLL for (int i = 0; i < PER_LANE; i++) sum[g][tile][i] = 0.0f;
         fetch(slice.first);
@@ -62,7 +76,7 @@ template <class M, int OCTETS, int TILES, int FIRST, int COUNT> struct Product {
     GRU_DEVICE void fetch(int k) {
         GRU_UNROLL for (int i = 0; i < AHEAD; i++) GRU_UNROLL for (int g = 0; g < COUNT; g++)
             GRU_UNROLL for (int o = 0; o < OCTETS; o++) if (k + i < slice.last) word[i][g][o] =
-                load_stream(weights + ((int64_t(o) * groups + k + i) * GATES + FIRST + g) * 32);
+                load_stream(weights + ((int64_t(o) * groups + k + i) * GATES_EACH + FIRST + g) * 32);
     }
 
     /* exchange: [row octet][group][tile]; octets from row_octets on do not exist. */

@@ -1,27 +1,10 @@
 /* cuda_prologue.cu: what comes before the products of a call: states from where the caller keeps them to where steps read
  * them, tails and counters zeroed, lengths and slots looked at; and rows of x as the projection reads them. */
-#include "cuda_launch.cuh"
+#include "cuda_pieces.cuh"
 #include "cuda_report.cuh"
 #include "cuda_rows.cuh"
 
 namespace {
-
-constexpr int WARPS = 8, MAX_BLOCKS = 2048;
-
-/* Rows are copied in pieces of 32 numbers, one a lane; pieces go round the warps of the grid. */
-struct Pieces {
-    int64_t count, each; /* pieces in all, and of one row */
-};
-GRU_DEVICE Pieces pieces_of(int64_t rows, int64_t width) {
-    const int64_t each = (width + 31) / 32;
-    return {rows * each, each};
-}
-GRU_DEVICE int64_t first_piece() {
-    return int64_t(blockIdx.x) * WARPS + threadIdx.x / 32;
-}
-GRU_DEVICE int64_t piece_step() {
-    return int64_t(gridDim.x) * WARPS;
-}
 
 GRU_DEVICE void look_at_row(const gru_cuda_prologue &p, const gru_cuda_sequence &q, const int32_t *h0_slots,
                             int n) {
@@ -115,18 +98,6 @@ __global__ void __launch_bounds__(WARPS * 32, 1) add_kernel(const __grid_constan
         store_number(a.to.data, a.type, to,
                      load_number(a.to.data, a.type, to) + load_number(a.from.data, a.type, from));
     }
-}
-
-/* Every lane one number, until the grid is large enough to fill a device. */
-inline Launch launch_for(int64_t rows, int64_t width, int directions) {
-    const int64_t pieces = rows * ((width + 31) / 32), blocks = (pieces + WARPS - 1) / WARPS;
-    Launch launch;
-    launch.grid = dim3(unsigned(blocks < 1            ? 1
-                                : blocks < MAX_BLOCKS ? blocks
-                                                      : MAX_BLOCKS),
-                       1, unsigned(directions));
-    launch.block = dim3(WARPS * 32);
-    return launch;
 }
 
 template <class Visit> cudaError_t visit_prologue(gru_cuda_math math, Visit visit) {

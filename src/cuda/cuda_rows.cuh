@@ -57,6 +57,11 @@ GRU_DEVICE int packed_unit(int unit, int g) {
     return unit / 8 * (GATES * 8) + g * 8 + unit % 8;
 }
 
+/* gru_cuda_gradient_planes on the device. */
+GRU_DEVICE int gradient_planes(const gru_cuda_sequence &q) {
+    return q.reset == GRU_RESET_AFTER ? GATES + 1 : GATES;
+}
+
 GRU_DEVICE float recurrent_bias(const gru_cuda_sequence &q, int unit, int g) {
     return q.bR[packed_unit(unit, g)];
 }

@@ -6,10 +6,6 @@
 
 namespace {
 
-/* Blocks that a multiprocessor must have registers for: two, so that a step's blocks can start, and fetch their weights,
- * before those of the step before have ended; the widest tiles need the registers for their sums. */
-template <class M, int TILES> constexpr int GENERATIONS = TILES >= (M::TENSOR ? 8 : 2) ? 1 : 2;
-
 /* Block: OCTETS octets of units x TILES octets of rows; grid: along rows (there may be millions), units,
  * directions. */
 template <class M, int OCTETS, int TILES, gru_cuda_part PART>
@@ -47,7 +43,7 @@ __global__ void __launch_bounds__(STEP_THREADS, (GENERATIONS<M, TILES>))
         GRU_UNROLL for (int i = 0; i < OUTPUTS; i++) if (o[i].active)
             GRU_UNROLL for (int g = 0; g < COUNT; g++) a[i][g] = input_side(input, o[i], FIRST + g, a[i][g]);
     };
-    Part product(q, octet);
+    Part product(q.R, octet, q.groups, {0, q.groups});
     if (EARLY) load_inputs();
     if (EARLY) add_input_bias();
     dependency_wait(); /* from here on: what the launches before this one have written */

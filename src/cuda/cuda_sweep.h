@@ -53,18 +53,17 @@ typedef struct gru_cuda_sweep_step {
 } gru_cuda_sweep_step;
 
 /* Reset AFTER and ALL: the whole step in one launch. BEFORE: the candidate's launch (dh, da of z and n), then the gates'
- * (d(r h), da of r); of s = -1 only the candidate's. Tiles as in gru_cuda_launch_stepwise, the same list for both parts. */
+ * (d(r h), da of r); of s = -1 only the candidate's. Tiles as in gru_cuda_launch_stepwise, one list for all parts. */
 cudaError_t gru_cuda_launch_sweep(gru_cuda_math math, gru_cuda_part part, gru_cuda_tile tile,
                                   const gru_cuda_sweep_step *step, cudaStream_t stream);
 enum { GRU_CUDA_SWEEP_TILES = 8 };
-int32_t gru_cuda_sweep_tiles(gru_cuda_math math, gru_cuda_part part,
-                             gru_cuda_tile tiles[GRU_CUDA_SWEEP_TILES]);
+int32_t gru_cuda_sweep_tiles(gru_cuda_math math, gru_cuda_tile tiles[GRU_CUDA_SWEEP_TILES]);
 /* Reset BEFORE in one launch, the bits of the two; blocks as in gru_cuda_launch_hop, from gru_cuda_load_sweep_hop, and the
  * same cluster and blocks for all steps of a call. Not for s = -1. */
 cudaError_t gru_cuda_launch_sweep_hop(gru_cuda_math math, int32_t cluster, int32_t blocks,
                                       const gru_cuda_sweep_step *step, cudaStream_t stream);
 /* Loading as gru_cuda_load_stepwise and gru_cuda_load_hop; room: hop_blocks and hop_clusters. */
-cudaError_t gru_cuda_load_sweep(gru_cuda_math math, int32_t reset);
+cudaError_t gru_cuda_load_sweep(gru_cuda_math math);
 cudaError_t gru_cuda_load_sweep_hop(gru_cuda_math math, gru_cuda_room *room);
 
 /* States of the steps s .. s + steps - 1 from the reserve (sweep.forward.reserve), rounded, as GEMM rows in the order of the
@@ -149,8 +148,10 @@ typedef struct gru_cuda_turn {
 } gru_cuda_turn;
 cudaError_t gru_cuda_launch_turn(const gru_cuda_turn *turn, cudaStream_t stream);
 
-/* Loads all kernels of the backward pass but those of the sweep. */
+/* Loads all kernels of the backward pass but those of the sweep; those that sum and turn, for it. */
 cudaError_t gru_cuda_load_gradients(gru_cuda_math math);
+cudaError_t gru_cuda_load_sums(void);
+cudaError_t gru_cuda_load_turn(gru_cuda_math math);
 
 #ifdef __cplusplus
 }
