@@ -18,12 +18,12 @@ static const char usage[] =
     "  --dictionary PATH   * (default: " DICTIONARY_PATH ")\n"
     "  --words N           * train on N entries of the dictionary's training part (default: 0, all)\n"
     "  --epochs N          * how often each is seen (default: 20)\n"
-    "  --batch N           * words in a step (default: 128)\n"
+    "  --batch N           * words in a step (default: 64)\n"
     "  --embedding N       * numbers for a letter or sound, a multiple of 16 (default: 64)\n"
     "  --hidden N          * units of the encoder in each direction, a multiple of 16; the decoder has twice "
     "as many\n"
     "                      (default: 256)\n"
-    "  --rate X            * of learning, at its highest (default: 0.002)\n"
+    "  --rate X            * of learning, at its highest (default: 0.0015)\n"
     "  --clip X            * gradients longer than X are shortened to it (default: 1)\n"
     "  --dropout X         * (default: 0.2)\n"
     "  --seed N            * (default: 1)\n"
@@ -126,9 +126,9 @@ int train_options_parse(int count, char **arguments, train_options *o) {
         .folder = ".",
         .epochs = 20,
         .save_seconds = 30,
-        .rate = 0.002,
+        .rate = 0.0015,
         .clip = 1,
-        .network = {.embedding = 64, .hidden = 256, .batch = 128, .dropout = 0.2f, .seed = 1}};
+        .network = {.embedding = 64, .hidden = 256, .batch = 64, .dropout = 0.2f, .seed = 1}};
     int key, index = 0;
     while ((key = getopt_long(count, arguments, "", known, &index)) != -1) {
         if (key == '?' + 1) return fputs(usage, stdout) < 0;
