@@ -17,7 +17,7 @@ static const char usage[] =
     "  --folder PATH       where checkpoint, model and picture go; it must exist (default: .)\n"
     "  --dictionary PATH   * (default: " DICTIONARY_PATH ")\n"
     "  --words N           * train on N entries of the dictionary's training part (default: 0, all)\n"
-    "  --epochs N          * how often each is seen (default: 20)\n"
+    "  --epochs N          * how often each is seen (default: 16)\n"
     "  --batch N           * words in a step (default: 64)\n"
     "  --embedding N       * numbers for a letter or sound, a multiple of 16 (default: 64)\n"
     "  --hidden N          * units of the encoder in each direction, a multiple of 16; the decoder has twice "
@@ -124,7 +124,7 @@ int train_options_parse(int count, char **arguments, train_options *o) {
     *o = (train_options){
         .dictionary = DICTIONARY_PATH,
         .folder = ".",
-        .epochs = 20,
+        .epochs = 16,
         .save_seconds = 30,
         .rate = 0.0015,
         .clip = 1,
