@@ -42,8 +42,16 @@ static inline size_t gru_reserve_bytes(const gru_layer_config *config, int64_t T
 
 /* A number that differs for layers whose reserves mean different things (FNV-1a over the variant and the sizes). */
 static inline uint64_t gru_reserve_mark(const gru_layer_config *config) {
-    const int32_t facts[] = {config->inputs, config->hidden,    config->reset,     config->update,
-                             config->gate,   config->candidate, config->direction, config->io_type};
+    const int32_t facts[] = {config->inputs,
+                             config->hidden,
+                             config->reset,
+                             config->update,
+                             config->gate,
+                             config->candidate,
+                             config->direction,
+                             config->io_type,
+                             (int32_t)gru_bits_from_float(config->clip),
+                             (int32_t)gru_bits_from_float(config->hard_slope)};
     uint64_t mark = 0xcbf29ce484222325u;
     for (size_t i = 0; i < sizeof facts / sizeof *facts; i++)
         mark = (mark ^ (uint32_t)facts[i]) * 0x100000001b3u;

@@ -262,11 +262,12 @@ TEST(api_backward, of_another_reserve) {
 TEST(api_backward, of_another_layers_reserve) {
     fixture f;
     set_up(&f, all_options);
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 8; i++) {
         gru_layer_config config = GRU_INIT;
         config.inputs = i == 0 ? I + 1 : I, config.hidden = H;
         config.reset = i == 1, config.update = i == 2, config.gate = i == 3;
         config.candidate = i == 4, config.direction = i == 5;
+        config.clip = i == 6 ? 3 : 0, config.hard_slope = i == 7 ? 0.25f : 0;
         const shape sizes = {T, N, config.inputs, H, "another layer"};
         problem *p = problem_make(&sizes, &config, PROBLEM_TRAIN, 2);
         result r;
