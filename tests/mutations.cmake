@@ -1,20 +1,31 @@
 # Every term of the backward equations, left out, with the other sign or with another factor, one at a time. test_mutations runs
-# the reference engine's backward pass with each, and the gradients must then differ from differences. All are in one program:
-# each expression of the list becomes a choice, which the test makes.
+# the backward pass with each, and the gradients must then be found to be wrong: those of cpu_reference by differences, those of
+# the engines in f32 by cpu_reference. All are in one program: each expression of the lists becomes a choice, which the test
+# makes. The program's copies take the place of the library's files: the linker takes from an archive only what is missing.
 
-set(mutated_file ${PROJECT_SOURCE_DIR}/src/cpu/cpu_reference_backward.c)
-set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${mutated_file})
-file(READ ${mutated_file} original)
-set(mutated "")
 set(mutations "")
-set(cursor 0)
+set(mutated_folder ${CMAKE_CURRENT_BINARY_DIR}/mutated)
+
+# open_file(NAME), which is in src/cpu, and close_file() behind its last mutation.
+macro(open_file name)
+    set(mutated_name ${name})
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/cpu/${name})
+    file(READ ${PROJECT_SOURCE_DIR}/src/cpu/${name} original)
+    set(mutated "extern int gru_mutation;\n")
+    set(cursor 0)
+endmacro()
+
+macro(close_file)
+    string(SUBSTRING "${original}" ${cursor} -1 rest)
+    file(CONFIGURE OUTPUT ${mutated_folder}/${mutated_name} CONTENT "${mutated}${rest}" @ONLY)
+endmacro()
 
 # find_behind(RESULT TEXT): where it stands in the file, from the cursor on.
 macro(find_behind result text)
     string(SUBSTRING "${original}" ${cursor} -1 rest)
     string(FIND "${rest}" "${text}" found)
     if(found EQUAL -1)
-        message(FATAL_ERROR "mutations.cmake: ${mutated_file} has no longer \"${text}\" there")
+        message(FATAL_ERROR "mutations.cmake: ${mutated_name} has no longer \"${text}\" there")
     endif()
     math(EXPR ${result} "${cursor} + ${found}")
 endmacro()
@@ -46,6 +57,9 @@ function(mutate from)
     set(mutations ${mutations} PARENT_SCOPE)
 endfunction()
 
+# ---- cpu_reference ----
+
+open_file(cpu_reference_backward.c)
 inside("static double clip_slope(")
 mutate("v > limit || v < -limit" clip_passes_everything "0")
 
@@ -175,17 +189,108 @@ inside("const double before = overwrite ? 0 : ")
 mutate("gru_load_double(out, p->f.state_type, at)" weights_not_added "0")
 mutate("scale * sum" loss_scale_missing "sum" loss_scale_twice "scale * scale * sum")
 
-string(SUBSTRING "${original}" ${cursor} -1 rest)
+close_file()
+list(LENGTH mutations reference_count)
+
+# ---- the engines in f32: the cell ----
+
+open_file(cpu_sweep.inl)
+inside("INLINE vec clip_slope(")
+mutate("vec_if_less(vec_set1(cell->clip), v, vec_set1(0.0f), slope)" upper_clip_passes_everything "slope")
+mutate("vec_if_less(v, vec_set1(-cell->clip), vec_set1(0.0f), slope)" lower_clip_passes_everything "slope")
+inside("INLINE vec gate_slope(")
+mutate("vec_mul(value, vec_sub(one, value))"
+       f32_sigmoid_without_value "vec_sub(one, value)"      f32_sigmoid_without_complement "value"
+       f32_sigmoid_with_the_other_sign "vec_mul(value, vec_sub(value, one))")
+mutate("vec_if_less(one, line, zero, vec_if_less(line, zero, zero, vec_set1(cell->slope)))"
+       f32_hard_sigmoid_without_ends "vec_set1(cell->slope)"
+       f32_hard_sigmoid_without_upper_end "vec_if_less(line, zero, zero, vec_set1(cell->slope))"
+       f32_hard_sigmoid_without_lower_end "vec_if_less(one, line, zero, vec_set1(cell->slope))"
+       f32_hard_sigmoid_without_slope "vec_if_less(one, line, zero, vec_if_less(line, zero, zero, one))")
+inside("INLINE vec candidate_slope(")
+mutate("vec_fnma(value, value, one)" f32_tanh_without_square "one" f32_tanh_with_the_other_square "vec_fma(value, value, one)")
+mutate("vec_if_less(kept, vec_set1(0.0f), vec_set1(0.0f), one)" f32_relu_without_kink "one")
+inside("INLINE vec sweep_vector(")
+mutate("vec_add(dh, vec_load(p->dy + i))" f32_outputs_missing "dh" f32_outputs_with_the_other_sign
+       "vec_sub(dh, vec_load(p->dy + i))")
+mutate("keep ? vec_sub(h, n) : vec_sub(n, h)"
+       f32_update_gate_with_the_other_sign "keep ? vec_sub(n, h) : vec_sub(h, n)"
+       f32_update_gate_without_h "keep ? vec_sub(vec_set1(0.0f), n) : n"
+       f32_update_gate_without_n "keep ? h : vec_sub(vec_set1(0.0f), h)")
+mutate("keep ? vec_mul(rest, z) : vec_sub(one, vec_mul(rest, vec_sub(one, z)))" f32_attention_not_applied "z")
+mutate("keep ? vec_mul(dz, vec_sub(vec_set1(0.0f), z)) : vec_mul(dz, vec_sub(one, z))"
+       f32_without_attention "vec_set1(0.0f)"               f32_attention_without_gate "keep ? vec_sub(vec_set1(0.0f), dz) : dz"
+       f32_attention_with_the_other_sign "keep ? vec_mul(dz, z) : vec_mul(dz, vec_sub(z, one))")
+mutate("vec_mul(dz, rest)" f32_update_gate_without_attention "dz")
+mutate("keep ? others : attended" f32_candidate_without_gate "one" f32_candidate_with_the_other_gate "keep ? attended : others")
+mutate("vec_mul(dn, candidate_slope(cell, kept_n, n))" f32_without_candidate "vec_set1(0.0f)" f32_candidate_without_slope "dn")
+mutate("keep ? attended : others" f32_without_direct_part "vec_set1(0.0f)" f32_direct_part_without_gate "one"
+       f32_direct_part_with_the_other_gate "keep ? others : attended")
+mutate("vec_mul(dz, gate_slope(cell, kept_z, z))" f32_without_update_gate "vec_set1(0.0f)" f32_update_gate_without_slope "dz")
+inside("vec_store(p->d[D_N] + i, dv)")
+mutate("dv" f32_before_without_candidate "vec_set1(0.0f)")
+mutate("extra" f32_before_product_missing "vec_set1(0.0f)")
+mutate("vec_mul(dv, r)" f32_recurrent_side_without_r "dv")
+mutate("vec_mul(dv, extra)" f32_without_reset_gate "vec_set1(0.0f)" f32_reset_gate_without_product "dv"
+       f32_reset_gate_with_the_other_sign "vec_sub(vec_set1(0.0f), vec_mul(dv, extra))")
+mutate("cell->reset == GRU_RESET_AFTER ? dv : inner" f32_after_with_r "inner" f32_all_without_r "dv")
+mutate("vec_mul(dr, gate_slope(cell, kept_r, r))" f32_reset_gate_without_slope "dr")
+inside("sum += dattention[i]")
+mutate("dattention[i]" f32_attention_not_summed "0.0f")
+inside("static void sweep_reset(")
+mutate("vec_mul(drh, vec_load(p.h + i))" f32_before_without_reset_gate "vec_set1(0.0f)" f32_before_reset_gate_without_h "drh")
+mutate("vec_mul(dr, gate_slope(cell, kept, r))" f32_before_reset_gate_without_slope "dr")
+mutate("vec_fma(drh, r, vec_load(p.dh + i))"
+       f32_before_without_state "vec_load(p.dh + i)"        f32_before_state_without_r "vec_add(drh, vec_load(p.dh + i))")
+close_file()
+
+# ---- the engines in f32: from step to step ----
+
+open_file(cpu_sweep.c)
+inside("if (f->gradients->dhT)")
+mutate("f->gradients->dhT" f32_final_state_missing "0")
+inside("static void gather_rows(")
+mutate("gru_step_time(f->layer->config.direction, length, s)" f32_times_without_direction "s")
+inside("static void end_segments(")
+mutate("!gru_segment_starts(f->run, direction, gru_run_length(f->run, n), s, n)" f32_segments_missing "1")
+inside("dh_reset[j] += ")
+mutate("dh[j]" f32_reset_state_missing "0.0f")
+inside("dh[j] = 0.0f")
+mutate("0.0f" f32_gradient_flows_past_a_segment "dh[j]")
+mutate("multiply(p, D_N, 0, H, f->drh, 1)" f32_before_without_product "(void)0")
+mutate("multiply(p, D_R, H, 2 * H, f->dh, 0)" f32_before_state_without_gates "(void)0")
+mutate("multiply(p, D_RECURRENT, 0, GATES * H, f->dh, 0)"
+       f32_state_without_product "(void)0"                  f32_state_without_candidate "multiply(p, D_R, H, 2 * H, f->dh, 0)")
+close_file()
+
+# ---- the engines in f32: sums over steps ----
+
+open_file(cpu_gradients.c)
+inside("static slots slots_of(")
+mutate("(slots){D_N, before ? 1 : 0}" f32_candidate_weights_missing "(slots){D_N, 0}")
+mutate("(slots){before ? D_R : D_RECURRENT, before ? 2 : GATES}"
+       f32_recurrent_weights_as_of_input "(slots){D_R, before ? 2 : GATES}")
+mutate("gru_cpu_d_row(p, place->s, place->n) + D_RECURRENT * f->H"
+       f32_candidate_weights_without_r "gru_cpu_h_row(p, place->s, place->n)")
+mutate("sums[i] * factor" f32_loss_scale_missing "sums[i]" f32_loss_scale_twice "sums[i] * factor * factor")
+mutate("to[i] + sum" f32_weights_not_added "sum")
+mutate("f->terms.cell.reset == GRU_RESET_AFTER ? D_RECURRENT : D_N" f32_recurrent_bias_as_of_input "D_N")
+close_file()
+
+# ---- the program ----
+
 list(LENGTH mutations count)
 list(JOIN mutations "\",\n    \"" names)
-string(APPEND rest "
-const char *const gru_mutations[] = {
-    \"${names}\"};
-const int gru_mutation_count = ${count};
+file(CONFIGURE OUTPUT ${mutated_folder}/mutations.c @ONLY CONTENT "const char *const gru_mutations[] = {
+    \"@names@\"};
+const int gru_reference_mutations = @reference_count@, gru_mutation_count = @count@;
 ")
-set(folder ${CMAKE_CURRENT_BINARY_DIR}/mutated)
-file(CONFIGURE OUTPUT ${folder}/cpu_reference_backward.c CONTENT "extern int gru_mutation;\n${mutated}${rest}" @ONLY)
-# In place of the library's own: the linker takes from an archive only what is still missing.
-target_sources(test_mutations PRIVATE ${folder}/cpu_reference_backward.c)
+set(copied cpu_kernels_scalar.c cpu_kernels.inl cpu_step.inl) # which include each other by quoted names
+list(TRANSFORM copied PREPEND ${PROJECT_SOURCE_DIR}/src/cpu/)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${copied})
+file(COPY ${copied} DESTINATION ${mutated_folder})
+foreach(name cpu_reference_backward cpu_kernels_scalar cpu_sweep cpu_gradients mutations)
+    target_sources(test_mutations PRIVATE ${mutated_folder}/${name}.c)
+    set_source_files_properties(${mutated_folder}/${name}.c PROPERTIES COMPILE_OPTIONS "-w;-O1")
+endforeach()
 target_include_directories(test_mutations PRIVATE ${PROJECT_SOURCE_DIR}/src/cpu)
-set_source_files_properties(${folder}/cpu_reference_backward.c PROPERTIES COMPILE_OPTIONS -w)
