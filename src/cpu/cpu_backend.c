@@ -1,4 +1,4 @@
-/* cpu_backend.c: the CPU backend: memory, threads, packing of weights, and the mark on a training reserve. */
+/* cpu_backend.c: the CPU backend: memory, threads, and the mark on a training reserve. */
 #include "cpu_engine.h"
 
 #include <string.h>
@@ -66,52 +66,9 @@ static size_t cpu_packed_bytes(const gru_layer_config *config) {
     return gru_cpu_packed_parts(config).bytes;
 }
 
-/* One of W and R, or a bias as a matrix of one column, on its way into the packed layout. */
-typedef struct matrix {
-    const void *data;   /* [3H][K]; NULL: zeros */
-    const float *scale; /* [3H] of int8 data */
-    int32_t type, packed_type;
-    size_t K;
-} matrix;
-
-static double matrix_element(const matrix *m, size_t row, size_t k) {
-    const size_t i = row * m->K + k;
-    if (m->type == GRU_INT8) return (double)((float)((const int8_t *)m->data)[i] * m->scale[row]);
-    return gru_load_double(m->data, m->type, i);
-}
-
-static void pack_matrix(const matrix *m, size_t H, int split, void *packed) {
-    for (int g = 0; g < GATES; g++)
-        for (size_t j = 0; j < H; j++)
-            for (size_t k = 0; k < m->K; k++)
-                gru_store_double(packed, m->packed_type, gru_cpu_weight_index(split, m->K, g, j, k),
-                                 matrix_element(m, (size_t)g * H + j, k));
-}
-
-static void pack_bias(const void *bias, int32_t type, int32_t packed_type, size_t H, void *packed) {
-    if (!bias) return;
-    for (int g = 0; g < GATES; g++)
-        for (size_t j = 0; j < H; j++)
-            gru_store_double(packed, packed_type, gru_cpu_bias_index(g, j),
-                             gru_load_double(bias, type, (size_t)g * H + j));
-}
-
 static gru_status cpu_pack(const gru_layer *layer, const gru_weights *weights, void *packed, void *stream) {
-    const gru_layer_config *config = &layer->config;
-    const size_t H = (size_t)config->hidden;
-    const int32_t bias_type = weights->type == GRU_INT8 ? GRU_F32 : weights->type;
-    const int32_t bias_packed = config->weight_type == GRU_F64 ? GRU_F64 : GRU_F32;
-    const gru_cpu_parts parts = gru_cpu_packed_parts(config);
-    char *base = packed;
-    const matrix W = {weights->W, weights->W_scale, weights->type, config->weight_type,
-                      (size_t)config->inputs};
-    const matrix R = {weights->R, weights->R_scale, weights->type, config->weight_type, H};
     GRU_TRY(check_no_stream(stream));
-    memset(packed, 0, parts.bytes);
-    pack_bias(weights->bW, bias_type, bias_packed, H, base + parts.bW);
-    pack_bias(weights->bR, bias_type, bias_packed, H, base + parts.bR);
-    pack_matrix(&W, H, 0, base + parts.W);
-    pack_matrix(&R, H, config->reset == GRU_RESET_BEFORE, base + parts.R);
+    gru_cpu_pack(&layer->config, weights, packed);
     return GRU_OK;
 }
 

@@ -17,6 +17,18 @@ static const char *declines_feature(const gru_layer_config *config, uint32_t fea
     return gru_cpu_features() & feature ? declines_type(config) : missing;
 }
 
+const gru_cpu_kernels *gru_cpu_best_kernels(void) {
+    const uint32_t features = gru_cpu_features();
+#if defined(__x86_64__)
+    if (features & GRU_CPU_AVX512) return &gru_cpu_kernels_avx512;
+    if (features & GRU_CPU_AVX2) return &gru_cpu_kernels_avx2;
+#elif defined(__aarch64__)
+    if (features & GRU_CPU_NEON) return &gru_cpu_kernels_neon;
+#endif
+    (void)features;
+    return &gru_cpu_kernels_scalar;
+}
+
 #define ENGINE(isa, declined)                                                                       \
     static const char *isa##_declines(const gru_context *context, const gru_layer_config *config) { \
         (void)context;                                                                              \

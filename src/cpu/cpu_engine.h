@@ -58,6 +58,9 @@ static inline size_t gru_cpu_bias_index(int g, size_t j) {
     return (j / PANEL * GATES + (size_t)g) * PANEL + j % PANEL;
 }
 
+/* Fills parts.bytes at `packed`. */
+void gru_cpu_pack(const gru_layer_config *config, const gru_weights *weights, void *packed);
+
 /* What the cells of a training run kept stands in the reserve behind the states: [T][N][P][4][16] f32 (cpu_kernels.h); not
  * with io f64. */
 size_t gru_cpu_reserve_bytes(const gru_layer_config *config, int64_t T, int64_t N);

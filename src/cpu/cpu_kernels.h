@@ -107,4 +107,7 @@ extern const gru_cpu_kernels gru_cpu_kernels_avx2;
 extern const gru_cpu_kernels gru_cpu_kernels_avx512;
 extern const gru_cpu_kernels gru_cpu_kernels_neon;
 
+/* Those of the best engine that this machine runs, for work that has no engine: moving weights. */
+const gru_cpu_kernels *gru_cpu_best_kernels(void);
+
 #endif

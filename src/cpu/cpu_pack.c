@@ -1,0 +1,102 @@
+/* cpu_pack.c: weights from rows of one unit each into panels of 16 units, as the kernels read them. */
+#include <string.h>
+
+#include "cpu_kernels.h"
+
+/* One of W and R on its way into the packed layout. */
+typedef struct matrix {
+    const void *data;   /* [3H][K] */
+    const float *scale; /* [3H] of int8 data */
+    int32_t type, packed_type;
+    size_t H, K;
+    int split; /* R of BEFORE */
+    void *packed;
+} matrix;
+
+/* ---- doubles, as they are ---- */
+
+static void pack_doubles(const matrix *m) {
+    for (int g = 0; g < GATES; g++)
+        for (size_t j = 0; j < m->H; j++)
+            for (size_t k = 0; k < m->K; k++)
+                ((double *)m->packed)[gru_cpu_weight_index(m->split, m->K, g, j, k)] =
+                    gru_load_double(m->data, m->type, ((size_t)g * m->H + j) * m->K + k);
+}
+
+/* ---- all else by way of f32, a block at a time ---- */
+
+enum { BLOCK = 64 }; /* terms of a block */
+
+/* Terms [k, k + count) of a row as f32. */
+static void load_row(const matrix *m, size_t row, size_t k, size_t count, float *to) {
+    const size_t first = row * m->K + k;
+    if (m->type == GRU_INT8)
+        for (size_t i = 0; i < count; i++)
+            to[i] = (float)((const int8_t *)m->data)[first + i] * m->scale[row];
+    else
+        gru_load_floats(m->data, m->type, first, to, count);
+}
+
+/* Terms [k, k + count) of the units of gate g that share a panel with unit j. */
+static void pack_block(const gru_cpu_kernels *kernels, const matrix *m, int g, size_t j, size_t k,
+                       size_t count) {
+    const size_t units = m->H - j < PANEL ? m->H - j : PANEL, row = (size_t)g * m->H + j;
+    const size_t at = gru_cpu_weight_index(m->split, m->K, g, j, k);
+    const size_t pitch = gru_cpu_weight_index(m->split, m->K, g, j, k + 1) - at;
+    float copies[PANEL][BLOCK], turned[BLOCK][PANEL] = {{0}};
+    const float *rows[PANEL];
+    for (size_t i = 0; i < units; i++) {
+        rows[i] = m->type == GRU_F32 ? (const float *)m->data + (row + i) * m->K + k : copies[i];
+        if (m->type != GRU_F32) load_row(m, row + i, k, count, copies[i]);
+    }
+    if (m->packed_type == GRU_F32) {
+        kernels->transpose(rows, units, 0, count, (float *)m->packed + at, pitch);
+        return;
+    }
+    kernels->transpose(rows, units, 0, count, turned[0], PANEL);
+    for (size_t i = 0; i < count; i++)
+        gru_store_floats(m->packed, m->packed_type, at + i * pitch, turned[i], PANEL);
+}
+
+static void pack_matrix(const gru_cpu_kernels *kernels, const matrix *m) {
+    if (m->packed_type == GRU_F64) {
+        pack_doubles(m);
+        return;
+    }
+    for (size_t j = 0; j < m->H; j += PANEL)
+        for (size_t k = 0; k < m->K; k += BLOCK)
+            for (int g = 0; g < GATES; g++)
+                pack_block(kernels, m, g, j, k, m->K - k < BLOCK ? m->K - k : BLOCK);
+}
+
+static void pack_bias(const void *bias, int32_t type, int32_t packed_type, size_t H, void *packed) {
+    if (!bias) return;
+    for (int g = 0; g < GATES; g++)
+        for (size_t j = 0; j < H; j++)
+            gru_store_double(packed, packed_type, gru_cpu_bias_index(g, j),
+                             gru_load_double(bias, type, (size_t)g * H + j));
+}
+
+void gru_cpu_pack(const gru_layer_config *config, const gru_weights *weights, void *packed) {
+    const gru_cpu_kernels *kernels = gru_cpu_best_kernels();
+    const size_t I = (size_t)config->inputs, H = (size_t)config->hidden;
+    const int32_t bias_type = weights->type == GRU_INT8 ? GRU_F32 : weights->type;
+    const int32_t bias_packed = config->weight_type == GRU_F64 ? GRU_F64 : GRU_F32;
+    const gru_cpu_parts parts = gru_cpu_packed_parts(config);
+    char *base = packed;
+    const matrix W = {weights->W, weights->W_scale, weights->type, config->weight_type, H, I,
+                      0,          base + parts.W};
+    const matrix R = {weights->R,
+                      weights->R_scale,
+                      weights->type,
+                      config->weight_type,
+                      H,
+                      H,
+                      config->reset == GRU_RESET_BEFORE,
+                      base + parts.R};
+    memset(packed, 0, parts.bytes);
+    pack_bias(weights->bW, bias_type, bias_packed, H, base + parts.bW);
+    pack_bias(weights->bR, bias_type, bias_packed, H, base + parts.bR);
+    pack_matrix(kernels, &W);
+    pack_matrix(kernels, &R);
+}
