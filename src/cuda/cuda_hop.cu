@@ -1,10 +1,9 @@
 /* cuda_hop.cu: a step with reset BEFORE in one launch: r h is published in the middle, and z is computed while it travels.
  *
  * Blocks along x share the unit tiles of one octet of rows, each taking every gridDim.x-th, so that the grid may be as
- * small as the device. r h goes through memory; that it is there is told by the barrier of a cluster, or by a counter on
- * which all blocks of a cooperative grid wait. */
+ * small as the device. */
 #include "cuda_finish.cuh"
-#include "cuda_launch.cuh"
+#include "cuda_hop.cuh"
 #include "cuda_product.cuh"
 
 namespace {
@@ -33,27 +32,6 @@ GRU_DEVICE float recurrent_side(const gru_cuda_sequence &q, typename HopTile<M>:
         c = Tile::PartSums::total(sums, 0, o.n % 8, o.unit % Tile::UNITS) + recurrent_bias(q, o.unit, GATE);
     __syncthreads(); /* they are read: the next product may overwrite them */
     return c;
-}
-
-/* Tells the blocks that share these rows that this block's r h is in memory, and waits for theirs. */
-GRU_DEVICE void publish(const Hop &hop, const gru_cuda_sequence &q) {
-    if (hop.cluster) {
-        cluster_arrive();
-        return;
-    }
-    __syncthreads(); /* every thread's r h comes before the block's arrival */
-    if (threadIdx.x == 0) add_release(q.arrived + blockIdx.y, 1u);
-}
-GRU_DEVICE void await(const Hop &hop, const gru_cuda_sequence &q) {
-    if (hop.cluster) {
-        cluster_wait();
-        return;
-    }
-    if (threadIdx.x == 0) {
-        const uint32_t all = gridDim.x * uint32_t(hop.step.s + 1); /* may wrap, as the counter does */
-        while (int32_t(load_acquire(q.arrived + blockIdx.y) - all) < 0) spin_pause();
-    }
-    __syncthreads(); /* the others' r h comes before any thread's reading */
 }
 
 template <class M>
@@ -86,7 +64,7 @@ __global__ void __launch_bounds__(STEP_THREADS, 1) hop_kernel(const __grid_const
                      gate<M>(q, input_side(input, o, GATE_R, projected_at(input, o, GATE_R)) + c) *
                          entering_state(q, o));
     }
-    publish(hop, q);
+    publish(hop.cluster, q.arrived);
     for (int tile = int(blockIdx.x); tile < tiles; tile += int(gridDim.x)) {
         Update update_product(q.R, tile * Tile::OCTETS, q.groups, {0, q.groups});
         const Output o = output(tile);
@@ -96,7 +74,7 @@ __global__ void __launch_bounds__(STEP_THREADS, 1) hop_kernel(const __grid_const
         q.update_gate[state_index(q, o)] = q.attention.data ? attended(q, z, attention_at(q, o)) : z;
     }
     Candidate candidate_product(q.R, first * Tile::OCTETS, q.groups, {0, q.groups});
-    await(hop, q);
+    await(hop.cluster, q.arrived, step.s + 1);
     for (int tile = int(blockIdx.x); tile < tiles; tile += int(gridDim.x)) {
         if (tile != first) candidate_product = Candidate(q.R, tile * Tile::OCTETS, q.groups, {0, q.groups});
         const Output o = output(tile);
@@ -125,36 +103,16 @@ extern "C" cudaError_t gru_cuda_launch_hop(gru_cuda_math math, int32_t cluster, 
                                            const gru_cuda_step *step, cudaStream_t stream) {
     const gru_cuda_sequence &q = step->sequence[0];
     return visit_hop(math, [&](void (*kernel)(Hop), int units) {
-        const unsigned tiles = blocks_for(q.H, units), rows = blocks_for(q.N, 8),
-                       directions = unsigned(step->directions);
-        const unsigned room =
-            unsigned(blocks) / (rows * directions); /* for the blocks of one octet of rows */
-        if (!cluster && room == 0) return cudaErrorCooperativeLaunchTooLarge;
         Launch launch;
-        launch.grid = dim3(cluster ? unsigned(cluster) : min(tiles, room), rows, directions);
         launch.block = dim3(STEP_THREADS);
-        launch.depends = step->depends && cluster; /* a cooperative launch starts alone */
-        launch.cooperative = !cluster;
-        launch.cluster = cluster ? cluster : 1;
+        launch.depends = step->depends != 0;
+        if (!place_hop(launch, cluster, blocks, blocks_for(q.H, units), blocks_for(q.N, 8),
+                       unsigned(step->directions)))
+            return cudaErrorCooperativeLaunchTooLarge;
         return start(kernel, launch, Hop{*step, cluster}, stream);
     });
 }
 
 extern "C" cudaError_t gru_cuda_load_hop(gru_cuda_math math, gru_cuda_room *room) {
-    int device, processors, blocks;
-    if (const cudaError_t error = cudaGetDevice(&device)) return error;
-    if (const cudaError_t error = cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device))
-        return error;
-    return visit_hop(math, [&](void (*kernel)(Hop), int) {
-        Launch launch;
-        launch.grid = dim3(GRU_CUDA_HOP_CLUSTER);
-        launch.block = dim3(STEP_THREADS);
-        launch.cluster = GRU_CUDA_HOP_CLUSTER;
-        if (const cudaError_t error = load(kernel, 0)) return error;
-        if (const cudaError_t error = count_clusters(kernel, launch, &room->hop_clusters)) return error;
-        const cudaError_t error =
-            cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, STEP_THREADS, 0);
-        room->hop_blocks = error == cudaSuccess ? blocks * processors : 0;
-        return error;
-    });
+    return visit_hop(math, [&](void (*kernel)(Hop), int) { return load_hop(kernel, STEP_THREADS, room); });
 }

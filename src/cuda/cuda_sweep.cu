@@ -45,7 +45,7 @@ __global__ void __launch_bounds__(STEP_THREADS, (GENERATIONS<M, TILES>))
     if (EARLY) find_all_slopes();
     dependency_wait(); /* from here on: what the launches before this one have written */
     if (EARLY) load_directs();
-    product.run(w.exchange[(step.s + (part != GRU_CUDA_GATES)) % 2], row_octet, (q.N + 7) / 8);
+    product.run(read_exchange(step, part), row_octet, (q.N + 7) / 8);
     product.deposit(sums);
     if (!EARLY) load_units();
     if (!EARLY) load_directs();

@@ -19,6 +19,12 @@ GRU_DEVICE Slice part_groups(gru_cuda_part part, int groups) {
             part == GRU_CUDA_CANDIDATE ? GATE_N * groups : GATES * groups};
 }
 
+/* What a part's product reads: the gates' what the candidate's part of this step has published, the others what the step
+ * behind has. */
+GRU_DEVICE const void *read_exchange(const gru_cuda_sweep_step &step, gru_cuda_part part) {
+    return step.sweep[blockIdx.z].exchange[(step.s + (part == GRU_CUDA_GATES ? 0 : 1)) % 2];
+}
+
 /* Whether a part finds da of gate g. */
 GRU_DEVICE bool finds_gate(gru_cuda_part part, int g) {
     return part == GRU_CUDA_WHOLE || (part == GRU_CUDA_GATES) == (g == GATE_R);

@@ -43,9 +43,9 @@ add_fault(stepwise_slices stepwise cuda_stepwise.cu "__syncthreads(); /* the sli
 add_fault(stepwise_exchange stepwise cuda_rows.cuh "(step.s + 1) % 2" "step.s % 2" "budget|data race")
 add_fault(stepwise_lengths stepwise cuda_rows.cuh "return length < 0 ? 0 : length > q.T ? q.T : length;" "return length;"
     "the machine found|differ" test_cuda_runs.c lengths_out_of_range)
-add_fault(hop_arrives_early hop cuda_hop.cu
-    "__syncthreads(); /* every thread's r h comes before the block's arrival */" "" "data race")
-add_fault(hop_target hop cuda_hop.cu "uint32_t(hop.step.s + 1)" "1u" "data race")
+add_fault(hop_arrives_early hop cuda_hop.cuh
+    "__syncthreads(); /* what every thread published comes before the block's arrival */" "" "data race")
+add_fault(hop_target hop cuda_hop.cuh "uint32_t(steps)" "1u" "data race")
 add_fault(hop_sums hop cuda_hop.cu "__syncthreads(); /* they are read: the next product may overwrite them */" "" "data race")
 add_fault(tile_stages tile cuda_tile.cu "__syncthreads(); /* the stages have been read: the sums take their place */" ""
     "data race")
@@ -53,3 +53,18 @@ add_fault(tile_leaves_early tile cuda_tile.cu "cluster_arrive();
         cluster_wait(); /* no block leaves" "/* no block leaves" "may still use its shared memory")
 add_fault(tile_cluster_sums tile cuda_tile.cu "cluster_wait(); /* the partial sums" "/* the partial sums" "without a wait|data race")
 add_fault(weights_sums weights cuda_weights.cu "__syncthreads();" "" "data race" test_cuda_weights.c an_updated_layer_is_found)
+
+# ---- the sweep ----
+add_fault(sweep_wait sweep cuda_sweep.cu "dependency_wait();" "" "before griddepcontrol.wait" test_cuda_sweep.c reset_after)
+add_fault(sweep_slices sweep cuda_sweep.cu "__syncthreads(); /* the slices of all warps are there */" "" "data race"
+    test_cuda_sweep.c reset_after)
+add_fault(sweep_exchange sweep cuda_sweep_finish.cuh "part == GRU_CUDA_GATES ? 0 : 1" "0" "expected|data race"
+    test_cuda_sweep.c reset_after)
+add_fault(sweep_segments sweep cuda_sweep_finish.cuh "return starts ? 0.0f : carried" "return carried" "expected"
+    test_cuda_sweep.c reset_after)
+add_fault(sweep_tails sweep cuda_sweep.cu "blocks_for(q.octets, tile.unit_octets)" "blocks_for(q.H, tile.unit_octets * 8)"
+    "rows.*expected 0" test_cuda_sweep.c reset_all)
+add_fault(sweep_attention sweep cuda_cell.cuh "dz * (1.0f - w)" "dz" "rows.*expected" test_cuda_sweep.c reset_all)
+add_fault(sweep_hop_target sweep_hop cuda_sweep_hop.cu "w.forward.T - step.s" "1" "data race" test_cuda_sweep.c one_launch)
+add_fault(sweep_hop_sums sweep_hop cuda_sweep_hop.cu
+    "__syncthreads(); /* they are read: the next product may overwrite them */" "" "data race" test_cuda_sweep.c one_launch)

@@ -136,3 +136,67 @@ TEST(cuda_sweep, reset_all) {
 TEST(cuda_sweep, reset_before) {
     for (int math = 0; math < MATHS; math++) sweep_tiles(math, GRU_RESET_BEFORE, 4);
 }
+
+/* ---- bits --------------------------------------------------------------------------------------------------------- */
+
+/* What a sweep leaves for the GEMMs. */
+static void *swept_rows(const sweep_problem *p, size_t *bytes) {
+    for (int i = 0; i < p->block_count; i++)
+        if (p->blocks[i].device == p->sweep.rows) *bytes = p->blocks[i].bytes;
+    return device_read(p->sweep.rows, *bytes);
+}
+
+/* The same problem through every tile and hop: the bits of the first. */
+static void compare_ways(gru_context *context, int math, int32_t reset, const gru_cuda_room *room) {
+    gru_cuda_tile tiles[GRU_CUDA_SWEEP_TILES];
+    const int32_t count = gru_cuda_sweep_tiles((gru_cuda_math)math, tiles);
+    const int32_t hops = reset == GRU_RESET_BEFORE ? 2 : 0;
+    const gru_layer_config config = draw_config(math, reset, 40, (uint64_t)(math + 10 * reset));
+    sweep_problem *p = sweep_problem_make(context, &config, 3, 17, SWEEP_LENGTHS | SWEEP_SEGMENTS, 3);
+    pass a = {
+        .p = {p}, .math = (gru_cuda_math)math, .blocks = room->hop_blocks, .stream = tester_machine.stream};
+    size_t bytes = 0;
+    void *first = NULL;
+    a.step.directions = 1;
+    for (int32_t i = 0; i < count + hops; i++) {
+        a.way = (way){tiles[i % count], i < count ? 0 : i - count + 1};
+        run(&a);
+        void *rows = swept_rows(p, &bytes);
+        CHECK(!first || memcmp(first, rows, bytes) == 0, "%s: way %d gives other bits than the first tile",
+              p->text, i);
+        if (first) free(rows);
+        if (!first) first = rows;
+    }
+    free(first);
+    sweep_problem_free(p);
+}
+
+TEST(cuda_sweep, any_tile_and_hop_gives_the_same_bits) {
+    for (int math = 0; math < MATHS; math++) {
+        gru_cuda_room room = {0};
+        gru_context *context = open_context(math);
+        CHECK(gru_cuda_load_sweep_hop((gru_cuda_math)math, &room) == cudaSuccess, "loading");
+        for (int32_t reset = GRU_RESET_AFTER; reset <= GRU_RESET_ALL; reset++)
+            compare_ways(context, math, reset, &room);
+        gru_context_release(context);
+    }
+}
+
+/* ---- one launch --------------------------------------------------------------------------------------------------- */
+
+/* Clusters, grids of a block for each tile, and grids whose blocks take several. */
+TEST(cuda_sweep, reset_before_in_one_launch) {
+    for (int math = 0; math < MATHS; math++) {
+        gru_cuda_room room = {0};
+        gru_cuda_tile tiles[GRU_CUDA_SWEEP_TILES];
+        gru_context *context = open_context(math);
+        (void)gru_cuda_sweep_tiles((gru_cuda_math)math, tiles);
+        CHECK(gru_cuda_load_sweep_hop((gru_cuda_math)math, &room) == cudaSuccess && room.hop_blocks > 0 &&
+                  room.hop_clusters > 0,
+              "room for %d blocks, %d clusters", room.hop_blocks, room.hop_clusters);
+        for (int i = 0; i < 6; i++)
+            sweep(context, math, GRU_RESET_BEFORE, (way){tiles[0], i < 3 ? 1 : 2},
+                  i == 3 ? 12 : room.hop_blocks, (uint64_t)(5000 + 100 * math + i));
+        gru_context_release(context);
+    }
+}
