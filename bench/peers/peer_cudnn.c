@@ -1,4 +1,4 @@
-/* peer_cudnn.c: cuDNN's GRU by its C API, one row for each of its algorithms, in a stream and as a graph.
+/* peer_cudnn.c: cuDNN's GRU and LSTM by its C API, one row for each of its algorithms, in a stream and as a graph.
  *
  * Math is equal by type: f32 with fused multiply-adds, TF32 as PyTorch asks for it, 16 bits on tensor cores with sums
  * in f32. The recurrence alone is CUDNN_SKIP_INPUT. SPDX-License-Identifier: Apache-2.0 */
@@ -12,7 +12,7 @@
 #include "cudnn_library.h"
 #include "peer.h"
 
-enum { X, Y, H0, HT, LENGTHS, WEIGHTS, WORKSPACE, RESERVE, BUFFERS };
+enum { X, Y, H0, HT, LENGTHS, WEIGHTS, WORKSPACE, RESERVE, DX, DY, DH0, DWEIGHTS, BUFFERS };
 
 typedef struct cudnn_layer {
     const cudnn_library *cudnn;
@@ -102,7 +102,7 @@ static cudnnStatus_t describe(cudnn_layer *l, cudnnRNNAlgo_t algorithm) {
 /* ---- memory ---------------------------------------------------------------------------------------------------- */
 
 static cudnnForwardMode_t mode_of(const bench_problem *problem) {
-    return problem->stage == BENCH_TRAIN ? CUDNN_FWD_MODE_TRAINING : CUDNN_FWD_MODE_INFERENCE;
+    return problem->dy || problem->stage == BENCH_TRAIN ? CUDNN_FWD_MODE_TRAINING : CUDNN_FWD_MODE_INFERENCE;
 }
 
 /* All bytes 0xFF: NaN in every type, until something is written. */
@@ -115,6 +115,10 @@ static cudnnStatus_t allocate(cudnn_layer *l) {
     TRY(l->cudnn->GetRNNWeightSpaceSize(l->handle, l->rnn, &l->bytes[WEIGHTS]));
     TRY(l->cudnn->GetRNNTempSpaceSizes(l->handle, l->rnn, mode_of(p), l->x, &l->bytes[WORKSPACE],
                                        &l->bytes[RESERVE]));
+    if (p->dy) {
+        l->bytes[DX] = l->bytes[X], l->bytes[DY] = l->bytes[Y], l->bytes[DH0] = l->bytes[H0];
+        l->bytes[DWEIGHTS] = l->bytes[WEIGHTS];
+    }
     for (int i = 0; i < BUFFERS; i++)
         if (l->bytes[i] && (cudaMalloc(&l->buffers[i], l->bytes[i]) != cudaSuccess ||
                             cudaMemset(l->buffers[i], 0xff, l->bytes[i]) != cudaSuccess))
@@ -160,18 +164,37 @@ static cudnnStatus_t fill(const cudnn_layer *l) {
     TRY(put_gates(l, 0, p->W, s.I, p->bW));
     TRY(put_gates(l, (int)bench_gates(p), p->R, s.H, p->bR));
     TRY(put(l, p->x, s.T * s.N * s.I, l->buffers[X]));
+    if (p->dy) TRY(put(l, p->dy, s.T * s.N * s.H, l->buffers[DY]));
     return put(l, p->h0, s.N * s.H, l->buffers[H0]);
 }
 
 /* ---- running --------------------------------------------------------------------------------------------------- */
 
+static cudnnStatus_t run_forward(const cudnn_layer *l) {
+    void *const *b = l->buffers;
+    return l->cudnn->RNNForward(l->handle, l->rnn, mode_of(l->problem), b[LENGTHS], l->x, b[X], l->y, b[Y],
+                                l->h, b[H0], b[HT], l->h, NULL, NULL, l->bytes[WEIGHTS], b[WEIGHTS],
+                                l->bytes[WORKSPACE], b[WORKSPACE], l->bytes[RESERVE], b[RESERVE]);
+}
+
+/* Weight gradients are added to what is there: there is no other mode. */
+static cudnnStatus_t run_backward(const cudnn_layer *l) {
+    void *const *b = l->buffers;
+    TRY(l->cudnn->RNNBackwardData_v8(l->handle, l->rnn, b[LENGTHS], l->y, b[Y], b[DY], l->x, b[DX], l->h,
+                                     b[H0], NULL, b[DH0], l->h, NULL, NULL, NULL, l->bytes[WEIGHTS],
+                                     b[WEIGHTS], l->bytes[WORKSPACE], b[WORKSPACE], l->bytes[RESERVE],
+                                     b[RESERVE]));
+    if (cudaMemsetAsync(b[DWEIGHTS], 0, l->bytes[DWEIGHTS], l->stream) != cudaSuccess)
+        return CUDNN_STATUS_EXECUTION_FAILED;
+    return l->cudnn->RNNBackwardWeights_v8(l->handle, l->rnn, CUDNN_WGRAD_MODE_ADD, b[LENGTHS], l->x, b[X],
+                                           l->h, b[H0], l->y, b[Y], l->bytes[DWEIGHTS], b[DWEIGHTS],
+                                           l->bytes[WORKSPACE], b[WORKSPACE], l->bytes[RESERVE], b[RESERVE]);
+}
+
 static void enqueue(void *opaque) {
     cudnn_layer *l = opaque;
-    void **b = l->buffers;
-    l->status =
-        l->cudnn->RNNForward(l->handle, l->rnn, mode_of(l->problem), b[LENGTHS], l->x, b[X], l->y, b[Y], l->h,
-                             b[H0], b[HT], l->h, NULL, NULL, l->bytes[WEIGHTS], b[WEIGHTS],
-                             l->bytes[WORKSPACE], b[WORKSPACE], l->bytes[RESERVE], b[RESERVE]);
+    l->status = run_forward(l);
+    if (l->status == CUDNN_STATUS_SUCCESS && l->problem->dy) l->status = run_backward(l);
 }
 
 static void run(void *opaque) {
@@ -188,19 +211,43 @@ static void wait(void *opaque) {
 }
 
 /* A failure leaves the NaN of bench_problem_forget. */
-static void get(const cudnn_layer *l, int buffer, int64_t count, float *numbers) {
-    void *narrow = malloc(l->bytes[buffer]);
-    if (narrow &&
-        cudaMemcpy(narrow, l->buffers[buffer], l->bytes[buffer], cudaMemcpyDeviceToHost) == cudaSuccess)
+static void get(const cudnn_layer *l, const void *memory, int64_t count, float *numbers) {
+    const size_t bytes = (size_t)count * bench_type_bytes(l->problem->type);
+    void *narrow = malloc(bytes);
+    if (narrow && cudaMemcpy(narrow, memory, bytes, cudaMemcpyDeviceToHost) == cudaSuccess)
         bench_widen(narrow, count, l->problem->type, numbers);
     free(narrow);
+}
+
+/* As put_gates. */
+static void get_gates(const cudnn_layer *l, int first, float *matrix, int64_t columns, float *bias) {
+    const int64_t H = l->problem->shape.H;
+    for (int gate = 0; gate < bench_gates(l->problem); gate++) {
+        void *matrix_at = NULL, *bias_at = NULL;
+        if (l->cudnn->GetRNNWeightParams(l->handle, l->rnn, 0, l->bytes[DWEIGHTS], l->buffers[DWEIGHTS],
+                                         first + gate, l->matrix, &matrix_at, l->bias,
+                                         &bias_at) != CUDNN_STATUS_SUCCESS)
+            return;
+        if (matrix_at) get(l, matrix_at, H * columns, matrix + gate * H * columns);
+        if (bias_at) get(l, bias_at, H, bias + gate * H);
+    }
+}
+
+static void collect_gradients(const cudnn_layer *l) {
+    const bench_shape s = l->problem->shape;
+    float *const *g = l->problem->gradients;
+    get(l, l->buffers[DX], s.T * s.N * s.I, g[BENCH_DX]);
+    get(l, l->buffers[DH0], s.N * s.H, g[BENCH_DH0]);
+    get_gates(l, 0, g[BENCH_DW], s.I, g[BENCH_DBW]);
+    get_gates(l, (int)bench_gates(l->problem), g[BENCH_DR], s.H, g[BENCH_DBR]);
 }
 
 static void collect(void *opaque) {
     const cudnn_layer *l = opaque;
     const bench_shape s = l->problem->shape;
-    get(l, Y, s.T * s.N * s.H, l->problem->y);
-    get(l, HT, s.N * s.H, l->problem->hT);
+    get(l, l->buffers[Y], s.T * s.N * s.H, l->problem->y);
+    get(l, l->buffers[HT], s.N * s.H, l->problem->hT);
+    if (l->problem->dy) collect_gradients(l);
 }
 
 static const char *note(const void *opaque) {
@@ -218,10 +265,12 @@ static cudnnStatus_t try_once(cudnn_layer *l) {
 
 /* NaN again, so that the check sees what the row itself writes. */
 static cudnnStatus_t forget(const cudnn_layer *l) {
-    return cudaMemset(l->buffers[Y], 0xff, l->bytes[Y]) == cudaSuccess &&
-                   cudaMemset(l->buffers[HT], 0xff, l->bytes[HT]) == cudaSuccess
-               ? CUDNN_STATUS_SUCCESS
-               : CUDNN_STATUS_EXECUTION_FAILED;
+    static const int written[] = {Y, HT, DX, DH0, DWEIGHTS};
+    for (size_t i = 0; i < sizeof written / sizeof *written; i++)
+        if (l->bytes[written[i]] &&
+            cudaMemset(l->buffers[written[i]], 0xff, l->bytes[written[i]]) != cudaSuccess)
+            return CUDNN_STATUS_EXECUTION_FAILED;
+    return CUDNN_STATUS_SUCCESS;
 }
 
 static void explain(const cudnn_layer *l, cudnnStatus_t status, char *why) {
@@ -236,7 +285,7 @@ static void explain(const cudnn_layer *l, cudnnStatus_t status, char *why) {
 static const char *refusal(const bench_problem *problem) {
     if (!*bench_device()) return ""; /* a machine without a GPU never claimed to have one */
     if (problem->reset != GRU_RESET_AFTER) return "cuDNN computes reset AFTER only";
-    if (problem->dy) return "its backward pass is not called here";
+    if (problem->stage == BENCH_BACKWARD) return "its backward pass overwrites what the forward pass kept";
     if (problem->stage == BENCH_RECURRENCE && problem->shape.I != problem->shape.H)
         return "CUDNN_SKIP_INPUT needs I = H";
     return NULL;
