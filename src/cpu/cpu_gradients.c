@@ -134,8 +134,7 @@ static void sum_strip(const gru_cpu_backward_part *p, int columns, const gru_cpu
     const gru_cpu_backward_call *f = p->f;
     const slots slot = slots_of(f, columns);
     const size_t pitch = columns == OF_X ? f->padded_I : f->padded_H;
-    const gru_cpu_strip strip = {
-        .weights = p->strip, .bias = fresh ? zeros : NULL, .K = count, .gates = panels};
+    gru_cpu_strip strip = {.weights = p->strip, .bias = fresh ? zeros : NULL, .K = count, .gates = panels};
     float *sums = (columns == OF_X ? f->sum_W : f->sum_R) + panel * PANEL;
     if (slot.count == 0) return;
     gather_columns(p, columns, places, count, panel * PANEL, (size_t)panels * PANEL);
@@ -148,6 +147,7 @@ static void sum_strip(const gru_cpu_backward_part *p, int columns, const gru_cpu
                 in[m] = f->d_columns + ((size_t)q * f->H + j + (size_t)m) * f->d_pitch;
                 out[m] = sums + ((size_t)gate_of(q) * f->H + j + (size_t)m) * pitch;
             }
+            strip.ahead = in[0] + MAX_TILE * f->d_pitch;
             f->kernels->product(&strip, in, out, tile);
         }
 }

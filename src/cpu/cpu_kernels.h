@@ -16,6 +16,7 @@ enum { MAX_TILE = 8 }; /* rows of the batch that one call multiplies */
 typedef struct gru_cpu_strip {
     const void *weights; /* [K][gates][16] */
     const float *bias;   /* [gates][16]; NULL: the sums go on from what stands in their place */
+    const float *ahead;  /* [8 K] what the next call will multiply: fetched meanwhile; NULL: nothing */
     size_t K;
     int32_t type;  /* of weights: f32, f16, bf16 */
     int32_t gates; /* 1 to 3 */

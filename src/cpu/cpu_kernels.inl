@@ -79,10 +79,20 @@ INLINE vec vec_update(const gru_cpu_cell *cell, vec z, vec n, vec h, float w) {
 
 /* ---- the product ---- */
 
+enum { TERMS_AHEAD = 48 };
+
 INLINE vec load_weights(const void *weights, int32_t type, size_t i) {
     if (type == GRU_F16) return vec_load_f16((const uint16_t *)weights + i);
     if (type == GRU_BF16) return vec_load_bf16((const uint16_t *)weights + i);
     return vec_load((const float *)weights + i);
+}
+
+/* Weights come from a far cache where a strip is read for few rows; hardware looks no further than its page of 4 KiB. */
+INLINE void fetch_ahead(const void *weights, int32_t type, size_t k, size_t pitch) {
+    const size_t element = type == GRU_F32 ? sizeof(float) : sizeof(uint16_t);
+    const char *at = (const char *)weights + (k + TERMS_AHEAD) * pitch * element;
+#pragma GCC unroll 3
+    for (size_t i = 0; i < pitch * element; i += 64) __builtin_prefetch(at + i);
 }
 
 /* Terms [begin, end) of the chains of `wide` vectors of each gate from lane `first` on, for `rows` rows: gates * wide * rows
@@ -105,6 +115,8 @@ INLINE void product_block(const gru_cpu_strip *strip, int32_t type, int gates, i
         for (int i = 0; i < gates * wide; i++)
             w[i] = load_weights(strip->weights, type,
                                 k * pitch + (size_t)(i / wide) * PANEL + (size_t)(i % wide) * LANES + first);
+        if (rows >= 4 && first == 0) fetch_ahead(strip->weights, type, k, pitch);
+        if (rows >= 8 && strip->ahead) __builtin_prefetch(strip->ahead + k * 8, 0, 2);
 #pragma GCC unroll 8
         for (int m = 0; m < rows; m++) {
             const vec u = vec_set1(in[m][k]);

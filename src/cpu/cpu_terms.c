@@ -18,6 +18,7 @@ static void describe_strip(gru_cpu_strip *strip, const char *weights, const char
                            int32_t type, int32_t gates) {
     strip->weights = weights;
     strip->bias = (const float *)(const void *)bias;
+    strip->ahead = NULL;
     strip->K = K;
     strip->type = type;
     strip->gates = gates;
