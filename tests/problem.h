@@ -125,6 +125,10 @@ extern const char *const gradient_names[GRADS];
 /* Buffers of NaN, those of weights zero. */
 void gradients_make(const problem *p, gradients *g);
 void gradients_free(gradients *g);
+/* The arguments of such a call; the workspace becomes one of the result's. */
+void problem_backward_call(const problem *p, result *r, uint32_t parts, const gradients *g, gru_run *run,
+                           gru_gradients *wanted);
+/* Checks that inputs and reserve are not written, nor anything outside the workspace. */
 gru_status problem_backward(const problem *p, result *r, uint32_t parts, gradients *g);
 
 /* The budget for an output of p from this layer: how far it may be from the exact value. From arithmetic: a chain of I + H

@@ -207,28 +207,36 @@ void gradients_free(gradients *g) {
     memset(g, 0, sizeof *g);
 }
 
-gru_status problem_backward(const problem *p, result *r, uint32_t parts, gradients *g) {
-    gru_gradients wanted = GRU_INIT;
-    gru_run run = r->run;
+void problem_backward_call(const problem *p, result *r, uint32_t parts, const gradients *g, gru_run *run,
+                           gru_gradients *wanted) {
     if (!r->lent[BACKWARD_WORKSPACE])
         r->lent[BACKWARD_WORKSPACE] = tester_allocate(r->memory.backward_workspace);
-    run.workspace = r->lent[BACKWARD_WORKSPACE];
-    run.workspace_size = r->memory.backward_workspace;
-    wanted.parts = parts;
-    wanted.dy = p->dy;
-    wanted.dhT = p->dhT;
-    wanted.loss_scale = p->loss_scale;
-    wanted.dx.data = g->data[GRAD_X];
-    wanted.dprojected.data = g->data[GRAD_PROJECTED];
-    wanted.dattention.data = g->data[GRAD_ATTENTION];
-    wanted.dh0 = g->data[GRAD_H0];
-    wanted.dh_reset = g->data[GRAD_H_RESET];
-    wanted.dW = g->data[GRAD_W];
-    wanted.dR = g->data[GRAD_R];
-    wanted.dbW = g->data[GRAD_BW];
-    wanted.dbR = g->data[GRAD_BR];
+    *run = r->run;
+    run->workspace = r->lent[BACKWARD_WORKSPACE];
+    run->workspace_size = r->memory.backward_workspace;
+    memset(wanted, 0, sizeof *wanted);
+    wanted->parts = parts;
+    wanted->dy = p->dy;
+    wanted->dhT = p->dhT;
+    wanted->loss_scale = p->loss_scale;
+    wanted->dx.data = g->data[GRAD_X];
+    wanted->dprojected.data = g->data[GRAD_PROJECTED];
+    wanted->dattention.data = g->data[GRAD_ATTENTION];
+    wanted->dh0 = g->data[GRAD_H0];
+    wanted->dh_reset = g->data[GRAD_H_RESET];
+    wanted->dW = g->data[GRAD_W];
+    wanted->dR = g->data[GRAD_R];
+    wanted->dbW = g->data[GRAD_BW];
+    wanted->dbR = g->data[GRAD_BR];
+}
+
+gru_status problem_backward(const problem *p, result *r, uint32_t parts, gradients *g) {
+    gru_gradients wanted;
+    gru_run run;
+    problem_backward_call(p, r, parts, g, &run, &wanted);
     const uint64_t inputs = hash_inputs(p), reserve = tester_hash(0, run.reserve, r->memory.reserve);
     const gru_status status = mirror_backward(r->layer, &run, &wanted);
+    CHECK(tester_intact(run.workspace), "backward wrote outside its workspace: %s", p->text);
     CHECK(hash_inputs(p) == inputs, "backward wrote an input: %s", p->text);
     CHECK(tester_hash(0, run.reserve, r->memory.reserve) == reserve, "backward wrote the reserve: %s",
           p->text);

@@ -93,8 +93,9 @@ ENGINE_TEST(onednn, forward) {
     compare_variants(engine, FIRST, LAST, 0);
 }
 
-TEST(onednn, backward) {
-    compare_variants("cpu_reference", FIRST, FIRST_ATTENTION, PROBLEM_TRAIN);
+ENGINE_TEST(onednn, backward) {
+    ONLY_ON_THE_CPU(engine);
+    compare_variants(engine, FIRST, FIRST_ATTENTION, PROBLEM_TRAIN);
 }
 
 /* ---- attention: gradients against differences of oneDNN's forward -------------------------------------- */

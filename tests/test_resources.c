@@ -101,6 +101,20 @@ static problem *silent_problem(int i) {
                         (uint64_t)i);
 }
 
+/* The same in training, with the numbers of its backward call. */
+static problem *silent_training(int i, gru_context *context, result *r, gradients *g) {
+    gru_layer_config config = problem_variant((int)(tester_random(12, (uint64_t)i) % VARIANTS));
+    config.reset = i % 3;
+    problem_types(&config, i % 2 ? i % TYPES : 0);
+    const uint32_t recompute = i % 4 < 2 ? PROBLEM_RECOMPUTE : PROBLEM_TRAIN;
+    const uint32_t options = problem_options((uint64_t)i) & ~(uint32_t)(PROBLEM_TRAIN | PROBLEM_RECOMPUTE);
+    problem *p =
+        problem_make(&tester_shapes[i % tester_shape_count], &config, options | recompute, (uint64_t)i);
+    problem_run(p, context, r);
+    gradients_make(p, g);
+    return p;
+}
+
 /* Only where the program may stand before the C library's own: neither under sanitizers nor in a static program. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(GRU_TEST_PLAIN) || \
     !defined(__GLIBC__)
@@ -177,17 +191,36 @@ ENGINE_TEST(resources, runs_allocate_nothing_and_take_no_lock) {
         result_free(&r);
         problem_free(p);
     }
+    for (int i = 0; i < SILENT_RUNS; i++) {
+        result r;
+        gradients g;
+        gru_run run;
+        gru_gradients wanted;
+        problem *p = silent_training(i, context, &r, &g);
+        problem_backward_call(p, &r, 0, &g, &run, &wanted);
+        counted = 0;
+        const gru_status status = gru_backward(r.layer, &run, &wanted);
+        const long calls = counted;
+        counted = -1;
+        CHECK(status == GRU_OK, "%s: %s", gru_last_error(), p->text);
+        CHECK(calls == 0, "backward allocated or locked %ld times: %s", calls, p->text);
+        gradients_free(&g);
+        result_free(&r);
+        problem_free(p);
+    }
     gru_context_release(context);
 }
 #endif
 
-/* What a child makes of it in a jail that leaves it read, write and exit: 0 ran, 1 failed, 2 no jail, or its signal. */
-static int run_in_jail(const gru_layer *layer, const gru_run *run) {
+/* What a child makes of it, forward or with gradients backward, in a jail that leaves it read, write and exit: 0 ran, 1 failed, 2 no jail, or its signal. */
+static int run_in_jail(const gru_layer *layer, const gru_run *run, const gru_gradients *wanted) {
     int end;
     const pid_t child = fork();
     if (child == 0) {
         if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) != 0) syscall(SYS_exit, 2);
-        syscall(SYS_exit, layer ? gru_forward(layer, run) != GRU_OK : (int)syscall(SYS_getppid) & 0);
+        if (!layer) syscall(SYS_exit, (int)syscall(SYS_getppid) & 0);
+        const gru_status status = wanted ? gru_backward(layer, run, wanted) : gru_forward(layer, run);
+        syscall(SYS_exit, status != GRU_OK);
     }
     REQUIRE(child > 0 && waitpid(child, &end, 0) == child, "no child");
     return WIFSIGNALED(end) ? 256 + WTERMSIG(end) : WEXITSTATUS(end);
@@ -199,7 +232,7 @@ ENGINE_TEST(resources, runs_make_no_system_call) {
 #endif
     ONLY_ON_THE_CPU(engine);
     gru_context *context = tester_context(engine, 1);
-    const int forbidden = run_in_jail(NULL, NULL);
+    const int forbidden = run_in_jail(NULL, NULL, NULL);
     if (forbidden == 2) SKIP("this system has no strict seccomp mode");
     CHECK(forbidden == 256 + SIGKILL, "the jail let a system call pass: %d", forbidden);
     for (int i = 0; i < SILENT_RUNS; i++) {
@@ -207,8 +240,21 @@ ENGINE_TEST(resources, runs_make_no_system_call) {
         result r;
         REQUIRE(problem_open(p, context, &r) == GRU_OK, "%s: %s", gru_last_error(), p->text);
         problem_lend(p, &r);
-        const int end = run_in_jail(r.layer, &r.run);
+        const int end = run_in_jail(r.layer, &r.run, NULL);
         CHECK(end == 0, "the first run ended with %d: %s", end, p->text);
+        result_free(&r);
+        problem_free(p);
+    }
+    for (int i = 0; i < SILENT_RUNS; i++) {
+        result r;
+        gradients g;
+        gru_run run;
+        gru_gradients wanted;
+        problem *p = silent_training(i, context, &r, &g);
+        problem_backward_call(p, &r, 0, &g, &run, &wanted);
+        const int end = run_in_jail(r.layer, &run, &wanted);
+        CHECK(end == 0, "backward ended with %d: %s", end, p->text);
+        gradients_free(&g);
         result_free(&r);
         problem_free(p);
     }
