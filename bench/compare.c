@@ -35,7 +35,7 @@ static double best_lstm(const bench_cell *cell, int device) {
 
 static void print_head(const bench_problem *problem) {
     const bench_shape s = problem->shape;
-    (void)printf("\n%s: T%lld N%lld I%lld H%lld, %s, %d thread%s\n", s.name, (long long)s.T, (long long)s.N,
+    (void)printf("\nT%lld N%lld I%lld H%lld, %s, %d thread%s\n", (long long)s.T, (long long)s.N,
                  (long long)s.I, (long long)s.H, bench_type_names[problem->type], problem->threads,
                  problem->threads > 1 ? "s" : "");
     (void)printf("  %-5s %-22s %6s %11s %12s %10s  %8s\n", "cell", "computed by", "gates", "parameters",
