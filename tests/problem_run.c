@@ -17,18 +17,22 @@ static size_t state_bytes(const problem *p) {
     return (size_t)(slot_rows(p) * stride) * gru_type_bytes(p->config.state_type);
 }
 
-/* y has the strides that x or projected would have with rows of H. */
-static gru_view make_y(const problem *p, size_t *bytes) {
-    const int64_t T = p->shape.T, N = p->shape.N, H = p->shape.H;
-    const size_t element = gru_type_bytes(p->config.io_type);
-    gru_view y = {NULL, 0, 0};
-    *bytes = (size_t)(T * N * H) * element;
+/* Outputs have the strides that inputs would have with such rows. */
+static gru_view make_view(const problem *p, int64_t row, int32_t type, size_t *bytes) {
+    const int64_t T = p->shape.T, N = p->shape.N;
+    const size_t element = gru_type_bytes(type);
+    gru_view view = {NULL, 0, 0};
+    *bytes = (size_t)(T * N * row) * element;
     if (p->options & PROBLEM_STRIDES) {
-        y.time_stride = H + 3;
-        y.batch_stride = T * y.time_stride + 5;
-        *bytes = (size_t)(N * y.batch_stride) * element;
+        view.time_stride = row + 3;
+        view.batch_stride = T * view.time_stride + 5;
+        *bytes = (size_t)(N * view.batch_stride) * element;
     }
-    return y;
+    return view;
+}
+
+static gru_view make_y(const problem *p, size_t *bytes) {
+    return make_view(p, p->shape.H, p->config.io_type, bytes);
 }
 
 static gru_status open_layer(const problem *p, gru_context *context, result *out) {
@@ -230,12 +234,59 @@ void problem_backward_call(const problem *p, result *r, uint32_t parts, const gr
     wanted->dbR = g->data[GRAD_BR];
 }
 
+/* ---- gradients of inputs with strides ---- */
+
+enum { VIEWS = 3 }; /* dx, dprojected, dattention, in the order of gradients */
+
+static int64_t row_of(const problem *p, int i) {
+    return i == GRAD_X ? p->shape.I : i == GRAD_PROJECTED ? GATES * (int64_t)p->shape.H : 1;
+}
+
+/* Dense they are the buffers themselves; with strides, others, misaligned by one element. */
+static void lend_views(const problem *p, const gradients *g, gru_view views[VIEWS], char *lent[VIEWS]) {
+    for (int i = 0; i < VIEWS; i++) {
+        const size_t element = gru_type_bytes(g->type[i]);
+        size_t bytes;
+        lent[i] = NULL;
+        views[i] = make_view(p, row_of(p, i), g->type[i], &bytes);
+        views[i].data = g->data[i];
+        if (!g->data[i] || !(p->options & PROBLEM_STRIDES)) continue;
+        lent[i] = tester_allocate(bytes + element);
+        views[i].data = lent[i] + element;
+    }
+}
+
+/* written: what lies between the rows must be untouched, and what lies in them goes into the dense buffers. */
+static void collect_views(const problem *p, const gradients *g, const gru_view views[VIEWS],
+                          char *lent[VIEWS], int written) {
+    for (int i = 0; i < VIEWS; i++) {
+        const size_t element = gru_type_bytes(g->type[i]), row = (size_t)row_of(p, i) * element;
+        size_t bytes;
+        if (!lent[i]) continue;
+        (void)make_view(p, row_of(p, i), g->type[i], &bytes);
+        for (int64_t k = 0; written && k < p->shape.T * p->shape.N; k++)
+            take_row((char *)g->data[i] + (size_t)k * row,
+                     (char *)views[i].data + GRU_ROW(views[i], k / p->shape.N, k % p->shape.N) * element,
+                     row);
+        CHECK(tester_untouched(lent[i], bytes + element), "the padding of %s was written: %s",
+              gradient_names[i], p->text);
+        tester_free(lent[i]);
+    }
+}
+
 gru_status problem_backward(const problem *p, result *r, uint32_t parts, gradients *g) {
+    const int data = (parts & (GRU_GRAD_DATA | GRU_GRAD_WEIGHTS)) != GRU_GRAD_WEIGHTS;
+    gru_view views[VIEWS];
+    char *lent[VIEWS];
     gru_gradients wanted;
     gru_run run;
     problem_backward_call(p, r, parts, g, &run, &wanted);
+    lend_views(p, g, views, lent);
+    wanted.dx = views[GRAD_X], wanted.dprojected = views[GRAD_PROJECTED];
+    wanted.dattention = views[GRAD_ATTENTION];
     const uint64_t inputs = hash_inputs(p), reserve = tester_hash(0, run.reserve, r->memory.reserve);
     const gru_status status = mirror_backward(r->layer, &run, &wanted);
+    collect_views(p, g, views, lent, data && status == GRU_OK);
     CHECK(tester_intact(run.workspace), "backward wrote outside its workspace: %s", p->text);
     CHECK(hash_inputs(p) == inputs, "backward wrote an input: %s", p->text);
     CHECK(tester_hash(0, run.reserve, r->memory.reserve) == reserve, "backward wrote the reserve: %s",
