@@ -292,6 +292,31 @@ static gru_status check_gradients(call *c, gru_gradients *g) {
     return check_array(c, "gradients.dbR", g->dbR, GATES * H, exact, 1);
 }
 
+/* Whether this machine can reach them. */
+static gru_status check_gradient_buffers(const call *c, const gru_gradients *g) {
+    gru_context *context = c->layer->context;
+    const struct {
+        const char *name;
+        const void *data;
+    } buffers[] = {
+        {"gradients.dy", g->dy.data},
+        {"gradients.dhT", g->dhT},
+        {"gradients.loss_scale", g->loss_scale},
+        {"gradients.dx", g->dx.data},
+        {"gradients.dprojected", g->dprojected.data},
+        {"gradients.dattention", g->dattention.data},
+        {"gradients.dh0", g->dh0},
+        {"gradients.dh_reset", g->dh_reset},
+        {"gradients.dW", g->dW},
+        {"gradients.dR", g->dR},
+        {"gradients.dbW", g->dbW},
+        {"gradients.dbR", g->dbR},
+    };
+    for (size_t i = 0; context->backend->check_buffer && i < sizeof buffers / sizeof *buffers; i++)
+        GRU_TRY(context->backend->check_buffer(context, buffers[i].name, buffers[i].data));
+    return GRU_OK;
+}
+
 gru_status gru_check_backward(const gru_layer *layer, const gru_run *run, const gru_gradients *gradients,
                               gru_run *resolved, gru_gradients *resolved_gradients) {
     if (!layer) return gru_fail(GRU_BAD_ARGUMENT, "layer is NULL");
@@ -318,5 +343,6 @@ gru_status gru_check_backward(const gru_layer *layer, const gru_run *run, const 
     GRU_TRY(check_lengths(&c));
     GRU_TRY(check_loss_scale(&c, resolved_gradients));
     GRU_TRY(check_reserve(&c));
-    return check_machine(&c);
+    GRU_TRY(check_machine(&c));
+    return check_gradient_buffers(&c, resolved_gradients);
 }

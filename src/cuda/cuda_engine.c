@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "cuda_backward.h"
 #include "cuda_forward.h"
 
 /* ---- what all of them need ---- */
@@ -113,6 +114,8 @@ static cudaError_t hop_launch(const gru_cuda_steps *steps, const gru_cuda_step *
         .declines_run = declines_sizes,                                           \
         .workspace = gru_cuda_forward_workspace,                                  \
         .forward = engine##_forward,                                              \
+        .backward_workspace = gru_cuda_backward_workspace_bytes,                  \
+        .backward = gru_cuda_backward,                                            \
     };
 
 ENGINE(stepwise, NULL)

@@ -72,11 +72,23 @@ gru_status gru_cuda_sum_weights(const gru_layer *layer, const gru_run *run, int 
 
 /* ---- layers (cuda_layer.c) ---- */
 
+/* The matrix products of a layer (cuda_gemm.h), over chunks of rows. */
+enum {
+    GRU_CUDA_PRODUCT_A,            /* a = W x + bW; this and all others of W only with inputs */
+    GRU_CUDA_PRODUCT_C,            /* backward: c = R h; with reset BEFORE of r and z only */
+    GRU_CUDA_PRODUCT_RESET_C,      /* and of n: R_n (r h) */
+    GRU_CUDA_PRODUCT_DX,           /* dx = da W */
+    GRU_CUDA_PRODUCT_DW,           /* dW = da' x */
+    GRU_CUDA_PRODUCT_DR,           /* dR = dc' h; with reset AFTER and BEFORE of r and z only */
+    GRU_CUDA_PRODUCT_CANDIDATE_DR, /* and of n: dc_n is its own, or what it is multiplied with, r h */
+    GRU_CUDA_PRODUCTS
+};
+
 /* What a layer has prepared (layer->prepared). */
 typedef struct gru_cuda_layer {
     gru_cuda_math math;
-    struct gru_cuda_gemm *projection; /* of inputs, W x + bW (cuda_gemm.h); NULL: no inputs */
-    gru_cuda_room room;               /* of the engines that the layer has */
+    struct gru_cuda_gemm *products[GRU_CUDA_PRODUCTS]; /* NULL: the layer has none such */
+    gru_cuda_room room, sweep_room; /* of the engines that the layer has, forward and backward */
 } gru_cuda_layer;
 
 static inline const gru_cuda_layer *gru_cuda_layer_of(const gru_layer *layer) {

@@ -10,6 +10,7 @@
 
 #include "../error.h"
 #include "../reserve.h"
+#include "cuda_call.h"
 #include "cuda_gemm.h"
 #include "cuda_workspace.h"
 
@@ -27,57 +28,17 @@ typedef struct forward {
     gru_cuda_step step;
 } forward;
 
-static void *place(const gru_run *run, size_t offset) {
-    return (char *)run->workspace + offset;
-}
-
-/* ---- x as the projection can read it ---- */
-
-/* Numbers from one row (t, n) to the next where all rows lie evenly in time order; 0: they do not. */
-static int64_t even_stride(const gru_run *run) {
-    if (run->N == 1) return run->x.time_stride;
-    return run->T == 1 || run->x.time_stride == run->N * run->x.batch_stride ? run->x.batch_stride : 0;
-}
-
-/* Whether x must be copied into rows first: strides or sizes that cuBLASLt does not read, another type, rows that a
- * reverse layer visits at different times, or a projection that insists on one alignment. */
-static int must_gather(const forward *f, const gru_job *job) {
-    const gru_layer_config *config = &job->layer->config;
-    const gru_run *run = job->run;
-    const int64_t element = (int64_t)gru_type_bytes(config->io_type), stride = even_stride(run);
-    if (f->machine->invariant || config->io_type != config->weight_type) return 1;
-    if (config->direction == GRU_REVERSE && run->lengths) return 1;
-    return stride < config->inputs || stride * element % 16 != 0 || config->inputs * element % 16 != 0 ||
-           (uintptr_t)run->x.data % 16 != 0;
-}
-
 /* ---- arguments of launches ---- */
 
 static gru_cuda_sequence sequence_of(const gru_job *job, const gru_cuda_workspace *w) {
-    const gru_layer_config *config = &job->layer->config;
     const gru_run *run = job->run;
-    const gru_cuda_parts parts = gru_cuda_packed_parts(config);
-    const char *packed = gru_run_packed(job->layer, run);
-    gru_cuda_sequence q = {.T = run->T, .N = (int32_t)run->N, .H = config->hidden};
-    q.octets = gru_cuda_unit_octets(config->hidden);
-    q.groups = gru_cuda_groups(config->hidden, config->weight_type);
-    q.reset = config->reset, q.update = config->update, q.gate = config->gate;
-    q.candidate = config->candidate, q.direction = config->direction;
-    q.clip = config->clip, q.hard_slope = config->hard_slope;
-    q.R = packed + parts.R;
-    q.bR = (const float *)(const void *)(packed + parts.bR);
-    q.io_type = config->io_type, q.state_type = config->state_type;
-    q.lengths = run->lengths;
-    q.restart = run->reset, q.attention = run->attention, q.h_reset = run->h_reset;
-    q.y = run->y;
-    q.hT = run->hT, q.hT_stride = run->hT_stride, q.hT_slots = run->hT_slots, q.slot_count = run->slot_count;
-    q.reserve = run->mode == GRU_INFERENCE ? NULL : gru_reserve_states(run);
-    for (int i = 0; i < 2; i++) q.exchange[i] = place(run, w->exchange[i]);
-    q.state = place(run, w->state);
-    if (config->reset != GRU_RESET_BEFORE) return q;
-    q.exchange_reset = place(run, w->exchange_reset);
-    q.update_gate = place(run, w->update_gate);
-    q.arrived = place(run, w->arrived);
+    gru_cuda_sequence q = gru_cuda_sequence_of(job);
+    for (int i = 0; i < 2; i++) q.exchange[i] = gru_cuda_place(run, w->exchange[i]);
+    q.state = gru_cuda_place(run, w->state);
+    if (q.reset != GRU_RESET_BEFORE) return q;
+    q.exchange_reset = gru_cuda_place(run, w->exchange_reset);
+    q.update_gate = gru_cuda_place(run, w->update_gate);
+    q.arrived = gru_cuda_place(run, w->arrived);
     return q;
 }
 
@@ -93,11 +54,7 @@ static void prepare_prologue(forward *f, int32_t d) {
         p->reserve[d] = run->reserve;
         memcpy(p->reserve_head[d], &head, sizeof head);
     }
-    if (!f->gathers) return;
-    p->x[d] = run->x;
-    p->inputs[d] = config->inputs;
-    p->pitch[d] = gru_cuda_input_pitch(config->inputs, config->weight_type);
-    p->rows[d] = place(run, f->places[d].rows);
+    if (f->gathers) gru_cuda_gather(p, d, job, gru_cuda_place(run, f->places[d].rows));
 }
 
 static void prepare(forward *f, const gru_cuda_stepper *stepper, const gru_job *jobs, int32_t count) {
@@ -106,15 +63,14 @@ static void prepare(forward *f, const gru_cuda_stepper *stepper, const gru_job *
     memset(f, 0, sizeof *f);
     f->stepper = stepper, f->jobs = jobs, f->count = count;
     f->machine = gru_cuda_machine_of(layer->context);
-    f->projection = gru_cuda_layer_of(layer)->projection;
+    f->projection = gru_cuda_layer_of(layer)->products[GRU_CUDA_PRODUCT_A];
     const gru_cuda_size size = gru_cuda_size_of(layer, run, count);
     f->steps =
         (gru_cuda_steps){size.math, stepper->plan(layer, &size), gru_cuda_layer_of(layer)->room.hop_blocks,
                          f->machine->capability >= 90, gru_cuda_stream(run->stream)};
     f->step.directions = f->prologue.directions = count;
     f->prologue.report = f->machine->report;
-    for (int32_t d = 0; d < count; d++)
-        f->gathers |= jobs[d].run->x.data && jobs[d].layer->config.inputs > 0 && must_gather(f, &jobs[d]);
+    for (int32_t d = 0; d < count; d++) f->gathers |= gru_cuda_must_gather(&jobs[d]);
     for (int32_t d = 0; d < count; d++) {
         f->places[d] = gru_cuda_workspace_of(jobs[d].layer, run->T, run->N);
         f->step.sequence[d] = sequence_of(&jobs[d], &f->places[d]);
@@ -139,62 +95,19 @@ static gru_status begin_chunk(forward *f, int64_t s, int64_t steps) {
     return GRU_OK;
 }
 
-static const float *input_bias(const gru_job *job) {
-    const char *packed = gru_run_packed(job->layer, job->run);
-    return (const float *)(const void *)(packed + gru_cuda_packed_parts(&job->layer->config).bW);
-}
-
-/* What the projection makes. */
-static gru_cuda_input projected_input(const forward *f, const gru_job *job, const float *projected) {
-    const gru_layer_config *config = &job->layer->config;
-    gru_cuda_input input = {.data = projected, .type = GRU_F32};
-    input.batch_stride = gru_cuda_projected_row(config->hidden);
-    if (!gru_cuda_gemm_adds_bias(f->projection)) input.bias = input_bias(job);
-    return input;
-}
-
-/* What the caller has projected. */
-static gru_cuda_input given_input(const gru_job *job) {
-    const gru_const_view *projected = &job->run->projected;
-    const gru_cuda_input input = {.data = projected->data,
-                                  .time_stride = projected->time_stride,
-                                  .batch_stride = projected->batch_stride,
-                                  .type = job->layer->config.io_type,
-                                  .gate_stride = job->layer->config.hidden};
-    return input;
-}
-
-/* Projects the steps s .. s + steps - 1 of direction d, or points to what the caller projected. Where x is read as it
- * is, a reverse layer's chunk is a window of times. */
+/* Projects the steps s .. s + steps - 1 of direction d, or points to what the caller projected. */
 static gru_status project(forward *f, int32_t d, int64_t s, int64_t steps) {
     const gru_job *job = &f->jobs[d];
-    const gru_layer_config *config = &job->layer->config;
     const gru_run *run = job->run;
     gru_cuda_input *input = &f->step.input[d];
     if (!run->x.data) {
-        *input = given_input(job);
+        *input = gru_cuda_given_input(job);
         return GRU_OK;
     }
-    const int64_t first = config->direction == GRU_REVERSE ? run->T - s - steps : s;
-    const char *x = run->x.data;
-    int64_t stride = even_stride(run);
-    if (f->gathers) {
-        x = place(run, f->places[d].rows);
-        stride = f->prologue.pitch[d];
-    } else {
-        x += (size_t)(first * run->x.time_stride) * gru_type_bytes(config->io_type);
-    }
-    float *out = place(run, f->places[d].projected);
-    *input = projected_input(f, job, out);
-    const gru_cuda_factors factors = {.in = x,
-                                      .in_stride = stride,
-                                      .weights = (const char *)gru_run_packed(job->layer, run) +
-                                                 gru_cuda_packed_parts(config).W,
-                                      .bias = input_bias(job),
-                                      .rows = steps * run->N,
-                                      .out = out,
-                                      .workspace = place(run, f->places[d].products)};
-    return gru_cuda_multiply(f->machine, f->projection, &factors, f->steps.stream);
+    float *out = gru_cuda_place(run, f->places[d].projected);
+    *input = gru_cuda_projected_input(job, out);
+    return gru_cuda_project(job, gru_cuda_x_of(job, f->prologue.rows[d], s, steps), steps * run->N, out,
+                            gru_cuda_place(run, f->places[d].products));
 }
 
 /* Step i of the chunk's: where the rows of its projected input begin. */
@@ -202,7 +115,7 @@ static void find_input(forward *f, int32_t d, int64_t i, int64_t steps) {
     const gru_run *run = f->jobs[d].run;
     const int backwards = !f->gathers && f->jobs[d].layer->config.direction == GRU_REVERSE;
     if (!run->x.data) return;
-    const float *projected = place(run, f->places[d].projected);
+    const float *projected = gru_cuda_place(run, f->places[d].projected);
     f->step.input[d].data =
         projected + (backwards ? steps - 1 - i : i) * run->N * f->step.input[d].batch_stride;
 }
@@ -247,14 +160,6 @@ static gru_status run_together(const gru_cuda_stepper *stepper, const gru_job *j
     return status;
 }
 
-/* Whether two jobs can share their launches: the same sizes, types and kinds of input. */
-static int alike(const gru_job *a, const gru_job *b) {
-    const gru_layer_config *p = &a->layer->config, *q = &b->layer->config;
-    return p->hidden == q->hidden && p->weight_type == q->weight_type && p->io_type == q->io_type &&
-           p->reset == q->reset && !p->inputs == !q->inputs && a->run->T == b->run->T &&
-           a->run->N == b->run->N && !a->run->x.data == !b->run->x.data && a->run->stream == b->run->stream;
-}
-
 /* Whether this engine has room for both at once. */
 static int fits_together(const gru_cuda_stepper *stepper, const gru_job *job) {
     const gru_cuda_size size = gru_cuda_size_of(job->layer, job->run, GRU_CUDA_DIRECTIONS);
@@ -262,7 +167,7 @@ static int fits_together(const gru_cuda_stepper *stepper, const gru_job *job) {
 }
 
 gru_status gru_cuda_forward(const gru_cuda_stepper *stepper, const gru_job *jobs, int32_t count) {
-    if (count == GRU_CUDA_DIRECTIONS && alike(&jobs[0], &jobs[1]) && fits_together(stepper, jobs))
+    if (count == GRU_CUDA_DIRECTIONS && gru_cuda_alike(&jobs[0], &jobs[1]) && fits_together(stepper, jobs))
         return run_together(stepper, jobs, count);
     for (int32_t i = 0; i < count; i++) GRU_TRY(run_together(stepper, &jobs[i], 1));
     return GRU_OK;

@@ -71,10 +71,10 @@ static gru_status describe_bias(gru_cuda_machine *machine, gru_cuda_gemm *gemm) 
 }
 
 static gru_status describe_matrix(gru_cuda_machine *machine, cublasLtMatrixLayoutOpaque_t *matrix,
-                                  cudaDataType_t type, int64_t row, int64_t rows) {
+                                  cudaDataType_t type, int64_t row, int64_t rows, int64_t stride) {
     return gru_cuda_blas_status(machine,
-                                machine->blas->MatrixLayoutInit_internal(matrix, sizeof *matrix, type,
-                                                                         (uint64_t)row, (uint64_t)rows, row),
+                                machine->blas->MatrixLayoutInit_internal(
+                                    matrix, sizeof *matrix, type, (uint64_t)row, (uint64_t)rows, stride),
                                 describing);
 }
 
@@ -83,15 +83,15 @@ static gru_status describe_matrices(gru_cuda_machine *machine, gru_cuda_gemm *ge
     const gru_cuda_gemm_form *f = &gemm->form;
     const gru_cuda_gemm_kind kind = f->kind;
     if (kind == GRU_CUDA_GEMM_SUM_ROWS) {
-        GRU_TRY(describe_matrix(machine, &gemm->a, type, f->inputs, 1));
-        GRU_TRY(describe_matrix(machine, &gemm->b, type, f->outputs, 1));
-        return describe_matrix(machine, &gemm->d, CUDA_R_32F, f->inputs, f->outputs);
+        GRU_TRY(describe_matrix(machine, &gemm->a, type, f->inputs, 1, f->inputs));
+        GRU_TRY(describe_matrix(machine, &gemm->b, type, f->outputs, 1, f->outputs));
+        return describe_matrix(machine, &gemm->d, CUDA_R_32F, f->inputs, f->outputs, f->out_stride);
     }
     const int project = kind == GRU_CUDA_GEMM_PROJECT;
-    GRU_TRY(describe_matrix(machine, &gemm->a, type, project ? f->inputs : f->outputs,
-                            project ? f->outputs : f->inputs));
-    GRU_TRY(describe_matrix(machine, &gemm->b, type, f->inputs, 1));
-    return describe_matrix(machine, &gemm->d, CUDA_R_32F, f->outputs, 1);
+    const int64_t row = project ? f->inputs : f->outputs, rows = project ? f->outputs : f->inputs;
+    GRU_TRY(describe_matrix(machine, &gemm->a, type, row, rows, row));
+    GRU_TRY(describe_matrix(machine, &gemm->b, type, f->inputs, 1, f->inputs));
+    return describe_matrix(machine, &gemm->d, CUDA_R_32F, f->outputs, 1, f->out_stride);
 }
 
 gru_status gru_cuda_gemm_describe(const gru_layer *layer, gru_cuda_gemm *gemm, int adds_bias) {
@@ -153,7 +153,7 @@ static void advance(const gru_cuda_gemm *gemm, gru_cuda_factors *f, int64_t rows
         f->weights = (const char *)f->weights + (size_t)(rows * f->left_stride) * gemm->element;
         f->add = 1;
     } else {
-        f->out += rows * gemm->form.outputs;
+        f->out += rows * gemm->form.out_stride;
     }
 }
 

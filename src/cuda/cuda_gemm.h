@@ -5,7 +5,7 @@
 #include "cuda_blas.h"
 
 /* What a product makes of in, [rows][inputs] of math's type; out is f32.
- *   PROJECT     out[rows][outputs] = in weights' + bias     weights [outputs][inputs], bias [outputs] f32
+ *   PROJECT     out[rows][outputs] = in weights' + bias     weights [outputs][inputs], bias [outputs] f32, if wanted
  *   BACK        out[rows][outputs] = in weights             weights [inputs][outputs]
  *   SUM_ROWS    out[outputs][inputs] = left' in             left [rows][outputs] of math's type */
 typedef enum gru_cuda_gemm_kind {
@@ -18,6 +18,8 @@ typedef struct gru_cuda_gemm_form {
     const char *name; /* in sentences: "the projection" */
     gru_cuda_gemm_kind kind;
     int64_t inputs, outputs; /* each a multiple of 16 bytes */
+    int64_t out_stride;      /* numbers from row to row of out */
+    int32_t adds_bias;
 } gru_cuda_gemm_form;
 
 typedef struct gru_cuda_gemm gru_cuda_gemm;
@@ -33,7 +35,7 @@ size_t gru_cuda_gemm_workspace(const gru_cuda_gemm *gemm, int64_t rows);
 /* Row count that a product is run with: rows itself, or with GRU_BATCH_INVARIANT a multiple of one fixed count; rows past
  * those given must exist, their content does not matter. Of a sum over rows always rows itself: it is the batch's. */
 int64_t gru_cuda_gemm_rows(const gru_cuda_gemm *gemm, int64_t rows);
-/* 0: what PROJECT makes lacks the bias, because cuBLASLt cannot add it. */
+/* 0: what is made lacks the bias, because cuBLASLt cannot add it. */
 int gru_cuda_gemm_adds_bias(const gru_cuda_gemm *gemm);
 
 /* One call's numbers, all of them the device's. Rows begin at multiples of 16 bytes, the rest at those of 64. */

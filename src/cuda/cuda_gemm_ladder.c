@@ -95,7 +95,7 @@ static gru_status choose_each(gru_cuda_machine *machine, gru_cuda_gemm *gemm, in
 /* Kernels add the bias themselves where no algorithm does. */
 gru_status gru_cuda_gemm_choose(const gru_layer *layer, gru_cuda_gemm *gemm) {
     int found = 0;
-    for (int bias = gemm->form.kind == GRU_CUDA_GEMM_PROJECT; !found && bias >= 0; bias--) {
+    for (int bias = gemm->form.adds_bias; !found && bias >= 0; bias--) {
         GRU_TRY(gru_cuda_gemm_describe(layer, gemm, bias));
         GRU_TRY(choose_each(gru_cuda_machine_of(layer->context), gemm, &found));
     }
@@ -124,8 +124,8 @@ static size_t operand_bytes(const gru_cuda_gemm *gemm, int64_t rows) {
 
 static size_t out_bytes(const gru_cuda_gemm *gemm, int64_t rows) {
     const gru_cuda_gemm_form *f = &gemm->form;
-    return gru_cuda_align((size_t)((f->kind == GRU_CUDA_GEMM_SUM_ROWS ? f->inputs : rows) * f->outputs) *
-                          sizeof(float));
+    const int64_t out_rows = f->kind == GRU_CUDA_GEMM_SUM_ROWS ? f->outputs : rows;
+    return gru_cuda_align((size_t)(out_rows * f->out_stride) * sizeof(float));
 }
 
 /* Runs each algorithm once on zeros, at the lowest rung that has it: what a first run loads must not be loaded in the

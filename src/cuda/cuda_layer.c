@@ -3,6 +3,7 @@
 
 #include "../error.h"
 #include "cuda_gemm.h"
+#include "cuda_sweep.h"
 
 gru_cuda_math gru_cuda_math_of(const gru_cuda_machine *machine, const gru_layer_config *config) {
     switch (config->weight_type) {
@@ -16,7 +17,10 @@ gru_cuda_math gru_cuda_math_of(const gru_cuda_machine *machine, const gru_layer_
 }
 
 static cudaError_t load_engine(const gru_engine *engine, int32_t reset, gru_cuda_layer *prepared) {
-    if (engine == &gru_engine_cuda_hop) return gru_cuda_load_hop(prepared->math, &prepared->room);
+    if (engine == &gru_engine_cuda_hop) {
+        const cudaError_t error = gru_cuda_load_sweep_hop(prepared->math, &prepared->sweep_room);
+        return error ? error : gru_cuda_load_hop(prepared->math, &prepared->room);
+    }
     if (engine == &gru_engine_cuda_tile) return gru_cuda_load_tile(prepared->math, &prepared->room);
     return gru_cuda_load_stepwise(prepared->math, reset);
 }
@@ -30,18 +34,44 @@ static gru_status load_kernels(const gru_layer *layer, gru_cuda_layer *prepared)
     GRU_CUDA_TRY(machine, gru_cuda_load_prologue(prepared->math), what);
     if (layer->context->config.flags & GRU_CHECK_WEIGHTS)
         GRU_CUDA_TRY(machine, gru_cuda_load_weights_sum(), what);
+    GRU_CUDA_TRY(machine, gru_cuda_load_gradients(prepared->math), what);
+    GRU_CUDA_TRY(machine, gru_cuda_load_sweep(prepared->math), what);
+    GRU_CUDA_TRY(machine, gru_cuda_load_sums(), what);
+    GRU_CUDA_TRY(machine, gru_cuda_load_turn(prepared->math), what);
     for (int32_t i = 0; i < layer->engine_count; i++)
         GRU_CUDA_TRY(machine, load_engine(layer->engines[i], layer->config.reset, prepared), what);
     return GRU_OK;
 }
 
-static gru_status prepare_projection(gru_layer *layer, gru_cuda_layer *prepared) {
+/* ---- products ---- */
+
+static gru_status prepare_products(gru_layer *layer, gru_cuda_layer *prepared) {
     const gru_layer_config *config = &layer->config;
-    const gru_cuda_gemm_form form = {"the projection", GRU_CUDA_GEMM_PROJECT,
-                                     gru_cuda_input_pitch(config->inputs, config->weight_type),
-                                     gru_cuda_projected_row(config->hidden)};
-    return gru_cuda_gemm_create(layer, &form, &prepared->projection);
+    const int before = config->reset == GRU_RESET_BEFORE, x = config->inputs > 0;
+    const int own_candidate = config->reset != GRU_RESET_ALL; /* dR of n has factors of its own */
+    const int64_t pitch = gru_cuda_input_pitch(config->inputs, config->weight_type);
+    const int64_t units = gru_cuda_unit_pitch(config->hidden), all = GATES * units;
+    const int64_t projected = gru_cuda_projected_row(config->hidden);
+    const struct {
+        int wanted;
+        gru_cuda_gemm_form form;
+    } each[GRU_CUDA_PRODUCTS] = {
+        {x, {"the projection", GRU_CUDA_GEMM_PROJECT, pitch, projected, projected, 1}},
+        {1, {"R h", GRU_CUDA_GEMM_PROJECT, units, before ? GATE_N * units : all, all, 0}},
+        {before, {"R (r h)", GRU_CUDA_GEMM_PROJECT, units, units, all, 0}},
+        {x, {"the gradient of inputs", GRU_CUDA_GEMM_BACK, all, pitch, pitch, 0}},
+        {x, {"the gradient of W", GRU_CUDA_GEMM_SUM_ROWS, pitch, all, pitch, 0}},
+        {1,
+         {"the gradient of R", GRU_CUDA_GEMM_SUM_ROWS, units, own_candidate ? GATE_N * units : all, units,
+          0}},
+        {own_candidate, {"the gradient of R_n", GRU_CUDA_GEMM_SUM_ROWS, units, units, units, 0}},
+    };
+    for (int i = 0; i < GRU_CUDA_PRODUCTS; i++)
+        if (each[i].wanted) GRU_TRY(gru_cuda_gemm_create(layer, &each[i].form, &prepared->products[i]));
+    return GRU_OK;
 }
+
+/* ---- the whole ---- */
 
 gru_status gru_cuda_prepare(gru_layer *layer) {
     gru_cuda_machine *machine = gru_cuda_machine_of(layer->context);
@@ -53,7 +83,7 @@ gru_status gru_cuda_prepare(gru_layer *layer) {
     int previous;
     GRU_TRY(gru_cuda_enter(machine, &previous));
     gru_status status = load_kernels(layer, prepared);
-    if (status == GRU_OK && layer->config.inputs > 0) status = prepare_projection(layer, prepared);
+    if (status == GRU_OK) status = prepare_products(layer, prepared);
     gru_cuda_leave(machine, previous);
     return status;
 }
@@ -61,7 +91,7 @@ gru_status gru_cuda_prepare(gru_layer *layer) {
 void gru_cuda_forget(gru_layer *layer) {
     gru_cuda_layer *prepared = layer->prepared;
     if (!prepared) return;
-    gru_cuda_gemm_release(layer, prepared->projection);
+    for (int i = 0; i < GRU_CUDA_PRODUCTS; i++) gru_cuda_gemm_release(layer, prepared->products[i]);
     gru_host_free(layer->context, prepared, sizeof *prepared);
     layer->prepared = NULL;
 }

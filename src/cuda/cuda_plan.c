@@ -7,6 +7,8 @@
 
 #include <math.h>
 
+#include "cuda_sweep.h"
+
 static const double clock_rate = 1.755e9; /* cycles per second */
 static const double slack = 1.3; /* what kernels take for reading and multiplying, against the rates below */
 static const double read_block = 112e9; /* bytes per second from L2 into one multiprocessor: 64 a cycle */
@@ -41,9 +43,11 @@ static double rate(gru_cuda_math math, int large) {
     return (math == GRU_CUDA_TF32 ? 1340 : 2680) * clock_rate;
 }
 
-/* One launch of `gates` gates in this tile, so many blocks at once, without what the launch itself costs. */
-static double product_seconds(const gru_cuda_size *size, gru_cuda_tile tile, int gates, int64_t at_once) {
-    const double K = size->H, bytes = number_bytes(size->math);
+/* One launch of `gates` sums over K for each output in this tile, so many blocks at once, without what the launch itself
+ * costs. */
+static double product_seconds(const gru_cuda_size *size, gru_cuda_tile tile, int gates, double K,
+                              int64_t at_once) {
+    const double bytes = number_bytes(size->math);
     const int64_t units = tile.unit_octets * 8, rows = tile.batch_octets * 8;
     const int64_t blocks =
         divide_up(size->H, units) * divide_up(size->N, rows) * size->directions * tile.split;
@@ -69,18 +73,28 @@ static double launch_seconds(const gru_cuda_machine *machine) {
 static double stepwise_seconds(const gru_cuda_machine *machine, const gru_cuda_size *size,
                                gru_cuda_tile tile) {
     const double launch = launch_seconds(machine) + body;
-    if (size->reset != GRU_RESET_BEFORE) return launch + product_seconds(size, tile, 3, machine->processors);
-    return 2 * launch + product_seconds(size, tile, 2, machine->processors) +
-           product_seconds(size, tile, 1, machine->processors);
+    if (size->reset != GRU_RESET_BEFORE)
+        return launch + product_seconds(size, tile, 3, size->H, machine->processors);
+    return 2 * launch + product_seconds(size, tile, 2, size->H, machine->processors) +
+           product_seconds(size, tile, 1, size->H, machine->processors);
 }
 
-gru_cuda_plan gru_cuda_plan_stepwise(const gru_cuda_machine *machine, const gru_cuda_size *size) {
-    gru_cuda_tile tiles[GRU_CUDA_STEPWISE_TILES];
-    const gru_cuda_part part = size->reset == GRU_RESET_BEFORE ? GRU_CUDA_GATES : GRU_CUDA_WHOLE;
-    const int32_t count = gru_cuda_stepwise_tiles(size->math, part, tiles);
+/* A step of the sweep: one sum over the gradients of all gates; with reset BEFORE one over two and one over the third. */
+static double sweep_seconds(const gru_cuda_machine *machine, const gru_cuda_size *size, gru_cuda_tile tile) {
+    const double launch = launch_seconds(machine) + body, H = size->H;
+    if (size->reset != GRU_RESET_BEFORE)
+        return launch + product_seconds(size, tile, 1, 3 * H, machine->processors);
+    return 2 * launch + product_seconds(size, tile, 1, 2 * H, machine->processors) +
+           product_seconds(size, tile, 1, H, machine->processors);
+}
+
+/* The fastest of these tiles that the device has room for. */
+static gru_cuda_plan
+fastest(const gru_cuda_machine *machine, const gru_cuda_size *size, const gru_cuda_tile *tiles, int32_t count,
+        double (*seconds)(const gru_cuda_machine *, const gru_cuda_size *, gru_cuda_tile)) {
     gru_cuda_plan best = {.seconds = HUGE_VAL};
     for (int32_t i = 0; i < count; i++) {
-        const gru_cuda_plan plan = {tiles[i], 0, stepwise_seconds(machine, size, tiles[i])};
+        const gru_cuda_plan plan = {tiles[i], 0, seconds(machine, size, tiles[i])};
         if (!fits(machine, tiles[i])) continue;
         if (plan.seconds < best.seconds) best = plan;
         if (tiles[i].unit_octets == gru_cuda_forced.unit_octets &&
@@ -88,6 +102,17 @@ gru_cuda_plan gru_cuda_plan_stepwise(const gru_cuda_machine *machine, const gru_
             return plan;
     }
     return best;
+}
+
+gru_cuda_plan gru_cuda_plan_stepwise(const gru_cuda_machine *machine, const gru_cuda_size *size) {
+    gru_cuda_tile tiles[GRU_CUDA_STEPWISE_TILES];
+    const gru_cuda_part part = size->reset == GRU_RESET_BEFORE ? GRU_CUDA_GATES : GRU_CUDA_WHOLE;
+    return fastest(machine, size, tiles, gru_cuda_stepwise_tiles(size->math, part, tiles), stepwise_seconds);
+}
+
+gru_cuda_plan gru_cuda_plan_sweep(const gru_cuda_machine *machine, const gru_cuda_size *size) {
+    gru_cuda_tile tiles[GRU_CUDA_SWEEP_TILES];
+    return fastest(machine, size, tiles, gru_cuda_sweep_tiles(size->math, tiles), sweep_seconds);
 }
 
 /* Blocks that run at once where they come in clusters: clusters leave some multiprocessors idle, and two blocks on one
@@ -109,7 +134,7 @@ gru_cuda_plan gru_cuda_plan_tile(const gru_cuda_machine *machine, const gru_cuda
             const int64_t at_once = blocks_at_once(machine, room->tile_clusters[i][j], tile.split);
             if (at_once == 0) continue;
             const gru_cuda_plan plan = {
-                tile, 0, launch_seconds(machine) + body + product_seconds(size, tile, 3, at_once)};
+                tile, 0, launch_seconds(machine) + body + product_seconds(size, tile, 3, size->H, at_once)};
             if (plan.seconds < best.seconds) best = plan;
             if (tile.batch_octets == gru_cuda_forced.batch_octets && tile.split == gru_cuda_forced.split)
                 return plan;
@@ -142,7 +167,7 @@ static double grid_seconds(const gru_cuda_machine *machine, const gru_cuda_size 
     return launch_plain + 2 * body + hop_grid +
            fmax(slack * (double)divide_up(tiles, room) * ((double)units * 3 + 8) * size->H *
                     number_bytes(size->math) / read_block,
-                product_seconds(size, tile, 3, machine->processors));
+                product_seconds(size, tile, 3, size->H, machine->processors));
 }
 
 gru_cuda_plan gru_cuda_plan_hop(const gru_cuda_machine *machine, const gru_cuda_size *size,

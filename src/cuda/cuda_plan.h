@@ -25,10 +25,16 @@ gru_cuda_plan gru_cuda_plan_tile(const gru_cuda_machine *machine, const gru_cuda
 gru_cuda_plan gru_cuda_plan_hop(const gru_cuda_machine *machine, const gru_cuda_size *size,
                                 const gru_cuda_room *room);
 
-/* For tests: plans take this tile (unit_octets 0: the model's), and this form of the hop, wherever they exist. */
+/* A step of the sweep, the backward pass. With reset BEFORE two launches of one tile; in one launch it takes gru_cuda_plan_hop
+ * with the room of the sweep's kernel. */
+gru_cuda_plan gru_cuda_plan_sweep(const gru_cuda_machine *machine, const gru_cuda_size *size);
+
+/* For tests: plans take this tile (unit_octets 0: the model's), and this form of the hop, wherever they exist; chunks have so
+ * many rows of input. */
 typedef struct gru_cuda_force {
     int32_t unit_octets, batch_octets, split;
-    int32_t hop; /* 0: the model's; 1: the cluster; 2: the grid */
+    int32_t hop;        /* 0: the model's; 1: the cluster; 2: the grid */
+    int32_t chunk_rows; /* 0: as many as gru_cuda_chunk_rows says */
 } gru_cuda_force;
 extern gru_cuda_force gru_cuda_forced;
 

@@ -1,21 +1,23 @@
 /* forms.c: the list of forms, and the plans that they force. */
 #include "forms.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "control.h"
+#include "cuda/cuda_sweep.h"
 #include "tester.h"
 
 #define STEPWISE(tile)                                    \
     {                                                     \
         "stepwise, tile " #tile, "cuda_stepwise", tile, { \
-            0, 0, 0, 0                                    \
+            0, 0, 0, 0, 0                                 \
         }                                                 \
     }
 #define TILE(octets, split)                                                \
     {                                                                      \
         "tile of 8 x " #octets " octets, split " #split, "cuda_tile", 0, { \
-            8, octets, split, 0                                            \
+            8, octets, split, 0, 0                                         \
         }                                                                  \
     }
 
@@ -33,8 +35,26 @@ const form forms[FORMS] = {
     TILE(16, 2),
     TILE(16, 4),
     TILE(16, 8),
-    {"hop in a cluster", "cuda_hop", 0, {0, 0, 0, 1}},
-    {"hop in a grid", "cuda_hop", 0, {0, 0, 0, 2}},
+    {"hop in a cluster", "cuda_hop", 0, {0, 0, 0, 1, 0}},
+    {"hop in a grid", "cuda_hop", 0, {0, 0, 0, 2, 0}},
+};
+
+#define SWEEP(engine, tile)                                 \
+    {                                                       \
+        "sweep of " engine ", tile " #tile, engine, tile, { \
+            0, 0, 0, 0, 0                                   \
+        }                                                   \
+    }
+
+const form sweep_forms[SWEEP_FORMS] = {
+    SWEEP("cuda_stepwise", 0),
+    SWEEP("cuda_stepwise", 1),
+    SWEEP("cuda_stepwise", 2),
+    SWEEP("cuda_stepwise", 3),
+    SWEEP("cuda_stepwise", 4),
+    SWEEP("cuda_tile", 1),
+    {"sweep in a cluster", "cuda_hop", 0, {0, 0, 0, 1, 0}},
+    {"sweep in a grid", "cuda_hop", 0, {0, 0, 0, 2, 0}},
 };
 
 static int is_engine(const form *f, const char *engine) {
@@ -74,8 +94,16 @@ void form_force(const form *f, gru_cuda_math math, int32_t reset) {
     gru_cuda_forced.batch_octets = tiles[f->tile % count].batch_octets;
 }
 
+void form_force_sweep(const form *f, gru_cuda_math math) {
+    gru_cuda_tile tiles[GRU_CUDA_SWEEP_TILES];
+    const int32_t count = gru_cuda_sweep_tiles(math, tiles);
+    gru_cuda_forced.hop = f->force.hop;
+    gru_cuda_forced.unit_octets = tiles[f->tile % count].unit_octets;
+    gru_cuda_forced.batch_octets = tiles[f->tile % count].batch_octets;
+}
+
 void form_free_choice(void) {
-    gru_cuda_forced = (gru_cuda_force){0, 0, 0, 0};
+    gru_cuda_forced = (gru_cuda_force){0, 0, 0, 0, 0};
 }
 
 int form_was_taken(const form *f, const gru_layer *layer, int64_t N) {
@@ -91,4 +119,17 @@ int form_was_taken(const form *f, const gru_layer *layer, int64_t N) {
     return plan.tile.unit_octets == gru_cuda_forced.unit_octets &&
            plan.tile.batch_octets == gru_cuda_forced.batch_octets &&
            plan.tile.split == (gru_cuda_forced.split ? gru_cuda_forced.split : 1);
+}
+
+int form_sweep_was_taken(const form *f, const gru_layer *layer, int64_t N) {
+    const gru_cuda_machine *machine = gru_cuda_machine_of(layer->context);
+    const gru_cuda_layer *prepared = gru_cuda_layer_of(layer);
+    const gru_cuda_size size = {prepared->math, N, layer->config.hidden, layer->config.reset, 1};
+    if (is_engine(f, "cuda_hop")) {
+        const gru_cuda_plan hop = gru_cuda_plan_hop(machine, &size, &prepared->sweep_room);
+        return hop.seconds < HUGE_VAL && (hop.cluster > 0) == (f->force.hop == 1);
+    }
+    const gru_cuda_plan plan = gru_cuda_plan_sweep(machine, &size);
+    return plan.tile.unit_octets == gru_cuda_forced.unit_octets &&
+           plan.tile.batch_octets == gru_cuda_forced.batch_octets;
 }

@@ -17,6 +17,10 @@ typedef struct form {
 enum { FORMS = 15 };
 extern const form forms[FORMS];
 
+/* The same of the sweep, which every engine has: tile counts its tiles. */
+enum { SWEEP_FORMS = 8 };
+extern const form sweep_forms[SWEEP_FORMS];
+
 /* Puts the form's name behind a text for failures. */
 void form_name(const form *f, char *text, size_t size);
 /* Whether it is this one's turn: a third of them for each of three seeds, where all would take too long. */
@@ -25,8 +29,11 @@ int form_has_reset(const form *f, int32_t reset);
 /* A context with the form's engine; flags of gru_context_config. Ends the test if there is none. */
 gru_context *form_context(const form *f, uint32_t flags);
 void form_force(const form *f, gru_cuda_math math, int32_t reset);
+/* As form_force, but for what is forced of chunks. */
+void form_force_sweep(const form *f, gru_cuda_math math);
 void form_free_choice(void);
 /* Whether a run of this layer with N rows takes the form that was forced last. */
 int form_was_taken(const form *f, const gru_layer *layer, int64_t N);
+int form_sweep_was_taken(const form *f, const gru_layer *layer, int64_t N);
 
 #endif

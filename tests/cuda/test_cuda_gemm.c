@@ -98,20 +98,25 @@ static product open_product(int kind, int math, uint32_t flags, int64_t inputs, 
     REQUIRE(gru_layer_create(p.context, &config, &weights, &p.layer) == GRU_OK, "%s", gru_last_error());
     const int32_t type = maths[math].type;
     const int64_t line = 16 / (int64_t)gru_type_bytes(type), m = inputs * line, n = outputs * line;
-    p.form = (gru_cuda_gemm_form){"the tested product", (gru_cuda_gemm_kind)kind, m, n};
+    const int sums = kind == GRU_CUDA_GEMM_SUM_ROWS;
+    p.form = (gru_cuda_gemm_form){.name = "the tested product",
+                                  .kind = (gru_cuda_gemm_kind)kind,
+                                  .inputs = m,
+                                  .outputs = n,
+                                  .out_stride = (sums ? m : n) + gap * line,
+                                  .adds_bias = kind == GRU_CUDA_GEMM_PROJECT && gap % 2 == 0};
     gru_cuda_machine *device = gru_cuda_machine_of(p.context);
     REQUIRE(gru_cuda_enter(device, &previous) == GRU_OK, "%s", gru_last_error());
     const gru_status status = gru_cuda_gemm_create(p.layer, &p.form, &p.gemm);
     gru_cuda_leave(device, previous);
     REQUIRE(status == GRU_OK, "%s", gru_last_error());
     rows = gru_cuda_gemm_rows(p.gemm, rows);
-    const int sums = kind == GRU_CUDA_GEMM_SUM_ROWS;
     p.in = make_matrix(p.context, type, rows, m, m + gap * line, 1);
     p.other = sums                            ? make_matrix(p.context, type, rows, n, n + gap * line, 2)
               : kind == GRU_CUDA_GEMM_PROJECT ? make_matrix(p.context, type, n, m, m, 2)
                                               : make_matrix(p.context, type, m, n, n, 2);
     p.bias = make_matrix(p.context, GRU_F32, 1, n, n, 3);
-    p.out = make_matrix(p.context, GRU_F32, sums ? n : rows, sums ? m : n, sums ? m : n, 4);
+    p.out = make_matrix(p.context, GRU_F32, sums ? n : rows, sums ? m : n, p.form.out_stride, 4);
     p.memory = must_allocate(p.context, 64 + gru_cuda_gemm_workspace(p.gemm, rows));
     return p;
 }
@@ -150,8 +155,15 @@ static float *multiply(const product *p, int64_t rows, int add) {
     REQUIRE(status == GRU_OK, "%s", gru_last_error());
     CHECK(emu_loaded() == loaded && emu_allocations() == allocated, "%lld rows: it loads or allocates",
           (long long)rows);
-    float *seen = malloc(bytes_of(&p->out));
-    copy(p->context, seen, p->out.there, bytes_of(&p->out));
+    float *all = malloc(bytes_of(&p->out)), *seen = malloc((size_t)(p->out.rows * p->out.row) * sizeof *seen);
+    copy(p->context, all, p->out.there, bytes_of(&p->out));
+    for (int64_t r = 0; r < p->out.rows; r++) {
+        memcpy(seen + r * p->out.row, all + r * p->out.stride, (size_t)p->out.row * sizeof *seen);
+        for (int64_t i = p->out.row; i < p->out.stride; i++)
+            CHECK(all[r * p->out.stride + i] == 0, "number %lld of row %lld lies between rows", (long long)i,
+                  (long long)r);
+    }
+    free(all);
     return seen;
 }
 
@@ -161,7 +173,7 @@ static float *multiply(const product *p, int64_t rows, int add) {
 static double sum_of(const product *p, int64_t rows, int64_t r, int64_t i, int add, double *size) {
     const matrix *in = &p->in, *other = &p->other;
     const int64_t terms = p->form.kind == GRU_CUDA_GEMM_SUM_ROWS ? rows : in->row;
-    double sum = p->form.kind == GRU_CUDA_GEMM_PROJECT ? (double)p->bias.here[i] : 0;
+    double sum = p->form.adds_bias ? (double)p->bias.here[i] : 0;
     if (add) sum = (double)p->out.here[r * p->out.row + i];
     *size = fabs(sum);
     for (int64_t k = 0; k < terms; k++) {
@@ -290,7 +302,8 @@ TEST(cuda_gemm, without_a_bias) {
     problem *p = problem_make(&sizes, &config, PROBLEM_H0, 1);
     result r;
     REQUIRE(problem_open(p, context, &r) == GRU_OK, "%s", gru_last_error());
-    CHECK(!gru_cuda_gemm_adds_bias(gru_cuda_layer_of(r.layer)->projection), "it still adds the bias");
+    CHECK(!gru_cuda_gemm_adds_bias(gru_cuda_layer_of(r.layer)->products[GRU_CUDA_PRODUCT_A]),
+          "it still adds the bias");
     check_call(p, &r);
     result_free(&r);
     problem_free(p);

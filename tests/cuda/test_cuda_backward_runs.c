@@ -1,0 +1,113 @@
+/* test_cuda_backward_runs.c: what a backward pass asks of the device and of the caller's memory. */
+#include <string.h>
+
+#include "control.h"
+#include "study.h"
+
+/* The first test of this program, so that no kernel has been loaded by another. */
+TEST(cuda_backward_runs, first_passes_load_and_allocate_nothing) {
+    for (int i = 0; i < SWEEP_FORMS * MATHS; i++) {
+        const form *f = &sweep_forms[i % SWEEP_FORMS];
+        const int projected = i % 3 == 1;
+        if (!form_has_turn(i)) continue;
+        study s = open_study(f, i / SWEEP_FORMS, i,
+                             projected ? study_options | PROBLEM_PROJECTED : study_options, 0);
+        lent l = lend(&s);
+        form_force_sweep(f, (gru_cuda_math)(i / SWEEP_FORMS));
+        const uint64_t allocated = emu_allocations(), loaded = emu_loaded(), launched = emu_launches();
+        REQUIRE(gru_backward(s.r.layer, &l.backward, &l.gradients) == GRU_OK, "%s: %s", f->name,
+                gru_last_error());
+        mirror_receive(l.m);
+        CHECK(emu_launches() > launched, "nothing was launched");
+        CHECK(emu_allocations() == allocated, "%s: the first backward left %d allocations more", f->name,
+              (int)(emu_allocations() - allocated));
+        CHECK(emu_loaded() == loaded, "%s: the first backward loaded %d kernels", f->name,
+              (int)(emu_loaded() - loaded));
+        form_free_choice();
+        take_back(&l);
+        close_study(&s);
+    }
+}
+
+/* ---- nothing to do ------------------------------------------------------------------------------------------------ */
+
+/* Without steps dhT is dh0; without rows nothing is; sums over nothing are zeros, where they are set. */
+TEST(cuda_backward_runs, no_steps_and_no_rows) {
+    for (int i = 0; i < SWEEP_FORMS; i++) {
+        if (!form_has_turn(i)) continue;
+        study s = open_study(&sweep_forms[i], i % MATHS, i, PROBLEM_H0 | PROBLEM_H_RESET, 0);
+        lent l = lend(&s);
+        const float *dhT = s.p->dhT, *dh0 = l.here.data[GRAD_H0], *dR = l.here.data[GRAD_R];
+        l.backward.N = 0;
+        CHECK(gru_backward(s.r.layer, &l.backward, &l.gradients) == GRU_OK, "N 0: %s", gru_last_error());
+        mirror_receive(l.m);
+        CHECK(tester_untouched(dh0, N * H * sizeof *dh0) && dR[5] == 0, "no rows wrote something");
+        l.backward.N = N, l.backward.T = 0;
+        CHECK(gru_backward(s.r.layer, &l.backward, &l.gradients) == GRU_OK, "T 0: %s", gru_last_error());
+        mirror_receive(l.m);
+        CHECK(memcmp(dh0, dhT, N * H * sizeof *dh0) == 0, "%s: after no steps dh0 is not dhT",
+              sweep_forms[i].name);
+        ((float *)l.here.data[GRAD_R])[5] = ((float *)l.here.data[GRAD_BR])[7] = 3;
+        mirror_send(l.m);
+        CHECK(gru_backward(s.r.layer, &l.backward, &l.gradients) == GRU_OK, "%s", gru_last_error());
+        mirror_receive(l.m);
+        CHECK(dR[5] == 3, "nothing was added, and dR is %g", (double)dR[5]);
+        l.gradients.parts = GRU_GRAD_OVERWRITE;
+        CHECK(gru_backward(s.r.layer, &l.backward, &l.gradients) == GRU_OK, "%s", gru_last_error());
+        mirror_receive(l.m);
+        CHECK(dR[5] == 0 && ((float *)l.here.data[GRAD_BR])[7] == 0, "the sum of nothing is %g",
+              (double)dR[5]);
+        take_back(&l);
+        close_study(&s);
+    }
+}
+
+/* ---- arguments ---------------------------------------------------------------------------------------------------- */
+
+/* Every buffer of the gradients in turn as memory of the host: refused by its name, before anything is launched. */
+TEST(cuda_backward_runs, host_memory_is_refused) {
+    study s = open_study(&sweep_forms[0], 0, 0, study_options, 0);
+    lent l = lend(&s);
+    void *host = tester_allocate(1 << 16);
+    const uint64_t launched = emu_launches();
+#define REFUSED(field)                                                                                 \
+    do {                                                                                               \
+        gru_gradients wrong = l.gradients;                                                             \
+        *(void **)&wrong.field = host;                                                                 \
+        CHECK(gru_backward(s.r.layer, &l.backward, &wrong) == GRU_BAD_ARGUMENT &&                      \
+                  strstr(gru_last_error(), "host memory") &&                                           \
+                  strncmp(gru_last_error(), "gradients." #field, sizeof "gradients." #field - 1) == 0, \
+              #field " in host memory: \"%s\"", gru_last_error());                                     \
+    } while (0)
+    REFUSED(dhT);
+    REFUSED(loss_scale);
+    REFUSED(dh0);
+    REFUSED(dh_reset);
+    REFUSED(dW);
+    REFUSED(dR);
+    REFUSED(dbW);
+    REFUSED(dbR);
+#undef REFUSED
+#define REFUSED(field)                                                                                 \
+    do {                                                                                               \
+        gru_gradients wrong = l.gradients;                                                             \
+        wrong.field.data = host;                                                                       \
+        CHECK(gru_backward(s.r.layer, &l.backward, &wrong) == GRU_BAD_ARGUMENT &&                      \
+                  strstr(gru_last_error(), "host memory") &&                                           \
+                  strncmp(gru_last_error(), "gradients." #field, sizeof "gradients." #field - 1) == 0, \
+              #field " in host memory: \"%s\"", gru_last_error());                                     \
+    } while (0)
+    REFUSED(dy);
+    REFUSED(dx);
+    REFUSED(dattention);
+#undef REFUSED
+    gru_run wrong = l.backward;
+    wrong.reserve = host;
+    CHECK(gru_backward(s.r.layer, &wrong, &l.gradients) == GRU_BAD_ARGUMENT &&
+              strstr(gru_last_error(), "run.reserve"),
+          "the reserve in host memory: \"%s\"", gru_last_error());
+    CHECK(emu_launches() == launched, "a refused call launched something");
+    tester_free(host);
+    take_back(&l);
+    close_study(&s);
+}
