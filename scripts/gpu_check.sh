@@ -6,8 +6,8 @@
 # usage: scripts/gpu_check.sh [OPTION]...
 #   --build DIR          take this build, made elsewhere, instead of building here: cmake --preset gpu makes one that needs
 #                        nothing but a driver and CUDA's libraries
-#   --only STAGE,..      device build tests memcheck racecheck initcheck synccheck machine f32 tf32 f16 bf16 steps torch
-#                        picture; without it all
+#   --only STAGE,..      device build tests memcheck racecheck initcheck synccheck machine f32 tf32 f16 bf16 steps training
+#                        torch picture; without it all
 #   --seconds S          of the benchmark, for each shape; without it 1
 #   --dry-run            prints what would run; needs no GPU
 set -uo pipefail
@@ -180,6 +180,8 @@ engines_beside_peers() { # NAME OPTION...
     return $status
 }
 
+trained=S3_b8_h256,S3_b8_h512,S3_b8_h1024,S3_b32_h256,S3_b32_h512,S3_b32_h1024,S3_b64_h256,S3_b64_h512,S3_b64_h1024
+
 torch() {
     local kind graph
     if [ -z "$dry" ] && ! python3 -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' 2>/dev/null; then
@@ -191,6 +193,8 @@ torch() {
             run python3 bench/peers/peer_torch.py --device cuda --type $kind $graph --seconds "$seconds" \
                 --json "$out/torch.json" || return
         done
+        run python3 bench/peers/peer_torch.py --device cuda --type $kind --stage both --shape $trained \
+            --seconds "$seconds" --json "$out/torch.json" || return
     done
 }
 
@@ -200,9 +204,13 @@ picture() {
         [ -n "$dry" ] || [ -s "$out/$kind.json" ] || continue
         lines=("$out/$kind.json")
         if [ -n "$dry" ] || [ -s "$out/torch.json" ]; then lines+=("$out/torch.json"); fi
-        run bench/plot "${lines[@]}" --type $kind -o "$out/$kind.svg" || return
+        run bench/plot "${lines[@]}" --stage forward --type $kind -o "$out/$kind.svg" || return
         drawn=$((drawn + 1))
     done
+    if [ -n "$dry" ] || [ -s "$out/training.json" ]; then
+        run bench/plot "$out/training.json" --stage both --type bf16 -o "$out/training.svg" || return
+        drawn=$((drawn + 1))
+    fi
     [ $drawn -gt 0 ] || nothing "nothing was measured that could be drawn"
     echo "$drawn pictures"
 }
@@ -218,6 +226,8 @@ stage f32 590 engines_beside_peers f32 --type f32 --threads "1,$((many > 64 ? 64
 for kind in tf32 f16 bf16; do stage $kind 590 engines_beside_peers $kind --type $kind --threads 1; done
 stage steps 590 engines_beside_peers steps --type f32,tf32,f16,bf16 --threads 1 --stage recurrence,train \
     --shape S3_b8_h256,S3_b8_h1024,S3_b64_h512,S3_b64_h1024,S4_b128_h512
+stage training 590 engines_beside_peers training --type f32,tf32,f16,bf16 --threads 1 --stage train,backward,both \
+    --engine cuda_tile,cuda_hop,cuda_stepwise --shape $trained
 stage torch 590 torch
 stage picture 60 picture
 [ -z "$dry" ] || exit 0
