@@ -156,7 +156,7 @@ under_sanitizer() { # TOOL
     engines=$(cuda_engines)
     [ -n "$engines" ] || { echo "this build has no CUDA engine" && exit 1; }
     local small=(--check --engine "$engines" --shape "T3,N3,I17,H33/T2,N9,I64,H64/T4,N1,I5,H130"
-        --type "f32,tf32,f16,bf16" --stage "forward,train,recurrence,step" --threads 1)
+        --type "f32,tf32,f16,bf16" --stage "forward,train,both,recurrence,step" --threads 1)
     local watch=("$tool" --tool "$1" --error-exitcode 9 --print-limit 20)
     run "${watch[@]}" "$bench" "${small[@]}" && run "${watch[@]}" "$bench" "${small[@]}" --reset before &&
         run "${watch[@]}" "$bench" --machine --check

@@ -111,3 +111,24 @@ TEST(cuda_backward_runs, host_memory_is_refused) {
     take_back(&l);
     close_study(&s);
 }
+
+/* ---- a lost device ------------------------------------------------------------------------------------------------ */
+
+TEST(cuda_backward_runs, a_fault_loses_the_context) {
+    study s = open_study(&sweep_forms[0], 0, 0, study_options, 0);
+    lent l = lend(&s);
+    void *small;
+    REQUIRE(gru_allocate(s.context, 256, &small) == GRU_OK, "%s", gru_last_error());
+    l.gradients.dh0 = (char *)small + 256 - sizeof(float); /* room for one number */
+    CHECK(gru_backward(s.r.layer, &l.backward, &l.gradients) == GRU_OK, "%s", gru_last_error());
+    CHECK(gru_wait(s.context, l.run.stream) == GRU_DEVICE_FAILED &&
+              strstr(gru_last_error(), "the context is lost"),
+          "the fault: \"%s\"", gru_last_error());
+    CHECK(gru_backward(s.r.layer, &l.backward, &l.gradients) == GRU_DEVICE_FAILED &&
+              strstr(gru_last_error(), "in an earlier call"),
+          "afterwards: \"%s\"", gru_last_error());
+    gru_free(s.context, small);
+    take_back(&l);
+    close_study(&s);
+    CHECK(strstr(emu_take_findings(), "outside an allocation"), "the emulator found nothing");
+}

@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "cuda/cuda_plan.h"
+#include "cuda/cuda_sweep.h"
 #include "tester.h"
 
 /* An H100, an A100, and an RTX 4090, which has no clusters and less shared memory. */
@@ -66,15 +67,39 @@ TEST(cuda_plan, takes_what_exists) {
                         }
 }
 
+/* The sweep too. */
+TEST(cuda_plan, sweeps_take_what_exists) {
+    for (int m = 0; m < MACHINES; m++)
+        for (int math = GRU_CUDA_F32; math <= GRU_CUDA_BF16; math++)
+            for (int h = 0; h < HIDDEN; h++)
+                for (int n = 0; n < BATCHES; n++) {
+                    gru_cuda_tile tiles[GRU_CUDA_SWEEP_TILES];
+                    const gru_cuda_size size = {(gru_cuda_math)math, batches[n], hidden[h], (h + n) % 3,
+                                                1 + n % 2};
+                    const gru_cuda_plan plan = gru_cuda_plan_sweep(&machines[m], &size);
+                    const int32_t count = gru_cuda_sweep_tiles(size.math, tiles);
+                    int found = 0;
+                    for (int32_t i = 0; i < count; i++)
+                        found |= tiles[i].unit_octets == plan.tile.unit_octets &&
+                                 tiles[i].batch_octets == plan.tile.batch_octets;
+                    CHECK(found && plan.seconds > 0 && plan.seconds < HUGE_VAL &&
+                              plan.tile.shared_bytes <= machines[m].shared_bytes,
+                          "math %d, H %d, N %lld: the sweep takes a tile of %d x %d octets", math, hidden[h],
+                          (long long)batches[n], plan.tile.unit_octets, plan.tile.batch_octets);
+                }
+}
+
 /* More units or more rows never take less time: else a cliff would lie between two sizes. */
 TEST(cuda_plan, time_grows_with_the_sizes) {
     for (int math = GRU_CUDA_F32; math <= GRU_CUDA_BF16; math++) {
-        double before = 0;
+        double before = 0, swept = 0;
         for (int32_t H = 8; H <= 4096; H += 8) {
             const gru_cuda_size size = {(gru_cuda_math)math, 8, H, GRU_RESET_AFTER, 1};
             const double seconds = gru_cuda_plan_stepwise(&machines[0], &size).seconds;
+            const double sweep = gru_cuda_plan_sweep(&machines[0], &size).seconds;
             CHECK(seconds >= before, "math %d: H %d takes %g s, less takes %g", math, H, seconds, before);
-            before = seconds;
+            CHECK(sweep >= swept, "math %d: H %d is swept in %g s, less in %g", math, H, sweep, swept);
+            before = seconds, swept = sweep;
         }
         before = 0;
         for (int64_t N = 1; N <= 2048; N++) {

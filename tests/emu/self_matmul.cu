@@ -121,6 +121,36 @@ TEST(products_with_a_bias) {
     const double tf32 = error(CUDA_R_32F, CUDA_R_32F, CUBLAS_COMPUTE_32F_FAST_TF32);
     CHECK(tf32 > 1e-5 && tf32 < 16 * 0x1p-10); // 16 products of two factors, each within 2^-11
 }
+// D (m x n) = A B^T, and added to what D holds: A [k][m], B [k][n] in rows, as a sum over k rows asks for it.
+TEST(products_across_and_added) {
+    constexpr int M = 8, N = 4, K = 5;
+    const std::vector<float> a = numbers(K * M, 1), b = numbers(K * N, 2), before = numbers(M * N, 3);
+    const Device<float> da(a), db(b), dd(before);
+    Projection p(M, N, K, CUDA_R_32F, CUDA_R_32F, CUBLAS_COMPUTE_32F_PEDANTIC);
+    cublasLtMatrixLayout_t rows_a, rows_b;
+    cublasLtMatmulPreference_t preference;
+    const cublasOperation_t across = CUBLAS_OP_T;
+    const float one = 1;
+    CHECK(!cublasLtMatmulDescSetAttribute(p.desc, CUBLASLT_MATMUL_DESC_TRANSB, &across, sizeof across));
+    CHECK(!cublasLtMatrixLayoutCreate(&rows_a, CUDA_R_32F, M, K, M));
+    CHECK(!cublasLtMatrixLayoutCreate(&rows_b, CUDA_R_32F, N, K, N));
+    CHECK(!cublasLtMatmulPreferenceCreate(&preference));
+    CHECK(cublasLtMatmulAlgoGetHeuristic(p.handle, p.desc, rows_b, rows_a, p.d, p.d, preference, 1, &p.best,
+                                         &p.found) == CUBLAS_STATUS_INVALID_VALUE); // n x m
+    CHECK(!cublasLtMatmulAlgoGetHeuristic(p.handle, p.desc, rows_a, rows_b, p.d, p.d, preference, 1, &p.best,
+                                          &p.found));
+    CHECK(!cublasLtMatmul(p.handle, p.desc, &one, da.data, rows_a, db.data, rows_b, &one, dd.data, p.d,
+                          dd.data, p.d, &p.best.algo, nullptr, 0, nullptr));
+    const std::vector<float> seen = dd.host();
+    for (int i = 0; i < M; i++)
+        for (int j = 0; j < N; j++) {
+            double sum = before[size_t(j * M + i)];
+            for (int k = 0; k < K; k++) sum += double(a[size_t(k * M + i)]) * b[size_t(k * N + j)];
+            CHECK(std::fabs(seen[size_t(j * M + i)] - sum) < 4e-6);
+        }
+    CHECK(!cublasLtMatmulPreferenceDestroy(preference));
+    CHECK(!cublasLtMatrixLayoutDestroy(rows_a) && !cublasLtMatrixLayoutDestroy(rows_b));
+}
 TEST(products_refuse_what_the_library_cannot) {
     const Device<float> w(64, 0), x(64, 0), y(64, 0), bias(64, 0);
     Projection mixed(8, 4, 8, CUDA_R_32F, CUDA_R_16BF, CUBLAS_COMPUTE_32F);
