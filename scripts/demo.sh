@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the library, tells with a published GRU model how words are pronounced, and compares this machine's engines.
+# Builds the library, tells with this repository's own GRU model how words are pronounced, and compares this machine's engines.
 # As root, or with sudo for what has to be installed; a second call needs no network.
 # usage: scripts/demo.sh [WORD]...
 set -euo pipefail
@@ -10,7 +10,6 @@ sentence="A gated recurrent unit reads letters and speaks: rhythm, chrysanthemum
 seconds=20 # for each engine on the word list; the slowest do not finish it in that time
 
 need_packages gcc libc6-dev cmake ninja-build pkg-config libcjson-dev wamerican
-python=$(venv .venv)
 
 say "building"
 options=(-DCMAKE_BUILD_TYPE=Release)
@@ -18,10 +17,7 @@ options=(-DCMAKE_BUILD_TYPE=Release)
 quietly build/configure.log cmake -S . -B build "${options[@]}"
 quietly build/build.log cmake --build build --parallel "$(nproc)" --target g2p gru_bench
 
-say "fetching the model of g2p-en 2.1.0, unless it is here"
-model=$("$python" examples/g2p/fetch_model.py)
-g2p=(build/examples/g2p/g2p --model "$model")
-
+g2p=(build/examples/g2p/g2p)
 say "words, and their sounds in ARPAbet (1: stressed)"
 "${g2p[@]}" "${@:-$sentence}"
 

@@ -14,7 +14,7 @@ static const char usage[] =
     "the text on standard input.\n"
     "  --engine NAME   run on this engine; cpu, cuda: the best of that machine; help: "
     "list them\n"
-    "  --model PATH    the file that fetch_model.py wrote (default: " G2P_MODEL ")\n"
+    "  --model PATH    a file that g2p_train or fetch_model.py wrote (default: " G2P_MODEL ")\n"
     "  --threads N     threads (default: 0, all processors)\n"
     "  --batch N       words per call, 1 to 1024 (default: 64)\n"
     "  --seconds N     stop reading after about N seconds of work (default: 0, read all)\n"
@@ -117,8 +117,6 @@ static int run(const options *o, text *from) {
         fprintf(stderr, "g2p: no memory for %d words\n", s.window);
     else if ((s.model = model_open(&o->model)) != NULL)
         ok = pronounce_text(&s, from);
-    else
-        fprintf(stderr, "g2p: fetch the model with: python3 examples/g2p/fetch_model.py\n");
     if (ok)
         fprintf(o->quiet ? stdout : stderr, "%lld words in %.3f s, %.0f words/s, engine %s\n",
                 (long long)s.total, s.seconds, rate(&s), model_engine(s.model));

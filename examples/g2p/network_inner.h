@@ -8,13 +8,9 @@
 #include "product.h"
 #include "shared.h"
 
-enum {
-    ENCODER = 0,
-    REVERSE = 4,
-    DECODER = 8,
-    GRU_TENSORS = 12
-};                     /* the first of the four tensors of each GRU */
-enum { W, R, BW, BR }; /* behind that */
+/* The first of the four tensors of each GRU, and what follows them; each one's place behind the first. */
+enum { ENCODER = 0, REVERSE = 4, DECODER = 8, GRU_TENSORS = 12 };
+enum { W, R, BW, BR };
 enum { ENC_EMB = GRU_TENSORS, DEC_EMB, FC_W, FC_B };
 enum { MAX_STEPS = MAX_PHONEMES + 1 /* the end sign */ };
 /* Columns of a table of scores: those past the phonemes stay zero. */

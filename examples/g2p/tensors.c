@@ -1,6 +1,7 @@
 /* tensors.c: a length, a header in JSON, the numbers: https://huggingface.co/docs/safetensors, "Format". */
 #include "tensors.h"
 
+#include <stdarg.h>
 #include <string.h>
 
 #include "aside.h"
@@ -12,10 +13,7 @@ typedef struct header {
     char text[HEADER_ROOM];
 } header;
 
-__attribute__((format(printf, 2, 3))) static void add(header *h, const char *format, ...);
-
-#include <stdarg.h>
-static void add(header *h, const char *format, ...) {
+__attribute__((format(printf, 2, 3))) static void add(header *h, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     const int added = vsnprintf(h->text + h->length, HEADER_ROOM - h->length, format, arguments);
