@@ -80,28 +80,71 @@ TEST(cuda_dropout, no_numbers_launch_nothing) {
 
 static const tower_floor two[] = {{.hidden = 6, .bidirectional = 1}, {.hidden = 5}};
 
-/* y of the tower with these seeds on the other machine, from a run of its own. */
-static float *expected_y(tower *t, uint64_t seed, uint64_t offset) {
-    t->dropout_seed[0] = seed, t->dropout_seed[1] = offset;
-    REQUIRE(mirror_stack_forward(t->stack, &t->run) == GRU_OK, "%s", gru_last_error());
-    return tester_copy(t->y, tower_y_count(t) * sizeof(float));
+/* dy is y itself, so that both passes are seen in dx. */
+static gru_stack_gradients gradients_of(const void *dy, void *dx) {
+    gru_stack_gradients g = GRU_INIT;
+    g.data.dy.data = dy, g.data.dx.data = dx;
+    return g;
 }
 
-/* The run of a tower without states, every buffer in the device's memory: x, y, workspace, reserve, seed. */
-enum { PIECES = 5 };
+static size_t x_bytes(const tower *t) {
+    return (size_t)(t->sizes.T * t->sizes.N * t->sizes.I) * sizeof(float);
+}
+
+/* dx of the tower with these seeds, from passes of its own. */
+static float *expected_dx(tower *t, const uint64_t seed[2]) {
+    float *dx = tester_allocate(x_bytes(t));
+    gru_stack_run run = t->run;
+    t->dropout_seed[0] = seed[0], t->dropout_seed[1] = seed[1];
+    REQUIRE(mirror_stack_forward(t->stack, &run) == GRU_OK, "%s", gru_last_error());
+    run.data.workspace = tester_allocate(t->memory.backward_workspace);
+    run.data.workspace_size = t->memory.backward_workspace;
+    const gru_stack_gradients g = gradients_of(t->y, dx);
+    REQUIRE(mirror_stack_backward(t->stack, &run, &g) == GRU_OK, "%s", gru_last_error());
+    tester_free(run.data.workspace);
+    return dx;
+}
+
+/* Every buffer of a tower without states in the device's memory. */
+enum { X, Y, WORKSPACE, BACKWARD_WORKSPACE, RESERVE, SEED, DX, PIECES };
 static gru_stack_run send_run(const tower *t, void *pieces[PIECES]) {
     gru_context *context = t->context;
     gru_stack_run run = t->run;
+    const size_t bytes[PIECES] = {[WORKSPACE] = t->memory.workspace,
+                                  [BACKWARD_WORKSPACE] = t->memory.backward_workspace,
+                                  [RESERVE] = t->memory.reserve,
+                                  [Y] = tower_y_count(t) * sizeof(float),
+                                  [DX] = x_bytes(t)};
+    for (int i = 0; i < PIECES; i++)
+        if (bytes[i]) REQUIRE(gru_allocate(context, bytes[i], &pieces[i]) == GRU_OK, "%s", gru_last_error());
+    pieces[X] = sent(context, t->x, x_bytes(t));
+    pieces[SEED] = sent(context, t->dropout_seed, 2 * sizeof(uint64_t));
     run.h0 = NULL, run.hT = NULL;
-    run.data.x.data = pieces[0] =
-        sent(context, t->x, (size_t)(t->sizes.T * t->sizes.N * t->sizes.I) * sizeof(float));
-    run.data.y.data = pieces[1] = sent(context, t->y, tower_y_count(t) * sizeof(float));
-    REQUIRE(gru_allocate(context, t->memory.workspace, &pieces[2]) == GRU_OK, "%s", gru_last_error());
-    REQUIRE(gru_allocate(context, t->memory.reserve, &pieces[3]) == GRU_OK, "%s", gru_last_error());
-    run.data.workspace = pieces[2], run.data.reserve = pieces[3];
-    run.dropout_seed = pieces[4] = sent(context, t->dropout_seed, 2 * sizeof(uint64_t));
+    run.data.x.data = pieces[X], run.data.y.data = pieces[Y];
+    run.data.workspace = pieces[WORKSPACE], run.data.reserve = pieces[RESERVE];
+    run.dropout_seed = pieces[SEED];
     run.data.stream = tester_machine.stream;
     return run;
+}
+
+/* Forward and backward into one recording. */
+static cudaGraphExec_t record(const tower *t, const gru_stack_run *run, void *const pieces[PIECES]) {
+    const gru_stack_gradients g = gradients_of(pieces[Y], pieces[DX]);
+    gru_stack_run backward = *run;
+    backward.data.workspace = pieces[BACKWARD_WORKSPACE];
+    backward.data.workspace_size = t->memory.backward_workspace;
+    cudaGraph_t graph = NULL;
+    cudaGraphExec_t ready = NULL;
+    REQUIRE(gru_wait(t->context, run->data.stream) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(cudaStreamBeginCapture(run->data.stream, cudaStreamCaptureModeGlobal) == cudaSuccess,
+            "no capture");
+    gru_status status = gru_stack_forward(t->stack, run);
+    if (status == GRU_OK) status = gru_stack_backward(t->stack, &backward, &g);
+    REQUIRE(cudaStreamEndCapture(run->data.stream, &graph) == cudaSuccess && status == GRU_OK, "%s",
+            gru_last_error());
+    REQUIRE(cudaGraphInstantiate(&ready, graph, 0) == cudaSuccess, "no graph");
+    (void)cudaGraphDestroy(graph);
+    return ready;
 }
 
 TEST(cuda_dropout, a_graph_replays_with_another_seed) {
@@ -109,30 +152,22 @@ TEST(cuda_dropout, a_graph_replays_with_another_seed) {
     gru_context *context = make_context();
     tower *t = tower_make(context, two, 2,
                           (tower_sizes){.T = 3, .N = 4, .I = 3, .mode = GRU_TRAIN, .dropout = 0.5f});
-    const size_t bytes = tower_y_count(t) * sizeof(float);
-    t->run.h0 = NULL, t->run.hT = NULL;
-    float *expected[2], *got = tester_allocate(bytes);
-    for (int i = 0; i < 2; i++) expected[i] = expected_y(t, seeds[i][0], seeds[i][1]);
-    CHECK(memcmp(expected[0], expected[1], bytes) != 0, "the seeds drop the same numbers");
+    float *expected[2], *got = tester_allocate(x_bytes(t));
     void *pieces[PIECES];
+    t->run.h0 = NULL, t->run.hT = NULL;
+    for (int i = 0; i < 2; i++) expected[i] = expected_dx(t, seeds[i]);
+    CHECK(memcmp(expected[0], expected[1], x_bytes(t)) != 0, "the seeds drop the same numbers");
     const gru_stack_run run = send_run(t, pieces);
-    cudaGraph_t graph = NULL;
-    cudaGraphExec_t ready = NULL;
-    REQUIRE(gru_wait(context, run.data.stream) == GRU_OK, "%s", gru_last_error());
-    REQUIRE(cudaStreamBeginCapture(run.data.stream, cudaStreamCaptureModeGlobal) == cudaSuccess,
-            "no capture");
-    const gru_status status = gru_stack_forward(t->stack, &run);
-    REQUIRE(cudaStreamEndCapture(run.data.stream, &graph) == cudaSuccess && status == GRU_OK, "%s",
-            gru_last_error());
-    REQUIRE(cudaGraphInstantiate(&ready, graph, 0) == cudaSuccess, "no graph");
+    cudaGraphExec_t ready = record(t, &run, pieces);
     for (int i = 0; i < 2; i++) {
-        REQUIRE(gru_copy(context, pieces[4], seeds[i], sizeof seeds[i], run.data.stream) == GRU_OK, "%s",
+        REQUIRE(gru_copy(context, pieces[SEED], seeds[i], sizeof seeds[i], run.data.stream) == GRU_OK, "%s",
                 gru_last_error());
         REQUIRE(cudaGraphLaunch(ready, run.data.stream) == cudaSuccess, "no launch");
-        fetch(context, got, pieces[1], bytes);
-        CHECK(memcmp(got, expected[i], bytes) == 0, "replay %d gave other bits than a run with its seed", i);
+        fetch(context, got, pieces[DX], x_bytes(t));
+        CHECK(memcmp(got, expected[i], x_bytes(t)) == 0, "replay %d gave other bits than runs with its seed",
+              i);
     }
-    (void)cudaGraphExecDestroy(ready), (void)cudaGraphDestroy(graph);
+    (void)cudaGraphExecDestroy(ready);
     for (int i = 0; i < 2; i++) tester_free(expected[i]);
     tester_free(got);
     for (int i = 0; i < PIECES; i++) gru_free(context, pieces[i]);

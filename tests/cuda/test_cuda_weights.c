@@ -90,6 +90,31 @@ TEST(cuda_weights, an_updated_layer_is_found) {
     gru_context_release(context);
 }
 
+/* Backward itself, which goes on: the context tells. */
+TEST(cuda_weights, backward_tells) {
+    const shape sizes = {3, 5, 7, 19, "two octets of units and a tail"};
+    const gru_layer_config config = GRU_INIT;
+    gru_context *context = make_context(GRU_CHECK_WEIGHTS);
+    problem *p = problem_make(&sizes, &config, PROBLEM_TRAIN, 1);
+    result r;
+    gradients g;
+    problem_run(p, context, &r);
+    gradients_make(p, &g);
+    for (int changed = 0; changed < 2; changed++) {
+        if (changed) ((float *)(uintptr_t)p->weights.R)[5] += 1;
+        REQUIRE(gru_layer_update(r.layer, &p->weights, tester_machine.stream) == GRU_OK, "%s",
+                gru_last_error());
+        CHECK(problem_backward(p, &r, 0, &g) == GRU_OK, "%s", gru_last_error());
+        const gru_status status = gru_context_check(context, tester_machine.stream);
+        CHECK(status == (changed ? GRU_BAD_DATA : GRU_OK), "%s weights: %s", changed ? "other" : "the same",
+              gru_status_name(status));
+    }
+    gradients_free(&g);
+    result_free(&r);
+    problem_free(p);
+    gru_context_release(context);
+}
+
 TEST(cuda_weights, nothing_is_launched_without_the_flag) {
     gru_context *context = make_context(0);
     study s;
