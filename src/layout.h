@@ -20,6 +20,15 @@ static inline int64_t gru_run_length(const gru_run *run, int64_t n) {
     return run->lengths ? run->lengths[n] : run->T;
 }
 
+/* Steps of the longest row. No rows take no steps, whatever T is. */
+static inline int64_t gru_run_longest(const gru_run *run) {
+    int64_t steps = 0;
+    if (!run->lengths) return run->N > 0 ? run->T : 0;
+    for (int64_t n = 0; n < run->N; n++)
+        if (run->lengths[n] > steps) steps = run->lengths[n];
+    return steps;
+}
+
 /* The time that a layer visits as its step s of a row with this many valid steps. */
 static inline int64_t gru_step_time(int32_t direction, int64_t length, int64_t s) {
     return direction == GRU_REVERSE ? length - 1 - s : s;

@@ -22,7 +22,7 @@ static size_t scratch_bytes(size_t rows, size_t padded_H) {
     return gru_size_lines(gru_size_plus(lists, strip + 2 * padded_H * sizeof(float)));
 }
 
-/* Lays the workspace out from `memory` on, and returns its end; both may be NULL + offset, to measure. */
+/* Memory that is handed out piece by piece; base NULL: only measured. */
 typedef struct arena {
     char *base;
     size_t used;
@@ -42,7 +42,7 @@ static void lay_out(gru_cpu_backward_call *f, arena *a, int64_t T, int64_t N, in
     const gru_layer_config *config = &f->layer->config;
     const size_t rows = chunk_rows(T, N), all = gru_size_times((size_t)T, (size_t)N), n = (size_t)N;
     const size_t outputs = GATES * f->H, panels = f->padded_H / PANEL;
-    const int before = config->reset == GRU_RESET_BEFORE, wide = config->io_type == GRU_F32;
+    const int before = config->reset == GRU_RESET_BEFORE, widens = config->io_type != GRU_F32;
     f->barrier = take(a, sizeof *f->barrier);
     f->R = take_floats(a, outputs, f->padded_H);
     f->W = take_floats(a, outputs, f->padded_I);
@@ -52,12 +52,12 @@ static void lay_out(gru_cpu_backward_call *f, arena *a, int64_t T, int64_t N, in
     f->dh = take_floats(a, n, f->padded_H);
     f->dh_reset = take_floats(a, n, f->padded_H);
     f->drh = take_floats(a, before ? n : 0, f->padded_H);
-    f->dy = take_floats(a, wide ? 0 : n, f->padded_H);
+    f->dy = take_floats(a, widens ? n : 0, f->padded_H);
     f->dattention = take_floats(a, 2 * n, panels);
     f->d = take_floats(a, all, D * f->H);
     f->d_pitch = rows < SUMMED_ROWS ? (rows + PANEL - 1) / PANEL * PANEL : SUMMED_ROWS;
     f->d_columns = take_floats(a, D * f->H, f->d_pitch);
-    f->x = take_floats(a, wide ? 0 : rows, f->I);
+    f->x = take_floats(a, widens ? rows : 0, f->I);
     f->a = take_floats(a, rows, f->padded_H * GATES);
     f->again = take_floats(a, rows, f->padded_H * KEPT);
     f->rh = take_floats(a, before ? rows : 0, f->padded_H);
@@ -168,13 +168,6 @@ static void run_part(void *argument, int32_t index) {
 
 /* ---- the call ---------------------------------------------------------------------------------------------------- */
 
-static int64_t longest(const gru_run *run) {
-    int64_t steps = 0;
-    for (int64_t n = 0; n < run->N; n++)
-        if (gru_run_length(run, n) > steps) steps = gru_run_length(run, n);
-    return steps;
-}
-
 static void set_up(gru_cpu_backward_call *f, const gru_job *job, int32_t threads) {
     const gru_run *run = job->run;
     const gru_layer_config *config = &job->layer->config;
@@ -187,7 +180,7 @@ static void set_up(gru_cpu_backward_call *f, const gru_job *job, int32_t threads
     gru_cpu_terms_of(job->layer, run, &f->terms);
     f->plan = gru_cpu_plan_for(run->T, run->N, config->inputs, config->hidden, threads);
     f->plan.chunk = run->N > 0 && run->N < SUMMED_ROWS ? SUMMED_ROWS / run->N : 1;
-    f->steps = longest(run);
+    f->steps = gru_run_longest(run);
     f->kept = gru_cpu_reserve_has_kept(run);
     lay_out(f, &a, run->T, run->N, threads);
     memset(f->barrier, 0, sizeof *f->barrier);

@@ -6,7 +6,7 @@
 #include <stdalign.h>
 #include <string.h>
 
-#include "cpu_plan.h"
+#include "cpu_share.h"
 #include "cpu_step.h"
 #include "cpu_terms.h"
 #include "cpu_threads.h"
@@ -32,11 +32,8 @@ typedef struct forward {
 /* What one thread does of it. */
 typedef struct part {
     const forward *f;
-    int32_t index;
-    int64_t row_begin, row_end;
-    size_t panel_begin, panel_end;
-    size_t unit_begin, unit_end; /* of the panels, not past H */
-    int64_t chunk_begin;         /* first step of the chunk at hand */
+    gru_cpu_share share;
+    int64_t chunk_begin; /* first step of the chunk at hand */
     gru_cpu_rows rows;
 } part;
 
@@ -61,14 +58,6 @@ size_t gru_cpu_forward_workspace(const gru_layer *layer, int64_t T, int64_t N) {
     return gru_size_lines(gru_size_plus(bytes, gru_size_times(threads * LIST_BYTES, rows)));
 }
 
-static int64_t longest(const gru_run *run) {
-    int64_t steps = 0;
-    if (!run->lengths) return run->N > 0 ? run->T : 0; /* no rows take no steps, whatever T is */
-    for (int64_t n = 0; n < run->N; n++)
-        if (run->lengths[n] > steps) steps = run->lengths[n];
-    return steps;
-}
-
 /* Lays the workspace out. */
 static void set_up(forward *f, const gru_cpu_kernels *kernels, const gru_layer *layer, const gru_run *run,
                    int32_t threads) {
@@ -83,7 +72,7 @@ static void set_up(forward *f, const gru_cpu_kernels *kernels, const gru_layer *
     f->plan = gru_cpu_plan_for(run->T, run->N, config->inputs, config->hidden, threads);
     f->H = (size_t)config->hidden;
     f->padded = gru_cpu_panels(config->hidden) * PANEL;
-    f->steps = longest(run);
+    f->steps = gru_run_longest(run);
     f->list_rows = rows;
     f->barrier = (gru_barrier *)(void *)memory;
     if (f->plan.threads > 1) memset(f->barrier, 0, sizeof *f->barrier);
@@ -105,23 +94,9 @@ static void set_up(forward *f, const gru_cpu_kernels *kernels, const gru_layer *
 }
 
 static void set_up_part(part *p, const forward *f, int32_t index) {
-    const int64_t parts = f->plan.threads;
-    const size_t panels = f->padded / PANEL, rows = f->list_rows;
+    const size_t rows = f->list_rows;
     p->f = f;
-    p->index = index;
-    p->row_begin = 0;
-    p->row_end = f->run->N;
-    p->panel_begin = 0;
-    p->panel_end = panels;
-    if (parts > 1 && f->plan.by_rows) {
-        p->row_begin = f->run->N * index / parts;
-        p->row_end = f->run->N * (index + 1) / parts;
-    } else if (parts > 1) {
-        p->panel_begin = panels * (size_t)index / (size_t)parts;
-        p->panel_end = panels * (size_t)(index + 1) / (size_t)parts;
-    }
-    p->unit_begin = p->panel_begin * PANEL;
-    p->unit_end = p->panel_end * PANEL < f->H ? p->panel_end * PANEL : f->H;
+    p->share = gru_cpu_share_of(&f->plan, f->run->N, f->layer->config.hidden, index);
     char *list = f->lists + (size_t)index * rows * LIST_BYTES;
     const size_t pointers = rows * sizeof(float *);
     p->rows.in = (const float **)(void *)list;
@@ -148,34 +123,35 @@ static float *state_row(const forward *f, int64_t s, int64_t n) {
 /* The part's units of h_reset's row n, or zeros. */
 static void start_segment(const part *p, int64_t n, float *state) {
     const forward *f = p->f;
-    const size_t count = p->unit_end - p->unit_begin;
+    const size_t count = p->share.units.end - p->share.units.begin;
     if (f->run->h_reset)
-        gru_load_floats(f->run->h_reset, f->layer->config.state_type, (size_t)n * f->H + p->unit_begin,
-                        state + p->unit_begin, count);
+        gru_load_floats(f->run->h_reset, f->layer->config.state_type, (size_t)n * f->H + p->share.units.begin,
+                        state + p->share.units.begin, count);
     else
-        memset(state + p->unit_begin, 0, count * sizeof *state);
+        memset(state + p->share.units.begin, 0, count * sizeof *state);
 }
 
 static void load_states(const part *p) {
     const forward *f = p->f;
     const gru_run *run = f->run;
-    const size_t count = p->unit_end - p->unit_begin;
-    for (int64_t n = p->row_begin; n < p->row_end; n++) {
+    const size_t count = p->share.units.end - p->share.units.begin;
+    for (int64_t n = p->share.row_begin; n < p->share.row_end; n++) {
         float *state = state_row(f, 0, n);
-        const size_t at = (size_t)(gru_h0_row(run, n) * run->h0_stride) + p->unit_begin;
-        memset(state + p->unit_end, 0, (p->panel_end * PANEL - p->unit_end) * sizeof *state);
+        const size_t at = (size_t)(gru_h0_row(run, n) * run->h0_stride) + p->share.units.begin;
+        memset(state + p->share.units.end, 0,
+               (p->share.panels.end * PANEL - p->share.units.end) * sizeof *state);
         if (run->h0)
-            gru_load_floats(run->h0, f->layer->config.state_type, at, state + p->unit_begin, count);
+            gru_load_floats(run->h0, f->layer->config.state_type, at, state + p->share.units.begin, count);
         else
-            memset(state + p->unit_begin, 0, count * sizeof *state);
+            memset(state + p->share.units.begin, 0, count * sizeof *state);
     }
 }
 
 static void store_final_state(const part *p, int64_t n, const float *state) {
     const gru_run *run = p->f->run;
-    const size_t at = (size_t)(gru_hT_row(run, n) * run->hT_stride) + p->unit_begin;
-    gru_store_floats(run->hT, p->f->layer->config.state_type, at, state + p->unit_begin,
-                     p->unit_end - p->unit_begin);
+    const size_t at = (size_t)(gru_hT_row(run, n) * run->hT_stride) + p->share.units.begin;
+    gru_store_floats(run->hT, p->f->layer->config.state_type, at, state + p->share.units.begin,
+                     p->share.units.end - p->share.units.begin);
 }
 
 /* Rows without steps end where they began, and y is zero past each row's length. */
@@ -183,12 +159,12 @@ static void finish_short_rows(const part *p) {
     const gru_run *run = p->f->run;
     const size_t element = gru_type_bytes(p->f->layer->config.io_type);
     if (p->f->steps > 0 && !run->lengths) return;
-    for (int64_t n = p->row_begin; n < p->row_end; n++) {
+    for (int64_t n = p->share.row_begin; n < p->share.row_end; n++) {
         const int64_t length = gru_run_length(run, n);
         if (length == 0 && run->hT) store_final_state(p, n, state_row(p->f, 0, n));
         for (int64_t t = length; t < run->T && run->y.data; t++)
-            memset((char *)run->y.data + (GRU_ROW(run->y, t, n) + p->unit_begin) * element, 0,
-                   (p->unit_end - p->unit_begin) * element);
+            memset((char *)run->y.data + (GRU_ROW(run->y, t, n) + p->share.units.begin) * element, 0,
+                   (p->share.units.end - p->share.units.begin) * element);
     }
 }
 
@@ -208,7 +184,7 @@ static void take_projected(const part *p, int64_t s, int64_t t, int64_t n) {
     const forward *f = p->f;
     const gru_const_view *projected = &f->run->projected;
     float *a = projected_row(p, s, n);
-    for (size_t j = p->panel_begin * PANEL; j < p->panel_end * PANEL; j++)
+    for (size_t j = p->share.panels.begin * PANEL; j < p->share.panels.end * PANEL; j++)
         for (int g = 0; g < GATES; g++) {
             const size_t from = GRU_ROW(*projected, t, n) + (size_t)g * f->H + j;
             a[gru_cpu_bias_index(g, j)] =
@@ -223,7 +199,7 @@ static const float *input_row(const part *p, int64_t s, int64_t t, int64_t n) {
     if (type == GRU_F32) return (const float *)x->data + GRU_ROW(*x, t, n);
     /* threads that share rows write the same numbers here, so each widens only those whose turn it is */
     float *row = f->x + chunk_row(p, s, n) * f->terms.W.K;
-    if (f->plan.by_rows || n % f->plan.threads == p->index)
+    if (f->plan.by_rows || n % f->plan.threads == p->share.index)
         gru_load_floats(x->data, type, GRU_ROW(*x, t, n), row, f->terms.W.K);
     return row;
 }
@@ -235,7 +211,7 @@ static void gather_inputs(part *p, int64_t begin, int64_t end) {
     p->rows.count = 0;
     p->chunk_begin = begin;
     for (int64_t s = begin; s < end; s++)
-        for (int64_t n = p->row_begin; n < p->row_end; n++) {
+        for (int64_t n = p->share.row_begin; n < p->share.row_end; n++) {
             const int64_t length = gru_run_length(f->run, n);
             if (s >= length) continue;
             const int64_t t = gru_step_time(direction, length, s);
@@ -257,7 +233,7 @@ static void project_chunk(part *p, int64_t begin, int64_t end) {
     gather_inputs(p, begin, end);
     if (f->run->projected.data) return;
     if (f->layer->config.io_type != GRU_F32) meet(p); /* rows that another thread widened */
-    for (size_t panel = p->panel_begin; panel < p->panel_end; panel++) {
+    for (size_t panel = p->share.panels.begin; panel < p->share.panels.end; panel++) {
         const gru_cpu_strip strip = gru_cpu_strip_at(&f->terms.W, f->terms.W_pitch, panel);
         for (int64_t first = 0; first < p->rows.count; first += MAX_TILE) {
             const int32_t tile = tile_at(first, p->rows.count);
@@ -276,7 +252,7 @@ static void gather_rows(part *p, int64_t s) {
     const gru_run *run = f->run;
     gru_cpu_rows *rows = &p->rows;
     rows->count = 0;
-    for (int64_t n = p->row_begin; n < p->row_end; n++) {
+    for (int64_t n = p->share.row_begin; n < p->share.row_end; n++) {
         const int64_t length = gru_run_length(run, n), i = rows->count;
         if (s >= length) continue;
         rows->in[i] = state_row(f, s, n);
@@ -305,7 +281,7 @@ static void multiply(const part *p, const gru_cpu_strip *first_strip, const floa
     alignas(64) float c[MAX_TILE][GATES * PANEL];
     float *c_rows[MAX_TILE];
     for (int m = 0; m < MAX_TILE; m++) c_rows[m] = c[m];
-    for (size_t panel = p->panel_begin; panel < p->panel_end; panel++) {
+    for (size_t panel = p->share.panels.begin; panel < p->share.panels.end; panel++) {
         const gru_cpu_strip strip = gru_cpu_strip_at(first_strip, f->terms.R_pitch, panel);
         for (int64_t first = 0; first < p->rows.count; first += MAX_TILE) {
             const int32_t tile = tile_at(first, p->rows.count);
@@ -320,8 +296,9 @@ static void keep_entering_states(const part *p, int64_t s) {
     if (f->run->mode == GRU_INFERENCE) return;
     float *states = gru_reserve_states(f->run);
     for (int64_t i = 0; i < p->rows.count; i++) {
-        const size_t at = gru_reserve_index(f->layer, f->run, s, p->rows.row[i]) + p->unit_begin;
-        memcpy(states + at, p->rows.in[i] + p->unit_begin, (p->unit_end - p->unit_begin) * sizeof *states);
+        const size_t at = gru_reserve_index(f->layer, f->run, s, p->rows.row[i]) + p->share.units.begin;
+        memcpy(states + at, p->rows.in[i] + p->share.units.begin,
+               (p->share.units.end - p->share.units.begin) * sizeof *states);
     }
 }
 
@@ -335,8 +312,9 @@ static void hand_out(const part *p, int64_t s) {
                       t = gru_step_time(direction, length, s);
         float *next = p->rows.next[i];
         if (run->y.data)
-            gru_store_floats(run->y.data, f->layer->config.io_type, GRU_ROW(run->y, t, n) + p->unit_begin,
-                             next + p->unit_begin, p->unit_end - p->unit_begin);
+            gru_store_floats(run->y.data, f->layer->config.io_type,
+                             GRU_ROW(run->y, t, n) + p->share.units.begin, next + p->share.units.begin,
+                             p->share.units.end - p->share.units.begin);
         if (s + 1 == length) {
             if (run->hT) store_final_state(p, n, next);
         } else if (gru_segment_starts(run, direction, length, s + 1, n)) {
@@ -370,7 +348,7 @@ static void run_part(void *argument, int32_t index) {
     if (f->plan.threads > 1)
         gru_barrier_wait(f->barrier, f->plan.threads); /* h0 is read before hT is written */
     finish_short_rows(&p);
-    for (int64_t n = p.row_begin; n < p.row_end; n++)
+    for (int64_t n = p.share.row_begin; n < p.share.row_end; n++)
         if (gru_run_length(f->run, n) > 0 &&
             gru_segment_starts(f->run, f->layer->config.direction, gru_run_length(f->run, n), 0, n))
             start_segment(&p, n, state_row(f, 0, n));
