@@ -10,7 +10,8 @@
 #include "gradient_call.h"
 #include "mirror.h"
 
-enum { T = 4, N = 9, I = 7, H = 19, MATHS = 4 }; /* two octets of rows, two of units and a tail */
+/* Two octets of rows, two of units and a tail; x that cuBLASLt could read as it is. */
+enum { T = 4, N = 9, I = 8, H = 19, MATHS = 4 };
 
 /* Options of a problem: all that has gradients of its own. */
 extern const uint32_t study_options;

@@ -5,6 +5,8 @@
 #include "study.h"
 #include "tower.h"
 
+enum { INPUTS = 7 }; /* which each direction alone copies into rows too */
+
 /* Gradients of study_options in a tower of cells. */
 typedef struct tower_gradients {
     void *dy, *dx;
@@ -78,7 +80,7 @@ static tower *take_apart(const tower *both, const tower_gradients *g, int32_t d,
 static uint64_t compare_alone(const tower *both, const tower_gradients *g, int32_t d, float *dx) {
     tower_gradients alone;
     tower *t = take_apart(both, g, d, &alone);
-    const size_t h = H, i = I;
+    const size_t h = H, i = INPUTS;
     const uint64_t launches = run_tower(t, &alone);
     same(t, "dh0", d, g->dh0[d], alone.dh0[0], (size_t)N * h * sizeof(float));
     same(t, "dW", d, g->dW[d], alone.dW[0], 3 * h * i * sizeof(float));
@@ -96,7 +98,8 @@ static void compare_directions(const form *f, int32_t lengths) {
     static const tower_floor floors[] = {{.hidden = H, .bidirectional = 1}};
     const int32_t reset = form_has_reset(f, GRU_RESET_AFTER) ? GRU_RESET_AFTER : GRU_RESET_BEFORE;
     gru_context *context = study_context(f, 0, 0);
-    const tower_sizes tall = {.T = T, .N = N, .I = I, .lengths = lengths, .reset = reset, .mode = GRU_TRAIN};
+    const tower_sizes tall = {
+        .T = T, .N = N, .I = INPUTS, .lengths = lengths, .reset = reset, .mode = GRU_TRAIN};
     form_force_sweep(f, GRU_CUDA_F32);
     tower *t = tower_make(context, floors, 1, tall);
     tower_gradients g = ask(t);
