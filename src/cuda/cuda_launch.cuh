@@ -3,6 +3,7 @@
 #define GRU_CUDA_LAUNCH_CUH
 
 #include "cuda_device.cuh"
+#include "cuda_kernels.h"
 
 namespace {
 
@@ -83,6 +84,28 @@ cudaError_t count_clusters(void (*kernel)(Argument), const Launch &launch, int32
         *clusters = count;
     else
         (void)cudaGetLastError(); /* this size can never be placed */
+    return cudaSuccess;
+}
+
+/* One kernel, and how many of its clusters of each size the device holds. */
+template <class Argument>
+cudaError_t load_clusters(void (*kernel)(Argument), int threads, int shared_bytes, int32_t *clusters) {
+    int device, most;
+    if (const cudaError_t error = cudaGetDevice(&device)) return error;
+    if (const cudaError_t error =
+            cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device))
+        return error;
+    if (shared_bytes > most) return cudaSuccess; /* and none of it */
+    if (const cudaError_t error = load(kernel, shared_bytes)) return error;
+    clusters[0] = INT32_MAX; /* blocks alone: as many as there are processors */
+    for (int i = 1; i < GRU_CUDA_SPLITS; i++) {
+        Launch launch;
+        launch.grid = dim3(1u << i);
+        launch.block = dim3(unsigned(threads));
+        launch.shared_bytes = shared_bytes;
+        launch.cluster = 1 << i;
+        if (const cudaError_t error = count_clusters(kernel, launch, &clusters[i])) return error;
+    }
     return cudaSuccess;
 }
 

@@ -62,9 +62,15 @@ int32_t gru_cuda_sweep_tiles(gru_cuda_math math, gru_cuda_tile tiles[GRU_CUDA_SW
  * same cluster and blocks for all steps of a call. Not for s = -1. */
 cudaError_t gru_cuda_launch_sweep_hop(gru_cuda_math math, int32_t cluster, int32_t blocks,
                                       const gru_cuda_sweep_step *step, cudaStream_t stream);
-/* Loading as gru_cuda_load_stepwise and gru_cuda_load_hop; room: hop_blocks and hop_clusters. */
+/* Large batches, reset AFTER and ALL, the whole step and s = -1: tiles as of gru_cuda_launch_tile, which of them is in the list
+ * (with split 1). The sums, and so the bits, depend on the split. */
+cudaError_t gru_cuda_launch_sweep_tile(gru_cuda_math math, gru_cuda_tile tile,
+                                       const gru_cuda_sweep_step *step, cudaStream_t stream);
+int32_t gru_cuda_sweep_tile_tiles(gru_cuda_math math, gru_cuda_tile tiles[GRU_CUDA_TILE_TILES]);
+/* Loading as gru_cuda_load_stepwise, _hop and _tile. room: of the sweep alone; hop_blocks and hop_clusters, or tile_clusters. */
 cudaError_t gru_cuda_load_sweep(gru_cuda_math math);
 cudaError_t gru_cuda_load_sweep_hop(gru_cuda_math math, gru_cuda_room *room);
+cudaError_t gru_cuda_load_sweep_tile(gru_cuda_math math, gru_cuda_room *room);
 
 /* States of the steps s .. s + steps - 1 from the reserve (sweep.forward.reserve), rounded, as GEMM rows in the order of the
  * steps: [steps][N][unit pitch] of math's type, zeros for tails and for steps that a row does not have; then `padding` rows

@@ -6,44 +6,14 @@
 
 namespace {
 
-template <class M, int ROWS> struct TileProduct { using Type = TensorTile<M, ROWS>; };
-template <int ROWS> struct TileProduct<F32, ROWS> { using Type = FusedTile<ROWS>; };
-
-template <class M, int ROWS> constexpr int tile_shared_bytes() {
-    constexpr int stages = TileProduct<M, ROWS>::Type::STAGE_BYTES, sums = TileSums<ROWS>::BYTES;
-    return stages > sums ? stages : sums; /* the sums take the stages' place */
-}
-
 struct TileStep {
     gru_cuda_step step;
     int32_t split; /* blocks of a cluster */
 };
 
-/* All of k that is this block's, in stages. */
-template <class Product> GRU_DEVICE void sum_groups(Product &product, const TilePlace &p, uint4 *stages) {
-    for (int k = p.first; k < p.first + STAGES - 1; k++) product.stage(p, stages, k);
-    for (int k = p.first; k < p.last; k++) {
-        copy_async_wait<STAGES - 2>();
-        __syncthreads(); /* this stage has come for all threads, and the one to be filled next has been read by all */
-        product.stage(p, stages, k + STAGES - 1);
-        product.multiply(p, stages, k);
-    }
-    copy_async_wait<0>();
-    __syncthreads(); /* the stages have been read: the sums take their place */
-}
-
 /* Outputs of a thread whose inputs are on their way at once: finishing one stores to memory, and no load moves in front of
  * a store. */
 constexpr int TOGETHER = 4;
-
-/* The recurrent side of one output: partial sums of the cluster's blocks in the order of their ranks. */
-template <int ROWS> GRU_DEVICE void gather_sums(float *sums, int split, int row, int unit, float *c) {
-    for (int g = 0; g < GATES; g++) c[g] = 0.0f;
-    for (int block = 0; block < split; block++) {
-        const float *part = cluster_map(sums, unsigned(block));
-        GRU_UNROLL for (int g = 0; g < GATES; g++) c[g] += part[TileSums<ROWS>::at(g, row, unit)];
-    }
-}
 
 /* The outputs of the rows that this block of the cluster finishes. A thread has one unit of every fourth row. */
 template <class M, int ROWS>
@@ -67,7 +37,7 @@ GRU_DEVICE void finish_rows(const gru_cuda_step &step, const gru_cuda_sequence &
         GRU_UNROLL for (int i = 0; i < TOGETHER; i++) {
             if (!o[i].exists) continue;
             float c[GATES];
-            gather_sums<ROWS>(sums, split, first + i * STRIDE, unit, c);
+            gather_sums<ROWS, 1>(sums, split, first + i * STRIDE, unit, c);
             GRU_UNROLL for (int g = 0; g < GATES; g++) {
                 c[g] += bias[g];
                 a[i][g] = input_side(input, o[i], g, a[i][g]);
@@ -89,36 +59,19 @@ __global__ void __launch_bounds__(TILE_THREADS, (TILE_GENERATIONS<M, ROWS>))
     const gru_cuda_step &step = tile.step;
     if (step.trigger) dependency_trigger();
     const gru_cuda_sequence &q = step.sequence[blockIdx.z];
-    const int rank = int(blockIdx.x) % tile.split, each = (q.groups + tile.split - 1) / tile.split;
-    const TilePlace place = {&q,
-                             static_cast<const uint4 *>(q.exchange[step.s % 2]),
-                             int(blockIdx.x) / tile.split * TILE_OCTETS,
-                             int(blockIdx.y) * (ROWS / 8),
-                             (q.N + 7) / 8,
-                             min(rank * each, q.groups),
-                             min((rank + 1) * each, q.groups)};
-    typename TileProduct<M, ROWS>::Type product(place);
+    const TilePlace place = place_of<ROWS>(q, q.R, q.exchange[step.s % 2], tile.split);
+    typename TileProduct<M, ROWS, 1>::Type product(place);
     dependency_wait(); /* from here on: what the launches before this one have written */
-    sum_groups(product, place, shared);
-    float *sums = reinterpret_cast<float *>(shared);
-    product.deposit(sums);
-    if (tile.split > 1) {
-        cluster_arrive();
-        cluster_wait(); /* the partial sums of all blocks of the cluster are there */
-    } else {
-        __syncthreads(); /* the sums of all warps are there */
-    }
-    finish_rows<M, ROWS>(step, q, step.input[blockIdx.z], place, sums, rank, tile.split);
-    if (tile.split > 1) {
-        cluster_arrive();
-        cluster_wait(); /* no block leaves while others read its sums */
-    }
+    float *sums = sum_tile(product, place, shared, tile.split);
+    finish_rows<M, ROWS>(step, q, step.input[blockIdx.z], place, sums, int(blockIdx.x) % tile.split,
+                         tile.split);
+    release_sums(tile.split);
 }
 
 using TileKernel = void (*)(TileStep);
 template <class M, class Visit> cudaError_t visit_rows(int32_t batch_octets, Visit visit) {
-    if (batch_octets == 8) return visit(tile_kernel<M, 64>, tile_shared_bytes<M, 64>());
-    if (batch_octets == 16) return visit(tile_kernel<M, 128>, tile_shared_bytes<M, 128>());
+    if (batch_octets == 8) return visit(tile_kernel<M, 64>, tile_shared_bytes<M, 64, 1>());
+    if (batch_octets == 16) return visit(tile_kernel<M, 128>, tile_shared_bytes<M, 128, 1>());
     return cudaErrorInvalidValue; /* no such tile */
 }
 template <class Visit> cudaError_t visit_tile(gru_cuda_math math, int32_t batch_octets, Visit visit) {
@@ -161,31 +114,10 @@ extern "C" int32_t gru_cuda_tile_tiles(gru_cuda_math math, gru_cuda_tile *tiles)
     return count;
 }
 
-/* One kernel, and how many of its clusters of each size the device holds. */
-static cudaError_t load_clusters(TileKernel kernel, int shared_bytes, int most, int32_t *clusters) {
-    if (shared_bytes > most) return cudaSuccess; /* and none of it */
-    if (const cudaError_t error = load(kernel, shared_bytes)) return error;
-    clusters[0] = INT32_MAX; /* blocks alone: as many as there are processors */
-    for (int i = 1; i < GRU_CUDA_SPLITS; i++) {
-        Launch launch;
-        launch.grid = dim3(1u << i);
-        launch.block = dim3(TILE_THREADS);
-        launch.shared_bytes = shared_bytes;
-        launch.cluster = 1 << i;
-        if (const cudaError_t error = count_clusters(kernel, launch, &clusters[i])) return error;
-    }
-    return cudaSuccess;
-}
-
 extern "C" cudaError_t gru_cuda_load_tile(gru_cuda_math math, gru_cuda_room *room) {
-    int device, most;
-    if (const cudaError_t error = cudaGetDevice(&device)) return error;
-    if (const cudaError_t error =
-            cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device))
-        return error;
     for (int i = 0; i < GRU_CUDA_TILE_TILES; i++) {
         const cudaError_t error = visit_tile(math, 8 << i, [&](TileKernel kernel, int shared_bytes) {
-            return load_clusters(kernel, shared_bytes, most, room->tile_clusters[i]);
+            return load_clusters(kernel, TILE_THREADS, shared_bytes, room->tile_clusters[i]);
         });
         if (error != cudaSuccess) return error;
     }

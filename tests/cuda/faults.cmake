@@ -47,11 +47,11 @@ add_fault(hop_arrives_early hop cuda_hop.cuh
     "__syncthreads(); /* what every thread published comes before the block's arrival */" "" "data race")
 add_fault(hop_target hop cuda_hop.cuh "uint32_t(steps)" "1u" "data race")
 add_fault(hop_sums hop cuda_hop.cu "__syncthreads(); /* they are read: the next product may overwrite them */" "" "data race")
-add_fault(tile_stages tile cuda_tile.cu "__syncthreads(); /* the stages have been read: the sums take their place */" ""
+add_fault(tile_stages tile cuda_tile_product.cuh "__syncthreads(); /* the stages have been read: the sums take their place */" ""
     "data race")
-add_fault(tile_leaves_early tile cuda_tile.cu "cluster_arrive();
-        cluster_wait(); /* no block leaves" "/* no block leaves" "may still use its shared memory")
-add_fault(tile_cluster_sums tile cuda_tile.cu "cluster_wait(); /* the partial sums" "/* the partial sums" "without a wait|data race")
+add_fault(tile_leaves_early tile cuda_tile_product.cuh "cluster_arrive();
+    cluster_wait(); /* no block leaves" "/* no block leaves" "may still use its shared memory")
+add_fault(tile_cluster_sums tile cuda_tile_product.cuh "cluster_wait(); /* the partial sums" "/* the partial sums" "without a wait|data race")
 add_fault(weights_sums weights cuda_weights.cu "__syncthreads();" "" "data race" test_cuda_weights.c an_updated_layer_is_found)
 
 # ---- the sweep ----
@@ -68,3 +68,4 @@ add_fault(sweep_attention sweep cuda_cell.cuh "dz * (1.0f - w)" "dz" "rows.*expe
 add_fault(sweep_hop_target sweep_hop cuda_sweep_hop.cu "w.forward.T - step.s" "1" "data race" test_cuda_sweep.c one_launch)
 add_fault(sweep_hop_sums sweep_hop cuda_sweep_hop.cu
     "__syncthreads(); /* they are read: the next product may overwrite them */" "" "data race" test_cuda_sweep.c one_launch)
+add_fault(sweep_tile_wait sweep_tile cuda_sweep_tile.cu "dependency_wait();" "" "before griddepcontrol.wait" test_cuda_sweep.c large)

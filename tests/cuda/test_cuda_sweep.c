@@ -28,7 +28,7 @@ static gru_layer_config draw_config(int math, int32_t reset, int32_t hidden, uin
 
 /* ---- launches ----------------------------------------------------------------------------------------------------- */
 
-/* A way through a step: a tile, or a hop. */
+/* A way through a step: a tile, large ones with a split, or a hop. */
 typedef struct way {
     gru_cuda_tile tile;
     int32_t hop; /* 0: launches of the tile; 1: in a cluster; 2: in a grid */
@@ -68,6 +68,8 @@ static void point(pass *a, int64_t s) {
 static cudaError_t launch(const pass *a) {
     const int before = a->step.sweep[0].forward.reset == GRU_RESET_BEFORE;
     gru_cuda_sweep_step first = a->step, second = a->step;
+    if (a->way.tile.unit_octets == 8)
+        return gru_cuda_launch_sweep_tile(a->math, a->way.tile, &first, a->stream);
     if (!before) return gru_cuda_launch_sweep(a->math, GRU_CUDA_WHOLE, a->way.tile, &first, a->stream);
     if (a->way.hop && a->step.s >= 0)
         return gru_cuda_launch_sweep_hop(a->math, a->way.hop == 1 ? GRU_CUDA_HOP_CLUSTER : 0, a->blocks,
@@ -96,14 +98,17 @@ static void run(pass *a) {
 
 /* Sweeps a drawn case; with a second direction, that of the other sign, in every third. */
 static void sweep(gru_context *context, int math, int32_t reset, way how, int32_t blocks, uint64_t draw) {
-    static const int32_t hidden[] = {19, 40, 33, 7}, batch[] = {9, 17, 3, 8};
+    static const int32_t hidden[2][4] = {{19, 40, 33, 7}, {19, 72, 40, 130}};
+    static const int32_t batch[2][4] = {{9, 17, 3, 8}, {9, 70, 3, 17}};
+    const int large = how.tile.unit_octets == 8;
     const uint64_t drawn = tester_random(emu_option.seed, draw);
-    gru_layer_config config = draw_config(math, reset, hidden[drawn % 4], drawn);
+    gru_layer_config config = draw_config(math, reset, hidden[large][drawn % 4], drawn);
     pass a = {.math = (gru_cuda_math)math, .way = how, .blocks = blocks, .stream = tester_machine.stream};
     a.step.directions = drawn / 4 % 3 == 0 ? 2 : 1;
     for (int d = 0; d < a.step.directions; d++) {
         const uint32_t options = (uint32_t)(drawn >> (8 + 8 * d)) % SWEEP_OPTIONS;
-        a.p[d] = sweep_problem_make(context, &config, 4, batch[drawn / 16 % 4], options, draw + (uint64_t)d);
+        a.p[d] = sweep_problem_make(context, &config, large ? 3 : 4, batch[large][drawn / 16 % 4], options,
+                                    draw + (uint64_t)d);
         config.direction = !config.direction;
     }
     run(&a);
@@ -135,6 +140,27 @@ TEST(cuda_sweep, reset_all) {
 
 TEST(cuda_sweep, reset_before) {
     for (int math = 0; math < MATHS; math++) sweep_tiles(math, GRU_RESET_BEFORE, 4);
+}
+
+/* ---- large batches ------------------------------------------------------------------------------------------------ */
+
+TEST(cuda_sweep, large_tiles) {
+    for (int math = 0; math < MATHS; math++) {
+        gru_cuda_room room = {0};
+        gru_cuda_tile tiles[GRU_CUDA_TILE_TILES];
+        const int32_t count = gru_cuda_sweep_tile_tiles((gru_cuda_math)math, tiles);
+        gru_context *context = open_context(math);
+        CHECK(gru_cuda_load_sweep_tile((gru_cuda_math)math, &room) == cudaSuccess, "loading");
+        for (int32_t i = 0; i < count; i++)
+            for (int j = 0; j < GRU_CUDA_SPLITS; j++) {
+                gru_cuda_tile tile = tiles[i];
+                tile.split = 1 << j;
+                CHECK(room.tile_clusters[i][j] > 0, "no room for %d blocks", tile.split);
+                sweep(context, math, j % 2 ? GRU_RESET_ALL : GRU_RESET_AFTER, (way){tile, 0}, 0,
+                      (uint64_t)(7000 + 100 * math + 10 * i + j));
+            }
+        gru_context_release(context);
+    }
 }
 
 /* ---- bits --------------------------------------------------------------------------------------------------------- */
