@@ -19,7 +19,8 @@ typedef struct backward {
     int gathers;       /* x is copied row by row before it is multiplied */
     gru_cuda_machine *machine;
     gru_cuda_steps steps;
-    int hops; /* reset BEFORE in one launch a step */
+    int hops;  /* reset BEFORE in one launch a step */
+    int large; /* tiles of a large batch */
     gru_cuda_direction direction[GRU_CUDA_DIRECTIONS];
     gru_cuda_prologue gather;
     gru_cuda_state_rows states;
@@ -63,19 +64,24 @@ static void prepare_direction(backward *b, int32_t i, const gru_job *job) {
     gru_cuda_gather(&b->gather, i, job, gru_cuda_place(job->run, d->places.x_rows));
 }
 
-/* Two launches a step or one, where there is a choice. */
+/* Small tiles or large, two launches a step or one, where the layer's engines leave a choice. */
 static void choose_plan(backward *b, const gru_layer *layer, const gru_run *run) {
     const gru_cuda_size size = gru_cuda_size_of(layer, run, b->count);
     const gru_cuda_room *room = &gru_cuda_layer_of(layer)->sweep_room;
     b->steps.math = size.math;
     b->steps.plan = gru_cuda_plan_sweep(b->machine, &size);
     b->steps.hop_blocks = room->hop_blocks;
+    const double others = layer->context->config.engine ? HUGE_VAL : b->steps.plan.seconds;
     for (int32_t i = 0; i < layer->engine_count; i++) {
-        if (layer->engines[i] != &gru_engine_cuda_hop) continue;
-        const gru_cuda_plan hop = gru_cuda_plan_hop(b->machine, &size, room);
-        const int insisted = layer->context->config.engine != NULL;
-        b->hops = hop.seconds < (insisted ? HUGE_VAL : b->steps.plan.seconds);
-        b->steps.plan.cluster = hop.cluster;
+        if (layer->engines[i] == &gru_engine_cuda_tile) {
+            const gru_cuda_plan large = gru_cuda_plan_sweep_tile(b->machine, &size, room);
+            b->large = large.seconds < others;
+            if (b->large) b->steps.plan = large;
+        } else if (layer->engines[i] == &gru_engine_cuda_hop) {
+            const gru_cuda_plan hop = gru_cuda_plan_hop(b->machine, &size, room);
+            b->hops = hop.seconds < others;
+            b->steps.plan.cluster = hop.cluster;
+        }
     }
 }
 
@@ -218,6 +224,7 @@ static gru_status recompute(backward *b, const gru_cuda_chunk *chunk) {
 /* Reset BEFORE: the reset gate waits for the candidate. Behind step 0 there is no gate any more. */
 static cudaError_t launch_step(const backward *b, const gru_cuda_sweep_step *step) {
     const gru_cuda_steps *c = &b->steps;
+    if (b->large) return gru_cuda_launch_sweep_tile(c->math, c->plan.tile, step, c->stream);
     if (step->sweep[0].forward.reset != GRU_RESET_BEFORE)
         return gru_cuda_launch_sweep(c->math, GRU_CUDA_WHOLE, c->plan.tile, step, c->stream);
     if (step->s < 0) return gru_cuda_launch_sweep(c->math, GRU_CUDA_CANDIDATE, c->plan.tile, step, c->stream);

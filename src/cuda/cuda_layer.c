@@ -21,7 +21,10 @@ static cudaError_t load_engine(const gru_engine *engine, int32_t reset, gru_cuda
         const cudaError_t error = gru_cuda_load_sweep_hop(prepared->math, &prepared->sweep_room);
         return error ? error : gru_cuda_load_hop(prepared->math, &prepared->room);
     }
-    if (engine == &gru_engine_cuda_tile) return gru_cuda_load_tile(prepared->math, &prepared->room);
+    if (engine == &gru_engine_cuda_tile) {
+        const cudaError_t error = gru_cuda_load_sweep_tile(prepared->math, &prepared->sweep_room);
+        return error ? error : gru_cuda_load_tile(prepared->math, &prepared->room);
+    }
     return gru_cuda_load_stepwise(prepared->math, reset);
 }
 

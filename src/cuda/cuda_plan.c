@@ -121,10 +121,10 @@ static int64_t blocks_at_once(const gru_cuda_machine *machine, int64_t clusters,
     return clusters * blocks < machine->processors ? clusters * blocks : machine->processors;
 }
 
-gru_cuda_plan gru_cuda_plan_tile(const gru_cuda_machine *machine, const gru_cuda_size *size,
-                                 const gru_cuda_room *room) {
-    gru_cuda_tile tiles[GRU_CUDA_TILE_TILES];
-    const int32_t count = gru_cuda_tile_tiles(size->math, tiles);
+/* The fastest of these tiles and of the splits for which the device has room: of products of `gates` gates over K. */
+static gru_cuda_plan fastest_split(const gru_cuda_machine *machine, const gru_cuda_size *size,
+                                   const gru_cuda_room *room, const gru_cuda_tile *tiles, int32_t count,
+                                   int gates, double K) {
     gru_cuda_plan best = {.seconds = HUGE_VAL};
     for (int32_t i = 0; i < count; i++) {
         if (!fits(machine, tiles[i]) || divide_up(size->N, tiles[i].batch_octets * 8) > MAX_ROWS_Y) continue;
@@ -134,13 +134,27 @@ gru_cuda_plan gru_cuda_plan_tile(const gru_cuda_machine *machine, const gru_cuda
             const int64_t at_once = blocks_at_once(machine, room->tile_clusters[i][j], tile.split);
             if (at_once == 0) continue;
             const gru_cuda_plan plan = {
-                tile, 0, launch_seconds(machine) + body + product_seconds(size, tile, 3, size->H, at_once)};
+                tile, 0, launch_seconds(machine) + body + product_seconds(size, tile, gates, K, at_once)};
             if (plan.seconds < best.seconds) best = plan;
             if (tile.batch_octets == gru_cuda_forced.batch_octets && tile.split == gru_cuda_forced.split)
                 return plan;
         }
     }
     return best;
+}
+
+gru_cuda_plan gru_cuda_plan_tile(const gru_cuda_machine *machine, const gru_cuda_size *size,
+                                 const gru_cuda_room *room) {
+    gru_cuda_tile tiles[GRU_CUDA_TILE_TILES];
+    const int32_t count = gru_cuda_tile_tiles(size->math, tiles);
+    return fastest_split(machine, size, room, tiles, count, GATES, size->H);
+}
+
+gru_cuda_plan gru_cuda_plan_sweep_tile(const gru_cuda_machine *machine, const gru_cuda_size *size,
+                                       const gru_cuda_room *room) {
+    gru_cuda_tile tiles[GRU_CUDA_TILE_TILES];
+    const int32_t count = gru_cuda_sweep_tile_tiles(size->math, tiles);
+    return fastest_split(machine, size, room, tiles, count, 1, (double)GATES * size->H);
 }
 
 /* A cluster reads all weights with its multiprocessors. */

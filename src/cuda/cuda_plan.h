@@ -28,6 +28,9 @@ gru_cuda_plan gru_cuda_plan_hop(const gru_cuda_machine *machine, const gru_cuda_
 /* A step of the sweep, the backward pass. With reset BEFORE two launches of one tile; in one launch it takes gru_cuda_plan_hop
  * with the room of the sweep's kernel. */
 gru_cuda_plan gru_cuda_plan_sweep(const gru_cuda_machine *machine, const gru_cuda_size *size);
+/* Reset AFTER and ALL, by large tiles. room: of the sweep's kernel. */
+gru_cuda_plan gru_cuda_plan_sweep_tile(const gru_cuda_machine *machine, const gru_cuda_size *size,
+                                       const gru_cuda_room *room);
 
 /* For tests: plans take this tile (unit_octets 0: the model's), and this form of the hop, wherever they exist; chunks have so
  * many rows of input. */

@@ -52,7 +52,9 @@ const form sweep_forms[SWEEP_FORMS] = {
     SWEEP("cuda_stepwise", 2),
     SWEEP("cuda_stepwise", 3),
     SWEEP("cuda_stepwise", 4),
-    SWEEP("cuda_tile", 1),
+    TILE(8, 1),
+    TILE(8, 4),
+    TILE(16, 2), /* of 64 rows where there are none of 128 */
     {"sweep in a cluster", "cuda_hop", 0, {0, 0, 0, 1, 0}},
     {"sweep in a grid", "cuda_hop", 0, {0, 0, 0, 2, 0}},
 };
@@ -97,9 +99,15 @@ void form_force(const form *f, gru_cuda_math math, int32_t reset) {
 void form_force_sweep(const form *f, gru_cuda_math math) {
     gru_cuda_tile tiles[GRU_CUDA_SWEEP_TILES];
     const int32_t count = gru_cuda_sweep_tiles(math, tiles);
+    gru_cuda_tile tile = tiles[f->tile % count];
+    if (is_engine(f, "cuda_tile")) {
+        const int32_t larger = gru_cuda_sweep_tile_tiles(math, tiles);
+        tile = tiles[f->force.batch_octets == tiles[larger - 1].batch_octets ? larger - 1 : 0];
+    }
     gru_cuda_forced.hop = f->force.hop;
-    gru_cuda_forced.unit_octets = tiles[f->tile % count].unit_octets;
-    gru_cuda_forced.batch_octets = tiles[f->tile % count].batch_octets;
+    gru_cuda_forced.split = f->force.split;
+    gru_cuda_forced.unit_octets = tile.unit_octets;
+    gru_cuda_forced.batch_octets = tile.batch_octets;
 }
 
 void form_free_choice(void) {
@@ -129,7 +137,10 @@ int form_sweep_was_taken(const form *f, const gru_layer *layer, int64_t N) {
         const gru_cuda_plan hop = gru_cuda_plan_hop(machine, &size, &prepared->sweep_room);
         return hop.seconds < HUGE_VAL && (hop.cluster > 0) == (f->force.hop == 1);
     }
-    const gru_cuda_plan plan = gru_cuda_plan_sweep(machine, &size);
+    const gru_cuda_plan plan = is_engine(f, "cuda_tile")
+                                   ? gru_cuda_plan_sweep_tile(machine, &size, &prepared->sweep_room)
+                                   : gru_cuda_plan_sweep(machine, &size);
     return plan.tile.unit_octets == gru_cuda_forced.unit_octets &&
-           plan.tile.batch_octets == gru_cuda_forced.batch_octets;
+           plan.tile.batch_octets == gru_cuda_forced.batch_octets &&
+           plan.tile.split == (gru_cuda_forced.split ? gru_cuda_forced.split : 1);
 }

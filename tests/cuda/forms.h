@@ -18,7 +18,7 @@ enum { FORMS = 15 };
 extern const form forms[FORMS];
 
 /* The same of the sweep, which every engine has: tile counts its tiles. */
-enum { SWEEP_FORMS = 8 };
+enum { SWEEP_FORMS = 10 };
 extern const form sweep_forms[SWEEP_FORMS];
 
 /* Puts the form's name behind a text for failures. */

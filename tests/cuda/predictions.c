@@ -2,6 +2,7 @@
  *
  * Not a measurement: the same arithmetic that chooses tiles (src/cuda/cuda_plan.c), for a machine with 132 multiprocessors
  * of compute capability 9.0. usage: emulated_predictions */
+#include <math.h>
 #include <stdio.h>
 
 #include "cuda/cuda_plan.h"
@@ -34,15 +35,28 @@ static void print_cell(const gru_cuda_size *size) {
     printf("  %5.1f %7s", seconds * 1e6, how);
 }
 
-static void print_table(gru_cuda_math math, int32_t reset) {
-    printf("\n%s, reset %s: microseconds of one step, recurrence only, in the middle of a sequence\n     H ",
-           math_names[math], reset == GRU_RESET_BEFORE ? "BEFORE" : "AFTER");
+/* The same of a step of the sweep, and how many times the forward step's time that is. */
+static void print_swept_cell(const gru_cuda_size *size) {
+    const int before = size->reset == GRU_RESET_BEFORE;
+    const gru_cuda_plan small = gru_cuda_plan_sweep(&h200, size);
+    const gru_cuda_plan other =
+        before ? gru_cuda_plan_hop(&h200, size, &room) : gru_cuda_plan_sweep_tile(&h200, size, &room);
+    const gru_cuda_plan stepwise = gru_cuda_plan_stepwise(&h200, size);
+    const gru_cuda_plan forward = before ? other : gru_cuda_plan_tile(&h200, size, &room);
+    const double seconds = fmin(small.seconds, other.seconds);
+    printf("  %5.1f %6.2fx", seconds * 1e6, seconds / fmin(stepwise.seconds, forward.seconds));
+}
+
+static void print_table(gru_cuda_math math, int32_t reset, void (*print)(const gru_cuda_size *)) {
+    printf("\n%s, reset %s: microseconds of one step%s, in the middle of a sequence\n     H ",
+           math_names[math], reset == GRU_RESET_BEFORE ? "BEFORE" : "AFTER",
+           print == print_cell ? ", recurrence only" : " of the sweep, and in forward steps");
     for (int n = 0; n < BATCHES; n++) printf("      N = %5lld", (long long)batches[n]);
     for (int h = 0; h < HIDDEN; h++) {
         printf("\n%6d ", hidden[h]);
         for (int n = 0; n < BATCHES; n++) {
             const gru_cuda_size size = {math, batches[n], hidden[h], reset, 1};
-            print_cell(&size);
+            print(&size);
         }
     }
     printf("\n");
@@ -54,7 +68,9 @@ int main(void) {
            "AxB: cuda_stepwise, tiles of A octets of units x B of rows. R/S: cuda_tile, R rows, k split over "
            "S blocks.\n"
            "cluster, grid: cuda_hop. f16 is as bf16.\n");
-    for (int i = 0; i < 3; i++) print_table(maths[i], GRU_RESET_AFTER);
-    for (int i = 0; i < 3; i++) print_table(maths[i], GRU_RESET_BEFORE);
+    for (int i = 0; i < 3; i++) print_table(maths[i], GRU_RESET_AFTER, print_cell);
+    for (int i = 0; i < 3; i++) print_table(maths[i], GRU_RESET_BEFORE, print_cell);
+    for (int i = 0; i < 3; i++) print_table(maths[i], GRU_RESET_AFTER, print_swept_cell);
+    for (int i = 0; i < 3; i++) print_table(maths[i], GRU_RESET_BEFORE, print_swept_cell);
     return 0;
 }

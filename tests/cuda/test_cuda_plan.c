@@ -89,6 +89,29 @@ TEST(cuda_plan, sweeps_take_what_exists) {
                 }
 }
 
+/* By large tiles, one that exists, with a split for which there is room; or none at all. */
+TEST(cuda_plan, sweeps_of_large_batches_take_what_exists) {
+    for (int m = 0; m < MACHINES; m++)
+        for (int math = GRU_CUDA_F32; math <= GRU_CUDA_BF16; math++)
+            for (int h = 0; h < HIDDEN; h++)
+                for (int n = 0; n < BATCHES; n++) {
+                    gru_cuda_tile tiles[GRU_CUDA_TILE_TILES];
+                    const gru_cuda_size size = {(gru_cuda_math)math, batches[n], hidden[h], GRU_RESET_AFTER,
+                                                1 + n % 2};
+                    const gru_cuda_plan plan = gru_cuda_plan_sweep_tile(&machines[m], &size, &rooms[m]);
+                    const int32_t count = gru_cuda_sweep_tile_tiles(size.math, tiles);
+                    int found = plan.seconds == HUGE_VAL;
+                    for (int32_t i = 0; i < count; i++)
+                        for (int j = 0; j < GRU_CUDA_SPLITS; j++)
+                            found |= tiles[i].batch_octets == plan.tile.batch_octets &&
+                                     plan.tile.split == 1 << j && rooms[m].tile_clusters[i][j] > 0 &&
+                                     tiles[i].shared_bytes <= machines[m].shared_bytes;
+                    CHECK(found && plan.seconds > 0,
+                          "math %d, H %d, N %lld: the sweep takes %d rows, split %d", math, hidden[h],
+                          (long long)batches[n], plan.tile.batch_octets * 8, plan.tile.split);
+                }
+}
+
 /* More units or more rows never take less time: else a cliff would lie between two sizes. */
 TEST(cuda_plan, time_grows_with_the_sizes) {
     for (int math = GRU_CUDA_F32; math <= GRU_CUDA_BF16; math++) {
