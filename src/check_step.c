@@ -1,6 +1,6 @@
 /* check_step.c: recognizes the streaming step that needs no views, slots or lengths to be looked at, nor any sentence.
  *
- * The full checks take 50 ns, these 19, of a step of 16 units that takes 116 with these (Sapphire Rapids, gcc 12, November
+ * The full checks take 50 ns, these 19, of a step of 16 units that takes 116 with these (Emerald Rapids, gcc 12, November
  * 2026). The full ones still decide on every run that is not accepted here. */
 #include "check_step.h"
 

@@ -27,7 +27,7 @@ INLINE const void *block_weights(const gru_cpu_strip *first, int32_t type, size_
     return (const char *)first->weights + gru_cpu_weight_index(0, first->K, 0, unit, 0) * element;
 }
 
-/* One lane's sums do not fit into registers: inline they made the step 8 % slower (Sapphire Rapids, gcc 12, H = 64), and
+/* One lane's sums do not fit into registers: inline they made the step 8 % slower (Emerald Rapids, gcc 12, H = 64), and
  * the library a quarter larger. */
 #if LANES > 1
 #define SUMS INLINE
