@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
 # Prints, as Markdown, how often this repository's model is wrong about the words it never saw, beside g2p-en on the same words
 # and beside published figures. Needs Debian's festlex-cmu; g2p-en where fetch_model.py has brought it.
-# usage: examples/g2p/report.sh [BUILD] >examples/g2p/model/report.md      BUILD: a build folder (default: build)
+# usage: examples/g2p/train/report.sh [BUILD] >examples/g2p/model/report.md      BUILD: a build folder (default: build)
 set -euo pipefail
 build=$(realpath "${1:-build}")
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../../.."
 own=examples/g2p/model/g2p.safetensors
 other=build/g2p/g2p-en.safetensors
 
 rows() { # MODEL NAME: greedy and by beam search
     local beam
     for beam in 1 5; do
-        "$build/examples/g2p/g2p_evaluate" --beam "$beam" "$1" | sed -n "3s:^| $1 |:| $2 |:p"
+        "$build/examples/g2p/train/g2p_evaluate" --beam "$beam" "$1" | sed -n "3s:^| $1 |:| $2 |:p"
     done
 }
 

@@ -11,7 +11,7 @@
 #include <stddef.h>
 
 #include "crew.h"
-#include "text.h"
+#include "../text.h"
 
 typedef struct network_config {
     int32_t embedding; /* numbers for a letter or a sound: a multiple of 16 */

@@ -3,7 +3,7 @@
 #define G2P_SCORE_H
 
 #include "dictionary.h"
-#include "model.h"
+#include "../model.h"
 
 enum { WITHOUT_STRESS, WITH_STRESS, KINDS };
 

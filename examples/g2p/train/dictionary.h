@@ -2,7 +2,7 @@
 #ifndef G2P_DICTIONARY_H
 #define G2P_DICTIONARY_H
 
-#include "text.h"
+#include "../text.h"
 
 #define DICTIONARY_PATH "/usr/share/festival/dicts/cmu/cmudict-0.4.out"
 

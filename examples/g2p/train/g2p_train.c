@@ -11,7 +11,7 @@
 #include "plan.h"
 #include "random.h"
 #include "score.h"
-#include "train_options.h"
+#include "options.h"
 
 enum { WARM_UP_STEPS = 200, WATCH_BATCH = 256, PATH_ROOM = 1000 };
 static const uint64_t dropout_purpose = 0xD709;

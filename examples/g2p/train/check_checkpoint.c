@@ -8,7 +8,7 @@
 
 #include "check_messages.h"
 #include "checkpoint.h"
-#include "half.h"
+#include "../half.h"
 #include "random.h"
 
 static const network_config config = {

@@ -1,4 +1,4 @@
-/* train_options.h: what g2p_train can be asked. */
+/* options.h: what g2p_train can be asked. */
 #ifndef G2P_TRAIN_OPTIONS_H
 #define G2P_TRAIN_OPTIONS_H
 

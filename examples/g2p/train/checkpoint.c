@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "half.h"
+#include "../half.h"
 #include "tensors.h"
 
 enum { MEAN = NETWORK_TENSORS, SQUARE, RESULTS, SAVED_TENSORS };

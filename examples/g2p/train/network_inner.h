@@ -6,7 +6,7 @@
 
 #include "network.h"
 #include "product.h"
-#include "shared.h"
+#include "../shared.h"
 
 /* The first of the four tensors of each GRU, and what follows them; each one's place behind the first. */
 enum { ENCODER = 0, REVERSE = 4, DECODER = 8, GRU_TENSORS = 12 };

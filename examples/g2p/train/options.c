@@ -1,5 +1,5 @@
-/* train_options.c: the command line of g2p_train, with the limits of each number. */
-#include "train_options.h"
+/* options.c: the command line of g2p_train, with the limits of each number. */
+#include "options.h"
 
 #include <errno.h>
 #include <getopt.h>
