@@ -6,6 +6,7 @@
 #include <stdalign.h>
 #include <string.h>
 
+#include "cpu_projection.h"
 #include "cpu_share.h"
 #include "cpu_step.h"
 #include "cpu_terms.h"
@@ -179,19 +180,6 @@ static float *projected_row(const part *p, int64_t s, int64_t n) {
     return p->f->a + chunk_row(p, s, n) * p->f->padded * GATES;
 }
 
-/* The caller's projected input of one row into panels. */
-static void take_projected(const part *p, int64_t s, int64_t t, int64_t n) {
-    const forward *f = p->f;
-    const gru_const_view *projected = &f->run->projected;
-    float *a = projected_row(p, s, n);
-    for (size_t j = p->share.panels.begin * PANEL; j < p->share.panels.end * PANEL; j++)
-        for (int g = 0; g < GATES; g++) {
-            const size_t from = GRU_ROW(*projected, t, n) + (size_t)g * f->H + j;
-            a[gru_cpu_bias_index(g, j)] =
-                j < f->H ? gru_load_float(projected->data, f->layer->config.io_type, from) : 0.0f;
-        }
-}
-
 static const float *input_row(const part *p, int64_t s, int64_t t, int64_t n) {
     const forward *f = p->f;
     const gru_const_view *x = &f->run->x;
@@ -216,7 +204,8 @@ static void gather_inputs(part *p, int64_t begin, int64_t end) {
             if (s >= length) continue;
             const int64_t t = gru_step_time(direction, length, s);
             if (f->run->projected.data) {
-                take_projected(p, s, t, n);
+                gru_cpu_take_projected(&f->layer->config, f->run, p->share.panels, t, n,
+                                       projected_row(p, s, n));
                 continue;
             }
             p->rows.in[p->rows.count] = input_row(p, s, t, n);

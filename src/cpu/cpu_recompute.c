@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cpu_backward.h"
+#include "cpu_projection.h"
 
 /* A tile of places, whose pointers lie here. */
 typedef struct tile {
@@ -33,20 +34,13 @@ static int next_tile(const gru_cpu_backward_part *p, int64_t *at, tile *t) {
     return t->count > 0;
 }
 
-/* The caller's projected input of the part's rows into panels. */
 static void take_projected(const gru_cpu_backward_part *p) {
     const gru_cpu_backward_call *f = p->f;
-    const gru_const_view *projected = &f->run->projected;
     for (int64_t i = 0; i < p->place_count; i++) {
         const gru_cpu_place *place = &p->places[i];
         float *a = f->a + gru_cpu_chunk_row(p, place->s, place->n) * f->padded_H * GATES;
-        if (!gru_cpu_mine(p, place)) continue;
-        for (size_t j = p->share.panels.begin * PANEL; j < p->share.panels.end * PANEL; j++)
-            for (int g = 0; g < GATES; g++) {
-                const size_t from = GRU_ROW(*projected, place->t, place->n) + (size_t)g * f->H + j;
-                a[gru_cpu_bias_index(g, j)] =
-                    j < f->H ? gru_load_float(projected->data, f->layer->config.io_type, from) : 0.0f;
-            }
+        if (gru_cpu_mine(p, place))
+            gru_cpu_take_projected(&f->layer->config, f->run, p->share.panels, place->t, place->n, a);
     }
 }
 
