@@ -17,15 +17,15 @@ static const char usage[] =
     "  --folder PATH       where checkpoint, model and picture go; it must exist (default: .)\n"
     "  --dictionary PATH   * (default: " DICTIONARY_PATH ")\n"
     "  --words N           * train on N entries of the dictionary's training part (default: 0, all)\n"
-    "  --epochs N          * how often each is seen (default: 8)\n"
+    "  --epochs N          * how often each is seen (default: 24)\n"
     "  --batch N           * words in a step (default: 64)\n"
     "  --embedding N       * numbers for a letter or sound, a multiple of 16 (default: 64)\n"
     "  --hidden N          * units of the encoder in each direction, a multiple of 16; the decoder has twice "
     "as many\n"
-    "                      (default: 224)\n"
-    "  --rate X            * of learning, at its highest (default: 0.002)\n"
+    "                      (default: 256)\n"
+    "  --rate X            * of learning, at its highest (default: 0.0015)\n"
     "  --clip X            * gradients longer than X are shortened to it (default: 1)\n"
-    "  --dropout X         * (default: 0.1)\n"
+    "  --dropout X         * (default: 0.25)\n"
     "  --seed N            * (default: 1)\n"
     "  --engine NAME       * run on this engine; cpu, cuda: the best of that machine. CPU engines give the "
     "same bits\n"
@@ -121,14 +121,14 @@ int train_options_parse(int count, char **arguments, train_options *o) {
         {"threads", required_argument, NULL, 't'}, {"save-seconds", required_argument, NULL, 'v'},
         {"help", no_argument, NULL, '?' + 1},      {NULL, 0, NULL, 0},
     };
-    *o =
-        (train_options){.dictionary = DICTIONARY_PATH,
-                        .folder = ".",
-                        .epochs = 8,
-                        .save_seconds = 30,
-                        .rate = 0.002,
-                        .clip = 1,
-                        .network = {.embedding = 64, .hidden = 224, .batch = 64, .dropout = 0.1f, .seed = 1}};
+    *o = (train_options){
+        .dictionary = DICTIONARY_PATH,
+        .folder = ".",
+        .epochs = 24,
+        .save_seconds = 30,
+        .rate = 0.0015,
+        .clip = 1,
+        .network = {.embedding = 64, .hidden = 256, .batch = 64, .dropout = 0.25f, .seed = 1}};
     int key, index = 0;
     while ((key = getopt_long(count, arguments, "", known, &index)) != -1) {
         if (key == '?' + 1) return fputs(usage, stdout) < 0;

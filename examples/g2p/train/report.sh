@@ -54,6 +54,6 @@ with several pronunciations is right if any matches):
   arXiv:1610.06540.
 
 What differs: the dictionary (0.4, as Festival keeps it, instead of 0.7), the split, the cell (GRU instead of LSTM), the size (here
-one layer each, 1.1 million numbers) and the time (here half an hour on two cores at most). So the tables do not compare like
+one layer each, 1.4 million numbers) and the time (here half an hour on two cores at most). So the tables do not compare like
 with like: they show where a plain encoder-decoder is to be found.
 END
