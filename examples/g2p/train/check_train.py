@@ -3,6 +3,8 @@
 
     check_train.py PROGRAM resume      killed again and again, with other threads: the same model to the bit
     check_train.py PROGRAM trouble     a loss that is no number, a full disk, wrong options, folders and dictionaries
+    check_train.py PROGRAM machine NAME
+                                       what --engine NAME learns is what the CPU learns
     check_train.py PROGRAM accuracy PHONEMES OPTION...
                                        at most so many percent of the watched words' phonemes are wrong in the end
 
@@ -144,6 +146,21 @@ def check_trouble(program, root):
     print("each trouble has its sentence, and checkpoints stay whole")
 
 
+def check_machine(program, root, name):
+    lines = DICTIONARY.read_text().splitlines(keepends=True)
+    dictionary = root / "dictionary"
+    dictionary.write_text("".join(lines[:1] + lines[1::400]))
+    losses = []
+    for engine in name, "cpu":
+        folder = root / engine
+        folder.mkdir()
+        done = train(program, folder, "--dictionary", dictionary, "--words", 0, "--epochs", 2, "--engine", engine)
+        expect(done.returncode == 0 and f"engine {engine}" in done.stderr, f"training on {engine}", done)
+        losses.append([float(loss) for loss in re.findall(r"^epoch \d+: loss ([0-9.]+)", done.stderr, re.MULTILINE)])
+    expect(len(losses[0]) == 2 and all(abs(a - b) <= 2e-4 for a, b in zip(*losses)), f"the losses are {losses}")
+    print(f"losses of two epochs on {name} and on the CPU: {losses}")
+
+
 def check_accuracy(program, root, most, options):
     done = subprocess.run([program, "--folder", str(root), *options], stderr=subprocess.PIPE, text=True)
     expect(done.returncode == 0, "training", done)
@@ -164,6 +181,8 @@ def main():
             check_resume(program, pathlib.Path(root))
         elif what == "trouble":
             check_trouble(program, pathlib.Path(root))
+        elif what == "machine" and len(sys.argv) == 4:
+            check_machine(program, pathlib.Path(root), sys.argv[3])
         elif what == "accuracy" and len(sys.argv) > 3:
             check_accuracy(program, pathlib.Path(root), sys.argv[3], sys.argv[4:])
         else:
