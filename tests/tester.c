@@ -129,8 +129,11 @@ static head *head_of(const void *memory) {
     return (head *)((uintptr_t)memory - 2 * LINE);
 }
 
+/* Buffers lie so far apart that a small one, put where another begins, reaches no third. */
+enum { APART = 4096 };
+
 void *tester_allocate(size_t bytes) {
-    head *block = bytes < SIZE_MAX / 2 ? aligned_alloc(LINE, gru_size_lines(bytes + 3 * LINE)) : NULL;
+    head *block = bytes < SIZE_MAX / 2 ? aligned_alloc(LINE, gru_size_lines(bytes + 3 * LINE + APART)) : NULL;
     REQUIRE(block, "no memory for a test buffer of %zu bytes", bytes);
     block->bytes = bytes;
     char *memory = memory_of(block);
