@@ -380,11 +380,12 @@ ENGINE_TEST(api, updated_layers_equal_new_ones) {
     gru_context_release(context);
 }
 
-/* int8 weights with a scale per row are the f32 weights that they stand for. */
-TEST(api, int8_weights_are_their_products) {
+/* int8 weights with a scale per row are the f32 weights that they stand for, in layers of f32 and of f64. */
+static void check_int8_weights(int32_t type) {
     enum { I = 3, H = 5 };
     const shape sizes = {3, 2, I, H, "small"};
-    const gru_layer_config config = GRU_INIT;
+    gru_layer_config config = GRU_INIT;
+    config.io_type = config.state_type = config.weight_type = type;
     gru_context *context = tester_context(NULL, 1);
     int8_t W[3 * H * I], R[3 * H * H];
     float W_scale[3 * H], R_scale[3 * H], W_float[3 * H * I], R_float[3 * H * H];
@@ -396,7 +397,8 @@ TEST(api, int8_weights_are_their_products) {
     gru_weights products = p->weights;
     result a, b;
     problem_run(p, context, &a), problem_run(p, context, &b);
-    products.W = W_float, products.R = R_float;
+    products.W = W_float, products.R = R_float, products.bW = products.bR = NULL;
+    products.type = GRU_F32;
     CHECK(gru_layer_update(a.layer, &products, NULL) == GRU_OK, "%s", gru_last_error());
     products.type = GRU_INT8;
     products.W = W, products.R = R, products.W_scale = W_scale, products.R_scale = R_scale;
@@ -406,6 +408,11 @@ TEST(api, int8_weights_are_their_products) {
     result_free(&a), result_free(&b);
     problem_free(p);
     gru_context_release(context);
+}
+
+TEST(api, int8_weights_are_their_products) {
+    check_int8_weights(GRU_F32);
+    check_int8_weights(GRU_F64);
 }
 
 /* Layers keep their context alive. */

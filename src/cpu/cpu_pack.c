@@ -15,12 +15,18 @@ typedef struct matrix {
 
 /* ---- doubles, as they are ---- */
 
+static double element(const matrix *m, size_t row, size_t k) {
+    const size_t i = row * m->K + k;
+    if (m->type == GRU_INT8) return (double)((float)((const int8_t *)m->data)[i] * m->scale[row]);
+    return gru_load_double(m->data, m->type, i);
+}
+
 static void pack_doubles(const matrix *m) {
     for (int g = 0; g < GATES; g++)
         for (size_t j = 0; j < m->H; j++)
             for (size_t k = 0; k < m->K; k++)
                 ((double *)m->packed)[gru_cpu_weight_index(m->split, m->K, g, j, k)] =
-                    gru_load_double(m->data, m->type, ((size_t)g * m->H + j) * m->K + k);
+                    element(m, (size_t)g * m->H + j, k);
 }
 
 /* ---- all else by way of f32, a block at a time ---- */
