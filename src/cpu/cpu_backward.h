@@ -106,6 +106,11 @@ static inline int gru_cpu_mine(const gru_cpu_backward_part *p, const gru_cpu_pla
 
 /* Transposed weights into strips, each thread some. */
 void gru_cpu_transpose_weights(const gru_cpu_backward_part *p);
+/* Panels of outputs of the strip at `panel`, of those up to `end`. */
+static inline int32_t gru_cpu_strip_panels(size_t panel, size_t end) {
+    return end - panel < GATES ? (int32_t)(end - panel) : GATES;
+}
+
 /* Panels of outputs of the strips that p multiplies: of H (recurrent), or of I. */
 gru_cpu_range gru_cpu_output_panels(const gru_cpu_backward_part *p, int recurrent);
 /* The strip of `panels` panels of outputs from `panel` on, terms [first, first + K) of its chains; no bias. */

@@ -213,10 +213,6 @@ static void gather_inputs(part *p, int64_t begin, int64_t end) {
         }
 }
 
-static int32_t tile_at(int64_t first, int64_t count) {
-    return count - first < MAX_TILE ? (int32_t)(count - first) : MAX_TILE;
-}
-
 static void project_chunk(part *p, int64_t begin, int64_t end) {
     const forward *f = p->f;
     gather_inputs(p, begin, end);
@@ -225,7 +221,7 @@ static void project_chunk(part *p, int64_t begin, int64_t end) {
     for (size_t panel = p->share.panels.begin; panel < p->share.panels.end; panel++) {
         const gru_cpu_strip strip = gru_cpu_strip_at(&f->terms.W, f->terms.W_pitch, panel);
         for (int64_t first = 0; first < p->rows.count; first += MAX_TILE) {
-            const int32_t tile = tile_at(first, p->rows.count);
+            const int32_t tile = gru_cpu_tile_at(first, p->rows.count);
             float *out[MAX_TILE];
             for (int32_t m = 0; m < tile; m++) out[m] = p->rows.a[first + m] + panel * GATES * PANEL;
             f->kernels->product(&strip, p->rows.in + first, out, tile);
@@ -273,7 +269,7 @@ static void multiply(const part *p, const gru_cpu_strip *first_strip, const floa
     for (size_t panel = p->share.panels.begin; panel < p->share.panels.end; panel++) {
         const gru_cpu_strip strip = gru_cpu_strip_at(first_strip, f->terms.R_pitch, panel);
         for (int64_t first = 0; first < p->rows.count; first += MAX_TILE) {
-            const int32_t tile = tile_at(first, p->rows.count);
+            const int32_t tile = gru_cpu_tile_at(first, p->rows.count);
             f->kernels->product(&strip, in + first, c_rows, tile);
             then(&f->terms.cell, &p->rows, first, tile, panel * PANEL, c_rows);
         }

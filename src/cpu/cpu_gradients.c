@@ -7,10 +7,6 @@
 
 static const float zeros[GATES * PANEL];
 
-static int32_t strip_panels(size_t panel, size_t end) {
-    return end - panel < GATES ? (int32_t)(end - panel) : GATES;
-}
-
 /* ---- dx, dprojected ---------------------------------------------------------------------------------------------- */
 
 /* Up to a tile of the part's rows from place *at on. */
@@ -45,7 +41,7 @@ static void multiply_tile(const gru_cpu_backward_part *p, const gru_cpu_strip *s
 static void multiply_inputs(const gru_cpu_backward_part *p) {
     const gru_cpu_range range = gru_cpu_output_panels(p, 0);
     for (size_t panel = range.begin; panel < range.end; panel += GATES) {
-        const int32_t panels = strip_panels(panel, range.end);
+        const int32_t panels = gru_cpu_strip_panels(panel, range.end);
         gru_cpu_strip strip = gru_cpu_transposed_strip(p->f, 0, panel, panels, 0, GATES * p->f->H);
         const gru_cpu_place *tile[MAX_TILE];
         int32_t count;
@@ -71,8 +67,8 @@ void gru_cpu_input_gradients(gru_cpu_backward_part *p) {
     if (p->f->gradients->dprojected.data) store_projected(p);
 }
 
-static void zero_row(const gru_view *view, int64_t t, int64_t n, size_t bytes, size_t element) {
-    if (view->data) memset((char *)view->data + GRU_ROW(*view, t, n) * element, 0, bytes * element);
+static void zero_row(const gru_view *view, int64_t t, int64_t n, size_t count, size_t element) {
+    if (view->data) memset((char *)view->data + GRU_ROW(*view, t, n) * element, 0, count * element);
 }
 
 void gru_cpu_zero_absent(const gru_cpu_backward_part *p) {
@@ -140,7 +136,7 @@ static void sum_strip(const gru_cpu_backward_part *p, int columns, const gru_cpu
     gather_columns(p, columns, places, count, panel * PANEL, (size_t)panels * PANEL);
     for (int q = slot.first; q < slot.first + slot.count; q++)
         for (size_t j = 0; j < f->H; j += MAX_TILE) {
-            const int32_t tile = f->H - j < MAX_TILE ? (int32_t)(f->H - j) : MAX_TILE;
+            const int32_t tile = gru_cpu_tile_at((int64_t)j, (int64_t)f->H);
             const float *in[MAX_TILE];
             float *out[MAX_TILE];
             for (int32_t m = 0; m < tile; m++) {
@@ -161,10 +157,10 @@ static void sum_columns(const gru_cpu_backward_part *p, const gru_cpu_place *pla
     const gru_cpu_range range = gru_cpu_split(of_x + of_h, p->share.index, p->share.threads);
     const size_t x_end = range.end < of_x ? range.end : of_x;
     for (size_t panel = range.begin; panel < x_end; panel += GATES)
-        sum_strip(p, OF_X, places, count, panel, strip_panels(panel, x_end), fresh);
+        sum_strip(p, OF_X, places, count, panel, gru_cpu_strip_panels(panel, x_end), fresh);
     for (size_t panel = range.begin < of_x ? of_x : range.begin; panel < range.end; panel += GATES) {
-        sum_strip(p, OF_H, places, count, panel - of_x, strip_panels(panel, range.end), fresh);
-        sum_strip(p, OF_RH, places, count, panel - of_x, strip_panels(panel, range.end), fresh);
+        sum_strip(p, OF_H, places, count, panel - of_x, gru_cpu_strip_panels(panel, range.end), fresh);
+        sum_strip(p, OF_RH, places, count, panel - of_x, gru_cpu_strip_panels(panel, range.end), fresh);
     }
 }
 

@@ -12,6 +12,11 @@
 
 enum { MAX_TILE = 8 }; /* rows of the batch that one call multiplies */
 
+/* Rows of the tile at `first` of `count`. */
+static inline int32_t gru_cpu_tile_at(int64_t first, int64_t count) {
+    return count - first < MAX_TILE ? (int32_t)(count - first) : MAX_TILE;
+}
+
 /* One panel of a weight matrix: gates x 16 outputs. */
 typedef struct gru_cpu_strip {
     const void *weights; /* [K][gates][16] */

@@ -73,11 +73,11 @@ static void multiply(const gru_cpu_backward_part *p, size_t slot, size_t first, 
     const gru_cpu_backward_call *f = p->f;
     const gru_cpu_range range = gru_cpu_output_panels(p, 1);
     for (size_t panel = range.begin; panel < range.end; panel += GATES) {
-        const int32_t panels = range.end - panel < GATES ? (int32_t)(range.end - panel) : GATES;
+        const int32_t panels = gru_cpu_strip_panels(panel, range.end);
         gru_cpu_strip strip = gru_cpu_transposed_strip(f, 1, panel, panels, first, K);
         if (set) strip.bias = zeros;
         for (int64_t i = 0; i < p->rows.count; i += MAX_TILE) {
-            const int32_t tile = p->rows.count - i < MAX_TILE ? (int32_t)(p->rows.count - i) : MAX_TILE;
+            const int32_t tile = gru_cpu_tile_at(i, p->rows.count);
             const float *in[MAX_TILE];
             float *out[MAX_TILE];
             for (int32_t m = 0; m < tile; m++) {

@@ -63,7 +63,7 @@ static void transpose_matrix(const gru_cpu_backward_part *p, int recurrent) {
     const gru_cpu_range range = gru_cpu_output_panels(p, recurrent);
     int32_t turn = 0;
     for (size_t panel = range.begin; panel < range.end; panel += GATES, turn++) {
-        const int32_t panels = range.end - panel < GATES ? (int32_t)(range.end - panel) : GATES;
+        const int32_t panels = gru_cpu_strip_panels(panel, range.end);
         if (p->share.by_rows && turn % p->share.threads != p->share.index)
             continue; /* strips of all threads */
         transpose_strip(p->f, recurrent, panel, panels);

@@ -39,8 +39,6 @@ static gru_status load_kernels(const gru_layer *layer, gru_cuda_layer *prepared)
         GRU_CUDA_TRY(machine, gru_cuda_load_weights_sum(), what);
     GRU_CUDA_TRY(machine, gru_cuda_load_gradients(prepared->math), what);
     GRU_CUDA_TRY(machine, gru_cuda_load_sweep(prepared->math), what);
-    GRU_CUDA_TRY(machine, gru_cuda_load_sums(), what);
-    GRU_CUDA_TRY(machine, gru_cuda_load_turn(prepared->math), what);
     for (int32_t i = 0; i < layer->engine_count; i++)
         GRU_CUDA_TRY(machine, load_engine(layer->engines[i], layer->config.reset, prepared), what);
     return GRU_OK;
