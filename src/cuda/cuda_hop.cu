@@ -85,16 +85,8 @@ __global__ void __launch_bounds__(STEP_THREADS, 1) hop_kernel(const __grid_const
 }
 
 template <class Visit> cudaError_t visit_hop(gru_cuda_math math, Visit visit) {
-    switch (math) {
-    case GRU_CUDA_F32:
-        return visit(hop_kernel<F32>, HopTile<F32>::UNITS);
-    case GRU_CUDA_TF32:
-        return visit(hop_kernel<Tf32>, HopTile<Tf32>::UNITS);
-    case GRU_CUDA_F16:
-        return visit(hop_kernel<F16>, HopTile<F16>::UNITS);
-    default:
-        return visit(hop_kernel<Bf16>, HopTile<Bf16>::UNITS);
-    }
+    return with_math(math,
+                     [&](auto m) { return visit(hop_kernel<decltype(m)>, HopTile<decltype(m)>::UNITS); });
 }
 
 } // namespace

@@ -65,6 +65,20 @@ struct Bf16 {
     }
 };
 
+/* Calls visit with the type of a math. */
+template <class Visit> auto with_math(gru_cuda_math math, Visit visit) {
+    switch (math) {
+    case GRU_CUDA_F32:
+        return visit(F32{});
+    case GRU_CUDA_TF32:
+        return visit(Tf32{});
+    case GRU_CUDA_F16:
+        return visit(F16{});
+    default:
+        return visit(Bf16{});
+    }
+}
+
 /* For kernels whose time is that of their memory: one for every math. */
 GRU_DEVICE void store_operand(gru_cuda_math math, void *data, int64_t i, float value) {
     switch (math) {

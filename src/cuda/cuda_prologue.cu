@@ -101,16 +101,7 @@ __global__ void __launch_bounds__(WARPS * 32, 1) add_kernel(const __grid_constan
 }
 
 template <class Visit> cudaError_t visit_prologue(gru_cuda_math math, Visit visit) {
-    switch (math) {
-    case GRU_CUDA_F32:
-        return visit(prologue_kernel<F32>);
-    case GRU_CUDA_TF32:
-        return visit(prologue_kernel<Tf32>);
-    case GRU_CUDA_F16:
-        return visit(prologue_kernel<F16>);
-    default:
-        return visit(prologue_kernel<Bf16>);
-    }
+    return with_math(math, [&](auto m) { return visit(prologue_kernel<decltype(m)>); });
 }
 
 } // namespace

@@ -106,16 +106,7 @@ template <class M, class Visit> bool visit_part(gru_cuda_part part, Visit visit)
 }
 
 template <class Visit> bool visit_variants(gru_cuda_math math, gru_cuda_part part, Visit visit) {
-    switch (math) {
-    case GRU_CUDA_F32:
-        return visit_part<F32>(part, visit);
-    case GRU_CUDA_TF32:
-        return visit_part<Tf32>(part, visit);
-    case GRU_CUDA_F16:
-        return visit_part<F16>(part, visit);
-    default:
-        return visit_part<Bf16>(part, visit);
-    }
+    return with_math(math, [&](auto m) { return visit_part<decltype(m)>(part, visit); });
 }
 
 } // namespace

@@ -82,16 +82,7 @@ template <class M, class Visit> bool visit_tiles(Visit visit) {
 }
 
 template <class Visit> bool visit_variants(gru_cuda_math math, Visit visit) {
-    switch (math) {
-    case GRU_CUDA_F32:
-        return visit_tiles<F32>(visit);
-    case GRU_CUDA_TF32:
-        return visit_tiles<Tf32>(visit);
-    case GRU_CUDA_F16:
-        return visit_tiles<F16>(visit);
-    default:
-        return visit_tiles<Bf16>(visit);
-    }
+    return with_math(math, [&](auto m) { return visit_tiles<decltype(m)>(visit); });
 }
 
 } // namespace

@@ -71,16 +71,8 @@ __global__ void __launch_bounds__(STEP_THREADS, 2) sweep_hop_kernel(const __grid
 }
 
 template <class Visit> cudaError_t visit_hop(gru_cuda_math math, Visit visit) {
-    switch (math) {
-    case GRU_CUDA_F32:
-        return visit(sweep_hop_kernel<F32>, HopPart<F32>::OCTETS);
-    case GRU_CUDA_TF32:
-        return visit(sweep_hop_kernel<Tf32>, HopPart<Tf32>::OCTETS);
-    case GRU_CUDA_F16:
-        return visit(sweep_hop_kernel<F16>, HopPart<F16>::OCTETS);
-    default:
-        return visit(sweep_hop_kernel<Bf16>, HopPart<Bf16>::OCTETS);
-    }
+    return with_math(
+        math, [&](auto m) { return visit(sweep_hop_kernel<decltype(m)>, HopPart<decltype(m)>::OCTETS); });
 }
 
 } // namespace

@@ -75,16 +75,7 @@ template <class M, class Visit> cudaError_t visit_rows(int32_t batch_octets, Vis
     return cudaErrorInvalidValue; /* no such tile */
 }
 template <class Visit> cudaError_t visit_tile(gru_cuda_math math, int32_t batch_octets, Visit visit) {
-    switch (math) {
-    case GRU_CUDA_F32:
-        return visit_rows<F32>(batch_octets, visit);
-    case GRU_CUDA_TF32:
-        return visit_rows<Tf32>(batch_octets, visit);
-    case GRU_CUDA_F16:
-        return visit_rows<F16>(batch_octets, visit);
-    default:
-        return visit_rows<Bf16>(batch_octets, visit);
-    }
+    return with_math(math, [&](auto m) { return visit_rows<decltype(m)>(batch_octets, visit); });
 }
 
 } // namespace
