@@ -155,5 +155,7 @@ void check_same_bits(const problem *p, const char *what, const void *a, const vo
 /* Arrays of count numbers; NaN equals NaN whatever its payload. */
 void check_same_array(const char *what, const char *where, int32_t type, const void *a, const void *b,
                       size_t count);
+/* All gradients that a has, b has too, to the bit. */
+void check_same_gradients(const problem *p, const gradients *a, const gradients *b);
 
 #endif

@@ -195,3 +195,9 @@ void check_kept(const problem *p, gru_context *context) {
     problem_free(exact);
     gru_context_release(reference);
 }
+
+void check_same_gradients(const problem *p, const gradients *a, const gradients *b) {
+    for (int i = 0; i < GRADS; i++)
+        if (a->data[i])
+            check_same_array(gradient_names[i], p->text, a->type[i], a->data[i], b->data[i], a->count[i]);
+}

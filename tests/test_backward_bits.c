@@ -39,12 +39,6 @@ static void train(const problem *p, gru_context *context, gradients *g) {
     result_free(&r);
 }
 
-static void check_same_gradients(const problem *p, const gradients *a, const gradients *b) {
-    for (int i = 0; i < GRADS; i++)
-        if (a->data[i])
-            check_same_array(gradient_names[i], p->text, a->type[i], a->data[i], b->data[i], a->count[i]);
-}
-
 typedef void (*training_property)(gru_context *context, const problem *p, const gradients *plain);
 
 static uint32_t training_options(uint64_t draw) {

@@ -69,7 +69,7 @@ static void for_studies(const char *engine, void (*body)(study *s, const gradien
     if (!ran) SKIP("%s has no backward pass", engine);
 }
 
-static void check_same_gradients(const study *s, const gradients *plain, const char *when) {
+static void check_unchanged(const study *s, const gradients *plain, const char *when) {
     char where[600];
     (void)snprintf(where, sizeof where, "%s: %s", when, s->p->text);
     for (int i = 0; i < GRADS; i++)
@@ -81,12 +81,12 @@ static void check_same_gradients(const study *s, const gradients *plain, const c
 /* ---- one reserve, many times -------------------------------------------------------------------------------------- */
 
 static void read_again(study *s, const gradients *plain) {
-    check_same_gradients(s, plain, "the second run");
+    check_unchanged(s, plain, "the second run");
     backward(s);
-    check_same_gradients(s, plain, "twice on one reserve");
+    check_unchanged(s, plain, "twice on one reserve");
     s->r.run.mode = s->r.run.mode == GRU_TRAIN ? GRU_TRAIN_RECOMPUTE : GRU_TRAIN;
     backward(s);
-    check_same_gradients(s, plain, "in the other training mode");
+    check_unchanged(s, plain, "in the other training mode");
 }
 
 ENGINE_TEST(gradient_rules, one_reserve_gives_the_same_bits) {
@@ -154,7 +154,7 @@ static void poison(study *s, const gradients *plain) {
     poison_number(s, plain, (void *)(uintptr_t)p->dy.data, p->config.io_type, in_dy, "dy");
     poison_number(s, plain, p->dhT, p->config.state_type, 3, "dhT");
     backward(s);
-    check_same_gradients(s, plain, "as it was");
+    check_unchanged(s, plain, "as it was");
 }
 
 ENGINE_TEST(gradient_rules, nan_and_infinity_stay_in_their_row) {
@@ -175,7 +175,7 @@ static void poison_absent(study *s, const gradients *plain) {
         }
     REQUIRE(problem_call(p, &s->r) == GRU_OK, "%s: %s", gru_last_error(), p->text);
     backward(s);
-    check_same_gradients(s, plain, "NaN past the lengths");
+    check_unchanged(s, plain, "NaN past the lengths");
 }
 
 ENGINE_TEST(gradient_rules, absent_steps_are_not_read) {

@@ -99,12 +99,6 @@ TEST(reference, kinks_are_crossed) {
 
 /* ---- one backward pass in several calls ------------------------------------------------------------------------- */
 
-static void check_same_gradients(const problem *p, const gradients *a, const gradients *b) {
-    for (int i = 0; i < GRADS; i++)
-        if (a->data[i])
-            check_same_array(gradient_names[i], p->text, a->type[i], a->data[i], b->data[i], a->count[i]);
-}
-
 static void backward(const problem *p, result *r, uint32_t parts, gradients *g) {
     REQUIRE(problem_backward(p, r, parts, g) == GRU_OK, "%s: %s", gru_last_error(), p->text);
 }

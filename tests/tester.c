@@ -85,6 +85,15 @@ gru_context *tester_context(const char *engine, int32_t threads) {
     return context;
 }
 
+gru_context *tester_device_context(uint32_t flags) {
+    gru_context_config config = GRU_INIT;
+    gru_context *context = NULL;
+    config.backend = GRU_BACKEND_CUDA;
+    config.flags = flags;
+    REQUIRE(gru_context_create(&config, &context) == GRU_OK, "%s", gru_last_error());
+    return context;
+}
+
 /* ---- shapes ------------------------------------------------------------------------------------------------------ */
 
 #define SHAPE(T, N, I, H, why) {T, N, I, H, why},

@@ -101,6 +101,8 @@ const char *tester_engine_missing(const char *engine);
     } while (0)
 /* A context with this engine only (NULL: the best of the CPU); ends the test if there is none. */
 gru_context *tester_context(const char *engine, int32_t threads);
+/* A context of the first CUDA device with these flags. */
+gru_context *tester_device_context(uint32_t flags);
 
 /* What a test program knows of the machine under its engines; all zero: nothing. Filled in before main. */
 typedef struct tester_machine_facts {

@@ -35,12 +35,6 @@ void close_study(study *s) {
     gru_context_release(s->context);
 }
 
-void check_same_gradients(const problem *p, const gradients *a, const gradients *b) {
-    for (int g = 0; g < GRADS; g++)
-        if (a->data[g] && b->data[g])
-            check_same_array(gradient_names[g], p->text, a->type[g], a->data[g], b->data[g], a->count[g]);
-}
-
 /* ---- on the device ---- */
 
 lent lend(study *s) {

@@ -29,9 +29,6 @@ void close_study(study *s);
 gru_layer_config study_config(const form *f, int math, int variant);
 gru_context *study_context(const form *f, int math, uint32_t flags);
 
-/* Where both have them. */
-void check_same_gradients(const problem *p, const gradients *a, const gradients *b);
-
 /* The study's run and all its gradients on the device, for tests that call by themselves. */
 typedef struct lent {
     mirror *m;

@@ -118,11 +118,8 @@ TEST(cuda_bits, any_tile_and_hop) {
 TEST(cuda_bits, invariance_pins_the_engines) {
     const shape large = {1, 600, 3, 64, "large enough for the large tiles"};
     for (int math = 0; math < MATHS; math++) {
-        gru_context_config config = GRU_INIT;
-        gru_context *context = NULL;
-        config.backend = GRU_BACKEND_CUDA;
-        config.flags = GRU_BATCH_INVARIANT | (math == GRU_CUDA_TF32 ? GRU_ALLOW_TF32 : 0);
-        REQUIRE(gru_context_create(&config, &context) == GRU_OK, "%s", gru_last_error());
+        gru_context *context =
+            tester_device_context(GRU_BATCH_INVARIANT | (math == GRU_CUDA_TF32 ? GRU_ALLOW_TF32 : 0));
         gru_layer_config layer = draw_config(&forms[0], math, (uint64_t)math);
         layer.reset = GRU_RESET_AFTER;
         problem *p = problem_make(&large, &layer, 0, 1);

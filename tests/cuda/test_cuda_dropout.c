@@ -8,14 +8,6 @@
 #include "number.h"
 #include "tower.h"
 
-static gru_context *make_context(void) {
-    gru_context_config config = GRU_INIT;
-    gru_context *context = NULL;
-    config.backend = GRU_BACKEND_CUDA;
-    REQUIRE(gru_context_create(&config, &context) == GRU_OK, "%s", gru_last_error());
-    return context;
-}
-
 /* A copy of host memory in the context's. */
 static void *sent(gru_context *context, const void *data, size_t bytes) {
     void *memory = NULL;
@@ -58,13 +50,13 @@ static void compare(gru_context *here, gru_context *there, int32_t type, int64_t
 TEST(cuda_dropout, drops_what_the_cpu_drops) {
     static const int32_t types[] = {GRU_F32, GRU_F16, GRU_BF16};
     static const int64_t rows[] = {1, 2, 3, 4, 5, 8, 33, 61};
-    gru_context *here = tester_context(NULL, 1), *there = make_context();
+    gru_context *here = tester_context(NULL, 1), *there = tester_device_context(0);
     for (uint64_t i = 0; i < 3 * 8; i++) compare(here, there, types[i % 3], rows[i / 3], i);
     gru_context_release(here), gru_context_release(there);
 }
 
 TEST(cuda_dropout, no_numbers_launch_nothing) {
-    gru_context *there = make_context();
+    gru_context *there = tester_device_context(0);
     const uint64_t seeds[2] = {1, 2};
     void *seed_memory = sent(there, seeds, sizeof seeds);
     const gru_dropout none = {
@@ -149,7 +141,7 @@ static cudaGraphExec_t record(const tower *t, const gru_stack_run *run, void *co
 
 TEST(cuda_dropout, a_graph_replays_with_another_seed) {
     static const uint64_t seeds[2][2] = {{11, 0}, {12, 4}};
-    gru_context *context = make_context();
+    gru_context *context = tester_device_context(0);
     tower *t = tower_make(context, two, 2,
                           (tower_sizes){.T = 3, .N = 4, .I = 3, .mode = GRU_TRAIN, .dropout = 0.5f});
     float *expected[2], *got = tester_allocate(x_bytes(t));
@@ -176,7 +168,7 @@ TEST(cuda_dropout, a_graph_replays_with_another_seed) {
 }
 
 TEST(cuda_dropout, a_seed_in_host_memory_is_refused) {
-    gru_context *context = make_context();
+    gru_context *context = tester_device_context(0);
     if (gru_cuda_machine_of(context)->pageable) SKIP("this device reaches all of the host's memory");
     tower *t = tower_make(context, two, 2,
                           (tower_sizes){.T = 3, .N = 4, .I = 3, .mode = GRU_TRAIN, .dropout = 0.5f});

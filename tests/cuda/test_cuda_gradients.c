@@ -321,11 +321,7 @@ static void compare_turned(gru_context *context, int math, int32_t inputs, int32
 TEST(cuda_gradients, turned_weights) {
     static const int32_t sizes[][2] = {{3, 5}, {0, 16}, {21, 33}, {40, 50}};
     for (int math = 0; math < MATHS; math++) {
-        gru_context_config config = GRU_INIT;
-        gru_context *context = NULL;
-        config.backend = GRU_BACKEND_CUDA;
-        config.flags = math == GRU_CUDA_TF32 ? GRU_ALLOW_TF32 : 0;
-        REQUIRE(gru_context_create(&config, &context) == GRU_OK, "%s", gru_last_error());
+        gru_context *context = tester_device_context(math == GRU_CUDA_TF32 ? GRU_ALLOW_TF32 : 0);
         CHECK(gru_cuda_load_gradients((gru_cuda_math)math) == cudaSuccess, "loading");
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
             compare_turned(context, math, sizes[i][0], sizes[i][1]);

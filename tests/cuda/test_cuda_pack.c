@@ -117,15 +117,6 @@ static char *expected_layout(const given *g, int math, int32_t inputs, int32_t h
 
 /* ---- comparing ---- */
 
-static gru_context *open_context(uint32_t flags) {
-    gru_context_config config = GRU_INIT;
-    gru_context *context = NULL;
-    config.backend = GRU_BACKEND_CUDA;
-    config.flags = flags;
-    REQUIRE(gru_context_create(&config, &context) == GRU_OK, "%s", gru_last_error());
-    return context;
-}
-
 static gru_layer *open_layer(gru_context *context, int math, int32_t inputs, int32_t hidden,
                              const gru_weights *weights) {
     gru_layer_config config = GRU_INIT;
@@ -178,7 +169,7 @@ static void pack_every_way(gru_context *context, int math, int32_t type, int32_t
 TEST(cuda_pack, every_type) {
     static const int32_t sizes[][2] = {{1, 1}, {3, 5}, {8, 16}, {0, 7}, {33, 17}, {20, 40}};
     for (int math = 0; math < MATHS; math++) {
-        gru_context *context = open_context(maths[math].flags);
+        gru_context *context = tester_device_context(maths[math].flags);
         for (int32_t type = 0; type < TYPES; type++)
             for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
                 pack_every_way(context, math, type, sizes[s][0], sizes[s][1], 10 * s + (uint64_t)type);
@@ -187,7 +178,7 @@ TEST(cuda_pack, every_type) {
 }
 
 TEST(cuda_pack, weights_that_travel_in_pieces) {
-    gru_context *context = open_context(0);
+    gru_context *context = tester_device_context(0);
     pack_every_way(context, 2, GRU_F64, 130, 255, 3);
     given scaled = make_weights(GRU_INT8, 1100, 330, 4);
     gru_layer *layer = open_layer(context, 0, 1100, 330, &scaled.weights);
@@ -199,7 +190,7 @@ TEST(cuda_pack, weights_that_travel_in_pieces) {
 
 /* Pinned memory is read when the stream comes to it: a creation that did not wait would pack what is there later. */
 TEST(cuda_pack, weights_are_read_when_the_layer_is_there) {
-    gru_context *context = open_context(0);
+    gru_context *context = tester_device_context(0);
     given g = make_weights(GRU_F32, 6, 10, 1);
     void *pinned[ARRAYS] = {NULL};
     for (int i = 0; i < ARRAYS; i++) {
@@ -228,7 +219,7 @@ static void check_refused(gru_layer *layer, const gru_weights *weights, const ch
 }
 
 TEST(cuda_pack, the_wrong_side) {
-    gru_context *context = open_context(0);
+    gru_context *context = tester_device_context(0);
     given g = make_weights(GRU_INT8, 3, 5, 1), f = make_weights(GRU_F32, 3, 5, 2);
     void *array[ARRAYS];
     gru_layer *layer = open_layer(context, 0, 3, 5, &f.weights);
@@ -266,7 +257,7 @@ TEST(cuda_pack, the_wrong_side) {
 /* ---- recordings ---- */
 
 TEST(cuda_pack, an_update_is_recorded) {
-    gru_context *context = open_context(0);
+    gru_context *context = tester_device_context(0);
     given old = make_weights(GRU_F32, 9, 20, 1), new = make_weights(GRU_F32, 9, 20, 3);
     void *array[ARRAYS];
     gru_layer *layer = open_layer(context, 3, 9, 20, &old.weights);

@@ -8,12 +8,7 @@
 enum { MATHS = 4 };
 
 static gru_context *open_context(int math) {
-    gru_context_config config = GRU_INIT;
-    gru_context *context = NULL;
-    config.backend = GRU_BACKEND_CUDA;
-    config.flags = math == GRU_CUDA_TF32 ? GRU_ALLOW_TF32 : 0;
-    REQUIRE(gru_context_create(&config, &context) == GRU_OK, "%s", gru_last_error());
-    return context;
+    return tester_device_context(math == GRU_CUDA_TF32 ? GRU_ALLOW_TF32 : 0);
 }
 
 /* A drawn variant of this arithmetic. */

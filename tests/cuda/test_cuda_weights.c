@@ -6,15 +6,6 @@
 #include "mirror.h"
 #include "problem.h"
 
-static gru_context *make_context(uint32_t flags) {
-    gru_context_config config = GRU_INIT;
-    gru_context *context = NULL;
-    config.backend = GRU_BACKEND_CUDA;
-    config.flags = flags;
-    REQUIRE(gru_context_create(&config, &context) == GRU_OK, "%s", gru_last_error());
-    return context;
-}
-
 /* A training run, kept in the device's memory. */
 typedef struct study {
     problem *p;
@@ -85,7 +76,7 @@ static void find_changes(gru_context *context, int types, int reset) {
 }
 
 TEST(cuda_weights, an_updated_layer_is_found) {
-    gru_context *context = make_context(GRU_CHECK_WEIGHTS);
+    gru_context *context = tester_device_context(GRU_CHECK_WEIGHTS);
     for (int types = 0; types < 3; types++) find_changes(context, types, types);
     gru_context_release(context);
 }
@@ -94,7 +85,7 @@ TEST(cuda_weights, an_updated_layer_is_found) {
 TEST(cuda_weights, backward_tells) {
     const shape sizes = {3, 5, 7, 19, "two octets of units and a tail"};
     const gru_layer_config config = GRU_INIT;
-    gru_context *context = make_context(GRU_CHECK_WEIGHTS);
+    gru_context *context = tester_device_context(GRU_CHECK_WEIGHTS);
     problem *p = problem_make(&sizes, &config, PROBLEM_TRAIN, 1);
     result r;
     gradients g;
@@ -116,7 +107,7 @@ TEST(cuda_weights, backward_tells) {
 }
 
 TEST(cuda_weights, nothing_is_launched_without_the_flag) {
-    gru_context *context = make_context(0);
+    gru_context *context = tester_device_context(0);
     study s;
     open_study(&s, context, 0, 0);
     s.run.N--;
