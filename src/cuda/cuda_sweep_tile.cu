@@ -1,15 +1,9 @@
 /* cuda_sweep_tile.cu: one step of the sweep of a large batch, reset AFTER and ALL: tiles of 64 units x 64 or 128 rows, the three
  * gates' k split over the blocks of a cluster. */
-#include "cuda_launch.cuh"
 #include "cuda_sweep_finish.cuh"
-#include "cuda_tile_product.cuh"
+#include "cuda_tile_launch.cuh"
 
 namespace {
-
-struct SweepTile {
-    gru_cuda_sweep_step step;
-    int32_t split; /* blocks of a cluster */
-};
 
 /* Outputs of a thread whose inputs are on their way at once. */
 constexpr int TOGETHER = 2;
@@ -40,10 +34,9 @@ GRU_DEVICE void finish_rows(const gru_cuda_sweep_step &step, const TilePlace &p,
     }
 }
 
-/* Grid: along units and their padding (and the blocks of their clusters), rows, directions. */
 template <class M, int ROWS>
 __global__ void __launch_bounds__(TILE_THREADS, M::TENSOR ? 2 : 1)
-    sweep_tile_kernel(const __grid_constant__ SweepTile tile) {
+    sweep_tile_kernel(const __grid_constant__ TileStep<gru_cuda_sweep_step> tile) {
     GRU_DYNAMIC_SHARED(uint4, shared);
     const gru_cuda_sweep_step &step = tile.step;
     if (step.trigger) dependency_trigger();
@@ -57,52 +50,31 @@ __global__ void __launch_bounds__(TILE_THREADS, M::TENSOR ? 2 : 1)
     release_sums(tile.split);
 }
 
-using TileKernel = void (*)(SweepTile);
 template <class M, class Visit> cudaError_t visit_rows(int32_t batch_octets, Visit visit) {
     if (batch_octets == 8) return visit(sweep_tile_kernel<M, 64>, tile_shared_bytes<M, 64, GATES>());
     if constexpr (M::TENSOR)
         if (batch_octets == 16) return visit(sweep_tile_kernel<M, 128>, tile_shared_bytes<M, 128, GATES>());
     return cudaErrorInvalidValue; /* no such tile */
 }
-template <class Visit> cudaError_t visit_tile(gru_cuda_math math, int32_t batch_octets, Visit visit) {
-    return with_math(math, [&](auto m) { return visit_rows<decltype(m)>(batch_octets, visit); });
+
+/* The kernels of a math, as cuda_tile_launch.cuh visits them. */
+auto tiles_of(gru_cuda_math math) {
+    return [math](int32_t batch_octets, auto then) {
+        return with_math(math, [&](auto m) { return visit_rows<decltype(m)>(batch_octets, then); });
+    };
 }
 
 } // namespace
 
 extern "C" cudaError_t gru_cuda_launch_sweep_tile(gru_cuda_math math, gru_cuda_tile tile,
                                                   const gru_cuda_sweep_step *step, cudaStream_t stream) {
-    const gru_cuda_sequence &q = step->sweep[0].forward;
-    return visit_tile(math, tile.batch_octets, [&](TileKernel kernel, int shared_bytes) {
-        Launch launch;
-        launch.grid = dim3(blocks_for(q.octets, TILE_OCTETS) * unsigned(tile.split),
-                           blocks_for(q.N, tile.batch_octets * 8), unsigned(step->directions));
-        launch.block = dim3(TILE_THREADS);
-        launch.shared_bytes = shared_bytes;
-        launch.depends = step->depends != 0;
-        launch.cluster = tile.split;
-        return start(kernel, launch, SweepTile{*step, tile.split}, stream);
-    });
+    return launch_tile(tile, step->sweep[0].forward, *step, stream, tiles_of(math));
 }
 
 extern "C" int32_t gru_cuda_sweep_tile_tiles(gru_cuda_math math, gru_cuda_tile *tiles) {
-    int32_t count = 0;
-    for (int32_t batch_octets = 8; batch_octets <= 16; batch_octets += 8)
-        (void)visit_tile(math, batch_octets, [&](TileKernel, int shared_bytes) {
-            tiles[count++] = {TILE_OCTETS, batch_octets, 1, shared_bytes};
-            return cudaSuccess;
-        });
-    return count;
+    return list_tiles(tiles, tiles_of(math));
 }
 
 extern "C" cudaError_t gru_cuda_load_sweep_tile(gru_cuda_math math, gru_cuda_room *room) {
-    gru_cuda_tile tiles[GRU_CUDA_TILE_TILES];
-    for (int i = 0; i < gru_cuda_sweep_tile_tiles(math, tiles); i++) {
-        const cudaError_t error =
-            visit_tile(math, tiles[i].batch_octets, [&](TileKernel kernel, int shared_bytes) {
-                return load_clusters(kernel, TILE_THREADS, shared_bytes, room->tile_clusters[i]);
-            });
-        if (error != cudaSuccess) return error;
-    }
-    return cudaSuccess;
+    return load_tiles(room, tiles_of(math));
 }

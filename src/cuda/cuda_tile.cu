@@ -1,15 +1,9 @@
 /* cuda_tile.cu: one step of a large batch, reset AFTER and ALL: tiles of 64 units x 64 or 128 rows, k split over the
  * blocks of a cluster, whose partial sums meet through distributed shared memory in the order of their ranks. */
 #include "cuda_finish.cuh"
-#include "cuda_launch.cuh"
-#include "cuda_tile_product.cuh"
+#include "cuda_tile_launch.cuh"
 
 namespace {
-
-struct TileStep {
-    gru_cuda_step step;
-    int32_t split; /* blocks of a cluster */
-};
 
 /* Outputs of a thread whose inputs are on their way at once: finishing one stores to memory, and no load moves in front of
  * a store. */
@@ -51,10 +45,9 @@ GRU_DEVICE void finish_rows(const gru_cuda_step &step, const gru_cuda_sequence &
  * start before those of the step before have ended. The others need the registers for their sums. */
 template <class M, int ROWS> constexpr int TILE_GENERATIONS = ROWS <= 64 && M::TENSOR ? 2 : 1;
 
-/* Grid: along units (and the blocks of their clusters), rows, directions. */
 template <class M, int ROWS>
 __global__ void __launch_bounds__(TILE_THREADS, (TILE_GENERATIONS<M, ROWS>))
-    tile_kernel(const __grid_constant__ TileStep tile) {
+    tile_kernel(const __grid_constant__ TileStep<gru_cuda_step> tile) {
     GRU_DYNAMIC_SHARED(uint4, shared);
     const gru_cuda_step &step = tile.step;
     if (step.trigger) dependency_trigger();
@@ -68,49 +61,30 @@ __global__ void __launch_bounds__(TILE_THREADS, (TILE_GENERATIONS<M, ROWS>))
     release_sums(tile.split);
 }
 
-using TileKernel = void (*)(TileStep);
 template <class M, class Visit> cudaError_t visit_rows(int32_t batch_octets, Visit visit) {
     if (batch_octets == 8) return visit(tile_kernel<M, 64>, tile_shared_bytes<M, 64, 1>());
     if (batch_octets == 16) return visit(tile_kernel<M, 128>, tile_shared_bytes<M, 128, 1>());
     return cudaErrorInvalidValue; /* no such tile */
 }
-template <class Visit> cudaError_t visit_tile(gru_cuda_math math, int32_t batch_octets, Visit visit) {
-    return with_math(math, [&](auto m) { return visit_rows<decltype(m)>(batch_octets, visit); });
+
+/* The kernels of a math, as cuda_tile_launch.cuh visits them. */
+auto tiles_of(gru_cuda_math math) {
+    return [math](int32_t batch_octets, auto then) {
+        return with_math(math, [&](auto m) { return visit_rows<decltype(m)>(batch_octets, then); });
+    };
 }
 
 } // namespace
 
 extern "C" cudaError_t gru_cuda_launch_tile(gru_cuda_math math, gru_cuda_tile tile, const gru_cuda_step *step,
                                             cudaStream_t stream) {
-    const gru_cuda_sequence &q = step->sequence[0];
-    return visit_tile(math, tile.batch_octets, [&](TileKernel kernel, int shared_bytes) {
-        Launch launch;
-        launch.grid = dim3(blocks_for(q.H, TILE_UNITS) * unsigned(tile.split),
-                           blocks_for(q.N, tile.batch_octets * 8), unsigned(step->directions));
-        launch.block = dim3(TILE_THREADS);
-        launch.shared_bytes = shared_bytes;
-        launch.depends = step->depends != 0;
-        launch.cluster = tile.split;
-        return start(kernel, launch, TileStep{*step, tile.split}, stream);
-    });
+    return launch_tile(tile, step->sequence[0], *step, stream, tiles_of(math));
 }
 
 extern "C" int32_t gru_cuda_tile_tiles(gru_cuda_math math, gru_cuda_tile *tiles) {
-    int32_t count = 0;
-    for (int32_t batch_octets = 8; batch_octets <= 16; batch_octets += 8)
-        visit_tile(math, batch_octets, [&](TileKernel, int shared_bytes) {
-            tiles[count++] = {TILE_OCTETS, batch_octets, 1, shared_bytes};
-            return cudaSuccess;
-        });
-    return count;
+    return list_tiles(tiles, tiles_of(math));
 }
 
 extern "C" cudaError_t gru_cuda_load_tile(gru_cuda_math math, gru_cuda_room *room) {
-    for (int i = 0; i < GRU_CUDA_TILE_TILES; i++) {
-        const cudaError_t error = visit_tile(math, 8 << i, [&](TileKernel kernel, int shared_bytes) {
-            return load_clusters(kernel, TILE_THREADS, shared_bytes, room->tile_clusters[i]);
-        });
-        if (error != cudaSuccess) return error;
-    }
-    return cudaSuccess;
+    return load_tiles(room, tiles_of(math));
 }
