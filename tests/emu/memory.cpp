@@ -2,6 +2,7 @@
 // can; all of it 0xFF when new, between red zones.
 #include "machine.h"
 #include "memory.h"
+#include "region.h"
 #include "stream.h"
 #include <cstring>
 #include <map>
@@ -11,40 +12,8 @@ namespace emu {
 std::recursive_mutex &api_mutex = *new std::recursive_mutex;
 
 namespace {
-constexpr size_t PAGE = 4096, ROUND = 512, ZONE = 256;
+constexpr size_t ROUND = 512, ZONE = 256;
 constexpr unsigned char ZONE_BYTE = 0xA5;
-struct Region {
-    size_t capacity;
-    bool hidden; // from the host
-    unsigned char *base = nullptr;
-    size_t used = 0;
-    std::multimap<size_t, unsigned char *> free_places{};
-
-    size_t pages() const { return (used + PAGE - 1) / PAGE * PAGE; }
-    void protect(int how) const {
-        if (base && used) mprotect(base, pages(), how);
-    }
-    bool holds(const void *p) const {
-        return base && size_t(static_cast<const unsigned char *>(p) - base) < capacity;
-    }
-    unsigned char *take(size_t total) {
-        if (!base) {
-            base = static_cast<unsigned char *>(mmap(nullptr, capacity,
-                                                     hidden ? PROT_NONE : PROT_READ | PROT_WRITE,
-                                                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
-            checker_watch(base, capacity);
-        }
-        const auto place = free_places.find(total);
-        if (place != free_places.end()) {
-            unsigned char *p = place->second;
-            free_places.erase(place);
-            return p;
-        }
-        if (total > capacity - used) return nullptr;
-        used += total;
-        return base + used - total;
-    }
-};
 Region device_region{size_t(1) << 30, true}, host_region{size_t(256) << 20, false};
 std::map<const unsigned char *, Allocation> &allocations = *new std::map<const unsigned char *, Allocation>;
 int accesses = 0;
@@ -130,7 +99,7 @@ static cudaError_t release(void *p, bool pinned) {
     Access access;
     memset(a.data, 0xFF, a.bytes);
     Region &region = a.type == cudaMemoryTypeDevice ? device_region : host_region;
-    region.free_places.emplace(with_zones(a.bytes), a.data - ZONE);
+    region.give(a.data - ZONE, with_zones(a.bytes));
     allocations.erase(found);
     return cudaSuccess;
 }
@@ -173,7 +142,7 @@ cudaError_t cudaPointerGetAttributes(cudaPointerAttributes *out, const void *p) 
 }
 cudaError_t cudaMemGetInfo(size_t *available, size_t *total) {
     *total = device_region.capacity;
-    *available = device_region.capacity - device_region.used;
+    *available = device_region.available();
     return cudaSuccess;
 }
 }

@@ -160,6 +160,23 @@ TEST(allocations_can_be_made_to_fail) {
     CHECK(cudaFree(p) == cudaSuccess && emu_allocations() == 0);
     (void)cudaGetLastError();
 }
+TEST(freed_addresses_rest) {
+    const int *last = nullptr;
+    for (int times = 0; times < 8; times++) {
+        const Device<int> values(1000);
+        CHECK(values.data != last);
+        last = values.data;
+    }
+}
+TEST(freed_memory_is_used_again) {
+    size_t before = 0, after = 0, total = 0, sum = 0;
+    CHECK(cudaMemGetInfo(&before, &total) == cudaSuccess);
+    for (size_t count = 1; count < 600; count++) { // every size once: no old place fits exactly
+        const Device<int> values(128 * count);
+        sum += 512 * count;
+    }
+    CHECK(cudaMemGetInfo(&after, &total) == cudaSuccess && before - after < sum / 20);
+}
 // What a launch found wrong does not stop the next one, once it has been taken note of.
 TEST(execution_goes_on_after_a_finding) {
     for (int times = 0; times < 3; times++) {

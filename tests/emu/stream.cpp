@@ -50,6 +50,8 @@ static bool step() {
     return true;
 }
 void drain(CUstream_st *stream) {
+    if (stream->queue.empty()) return;
+    const Access access; // once for all that it runs: a change of protection costs as much as a small launch
     while (!stream->queue.empty())
         if (!step()) {
             report(cudaErrorLaunchFailure, "deadlock: a stream waits for an event that is not recorded");

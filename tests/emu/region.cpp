@@ -1,0 +1,64 @@
+// First fit by address, neighbours merged: the pages in use stay few. The system's cost of a change of protection grows with
+// them, and every launch changes it twice.
+#include "region.h"
+#include <iterator>
+#include <sys/mman.h>
+#include "checker.h"
+
+namespace emu {
+bool Region::holds(const void *p) const {
+    return base && size_t(static_cast<const unsigned char *>(p) - base) < capacity;
+}
+void Region::protect(int how) const {
+    if (used) mprotect(base, used, how);
+}
+unsigned char *Region::first_fit(size_t bytes) {
+    for (auto place = free.begin(); place != free.end(); ++place) {
+        const auto [p, size] = *place;
+        if (size < bytes) continue;
+        free.erase(place);
+        if (size > bytes) free.emplace(p + bytes, size - bytes);
+        return p;
+    }
+    return nullptr;
+}
+unsigned char *Region::grow(size_t bytes) {
+    if (!base) {
+        base =
+            static_cast<unsigned char *>(mmap(nullptr, capacity, hidden ? PROT_NONE : PROT_READ | PROT_WRITE,
+                                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+        checker_watch(base, capacity);
+    }
+    if (bytes > capacity - used) return nullptr;
+    used += bytes;
+    return base + used - bytes;
+}
+unsigned char *Region::take(size_t bytes) {
+    unsigned char *p = first_fit(bytes);
+    if (!p) p = grow(bytes);
+    while (!p && !resting.empty()) {
+        free_oldest();
+        p = first_fit(bytes);
+    }
+    return p;
+}
+void Region::give(unsigned char *p, size_t bytes) {
+    resting.emplace_back(p, bytes);
+    resting_bytes += bytes;
+    while (resting_bytes > RESTING && resting.size() > 1) free_oldest();
+}
+void Region::free_oldest() {
+    auto [p, bytes] = resting.front();
+    resting.pop_front();
+    resting_bytes -= bytes;
+    auto next = free.lower_bound(p);
+    if (next != free.end() && p + bytes == next->first) {
+        bytes += next->second;
+        next = free.erase(next);
+    }
+    if (next != free.begin() && std::prev(next)->first + std::prev(next)->second == p)
+        std::prev(next)->second += bytes;
+    else
+        free.emplace(p, bytes);
+}
+} // namespace emu
