@@ -110,7 +110,7 @@ struct Grid {
     bool complete() const { return blocks_left == 0; }
 };
 
-extern Thread *running; // NULL: host code
+extern __thread Thread *running; // of this thread of the system; NULL: host code
 
 // ---- schedule.cpp ----
 uint64_t random_number();

@@ -12,7 +12,7 @@ uint3 emu_thread_index __asm__("threadIdx"), emu_block_index __asm__("blockIdx")
 dim3 emu_block_size __asm__("blockDim"), emu_grid_size __asm__("gridDim");
 
 namespace emu {
-Thread *running = nullptr;
+__thread Thread *running = nullptr;
 ThreadView *self = nullptr;
 
 static Fiber host;

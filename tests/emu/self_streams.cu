@@ -1,5 +1,6 @@
 // Streams, events and graphs: order where it is promised, and none where it is not.
 #include "self.h"
+#include <thread>
 
 __global__ void add(int *values, int by) {
     values[threadIdx.x] += by;
@@ -46,6 +47,23 @@ FAULT(streams_without_an_event, PLAIN, nullptr) {
     (void)cudaMemcpyAsync(&seen, values.data, 4, cudaMemcpyDeviceToHost, second);
     (void)cudaDeviceSynchronize();
     return seen != 5;
+}
+// The checker build has hooks in host code too: a thread that launches is not taken for the kernel that another one runs.
+static void add_often(int *values) {
+    const Stream stream;
+    How how = in(stream);
+    how.block = 512;
+    for (int times = 1; times <= 200; times++) {
+        CHECK(start(add, how, values, 1) == cudaSuccess);
+        if (times % 8 == 0) CHECK(cudaStreamSynchronize(stream) == cudaSuccess);
+    }
+}
+TEST(threads_launch_while_others_wait) {
+    const Device<int> values(1024, 0);
+    std::thread other(add_often, values.data + 512);
+    add_often(values.data);
+    other.join();
+    for (const int sum : values.host()) CHECK(sum == 200);
 }
 TEST(legacy_stream_waits_and_is_waited_for) {
     const Device<int> values(32, 0);
