@@ -1,7 +1,7 @@
 /* break_even.c: looks along rows and columns of the table of batches and sizes.  SPDX-License-Identifier: Apache-2.0 */
 #include "break_even.h"
 
-#include "problem.h"
+#include "bench_problem.h"
 
 static int took_part(const bench_duel *d) {
     return d->cpu > 0 && d->gpu > 0;

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "crew.h"
-#include "machine.h"
+#include "thread_pool.h"
+#include "host_info.h"
 
 /* Four floats that any compiler knows; a rounded product and a rounded sum where there is no fused one. */
 typedef float four __attribute__((vector_size(16)));

@@ -10,12 +10,12 @@
 
 #include "break_even.h"
 #include "ceilings.h"
-#include "compare.h"
-#include "library.h"
-#include "machine.h"
-#include "options.h"
-#include "report.h"
-#include "stream.h"
+#include "compare_threads.h"
+#include "candidate.h"
+#include "host_info.h"
+#include "bench_options.h"
+#include "bench_report.h"
+#include "bench_stream.h"
 
 static const peer *const peers[] = {
 #ifdef BENCH_CUDNN
@@ -230,13 +230,13 @@ static int measure_peaks(bench *b) {
 
 /* Status of the program. */
 static int measure_machine(const bench *b) {
-#ifdef BENCH_MACHINE_CUDA
+#ifdef BENCH_GPU_PROBE
     if (!*bench_device()) {
         (void)fprintf(stderr, "gru_bench: --machine needs a CUDA device, and there is none\n");
         return 1;
     }
     (void)printf("%s\n", bench_device());
-    const int wrong = bench_machine_cuda(bench_report_machine_line, b->json, b->options.check);
+    const int wrong = bench_gpu_probe(bench_report_machine_line, b->json, b->options.check);
     if (wrong) (void)fprintf(stderr, "gru_bench: %d measurements went wrong\n", wrong);
     return wrong != 0;
 #else

@@ -2,7 +2,7 @@
 #ifndef BENCH_LSTM_H
 #define BENCH_LSTM_H
 
-#include "problem.h"
+#include "bench_problem.h"
 
 /* Fills problem->truth with h of the first steps, c beginning with zeros. 0: no memory. */
 int bench_lstm_truth(bench_problem *problem);

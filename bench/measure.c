@@ -5,7 +5,7 @@
 #include <sys/resource.h>
 
 #include "ceilings.h"
-#include "machine.h"
+#include "host_info.h"
 
 enum { MINIMUM = 5, BURST = 4 };
 

@@ -47,7 +47,8 @@ set(CMAKE_CUDA_RUNTIME_LIBRARY None)    # linked by name below, also by C progra
 
 # Sources of the backend, their flags and their runtime, into the objects that both libraries are made of.
 function(gru_add_cuda objects)
-    file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/cuda/*.c ${PROJECT_SOURCE_DIR}/src/cuda/*.cu)
+    file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/cuda/*.c ${PROJECT_SOURCE_DIR}/src/cuda/*/*.c
+         ${PROJECT_SOURCE_DIR}/src/cuda/kernels/*.cu)
     target_sources(${objects} PRIVATE ${sources})
     target_compile_definitions(${objects} PRIVATE GRU_HAVE_CUDA)
     target_include_directories(${objects} SYSTEM PRIVATE ${CUBLASLT_INCLUDE} ${CUDAToolkit_INCLUDE_DIRS})

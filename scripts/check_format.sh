@@ -15,7 +15,8 @@ if [ -z "$formatter" ]; then
     exit 1
 fi
 mapfile -t headers < <(git ls-files 'include/*.h')
-mapfile -t sources < <(git ls-files 'src/*.[ch]' 'src/*.inl' 'src/*.cu' 'src/*.cuh' 'tests/*.[ch]' 'tests/*.cpp' 'tests/*.cu' 'tests/*.cuh' 'bench/*.[ch]' 'bench/*.cu' 'bench/*.cuh' 'examples/*.[ch]')
+mapfile -t sources < <(git ls-files 'src/*.[ch]' 'src/*.inl' 'src/*.cu' 'src/*.cuh' 'tests/*.[ch]' 'tests/*.cpp' 'tests/*.cu' 'emulator/*.h' 'emulator/*.cpp' 'emulator/*.cu' \
+    'bench/*.[ch]' 'bench/*.cu' 'bench/*.cuh' 'examples/*.[ch]' 'apps/*.[ch]')
 mapfile -t scripts < <(git ls-files '*.sh' '*.py' .ci/run bench/plot bench/record)
 
 "$formatter" --style=file --dry-run -Werror "${sources[@]}" || failed=1

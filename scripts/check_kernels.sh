@@ -21,7 +21,7 @@ compile() { # SOURCE TARGET
 }
 export -f compile
 export nvcc folder
-printf '%s\n' src/cuda/*.cu | while read -r source; do printf "$source %s\n" "${targets[@]}"; done |
+printf '%s\n' src/cuda/kernels/*.cu | while read -r source; do printf "$source %s\n" "${targets[@]}"; done |
     xargs -P "$(nproc)" -L 1 bash -c 'compile "$@"' compile
 
 # One line a kernel: registers for each target, static shared bytes, name.

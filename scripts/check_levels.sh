@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
 # Checks who includes whom. A file may include files of its own level and of levels below it:
 #
-#   outside   bench, python, examples     only include/ and their own folder
-#   5         tests                       everything, bench too
-#   4         src/*, src/import/
-#   3         src/registry                the only file that knows which backends exist
-#   2         src/cpu/, src/cuda/         never each other
-#   1         src/{error,number,layout,context,layer,reserve,dropout,engine}.h and error.c
-#   0         include/gru                 <stddef.h> and <stdint.h> only
+#   outside   bench, apps, examples, python, emulator     only include/ and their own folder
+#   5         tests                                       everything, bench and emulator too
+#   4         src/api, src/stack, src/import
+#   3         src/registry                                the only file that knows which backends exist
+#   2         src/cpu, src/cuda                           never each other
+#   1         src/core                                    contracts between the levels
+#   0         include/gru                                 <stddef.h> and <stdint.h> only
 #
 # Intrinsics only in src/cpu/cpu_kernels_*.c, CUDA's headers only in src/cuda, cJSON only in src/import.
-# PTX's twins for the emulator lie in tests/emu: only cuda_device.cuh may reach for them. The benchmark measures the library's
-# own instructions: its device.cuh may include cuda_device.cuh.
+# The emulator stands in for PTX: only cuda_ptx.cuh may include it. The emulator tests the library's PTX wrappers and the
+# benchmark measures them: both may include cuda_ptx.cuh, and the emulator may include the benchmark's probes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 failed=0
@@ -24,10 +24,11 @@ complain() {
 level() {
     case $1 in
     include/gru/*) echo 0 ;;
-    src/error.[ch] | src/number.h | src/layout.h | src/context.h | src/layer.h | src/reserve.h | src/dropout.h | src/engine.h) echo 1 ;;
+    src/core/*) echo 1 ;;
     src/cpu/* | src/cuda/*) echo 2 ;;
     src/registry.[ch]) echo 3 ;;
-    src/*) echo 4 ;;
+    src/api/* | src/stack/* | src/import/*) echo 4 ;;
+    src/*) echo none ;;
     tests/*) echo 5 ;;
     *) echo 6 ;;
     esac
@@ -36,7 +37,7 @@ level() {
 # The file that #include "$2" in file $1 means: beside it, else in include/, src/ or tests/; empty: none of this tree.
 resolve() {
     local folder path
-    for folder in "$(dirname "$1")" include src tests src/cuda tests/emu; do
+    for folder in "$(dirname "$1")" include src tests emulator; do
         path=$(realpath -m --relative-to=. "$folder/$2")
         if [ -f "$path" ]; then
             echo "$path"
@@ -49,8 +50,11 @@ check_ours() { # FILE INCLUDED
     local from to
     from=$(level "$1")
     to=$(level "$2")
-    if [[ "$1 $2" == "src/cuda/cuda_device.cuh tests/emu/mma.h" || "$1 $2" == "bench/machine_cuda/device.cuh src/cuda/cuda_device.cuh" ]]; then
+    if [[ "$1 $2" == "src/cuda/kernels/cuda_ptx.cuh emulator/"* || "$1 $2" == "bench/gpu_probe/"*" src/cuda/kernels/cuda_ptx.cuh" ||
+        "$1 $2" == "emulator/"*" src/cuda/kernels/cuda_ptx.cuh" || "$1 $2" == "emulator/"*" bench/"* ]]; then
         return    # as said above
+    elif [ "$from" = none ] || [ "$to" = none ]; then
+        complain "$1 lies beside the folders of src: put it in the folder whose level it has"
     elif [ "$from" = 6 ]; then
         [ "$to" = 0 ] || [ "${1%%/*}" = "${2%%/*}" ] ||
             complain "$1 includes $2: programs outside the library may only include include/gru"
@@ -58,7 +62,7 @@ check_ours() { # FILE INCLUDED
         return 0
     elif [ "$to" -gt "$from" ]; then
         complain "$1 (level $from) includes $2 (level $to)"
-    elif [ "$from" = 2 ] && [ "$to" = 2 ] && [ "$(dirname "$1")" != "$(dirname "$2")" ]; then
+    elif [ "$from" = 2 ] && [ "$to" = 2 ] && [ "$(cut -d/ -f2 <<<"$1")" != "$(cut -d/ -f2 <<<"$2")" ]; then
         complain "$1 includes $2: backends never include each other"
     fi
 }

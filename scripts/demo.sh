@@ -17,7 +17,7 @@ options=(-DCMAKE_BUILD_TYPE=Release)
 quietly build/configure.log cmake -S . -B build "${options[@]}"
 quietly build/build.log cmake --build build --parallel "$(nproc)" --target g2p gru_bench
 
-g2p=(build/examples/g2p/g2p)
+g2p=(build/apps/g2p/g2p)
 say "words, and their sounds in ARPAbet (1: stressed)"
 "${g2p[@]}" "${@:-$sentence}"
 

@@ -15,7 +15,7 @@ options=(-DCMAKE_BUILD_TYPE=Release -DGRU_TESTS=ON -DGRU_BENCH=ON -DGRU_EXAMPLES
 [ -f build/CMakeCache.txt ] || options+=(-G Ninja -DCMAKE_CUDA_ARCHITECTURES="$(cuda_architectures)")
 quietly build/configure.log cmake -S . -B build "${options[@]}"
 quietly build/build.log cmake --build build --parallel "$(nproc)"
-"$python" examples/g2p/fetch_model.py
+"$python" apps/g2p/fetch_model.py
 
 say "testing"
 ctest --test-dir build --output-on-failure --no-tests=error --parallel "$(nproc)" "$@"

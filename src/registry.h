@@ -2,7 +2,7 @@
 #ifndef GRU_REGISTRY_H
 #define GRU_REGISTRY_H
 
-#include "engine.h"
+#include "core/engine.h"
 
 /* Best first; NULL past the last. */
 const gru_backend *gru_registry_backend(int32_t index);

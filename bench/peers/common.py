@@ -52,13 +52,13 @@ def weights(I, H, kind):
 
 
 def tolerance(I, H, kind):
-    """As gru_bench derives it (bench/problem.c)."""
+    """As gru_bench derives it (bench/bench_problem.c)."""
     f32 = 4 * (16 + (I + H) ** 0.5) * 2.0 ** -24
     return f32 + 4 * max(1, ((I + H) / (2 * H)) ** 0.5) * UNITS.get(kind, 0)
 
 
 def loss_gradients(shape, kind):
-    """dy, such that of its first steps alone gradients are what they are to within rounding (bench/problem.c)."""
+    """dy, such that of its first steps alone gradients are what they are to within rounding (bench/bench_problem.c)."""
     dy = 64 * numpy.random.default_rng(3).uniform(-1, 1, shape).astype("f4")
     dy[JUDGED:] *= UNITS.get(kind, 2.0 ** -24) / 64
     return rounded(dy, kind)
@@ -148,7 +148,7 @@ def check(name, shape, got, right, kind):
     if not error <= tolerance(I, H, kind):
         sys.exit(f"{name} in {shape} differs from the equations by {error:.3g}: not timed")
     rows = right[0].shape[0] * right[0].shape[1]
-    allowed = 4 * (16 + (I + 4 * H + rows) ** 0.5) * 2.0 ** -24 + 4 * UNITS.get(kind, 0)  # bench/gradients.c
+    allowed = 4 * (16 + (I + 4 * H + rows) ** 0.5) * 2.0 ** -24 + 4 * UNITS.get(kind, 0)  # bench/bench_gradients.c
     for what, mine, exact in zip(("dx", "dW", "dR", "dbW", "dbR"), got[1:], right[1:]):
         difference = mine[:len(exact)] - exact
         error, worst = numpy.square(difference).mean() ** 0.5, abs(difference).max()

@@ -5,7 +5,7 @@
 #ifndef BENCH_PEER_H
 #define BENCH_PEER_H
 
-#include "../problem.h"
+#include "../bench_problem.h"
 
 enum { PEER_WHY = 512 };
 enum { BENCH_CPU, BENCH_GPU };

@@ -8,7 +8,7 @@
 
 #include <gru/gru.h>
 
-#include "../stream.h"
+#include "../bench_stream.h"
 #include "cudnn_library.h"
 #include "peer.h"
 

@@ -9,7 +9,7 @@
 
 #include <gru/gru.h>
 
-#include "../gradients.h"
+#include "../bench_gradients.h"
 #include "onednn_pass.h"
 #include "peer.h"
 

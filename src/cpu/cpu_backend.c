@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "../error.h"
+#include "core/error.h"
 #include "cpu_kernels.h"
 #include "cpu_threads.h"
 

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-#include "../error.h"
-#include "cpu_parts.h"
+#include "core/error.h"
+#include "cpu_backward_tag.h"
 
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 

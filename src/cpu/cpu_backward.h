@@ -6,8 +6,8 @@
 #define GRU_CPU_BACKWARD_H
 
 #include "cpu_kernels.h"
-#include "cpu_share.h"
-#include "cpu_terms.h"
+#include "cpu_slice.h"
+#include "cpu_operands.h"
 #include "cpu_threads.h"
 
 size_t gru_cpu_backward_workspace(const gru_layer *layer, int64_t T, int64_t N);

@@ -1,5 +1,5 @@
 /* cpu_dropout.c: drops numbers of a tensor between two layers. */
-#include "../dropout.h"
+#include "core/dropout.h"
 #include "cpu_engine.h"
 
 /* Numbers of a row whose words are drawn first and used then: without a branch for each, which nobody could predict. */

@@ -2,9 +2,9 @@
 #ifndef GRU_CPU_ENGINE_H
 #define GRU_CPU_ENGINE_H
 
-#include "../engine.h"
-#include "../layout.h"
-#include "../reserve.h"
+#include "core/engine.h"
+#include "core/layout.h"
+#include "core/reserve.h"
 
 extern const gru_backend gru_backend_cpu;
 extern const gru_engine gru_engine_cpu_reference;

@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "cpu_projection.h"
-#include "cpu_share.h"
-#include "cpu_step.h"
-#include "cpu_terms.h"
+#include "cpu_slice.h"
+#include "cpu_streaming.h"
+#include "cpu_operands.h"
 #include "cpu_threads.h"
 
 /* One call. */

@@ -297,8 +297,8 @@ static void candidate(const gru_cpu_cell *variant, const gru_cpu_rows *rows, int
     }
 }
 
-#include "cpu_step.inl"
-#include "cpu_sweep.inl"
+#include "cpu_streaming.inl"
+#include "cpu_backward_step.inl"
 
 /* ---- the functions alone ---- */
 

@@ -2,7 +2,7 @@
 #ifndef GRU_CPU_PROJECTION_H
 #define GRU_CPU_PROJECTION_H
 
-#include "cpu_share.h"
+#include "cpu_slice.h"
 
 /* Row (t, n) of run.projected, [3][H] of the io type, into the panels of a, [P][3][16]: zeros past H. */
 static inline void gru_cpu_take_projected(const gru_layer_config *config, const gru_run *run,

@@ -5,8 +5,8 @@
  * them. With v the pre-activations, a = W x + bW and c = R h + bR, the prefix d means "gradient of". */
 #include <string.h>
 
-#include "../error.h"
-#include "cpu_parts.h"
+#include "core/error.h"
+#include "cpu_backward_tag.h"
 #include "cpu_reference.h"
 
 /* What the data part leaves for the weight part, [4H] per step and row: da of r, z, n (dc of r and z are the same), and

@@ -4,7 +4,7 @@
 
 #include <stdatomic.h>
 
-#include "../context.h"
+#include "core/context.h"
 
 typedef struct gru_pool gru_pool;
 

@@ -1,10 +1,10 @@
 /* cuda_backend.c: the CUDA backend: finds the device and what it can, waits for it, and tells what its kernels found. */
 #include <string.h>
 
-#include "../dropout.h"
-#include "../error.h"
-#include "../reserve.h"
-#include "cuda_blas.h"
+#include "core/dropout.h"
+#include "core/error.h"
+#include "core/reserve.h"
+#include "cuda/device/cuda_blaslt.h"
 
 enum { OLDEST_CAPABILITY = 80 };
 

@@ -3,8 +3,8 @@
 
 #include <math.h>
 
-#include "cuda_backward.h"
-#include "cuda_forward.h"
+#include "cuda/run/cuda_backward.h"
+#include "cuda/run/cuda_forward.h"
 
 /* ---- what all of them need ---- */
 

@@ -5,8 +5,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "../engine.h"
-#include "cuda_kernels.h"
+#include "core/engine.h"
+#include "cuda/kernels/cuda_kernels.h"
 
 extern const gru_backend gru_backend_cuda;
 extern const gru_engine gru_engine_cuda_stepwise; /* any layer, any size */
@@ -35,7 +35,7 @@ static inline gru_cuda_machine *gru_cuda_machine_of(const gru_context *context) 
 /* How a layer of this configuration multiplies on this machine. */
 gru_cuda_math gru_cuda_math_of(const gru_cuda_machine *machine, const gru_layer_config *config);
 
-/* ---- failures (cuda_error.c) ---- */
+/* ---- failures (cuda_device.c) ---- */
 
 /* GRU_OK, or the status for a failed call of the CUDA runtime with a sentence: what failed ("launching a step"), the
  * runtime's own words, and whether the context can still be used. Clears the runtime's error where it can be cleared. */
@@ -63,7 +63,7 @@ gru_status gru_cuda_copy(gru_context *context, void *to, const void *from, size_
 /* At the context's end: forgets blocks that the caller never gave back. */
 void gru_cuda_forget_blocks(gru_context *context);
 
-/* ---- weights (cuda_weights.c) ---- */
+/* ---- weights (cuda_weight_checksum.c) ---- */
 
 /* With GRU_CHECK_WEIGHTS, else nothing: forward keeps a sum over the run's weights in the reserve, once its head is
  * written; backward (compare 1) reports a reserve made with other weights, or by another layer. Between gru_cuda_enter
@@ -104,7 +104,7 @@ gru_status gru_cuda_pack_weights(const gru_layer *layer, const gru_weights *weig
 gru_status gru_cuda_prepare(gru_layer *layer);
 void gru_cuda_forget(gru_layer *layer);
 
-/* gru_backend.check_run (cuda_check.c): every buffer of a run lies where the device can reach it, and the stream is the
+/* gru_backend.check_run (cuda_pointer_check.c): every buffer of a run lies where the device can reach it, and the stream is the
  * device's. */
 gru_status gru_cuda_check_run(const gru_layer *layer, const gru_run *run);
 /* gru_backend.check_buffer */

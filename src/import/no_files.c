@@ -1,7 +1,7 @@
 /* no_files.c: the answers of a library that was built without a JSON reader, and so without safetensors files. */
 #include "gru/import.h"
 
-#include "error.h"
+#include "core/error.h"
 
 static gru_status not_built(void) {
     return gru_fail(GRU_NOT_BUILT,

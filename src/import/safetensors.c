@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "error.h"
+#include "core/error.h"
 
 /* A file without contents, or NULL with a sentence. */
 static gru_file *create_file(const char *source) {

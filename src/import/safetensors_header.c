@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "error.h"
-#include "number.h"
+#include "core/error.h"
+#include "core/number.h"
 
 enum { LENGTH_BYTES = 8 };
 static const uint64_t largest_header = 100000000; /* the limit of the format's first implementation */

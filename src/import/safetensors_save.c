@@ -9,9 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "check.h"
-#include "error.h"
-#include "number.h"
+#include "api/check_run.h"
+#include "core/error.h"
+#include "core/number.h"
 #include "safetensors.h"
 #include "variant.h"
 

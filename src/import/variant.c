@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "error.h"
+#include "core/error.h"
 
 enum { WORDS = 3 };
 

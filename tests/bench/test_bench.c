@@ -5,11 +5,11 @@
 #include <string.h>
 
 #include "../../bench/break_even.h"
-#include "../../bench/cell.h"
-#include "../../bench/library.h"
+#include "../../bench/bench_case.h"
+#include "../../bench/candidate.h"
 #include "../../bench/measure.h"
-#include "../../bench/options.h"
-#include "tester.h"
+#include "../../bench/bench_options.h"
+#include "support/tester.h"
 
 /* ---- numbers --------------------------------------------------------------------------------------------------- */
 

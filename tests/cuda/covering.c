@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "tester.h"
+#include "support/tester.h"
 
 enum { CANDIDATES = 8 }; /* rows tried for each one that is taken */
 

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "number.h"
+#include "core/number.h"
 
 /* Gradients of weights before the call: numbers that are added to, or, if they are set, NaN. exact: what has the exact
  * problem's types begins with what is added to. */

@@ -6,8 +6,8 @@
 #ifndef GRADIENT_CALL_H
 #define GRADIENT_CALL_H
 
-#include "forms.h"
-#include "problem.h"
+#include "kernel_config.h"
+#include "support/problem.h"
 
 enum { MISSING_DY = 1 << GRADS, MISSING_DHT = 1 << (GRADS + 1) }; /* beside 1 << GRAD_X ... */
 

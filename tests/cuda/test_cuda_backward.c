@@ -4,7 +4,7 @@
 
 #include "control.h"
 #include "covering.h"
-#include "study.h"
+#include "cuda_fixture.h"
 
 static const shape shapes[] = {
     {1, 1, 1, 1, "the smallest problem"},

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "control.h"
-#include "number.h"
-#include "study.h"
+#include "core/number.h"
+#include "cuda_fixture.h"
 
 /* ---- bits --------------------------------------------------------------------------------------------------------- */
 

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "control.h"
-#include "study.h"
+#include "cuda_fixture.h"
 
 /* The first test of this program, so that no kernel has been loaded by another. */
 TEST(cuda_backward_runs, first_passes_load_and_allocate_nothing) {

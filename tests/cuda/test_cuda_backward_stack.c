@@ -2,8 +2,8 @@
 #include <string.h>
 
 #include "control.h"
-#include "study.h"
-#include "tower.h"
+#include "cuda_fixture.h"
+#include "support/stack_fixture.h"
 
 enum { INPUTS = 7 }; /* which each direction alone copies into rows too */
 

@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "control.h"
-#include "forms.h"
-#include "mirror.h"
-#include "properties.h"
+#include "kernel_config.h"
+#include "support/device_mirror.h"
+#include "support/properties.h"
 
 static const shape shapes[] = {
     {4, 9, 7, 19, "two octets of rows, two of units and a tail"},

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "control.h"
-#include "cuda/cuda_blas.h"
+#include "cuda/device/cuda_blaslt.h"
 #include "gru/stack.h"
-#include "tester.h"
+#include "support/tester.h"
 
 enum { I = 3, H = 5, N = 2, T = 2 };
 

@@ -4,9 +4,9 @@
 
 #include "control.h"
 #include "cuda/cuda_engine.h"
-#include "mirror.h"
-#include "number.h"
-#include "tower.h"
+#include "support/device_mirror.h"
+#include "core/number.h"
+#include "support/stack_fixture.h"
 
 /* A copy of host memory in the context's. */
 static void *sent(gru_context *context, const void *data, size_t bytes) {

@@ -4,10 +4,10 @@
 
 #include "control.h"
 #include "covering.h"
-#include "forms.h"
-#include "mirror.h"
-#include "problem.h"
-#include "tower.h"
+#include "kernel_config.h"
+#include "support/device_mirror.h"
+#include "support/problem.h"
+#include "support/stack_fixture.h"
 
 static const shape shapes[] = {
     {1, 1, 1, 1, "the smallest problem"},

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "control.h"
-#include "cuda/cuda_gemm.h"
-#include "number.h"
-#include "problem.h"
+#include "cuda/layer/cuda_gemm.h"
+#include "core/number.h"
+#include "support/problem.h"
 
 static const struct {
     int32_t type;

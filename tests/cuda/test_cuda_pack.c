@@ -6,8 +6,8 @@
 
 #include "control.h"
 #include "cuda/cuda_engine.h"
-#include "number.h"
-#include "tester.h"
+#include "core/number.h"
+#include "support/tester.h"
 
 static const struct {
     int32_t weight_type;

@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "control.h"
-#include "forms.h"
-#include "mirror.h"
-#include "properties.h"
+#include "kernel_config.h"
+#include "support/device_mirror.h"
+#include "support/properties.h"
 
 enum { T = 4, N = 9, I = 7, H = 19, MATHS = 4 };
 static const shape sizes = {T, N, I, H, "two octets of rows, two of units and a tail"};

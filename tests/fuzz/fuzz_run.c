@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "gru/gru.h"
-#include "number.h"
+#include "core/number.h"
 
 /* ---- choices, read from the fuzzer's bytes ---- */
 

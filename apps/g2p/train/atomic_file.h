@@ -1,0 +1,19 @@
+/* atomic_file.h: files that are replaced whole or not at all, whenever the program or the machine stops. */
+#ifndef G2P_ATOMIC_FILE_H
+#define G2P_ATOMIC_FILE_H
+
+#include <stdio.h>
+
+typedef struct aside {
+    FILE *file; /* to write to */
+    char path[1024], part[1032];
+} aside;
+
+/* Opens PATH.part. 0 on failure, after a message on stderr. */
+int aside_open(aside *a, const char *path);
+
+/* Puts what was written in the place of PATH, once it has reached the disk. 0 on failure, also of an earlier write, after a
+ * message on stderr; then PATH is as it was. */
+int aside_close(aside *a);
+
+#endif

@@ -1,0 +1,172 @@
+/* bench_options.c: reads the command line.  SPDX-License-Identifier: Apache-2.0 */
+#include "bench_options.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <gru/gru.h>
+
+static const char help[] =
+    "gru_bench: times GRU engines against each other, other libraries and this machine's ceilings\n\n"
+    "  --engine all|NAME,..   engines of the library; without it all but cpu_reference\n"
+    "  --shape SHAPE,..       default, quick, all, names of bench_shapes.def or T100,N8,I512,H512 (in this "
+    "order);\n"
+    "                         default and quick cut T of the longest (time is linear in T), the others do "
+    "not\n"
+    "  --threads 1,2          without it 1 and 2 (quick: 1)\n"
+    "  --stage STAGE,..       forward, recurrence (input projected by the caller), step (T = 1); of "
+    "training:\n"
+    "                         train (forward), backward, both (weights taken over, forward, backward)\n"
+    "  --type f32,tf32,f16,bf16   without it f32; tf32: a GPU may round products of f32\n"
+    "  --reset after|before|all\n"
+    "  --peers                also the other libraries that were found at build time\n"
+    "  --cold                 before each sample everything is pushed out of the caches\n"
+    "  --seconds S            for each shape and number of threads; without it 3 (quick: 0.25)\n"
+    "  --json FILE            appends one line for each row\n"
+    "  --machine              measures the GPU itself instead (launches, hops, reads, products), some "
+    "minutes\n"
+    "  --compare-lstm         instead: a GRU's gates, parameters, operations and time beside an LSTM's, with "
+    "--peers\n"
+    "  --check                compares everybody with the reference, and times nothing\n"
+    "  --check-threads        two threads against one, median of five rounds; prints what gets below "
+    "0.95x\n\n"
+    "Engines of a GPU have two rows: their calls enqueued in a stream, and replays of a graph.\n"
+    "Every contestant is compared with the reference engine in double precision before it is timed; one that "
+    "differs\n"
+    "is not timed, and the program fails.\n";
+
+/* As quick in threads and seconds. Ten steps: of short calls some are left alone on a busy machine. */
+static const char compared_shapes[] = "T10,N1,I128,H128/T10,N1,I256,H256/T10,N1,I512,H512/"
+                                      "T10,N32,I128,H128/T10,N32,I256,H256/T10,N8,I512,H512";
+
+static int complain(const char *option, const char *value) {
+    (void)fprintf(stderr, "gru_bench: --%s %s is not understood; --help shows what is\n", option, value);
+    return -1;
+}
+
+static int parse_threads(const char *text, bench_options *options) {
+    options->thread_count = 0;
+    for (const char *at = text; at;) {
+        char *end;
+        const long count = strtol(at, &end, 10);
+        if (end == at || count < 1 || count > 64 || (*end && *end != ',') ||
+            options->thread_count == BENCH_THREADS)
+            return complain("threads", text);
+        options->threads[options->thread_count++] = (int)count;
+        at = *end ? end + 1 : NULL;
+    }
+    return 1;
+}
+
+/* Numbers of the words of text among names[most] into list, *count of them. */
+static int parse_words(const char *option, const char *text, const char *const *names, int most, int *list,
+                       int *count) {
+    *count = 0;
+    for (const char *at = text; at;) {
+        const size_t length = strcspn(at, ",");
+        int word = 0;
+        while (word < most && (strlen(names[word]) != length || strncmp(names[word], at, length) != 0))
+            word++;
+        if (word == most || *count == most) return complain(option, text);
+        list[(*count)++] = word;
+        at = at[length] ? at + length + 1 : NULL;
+    }
+    return 1;
+}
+
+static int parse_reset(const char *text, bench_options *options) {
+    static const char *const names[] = {"after", "before", "all"};
+    for (int reset = GRU_RESET_AFTER; reset <= GRU_RESET_ALL; reset++)
+        if (strcmp(text, names[reset]) == 0) {
+            options->reset = reset;
+            return 1;
+        }
+    return complain("reset", text);
+}
+
+static int parse_seconds(const char *text, bench_options *options) {
+    char *end;
+    options->seconds = strtod(text, &end);
+    return end != text && !*end && options->seconds > 0 && options->seconds <= 3600
+               ? 1
+               : complain("seconds", text);
+}
+
+static int parse_one(int key, const char *value, bench_options *options) {
+    switch (key) {
+    case 'e':
+        options->engines = value;
+        return 1;
+    case 'j':
+        options->json = value;
+        return 1;
+    case 't':
+        return parse_threads(value, options);
+    case 'g':
+        return parse_words("stage", value, bench_stage_names, BENCH_STAGES, options->stages,
+                           &options->stage_count);
+    case 'y':
+        return parse_words("type", value, bench_type_names, BENCH_TYPES, options->types,
+                           &options->type_count);
+    case 'r':
+        return parse_reset(value, options);
+    case 's':
+        return parse_seconds(value, options);
+    case 'p':
+        options->peers = 1;
+        return 1;
+    case 'c':
+        options->cold = 1;
+        return 1;
+    case 'm':
+        options->machine = 1;
+        return 1;
+    case 'C':
+        options->check = 1;
+        return 1;
+    case 'k':
+        options->check_threads = 1;
+        return 1;
+    case 'l':
+        options->compare_lstm = options->peers = 1;
+        return 1;
+    case 'h':
+        (void)fputs(help, stdout);
+        return 0;
+    default:
+        return -1;
+    }
+}
+
+int bench_options_parse(int argc, char **argv, bench_options *options) {
+    static const struct option table[] = {
+        {"engine", required_argument, NULL, 'e'},  {"shape", required_argument, NULL, 'S'},
+        {"threads", required_argument, NULL, 't'}, {"stage", required_argument, NULL, 'g'},
+        {"type", required_argument, NULL, 'y'},    {"reset", required_argument, NULL, 'r'},
+        {"seconds", required_argument, NULL, 's'}, {"json", required_argument, NULL, 'j'},
+        {"peers", no_argument, NULL, 'p'},         {"cold", no_argument, NULL, 'c'},
+        {"machine", no_argument, NULL, 'm'},       {"check", no_argument, NULL, 'C'},
+        {"check-threads", no_argument, NULL, 'k'}, {"compare-lstm", no_argument, NULL, 'l'},
+        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
+    const char *shapes = NULL;
+    memset(options, 0, sizeof *options);
+    for (int key; (key = getopt_long(argc, argv, "", table, NULL)) != -1;) {
+        const int status = key == 'S' ? 1 : parse_one(key, optarg, options);
+        if (status != 1) return status;
+        if (key == 'S') shapes = optarg;
+    }
+    if (optind < argc) {
+        (void)fprintf(stderr, "gru_bench: \"%s\" is not an option\n", argv[optind]);
+        return -1;
+    }
+    if (!shapes) shapes = options->compare_lstm ? compared_shapes : "default";
+    const int quick = options->compare_lstm || strcmp(shapes, "quick") == 0;
+    if (options->seconds == 0) options->seconds = quick ? 0.25 : 3;
+    if (!options->thread_count && parse_threads(quick ? "1" : "1,2", options) != 1) return -1;
+    if (!options->type_count) options->types[options->type_count++] = BENCH_F32;
+    if (!options->stage_count) options->stages[options->stage_count++] = BENCH_FORWARD;
+    options->shape_count = bench_shapes_parse(shapes, options->shapes);
+    return options->shape_count > 0 ? 1 : -1;
+}

@@ -1,0 +1,13 @@
+/* reference.h: the reference engine's answer to a problem.  SPDX-License-Identifier: Apache-2.0 */
+#ifndef BENCH_REFERENCE_H
+#define BENCH_REFERENCE_H
+
+#include "bench_problem.h"
+
+/* How many of the first steps the reference can afford: two at least, if there are two. */
+int64_t bench_truth_steps(const bench_problem *problem);
+/* Fills truth and, for stages with gradients, gradient_truth, which the problem then owns. 0, with a sentence on
+ * standard error, if memory or the engine fail. */
+int bench_truth_find(bench_problem *problem);
+
+#endif

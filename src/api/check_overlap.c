@@ -1,0 +1,43 @@
+/* check_overlap.c: the pairwise comparison of a call's buffers. */
+#include "check_overlap.h"
+
+#include "core/error.h"
+
+/* Whether two buffers whose ranges intersect are column ranges of one matrix that do not touch: equal strides, the outer
+ * one a multiple of the inner, and each row within its own part of the inner stride. */
+static int separate_columns(const gru_region *a, const gru_region *b) {
+    if (a->time_stride != b->time_stride || a->batch_stride != b->batch_stride) return 0;
+    size_t inner = a->batch_stride, outer = a->time_stride;
+    if (inner == 0 || (outer != 0 && outer < inner)) {
+        inner = a->time_stride;
+        outer = a->batch_stride;
+    }
+    if (inner == 0 || outer % inner != 0) return 0;
+    if (a->begin > b->begin) {
+        const gru_region *first = b;
+        b = a;
+        a = first;
+    }
+    const size_t column = (b->begin - a->begin) % inner;
+    return a->row_bytes <= column && column + b->row_bytes <= inner;
+}
+
+/* hT may be h0: all of h0 is read before any of hT is written. */
+static int same_state(const gru_region *a, const gru_region *b) {
+    return a->state && b->state && a->begin == b->begin && a->batch_stride == b->batch_stride;
+}
+
+gru_status gru_regions_check_pair(const gru_region *a, const gru_region *b) {
+    if (!(a->written || b->written) || a->end <= b->begin || b->end <= a->begin) return GRU_OK;
+    if (same_state(a, b) || separate_columns(a, b)) return GRU_OK;
+    return gru_fail(GRU_BAD_ARGUMENT, "%s (%p to %p) overlaps %s (%p to %p), and %s is written", a->name,
+                    (const void *)a->begin, (const void *)a->end, b->name, (const void *)b->begin,
+                    (const void *)b->end, a->written ? a->name : b->name);
+}
+
+gru_status gru_regions_check(const gru_regions *regions) {
+    for (int i = 0; i < regions->count; i++)
+        for (int j = i + 1; j < regions->count; j++)
+            GRU_TRY(gru_regions_check_pair(&regions->list[i], &regions->list[j]));
+    return GRU_OK;
+}

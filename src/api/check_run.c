@@ -1,0 +1,348 @@
+/* check_run.c: the checks of runs and gradients, argument by argument. */
+#include "check_run.h"
+
+#include <math.h>
+
+#include "check_streaming.h"
+#include "check_view.h"
+#include "core/engine.h"
+#include "core/error.h"
+#include "core/layout.h"
+
+/* What the checks of one call share. */
+typedef struct call {
+    const gru_layer *layer;
+    gru_run *run; /* the copy that is filled in */
+    gru_regions regions;
+} call;
+
+gru_status gru_check_reserved(const char *name, const uint64_t *words, int32_t count) {
+    for (int32_t i = 0; i < count; i++)
+        if (words[i])
+            return gru_fail(GRU_BAD_ARGUMENT,
+                            "%s.reserved[%d] is %llu, expected 0: make the struct with GRU_INIT", name, i,
+                            (unsigned long long)words[i]);
+    return GRU_OK;
+}
+
+/* A dense array, or NULL. */
+static gru_status check_array(call *c, const char *name, const void *data, size_t count, size_t element,
+                              int written) {
+    if (!data) return GRU_OK;
+    const size_t bytes = gru_size_times(count, element);
+    GRU_TRY(gru_check_aligned(name, data, element));
+    if (bytes > PTRDIFF_MAX)
+        return gru_fail(GRU_BAD_ARGUMENT, "%s has %zu numbers with N %lld, which reach further than memory",
+                        name, count, (long long)c->run->N);
+    gru_regions_add(&c->regions, name, data, bytes, written);
+    return GRU_OK;
+}
+
+/* ---- views ---- */
+
+#define CHECK_VIEW(c, name, field, row, element, written) \
+    GRU_CHECK_VIEW((c)->run->T, (c)->run->N, &(c)->regions, name, field, row, element, written)
+
+/* ---- states, lengths, slots ---- */
+
+static gru_status check_state(call *c, const char *name, const void *data, int64_t *stride,
+                              const int32_t *slots, int written) {
+    const int64_t H = c->layer->config.hidden;
+    const int64_t rows = slots ? c->run->slot_count : c->run->N;
+    if (*stride != 0 && *stride < H)
+        return gru_fail(GRU_BAD_ARGUMENT, "%s_stride is %lld, expected 0 or at least H, which is %lld", name,
+                        (long long)*stride, (long long)H);
+    if (*stride == 0) *stride = H;
+    if (!data)
+        return slots ? gru_fail(GRU_BAD_ARGUMENT, "%s_slots is given, but %s is NULL", name, name) : GRU_OK;
+    if (rows == 0) return GRU_OK;
+    const size_t element = gru_type_bytes(c->layer->config.state_type);
+    const size_t last = gru_size_times((size_t)(rows - 1), (size_t)*stride);
+    const size_t bytes = gru_size_times(gru_size_plus(last, (size_t)H), element);
+    if (bytes > PTRDIFF_MAX)
+        return gru_fail(GRU_BAD_ARGUMENT,
+                        "%s_stride is %lld, which reaches further than memory with %lld rows", name,
+                        (long long)*stride, (long long)rows);
+    GRU_TRY(gru_check_aligned(name, data, element));
+    gru_region *region = gru_regions_add(&c->regions, name, data, bytes, written);
+    if (!region) return GRU_OK;
+    region->state = 1;
+    region->row_bytes = (size_t)H * element;
+    region->batch_stride = (size_t)*stride * element;
+    return GRU_OK;
+}
+
+/* What lies in a device's memory its kernels look at: gru_context_check tells what they found. */
+static int on_host(const call *c) {
+    return c->layer->context->backend->host_memory;
+}
+
+static gru_status check_lengths(const call *c) {
+    const gru_run *run = c->run;
+    if (!run->lengths || !on_host(c)) return GRU_OK;
+    for (int64_t n = 0; n < run->N; n++)
+        if (run->lengths[n] < 0 || run->lengths[n] > run->T)
+            return gru_fail(GRU_BAD_DATA, "run.lengths[%lld] is %d, expected 0 to T, which is %lld",
+                            (long long)n, run->lengths[n], (long long)run->T);
+    return GRU_OK;
+}
+
+static gru_status check_slot_range(const call *c, const char *name, const int32_t *slots) {
+    const gru_run *run = c->run;
+    if (!slots) return GRU_OK;
+    if (run->slot_count < 0)
+        return gru_fail(GRU_BAD_ARGUMENT, "run.slot_count is %d, expected 0 or more", run->slot_count);
+    if (!on_host(c)) return GRU_OK;
+    for (int64_t n = 0; n < run->N; n++)
+        if (slots[n] < 0 || slots[n] >= run->slot_count)
+            return gru_fail(GRU_BAD_DATA, "%s[%lld] is %d, expected 0 to %d, below slot_count", name,
+                            (long long)n, slots[n], run->slot_count - 1);
+    return GRU_OK;
+}
+
+static void sift_down(int32_t *heap, int64_t count, int64_t root) {
+    for (int64_t child = 2 * root + 1; child < count; child = 2 * root + 1) {
+        if (child + 1 < count && heap[child + 1] > heap[child]) child++;
+        if (heap[root] >= heap[child]) return;
+        const int32_t larger = heap[child];
+        heap[child] = heap[root];
+        heap[root] = larger;
+        root = child;
+    }
+}
+
+/* Two rows may not end in one slot. Heapsort in the workspace, which holds a state of every row: no allocation, no bad
+ * case. (The library's qsort may allocate.) */
+static gru_status check_slots_distinct(const call *c) {
+    const gru_run *run = c->run;
+    const int64_t N = run->N;
+    int32_t *sorted = run->workspace;
+    if (!run->hT_slots || N < 2 || !on_host(c)) return GRU_OK;
+    for (int64_t n = 0; n < N; n++) sorted[n] = run->hT_slots[n];
+    for (int64_t root = N / 2 - 1; root >= 0; root--) sift_down(sorted, N, root);
+    for (int64_t count = N - 1; count > 0; count--) {
+        const int32_t largest = sorted[0];
+        sorted[0] = sorted[count];
+        sorted[count] = largest;
+        sift_down(sorted, count, 0);
+        if (count + 1 < N && sorted[count + 1] == largest)
+            return gru_fail(GRU_BAD_DATA, "run.hT_slots has %d twice, expected distinct slots", largest);
+    }
+    return sorted[0] == sorted[1]
+               ? gru_fail(GRU_BAD_DATA, "run.hT_slots has %d twice, expected distinct slots", sorted[0])
+               : GRU_OK;
+}
+
+/* ---- the call ---- */
+
+gru_status gru_check_sizes(const gru_run *run) {
+    if (run->T < 0) return gru_fail(GRU_BAD_ARGUMENT, "run.T is %lld, expected 0 or more", (long long)run->T);
+    if (run->N < 0) return gru_fail(GRU_BAD_ARGUMENT, "run.N is %lld, expected 0 or more", (long long)run->N);
+    if (run->mode < GRU_INFERENCE || run->mode > GRU_TRAIN_RECOMPUTE)
+        return gru_fail(GRU_BAD_ARGUMENT,
+                        "run.mode is %d, expected GRU_INFERENCE, GRU_TRAIN or GRU_TRAIN_RECOMPUTE",
+                        run->mode);
+    if (run->offsets)
+        return gru_fail(GRU_UNSUPPORTED,
+                        "run.offsets is given, but packed sequences are not built; use lengths and strides");
+    return gru_check_reserved("run", run->reserved, 8);
+}
+
+static gru_status check_input(call *c) {
+    gru_run *run = c->run;
+    const gru_layer_config *config = &c->layer->config;
+    const size_t io = gru_type_bytes(config->io_type), H = (size_t)config->hidden;
+    if (run->x.data && run->projected.data)
+        return gru_fail(GRU_BAD_ARGUMENT, "run.x and run.projected are both given, expected one of them");
+    if (!run->x.data && !run->projected.data && run->T > 0 && run->N > 0)
+        return gru_fail(GRU_BAD_ARGUMENT, "run.x is NULL, expected [%lld][%lld][%d], or projected input",
+                        (long long)run->T, (long long)run->N, config->inputs);
+    if (run->x.data && config->inputs == 0)
+        return gru_fail(GRU_BAD_ARGUMENT,
+                        "run.x is given, but the layer has 0 inputs and runs on projected input only");
+    CHECK_VIEW(c, "run.x", run->x, (size_t)config->inputs, io, 0);
+    CHECK_VIEW(c, "run.projected", run->projected, GATES * H, io, 0);
+    CHECK_VIEW(c, "run.reset", run->reset, 1, 1, 0);
+    const size_t w = config->io_type == GRU_F64 ? sizeof(double) : sizeof(float);
+    CHECK_VIEW(c, "run.attention", run->attention, 1, w, 0);
+    GRU_TRY(check_array(c, "run.lengths", run->lengths, (size_t)run->N, sizeof(int32_t), 0));
+    GRU_TRY(check_array(c, "run.h0_slots", run->h0_slots, (size_t)run->N, sizeof(int32_t), 0));
+    GRU_TRY(check_array(c, "run.hT_slots", run->hT_slots, (size_t)run->N, sizeof(int32_t), 0));
+    return check_array(c, "run.h_reset", run->h_reset, gru_size_times((size_t)run->N, H),
+                       gru_type_bytes(config->state_type), 0);
+}
+
+static gru_status check_stream(const call *c) {
+    if (c->layer->context->config.backend == GRU_BACKEND_CPU && c->run->stream)
+        return gru_fail(GRU_BAD_ARGUMENT, "run.stream is %p, but the context is a CPU, which has none: NULL",
+                        c->run->stream);
+    return GRU_OK;
+}
+
+static gru_status check_lent(call *c, const char *name, void *data, size_t size, size_t needed) {
+    if (size < needed)
+        return gru_fail(GRU_BAD_ARGUMENT, "%s_size is %zu, expected at least %zu for T %lld and N %lld", name,
+                        size, needed, (long long)c->run->T, (long long)c->run->N);
+    if (!data && needed > 0)
+        return gru_fail(GRU_BAD_ARGUMENT, "%s is NULL, expected %zu bytes", name, needed);
+    GRU_TRY(gru_check_aligned(name, data, 64));
+    gru_regions_add(&c->regions, name, data, needed, 1);
+    return GRU_OK;
+}
+
+static gru_status check_memory(call *c, int backward) {
+    const gru_layer *layer = c->layer;
+    gru_run *run = c->run;
+    GRU_TRY(check_lent(c, "run.workspace", run->workspace, run->workspace_size,
+                       gru_layer_workspace(layer, run->T, run->N, backward)));
+    if (run->mode != GRU_INFERENCE)
+        GRU_TRY(check_lent(c, "run.reserve", run->reserve, run->reserve_size,
+                           layer->context->backend->reserve_bytes(&layer->config, run->T, run->N)));
+    if (!run->packed) return GRU_OK;
+    GRU_TRY(gru_check_aligned("run.packed", run->packed, 64));
+    gru_regions_add(&c->regions, "run.packed", run->packed, layer->packed_bytes, 0);
+    return GRU_OK;
+}
+
+static gru_status check_reserve(const call *c) {
+    const gru_backend *backend = c->layer->context->backend;
+    return backend->check_reserve ? backend->check_reserve(c->layer, c->run) : GRU_OK;
+}
+
+static gru_status check_machine(const call *c) {
+    const gru_backend *backend = c->layer->context->backend;
+    return backend->check_run ? backend->check_run(c->layer, c->run) : GRU_OK;
+}
+
+gru_status gru_check_forward(const gru_layer *layer, const gru_run *run, gru_run *resolved) {
+    if (!layer) return gru_fail(GRU_BAD_ARGUMENT, "layer is NULL");
+    if (!run) return gru_fail(GRU_BAD_ARGUMENT, "run is NULL");
+    memcpy(resolved, run,
+           sizeof *resolved); /* the function: an assignment becomes a slow string instruction */
+    if (gru_check_step(layer, resolved)) return GRU_OK;
+    call c;
+    c.layer = layer;
+    c.run = resolved;
+    c.regions.count = 0;
+    GRU_TRY(gru_check_sizes(run));
+    GRU_TRY(check_stream(&c));
+    GRU_TRY(check_input(&c));
+    CHECK_VIEW(&c, "run.y", resolved->y, (size_t)layer->config.hidden, gru_type_bytes(layer->config.io_type),
+               1);
+    GRU_TRY(check_slot_range(&c, "run.h0_slots", run->h0_slots));
+    GRU_TRY(check_slot_range(&c, "run.hT_slots", run->hT_slots));
+    GRU_TRY(check_state(&c, "run.h0", run->h0, &resolved->h0_stride, run->h0_slots, 0));
+    GRU_TRY(check_state(&c, "run.hT", run->hT, &resolved->hT_stride, run->hT_slots, 1));
+    GRU_TRY(check_memory(&c, 0));
+    GRU_TRY(gru_regions_check(&c.regions));
+    GRU_TRY(check_lengths(&c));
+    GRU_TRY(check_slots_distinct(&c));
+    return check_machine(&c);
+}
+
+/* ---- gradients ---- */
+
+static gru_status check_parts(const call *c, const gru_gradients *g) {
+    const uint32_t known = GRU_GRAD_DATA | GRU_GRAD_WEIGHTS | GRU_GRAD_OVERWRITE;
+    if (g->parts & ~known)
+        return gru_fail(
+            GRU_BAD_ARGUMENT,
+            "gradients.parts is 0x%x, expected GRU_GRAD_DATA | GRU_GRAD_WEIGHTS | GRU_GRAD_OVERWRITE at most",
+            g->parts);
+    if (c->run->projected.data && (g->dx.data || g->dW || g->dbW))
+        return gru_fail(
+            GRU_BAD_ARGUMENT,
+            "gradients.%s is given, but the run's input is projected: its W and x are the caller's",
+            g->dx.data ? "dx"
+            : g->dW    ? "dW"
+                       : "dbW");
+    if (!c->run->projected.data && g->dprojected.data)
+        return gru_fail(GRU_BAD_ARGUMENT,
+                        "gradients.dprojected is given, but the run has no projected input");
+    if (!c->run->attention.data && g->dattention.data)
+        return gru_fail(GRU_BAD_ARGUMENT, "gradients.dattention is given, but the run has no attention");
+    return gru_check_reserved("gradients", g->reserved, 8);
+}
+
+/* In a device's memory nobody looks at it: a wrong one there shows in the weight gradients. */
+static gru_status check_loss_scale(const call *c, const gru_gradients *g) {
+    if (!g->loss_scale || !on_host(c) || (*g->loss_scale > 0 && isfinite(*g->loss_scale))) return GRU_OK;
+    return gru_fail(GRU_BAD_DATA, "gradients.loss_scale[0] is %g, expected a finite number above 0",
+                    (double)*g->loss_scale);
+}
+
+static gru_status check_gradients(call *c, gru_gradients *g) {
+    const gru_layer_config *config = &c->layer->config;
+    const size_t H = (size_t)config->hidden, I = (size_t)config->inputs;
+    const size_t io = gru_type_bytes(config->io_type), state = gru_type_bytes(config->state_type);
+    const size_t exact = config->io_type == GRU_F64 ? sizeof(double) : sizeof(float);
+    const size_t states = gru_size_times((size_t)c->run->N, H);
+    GRU_TRY(check_parts(c, g));
+    CHECK_VIEW(c, "gradients.dy", g->dy, H, io, 0);
+    CHECK_VIEW(c, "gradients.dx", g->dx, I, io, 1);
+    CHECK_VIEW(c, "gradients.dprojected", g->dprojected, GATES * H, io, 1);
+    CHECK_VIEW(c, "gradients.dattention", g->dattention, 1, exact, 1);
+    GRU_TRY(check_array(c, "gradients.dhT", g->dhT, states, state, 0));
+    GRU_TRY(check_array(c, "gradients.loss_scale", g->loss_scale, 1, sizeof(float), 0));
+    GRU_TRY(check_array(c, "gradients.dh0", g->dh0, states, state, 1));
+    GRU_TRY(check_array(c, "gradients.dh_reset", g->dh_reset, states, state, 1));
+    GRU_TRY(check_array(c, "gradients.dW", g->dW, GATES * H * I, exact, 1));
+    GRU_TRY(check_array(c, "gradients.dR", g->dR, GATES * H * H, exact, 1));
+    GRU_TRY(check_array(c, "gradients.dbW", g->dbW, GATES * H, exact, 1));
+    return check_array(c, "gradients.dbR", g->dbR, GATES * H, exact, 1);
+}
+
+/* Whether this machine can reach them. */
+static gru_status check_gradient_buffers(const call *c, const gru_gradients *g) {
+    gru_context *context = c->layer->context;
+    const struct {
+        const char *name;
+        const void *data;
+    } buffers[] = {
+        {"gradients.dy", g->dy.data},
+        {"gradients.dhT", g->dhT},
+        {"gradients.loss_scale", g->loss_scale},
+        {"gradients.dx", g->dx.data},
+        {"gradients.dprojected", g->dprojected.data},
+        {"gradients.dattention", g->dattention.data},
+        {"gradients.dh0", g->dh0},
+        {"gradients.dh_reset", g->dh_reset},
+        {"gradients.dW", g->dW},
+        {"gradients.dR", g->dR},
+        {"gradients.dbW", g->dbW},
+        {"gradients.dbR", g->dbR},
+    };
+    for (size_t i = 0; context->backend->check_buffer && i < sizeof buffers / sizeof *buffers; i++)
+        GRU_TRY(context->backend->check_buffer(context, buffers[i].name, buffers[i].data));
+    return GRU_OK;
+}
+
+gru_status gru_check_backward(const gru_layer *layer, const gru_run *run, const gru_gradients *gradients,
+                              gru_run *resolved, gru_gradients *resolved_gradients) {
+    if (!layer) return gru_fail(GRU_BAD_ARGUMENT, "layer is NULL");
+    if (!run) return gru_fail(GRU_BAD_ARGUMENT, "run is NULL");
+    if (!gradients) return gru_fail(GRU_BAD_ARGUMENT, "gradients is NULL");
+    *resolved = *run;
+    *resolved_gradients = *gradients;
+    resolved->y.data = resolved->hT = NULL;
+    resolved->h0 = resolved->h0_slots = resolved->hT_slots = NULL;
+    call c;
+    c.layer = layer;
+    c.run = resolved;
+    c.regions.count = 0;
+    GRU_TRY(gru_check_sizes(run));
+    if (run->mode == GRU_INFERENCE)
+        return gru_fail(
+            GRU_BAD_ARGUMENT,
+            "run.mode is GRU_INFERENCE, which keeps nothing for backward; expected a training mode");
+    GRU_TRY(check_stream(&c));
+    GRU_TRY(check_input(&c));
+    GRU_TRY(check_gradients(&c, resolved_gradients));
+    GRU_TRY(check_memory(&c, 1));
+    GRU_TRY(gru_regions_check(&c.regions));
+    GRU_TRY(check_lengths(&c));
+    GRU_TRY(check_loss_scale(&c, resolved_gradients));
+    GRU_TRY(check_reserve(&c));
+    GRU_TRY(check_machine(&c));
+    return check_gradient_buffers(&c, resolved_gradients);
+}

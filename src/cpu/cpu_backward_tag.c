@@ -1,0 +1,38 @@
+/* cpu_backward_tag.c: the mark that the data part of a backward pass leaves in its workspace. */
+#include "cpu_backward_tag.h"
+
+#include <string.h>
+
+#include "core/error.h"
+
+static const uint64_t MARK = 0x6772755f64617461u; /* "gru_data" */
+
+typedef struct head {
+    uint64_t mark;
+    int64_t T, N, owner;
+    const void *reserve;
+    uint64_t unused[3];
+} head;
+
+_Static_assert(sizeof(head) == GRU_CPU_PARTS_BYTES, "the mark is a cache line");
+
+uint32_t gru_cpu_parts_wanted(const gru_gradients *gradients) {
+    const uint32_t both = GRU_GRAD_DATA | GRU_GRAD_WEIGHTS, parts = gradients->parts & both;
+    return parts ? parts : both;
+}
+
+void gru_cpu_parts_sign(const gru_run *run, int32_t owner) {
+    const head signature = {MARK, run->T, run->N, owner, run->reserve, {0}};
+    memcpy(run->workspace, &signature, sizeof signature);
+}
+
+gru_status gru_cpu_parts_check(const gru_run *run, int32_t owner) {
+    head found;
+    memcpy(&found, run->workspace, sizeof found);
+    if (found.mark == MARK && found.T == run->T && found.N == run->N && found.owner == owner &&
+        found.reserve == run->reserve)
+        return GRU_OK;
+    return gru_fail(
+        GRU_BAD_ARGUMENT,
+        "gradients.parts is GRU_GRAD_WEIGHTS, but run.workspace does not hold the data part of this run");
+}

@@ -1,0 +1,41 @@
+/* cpu_operands.c: reads the variant and the packed weights of a run into the kernels' terms. */
+#include "cpu_operands.h"
+
+static void describe_cell(const gru_layer_config *config, const gru_run *run, gru_cpu_cell *cell) {
+    cell->reset = config->reset;
+    cell->update = config->update;
+    cell->gate = config->gate;
+    cell->candidate = config->candidate;
+    cell->clip = config->clip;
+    cell->slope = config->hard_slope;
+    cell->attends = run->attention.data != NULL;
+    cell->plain = cell->reset == GRU_RESET_AFTER && cell->update == GRU_UPDATE_KEEP &&
+                  cell->gate == GRU_GATE_SIGMOID && cell->candidate == GRU_CANDIDATE_TANH &&
+                  cell->clip == 0 && !cell->attends;
+}
+
+static void describe_strip(gru_cpu_strip *strip, const char *weights, const char *bias, size_t K,
+                           int32_t type, int32_t gates) {
+    strip->weights = weights;
+    strip->bias = (const float *)(const void *)bias;
+    strip->ahead = NULL;
+    strip->K = K;
+    strip->type = type;
+    strip->gates = gates;
+}
+
+void gru_cpu_terms_of(const gru_layer *layer, const gru_run *run, gru_cpu_terms *terms) {
+    const gru_layer_config *config = &layer->config;
+    const gru_cpu_parts parts = gru_cpu_packed_parts(config);
+    const char *packed = gru_run_packed(layer, run);
+    const size_t I = (size_t)config->inputs, H = (size_t)config->hidden;
+    const size_t line = PANEL * gru_type_bytes(config->weight_type); /* one gate of one k */
+    const int split = config->reset == GRU_RESET_BEFORE;
+    describe_cell(config, run, &terms->cell);
+    terms->W_pitch = I * GATES * line;
+    terms->R_pitch = H * GATES * line;
+    describe_strip(&terms->W, packed + parts.W, packed + parts.bW, I, config->weight_type, GATES);
+    describe_strip(&terms->R, packed + parts.R, packed + parts.bR, H, config->weight_type, split ? 2 : GATES);
+    describe_strip(&terms->R_n, packed + parts.R + H * 2 * line,
+                   packed + parts.bR + GATE_N * PANEL * sizeof(float), H, config->weight_type, 1);
+}

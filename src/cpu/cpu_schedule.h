@@ -1,0 +1,28 @@
+/* cpu_schedule.h: how a call is spread over threads and cut into chunks: arithmetic on sizes alone, so that it can be tested. */
+#ifndef GRU_CPU_SCHEDULE_H
+#define GRU_CPU_SCHEDULE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/engine.h"
+
+typedef struct gru_cpu_plan {
+    int32_t threads; /* 1: the calling thread alone */
+    int32_t by_rows; /* threads split the batch, and never wait; else the units, and meet each step */
+    int64_t chunk;   /* steps whose input is projected together */
+} gru_cpu_plan;
+
+/* threads: most that there are. */
+gru_cpu_plan gru_cpu_plan_for(int64_t T, int64_t N, int32_t inputs, int32_t hidden, int32_t threads);
+
+/* Whether the call is long enough to be given to another thread at all. */
+int gru_cpu_plan_worth_thread(int64_t T, int64_t N, int32_t inputs, int32_t hidden);
+
+/* Whether each of several jobs is long enough for a thread of its own, and there are threads for all. */
+int gru_cpu_plan_worth_jobs(const gru_job *jobs, int32_t count);
+
+/* Rows of projected input that any such plan keeps at a time: chunk * N at most, monotone in T and N. */
+size_t gru_cpu_plan_rows(int64_t T, int64_t N, int32_t hidden);
+
+#endif

@@ -1,0 +1,40 @@
+/* cpu_streaming.c: one step of one row without the lists, parts and chunks that many rows need.
+ *
+ * The same sums in the same order as cpu_forward.c, so the same bits. At H = 16 the machinery would take as long as the
+ * sums. */
+#include "cpu_streaming.h"
+
+#include <string.h>
+
+#include "cpu_schedule.h"
+#include "cpu_operands.h"
+
+int gru_cpu_step_fits(const gru_layer *layer, const gru_run *run) {
+    const gru_layer_config *config = &layer->config;
+    return run->T == 1 && run->N == 1 && run->mode == GRU_INFERENCE && run->x.data && !run->lengths &&
+           !run->reset.data && !run->attention.data && config->io_type == GRU_F32 &&
+           config->reset != GRU_RESET_BEFORE &&
+           (layer->context->config.threads == 1 ||
+            !gru_cpu_plan_worth_thread(1, 1, config->inputs, config->hidden));
+}
+
+/* The state that enters, [padded]: h0 where it lies if it is whole panels, else a copy with zeros behind it. */
+static const float *entering_state(const gru_run *run, size_t H, size_t padded, float *copy) {
+    const float *h0 = run->h0;
+    if (h0) h0 += gru_h0_row(run, 0) * run->h0_stride;
+    if (h0 && H == padded) return h0;
+    memset(copy, 0, padded * sizeof *copy);
+    if (h0) memcpy(copy, h0, H * sizeof *copy);
+    return copy;
+}
+
+void gru_cpu_step(const gru_cpu_kernels *kernels, const gru_layer *layer, const gru_run *run) {
+    const size_t H = (size_t)layer->config.hidden, padded = gru_cpu_panels(layer->config.hidden) * PANEL;
+    float *copy = run->workspace, *next = copy + padded; /* [padded] each */
+    gru_cpu_terms terms;
+    gru_cpu_terms_of(layer, run, &terms);
+    const float *h = entering_state(run, H, padded, copy);
+    kernels->step(&terms.cell, &terms.W, run->x.data, &terms.R, h, next, padded);
+    if (run->y.data) memcpy(run->y.data, next, H * sizeof *next);
+    if (run->hT) memcpy((float *)run->hT + gru_hT_row(run, 0) * run->hT_stride, next, H * sizeof *next);
+}

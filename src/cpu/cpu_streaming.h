@@ -1,0 +1,11 @@
+/* cpu_streaming.h: the streaming step: one step of one row. */
+#ifndef GRU_CPU_STREAMING_H
+#define GRU_CPU_STREAMING_H
+
+#include "cpu_kernels.h"
+
+/* Whether the run is one that gru_cpu_step takes; any other goes through the loops of cpu_forward.c. */
+int gru_cpu_step_fits(const gru_layer *layer, const gru_run *run);
+void gru_cpu_step(const gru_cpu_kernels *kernels, const gru_layer *layer, const gru_run *run);
+
+#endif

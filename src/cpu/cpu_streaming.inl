@@ -1,0 +1,108 @@
+/* cpu_streaming.inl: the streaming step as one pass over the panels, over the vocabulary and the cell of cpu_kernels.inl.
+ *
+ * A block is the units whose chains run side by side: a panel, or the part of one that the registers hold. */
+
+enum { STEP_WIDE = WIDE(1) };            /* vectors of a gate */
+enum { STEP_UNITS = STEP_WIDE * LANES }; /* units of a block */
+
+/* Term k of a block's chains, whose weights begin at w. */
+INLINE void add_term(const void *w, int32_t type, size_t k, float u, vec *sum) {
+    const vec v = vec_set1(u);
+#pragma GCC unroll 12
+    for (int i = 0; i < GATES * STEP_WIDE; i++) {
+        const size_t at = (k * GATES + (size_t)(i / STEP_WIDE)) * PANEL + (size_t)(i % STEP_WIDE) * LANES;
+        sum[i] = vec_fma(load_weights(w, type, at), v, sum[i]);
+    }
+}
+
+INLINE void load_bias(const float *bias, vec *sum) {
+#pragma GCC unroll 12
+    for (int i = 0; i < GATES * STEP_WIDE; i++)
+        sum[i] = vec_load(bias + i / STEP_WIDE * PANEL + (size_t)(i % STEP_WIDE) * LANES);
+}
+
+/* Weights of the block that begins with a unit. */
+INLINE const void *block_weights(const gru_cpu_strip *first, int32_t type, size_t unit) {
+    const size_t element = type == GRU_F32 ? sizeof(float) : sizeof(uint16_t);
+    return (const char *)first->weights + gru_cpu_weight_index(0, first->K, 0, unit, 0) * element;
+}
+
+/* One lane's sums do not fit into registers: inline they made the step 8 % slower (Emerald Rapids, gcc 12, H = 64), and
+ * the library a quarter larger. */
+#if LANES > 1
+#define SUMS INLINE
+#else
+#define SUMS static __attribute__((noinline))
+#endif
+
+/* W x and R h in turns: with few terms a chain's latency is what takes the time, and these are twice as many. */
+SUMS void step_sums(const gru_cpu_strip *W, const float *x, const gru_cpu_strip *R, const float *h,
+                    int32_t type, size_t unit, cell_sums *sums) {
+    const void *w = block_weights(W, type, unit), *r = block_weights(R, type, unit);
+    const size_t common = W->K < R->K ? W->K : R->K;
+    vec a[GATES * STEP_WIDE], c[GATES * STEP_WIDE];
+    load_bias(W->bias + gru_cpu_bias_index(0, unit), a);
+    load_bias(R->bias + gru_cpu_bias_index(0, unit), c);
+    for (size_t k = 0; k < common; k++) {
+        add_term(w, type, k, x[k], a);
+        add_term(r, type, k, h[k], c);
+    }
+    for (size_t k = common; k < W->K; k++) add_term(w, type, k, x[k], a);
+    for (size_t k = common; k < R->K; k++) add_term(r, type, k, h[k], c);
+#pragma GCC unroll 4
+    for (int i = 0; i < STEP_WIDE; i++) {
+        sums[i].v_r = vec_add(a[GATE_R * STEP_WIDE + i], c[GATE_R * STEP_WIDE + i]);
+        sums[i].v_z = vec_add(a[GATE_Z * STEP_WIDE + i], c[GATE_Z * STEP_WIDE + i]);
+        sums[i].a_n = a[GATE_N * STEP_WIDE + i];
+        sums[i].c_n = c[GATE_N * STEP_WIDE + i];
+    }
+}
+
+/* Any variant but the plain one: out of line, as it is large and each type of weights would have its own. By pointer: a
+ * copy is made in pieces, for all of which whole vectors then wait (AVX2, H = 64: 1.40 us instead of 1.13). */
+static __attribute__((noinline)) vec other_cell(const gru_cpu_cell *variant, const cell_sums *sums, vec h) {
+    return cell_vector(variant, sums, h, 0.0f, NULL);
+}
+
+INLINE void step_cell(const gru_cpu_cell *variant, int is_plain, const cell_sums *sums, const float *h,
+                      float *next, size_t unit) {
+#pragma GCC unroll 4
+    for (int i = 0; i < STEP_WIDE; i++) {
+        const size_t at = unit + (size_t)i * LANES;
+        const vec old = vec_load(h + at);
+        vec_store(next + at, is_plain ? cell_vector(&plain, &sums[i], old, 0.0f, NULL)
+                                      : other_cell(variant, &sums[i], old));
+    }
+}
+
+/* The cell of a block comes behind the sums of the next one. Right behind its own it would fill the processor's queue
+ * with operations that wait for the last weights, and the next weights would wait for the queue. */
+INLINE void step_blocks(const gru_cpu_cell *variant, int is_plain, const gru_cpu_strip *W, const float *x,
+                        const gru_cpu_strip *R, const float *h, float *next, size_t units, int32_t type) {
+    cell_sums last[STEP_WIDE], sums[STEP_WIDE];
+    step_sums(W, x, R, h, type, 0, last);
+    for (size_t unit = STEP_UNITS; unit < units; unit += STEP_UNITS) {
+        step_sums(W, x, R, h, type, unit, sums);
+        step_cell(variant, is_plain, last, h, next, unit - STEP_UNITS);
+        memcpy(last, sums, sizeof last);
+    }
+    step_cell(variant, is_plain, last, h, next, units - STEP_UNITS);
+}
+
+INLINE void step_type(const gru_cpu_cell *variant, const gru_cpu_strip *W, const float *x,
+                      const gru_cpu_strip *R, const float *h, float *next, size_t units, int32_t type) {
+    if (variant->plain)
+        step_blocks(variant, 1, W, x, R, h, next, units, type);
+    else
+        step_blocks(variant, 0, W, x, R, h, next, units, type);
+}
+
+static void step(const gru_cpu_cell *variant, const gru_cpu_strip *W, const float *x, const gru_cpu_strip *R,
+                 const float *h, float *next, size_t units) {
+    if (W->type == GRU_F32)
+        step_type(variant, W, x, R, h, next, units, GRU_F32);
+    else if (W->type == GRU_F16)
+        step_type(variant, W, x, R, h, next, units, GRU_F16);
+    else
+        step_type(variant, W, x, R, h, next, units, GRU_BF16);
+}

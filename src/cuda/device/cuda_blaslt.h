@@ -1,0 +1,45 @@
+/* cuda_blaslt.h: cuBLASLt, loaded when the first context needs it, so that the library itself loads without it. */
+#ifndef GRU_CUDA_BLASLT_H
+#define GRU_CUDA_BLASLT_H
+
+#include <cublasLt.h>
+
+#include "cuda/cuda_engine.h"
+
+#define GRU_CUDA_BLAS_FUNCTIONS(X)  \
+    X(Create)                       \
+    X(Destroy)                      \
+    X(GetVersion)                   \
+    X(GetStatusName)                \
+    X(MatrixLayoutInit_internal)    \
+    X(MatrixLayoutSetAttribute)     \
+    X(MatmulDescInit_internal)      \
+    X(MatmulDescSetAttribute)       \
+    X(MatmulPreferenceCreate)       \
+    X(MatmulPreferenceSetAttribute) \
+    X(MatmulPreferenceDestroy)      \
+    X(MatmulAlgoGetHeuristic)       \
+    X(MatmulAlgoConfigGetAttribute) \
+    X(MatmulAlgoCheck)              \
+    X(Matmul)
+
+#define GRU_CUDA_BLAS_MEMBER(name) __typeof__(cublasLt##name) *name;
+typedef struct gru_cuda_blas {
+    void *library;
+    cublasLtHandle_t handle;
+    GRU_CUDA_BLAS_FUNCTIONS(GRU_CUDA_BLAS_MEMBER) /* each with the name it has behind cublasLt */
+} gru_cuda_blas;
+
+/* The file that contexts load; NULL: the functions are in this program. Tests name another. */
+extern const char *gru_cuda_blas_file;
+
+/* Sets machine->blas, with the machine's device current. GRU_NO_DEVICE: the file is missing, or of another version than
+ * the headers were. */
+gru_status gru_cuda_blas_open(gru_context *context);
+void gru_cuda_blas_close(gru_context *context); /* also when it was never opened */
+
+/* GRU_OK, or the status for a failed call of cuBLASLt with a sentence. */
+gru_status gru_cuda_blas_status(gru_cuda_machine *machine, cublasStatus_t status, const char *what);
+#define GRU_BLAS_TRY(machine, expression, what) GRU_TRY(gru_cuda_blas_status((machine), (expression), (what)))
+
+#endif

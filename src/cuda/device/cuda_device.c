@@ -1,0 +1,67 @@
+/* cuda_device.c: failures of the CUDA runtime as statuses, and the device that is current while the library works. */
+#include "cuda/cuda_engine.h"
+
+#include "core/error.h"
+
+/* After one of these the device answers every call of this process with it again. */
+static int ends_the_device(cudaError_t error) {
+    switch (error) {
+    case cudaErrorECCUncorrectable:
+    case cudaErrorNvlinkUncorrectable:
+    case cudaErrorContained:
+    case cudaErrorIllegalAddress:
+    case cudaErrorLaunchTimeout:
+    case cudaErrorContextIsDestroyed:
+    case cudaErrorAssert:
+    case cudaErrorHardwareStackError:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorMisalignedAddress:
+    case cudaErrorInvalidAddressSpace:
+    case cudaErrorInvalidPc:
+    case cudaErrorLaunchFailure:
+    case cudaErrorExternalDevice:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+gru_status gru_cuda_status(gru_cuda_machine *machine, cudaError_t error, const char *what) {
+    if (error == cudaSuccess) return GRU_OK;
+    (void)cudaGetLastError(); /* else the caller's next look at it finds our error */
+    const char *words = cudaGetErrorString(error), *name = cudaGetErrorName(error);
+    if (ends_the_device(error)) {
+        atomic_store_explicit(&machine->lost, 1, memory_order_relaxed);
+        return gru_fail(
+            GRU_DEVICE_FAILED,
+            "%s failed on CUDA device %d: %s (%s); the context is lost, and with it the device for "
+            "this process",
+            what, machine->device, words, name);
+    }
+    return gru_fail(error == cudaErrorMemoryAllocation ? GRU_OUT_OF_MEMORY : GRU_DEVICE_FAILED,
+                    "%s failed on CUDA device %d: %s (%s); the context can still be used", what,
+                    machine->device, words, name);
+}
+
+gru_status gru_cuda_enter(gru_cuda_machine *machine, int *previous) {
+    if (atomic_load_explicit(&machine->lost, memory_order_relaxed))
+        return gru_fail(
+            GRU_DEVICE_FAILED,
+            "CUDA device %d failed in an earlier call: the context is lost, and with it the device "
+            "for this process",
+            machine->device);
+    GRU_CUDA_TRY(machine, cudaGetDevice(previous), "asking for the current device");
+    if (*previous == machine->device) return GRU_OK;
+    return gru_cuda_status(machine, cudaSetDevice(machine->device), "making the device current");
+}
+
+int gru_cuda_enter_to_release(const gru_cuda_machine *machine) {
+    int previous = machine->device;
+    (void)cudaGetDevice(&previous);
+    if (previous != machine->device) (void)cudaSetDevice(machine->device);
+    return previous;
+}
+
+void gru_cuda_leave(const gru_cuda_machine *machine, int previous) {
+    if (previous != machine->device) (void)cudaSetDevice(previous);
+}

@@ -1,0 +1,93 @@
+/* cuda_memory.c: device memory of a context, from cudaMalloc or from the caller's allocator, and copies to and from it. */
+#include "cuda/cuda_engine.h"
+
+#include "core/error.h"
+
+/* What the caller's allocator gave: it wants to know the size again, and no line before the memory can keep it, because
+ * that would be the device's. */
+typedef struct gru_cuda_block {
+    struct gru_cuda_block *next;
+    void *memory;
+    size_t bytes;
+} gru_cuda_block;
+
+static cudaError_t allocate_from_caller(gru_context *context, size_t bytes, void **memory) {
+    const gru_allocator *allocator = &context->config.allocator;
+    gru_cuda_machine *machine = gru_cuda_machine_of(context);
+    gru_cuda_block *block = gru_host_allocate(context, sizeof *block, "the size of a buffer");
+    void *given = block ? allocator->allocate(allocator->user, bytes, GRU_CUDA_ALIGN, 1) : NULL;
+    if (!given) {
+        gru_host_free(context, block, sizeof *block);
+        return cudaErrorMemoryAllocation;
+    }
+    *block = (gru_cuda_block){.memory = given, .bytes = bytes};
+    (void)pthread_mutex_lock(&machine->mutex);
+    block->next = machine->blocks;
+    machine->blocks = block;
+    (void)pthread_mutex_unlock(&machine->mutex);
+    *memory = given;
+    return cudaSuccess;
+}
+
+/* The block of this memory, taken from the list; NULL: there is none. */
+static gru_cuda_block *take_block(gru_cuda_machine *machine, const void *memory) {
+    (void)pthread_mutex_lock(&machine->mutex);
+    gru_cuda_block **link = &machine->blocks;
+    while (*link && (*link)->memory != memory) link = &(*link)->next;
+    gru_cuda_block *block = *link;
+    if (block) *link = block->next;
+    (void)pthread_mutex_unlock(&machine->mutex);
+    return block;
+}
+
+gru_status gru_cuda_allocate(gru_context *context, size_t bytes, void **memory) {
+    gru_cuda_machine *machine = gru_cuda_machine_of(context);
+    const size_t whole = gru_cuda_align(bytes ? bytes : 1);
+    void *fresh = NULL;
+    int previous;
+    GRU_TRY(gru_cuda_enter(machine, &previous));
+    const cudaError_t error = whole == SIZE_MAX ? cudaErrorMemoryAllocation
+                              : context->config.allocator.allocate
+                                  ? allocate_from_caller(context, whole, &fresh)
+                                  : cudaMalloc(&fresh, whole);
+    gru_cuda_leave(machine, previous);
+    if (error == cudaErrorMemoryAllocation) {
+        (void)cudaGetLastError();
+        return gru_fail(GRU_OUT_OF_MEMORY, "no memory on CUDA device %d for %zu bytes", machine->device,
+                        bytes);
+    }
+    GRU_CUDA_TRY(machine, error, "allocating memory");
+    *memory = fresh;
+    return GRU_OK;
+}
+
+void gru_cuda_release(gru_context *context, void *memory) {
+    const gru_allocator *allocator = &context->config.allocator;
+    gru_cuda_machine *machine = gru_cuda_machine_of(context);
+    const int previous = gru_cuda_enter_to_release(machine);
+    if (allocator->release) {
+        gru_cuda_block *block = take_block(machine, memory);
+        if (block) allocator->release(allocator->user, memory, block->bytes, 1);
+        gru_host_free(context, block, sizeof *block);
+    } else if (cudaFree(memory) != cudaSuccess)
+        (void)cudaGetLastError(); /* a lost device has nothing left to free */
+    gru_cuda_leave(machine, previous);
+}
+
+void gru_cuda_forget_blocks(gru_context *context) {
+    gru_cuda_machine *machine = gru_cuda_machine_of(context);
+    while (machine->blocks) {
+        gru_cuda_block *block = machine->blocks;
+        machine->blocks = block->next;
+        gru_host_free(context, block, sizeof *block);
+    }
+}
+
+gru_status gru_cuda_copy(gru_context *context, void *to, const void *from, size_t bytes, void *stream) {
+    gru_cuda_machine *machine = gru_cuda_machine_of(context);
+    int previous;
+    GRU_TRY(gru_cuda_enter(machine, &previous));
+    const cudaError_t error = cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, gru_cuda_stream(stream));
+    gru_cuda_leave(machine, previous);
+    return gru_cuda_status(machine, error, "copying memory");
+}

@@ -1,0 +1,165 @@
+/* cuda_backward_kernels.h: what the backward pass launches: the arguments of its kernels, and their launchers. Memory is the device's.
+ *
+ * For chunks of steps from the last to the first:
+ *   rows    states of the reserve as GEMM rows; x rows by gru_cuda_launch_prologue with begins 0
+ *           (GEMMs: a = W x + bW as in the forward pass, c = R h)
+ *           reset BEFORE: r h as GEMM rows (GEMM: c of n = R_n (r h))
+ *   sweep   a launch for each step of the chunk, s descending; behind step 0 one more, s = -1, writes dh0 and dh_reset
+ *   then    attention's gradient; (GEMM: dx rows = da W) and their scattering
+ * and over all rows: (GEMMs: dW = da' x, dR = dc' h), their sums into dW and dR, and column sums into dbW and dbR. */
+#ifndef GRU_CUDA_BACKWARD_KERNELS_H
+#define GRU_CUDA_BACKWARD_KERNELS_H
+
+#include "cuda_kernels.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One direction's backward call: the same for all its launches. */
+typedef struct gru_cuda_sweep {
+    /* As in the forward pass. Read of it: sizes, the layer but R, types, lengths, restart, attention, and reserve, which is
+     * read only. */
+    gru_cuda_sequence forward;
+    const void *R_transposed; /* [unit octet][gate][group][tile] */
+    /* the gradients: as in gru_gradients */
+    gru_const_view dy;   /* [T][N][H] io_type; data NULL: zeros */
+    const void *dhT;     /* [N][H] state_type; NULL: zeros */
+    gru_view dprojected; /* [T][N][3H] io_type, zeros past lengths; data NULL: not wanted */
+    void *dh0;           /* [N][H] state_type; NULL: not wanted */
+    void *dh_reset;      /* [N][H] state_type; NULL: not wanted */
+    /* workspace */
+    /* Gate gradients as GEMM rows, step by step (not time by time), [T][N][plane][unit pitch] of math's type. Every number is
+     * written, zeros for tails and for steps that a row does not have. */
+    void *rows;
+    /* dc as the products read it, [batch octet][gate][group][tile]: step s writes s % 2 and reads the other. The rows launch
+     * that begins makes both zero. */
+    void *exchange[2];
+    float *direct;     /* [N][unit pitch] what dh hands to the state before it, besides the product */
+    float *reset_sum;  /* [N][unit pitch] dh_reset so far; NULL exactly when dh_reset or forward.restart is */
+    uint32_t *arrived; /* [batch octet] counts blocks that have published da of n; NULL unless reset BEFORE */
+} gru_cuda_sweep;
+
+/* One step of the sweep of one or two directions. */
+typedef struct gru_cuda_sweep_step {
+    gru_cuda_sweep sweep[GRU_CUDA_DIRECTIONS];
+    gru_cuda_input input[GRU_CUDA_DIRECTIONS]; /* a, as in the forward pass */
+    /* c of this step's rows, time_stride 0, gate_stride the unit pitch, bias the packed bR; with BEFORE c of n is R_n (r h) */
+    gru_cuda_input recurrent[GRU_CUDA_DIRECTIONS];
+    float *attention[GRU_CUDA_DIRECTIONS]; /* this step's [N][unit octet]; NULL: dattention is not wanted */
+    int64_t s; /* -1, behind step 0: dh0 and dh_reset, no step: input and recurrent are not read */
+    int32_t directions;
+    int32_t depends, trigger; /* as in gru_cuda_step: the first launch of a chunk depends on nothing early */
+} gru_cuda_sweep_step;
+
+/* Reset AFTER and ALL: the whole step in one launch. BEFORE: the candidate's launch (dh, da of z and n), then the gates'
+ * (d(r h), da of r); of s = -1 only the candidate's. Tiles as in gru_cuda_launch_stepwise, one list for all parts. */
+cudaError_t gru_cuda_launch_sweep(gru_cuda_math math, gru_cuda_part part, gru_cuda_tile tile,
+                                  const gru_cuda_sweep_step *step, cudaStream_t stream);
+enum { GRU_CUDA_SWEEP_TILES = 8 };
+int32_t gru_cuda_sweep_tiles(gru_cuda_math math, gru_cuda_tile tiles[GRU_CUDA_SWEEP_TILES]);
+/* Reset BEFORE in one launch, the bits of the two; blocks as in gru_cuda_launch_hop, from gru_cuda_load_sweep_hop, and the
+ * same cluster and blocks for all steps of a call. Not for s = -1. */
+cudaError_t gru_cuda_launch_sweep_hop(gru_cuda_math math, int32_t cluster, int32_t blocks,
+                                      const gru_cuda_sweep_step *step, cudaStream_t stream);
+/* Large batches, reset AFTER and ALL, the whole step and s = -1: tiles as of gru_cuda_launch_tile, which of them is in the list
+ * (with split 1). The sums, and so the bits, depend on the split. */
+cudaError_t gru_cuda_launch_sweep_tile(gru_cuda_math math, gru_cuda_tile tile,
+                                       const gru_cuda_sweep_step *step, cudaStream_t stream);
+int32_t gru_cuda_sweep_tile_tiles(gru_cuda_math math, gru_cuda_tile tiles[GRU_CUDA_TILE_TILES]);
+/* Loading as gru_cuda_load_stepwise, _hop and _tile. room: of the sweep alone; hop_blocks and hop_clusters, or tile_clusters. */
+cudaError_t gru_cuda_load_sweep(gru_cuda_math math);
+cudaError_t gru_cuda_load_sweep_hop(gru_cuda_math math, gru_cuda_room *room);
+cudaError_t gru_cuda_load_sweep_tile(gru_cuda_math math, gru_cuda_room *room);
+
+/* States of the steps s .. s + steps - 1 from the reserve (sweep.forward.reserve), rounded, as GEMM rows in the order of the
+ * steps: [steps][N][unit pitch] of math's type, zeros for tails and for steps that a row does not have; then `padding` rows
+ * of zeros. The first of a call also makes a sweep's exchange and counters. */
+typedef struct gru_cuda_state_rows {
+    gru_cuda_sweep sweep[GRU_CUDA_DIRECTIONS];
+    int32_t directions, begins;
+    int64_t s, steps, padding;
+    void *rows[GRU_CUDA_DIRECTIONS]; /* NULL: only begins */
+} gru_cuda_state_rows;
+cudaError_t gru_cuda_launch_state_rows(gru_cuda_math math, const gru_cuda_state_rows *rows,
+                                       cudaStream_t stream);
+
+/* Reset BEFORE: the same of r h, with r from a and c of the reset gate. */
+typedef struct gru_cuda_reset_rows {
+    gru_cuda_sequence forward[GRU_CUDA_DIRECTIONS];
+    gru_cuda_input input[GRU_CUDA_DIRECTIONS];     /* of step s */
+    gru_cuda_input recurrent[GRU_CUDA_DIRECTIONS]; /* of step s; those of the next steps lie behind */
+    /* Numbers from a step's input to the next one's, where it has no time_stride; negative where a reverse layer's x is read
+     * as it is. */
+    int64_t input_step[GRU_CUDA_DIRECTIONS];
+    int32_t directions;
+    int64_t s, steps, padding;
+    void *rows[GRU_CUDA_DIRECTIONS]; /* [steps][N][unit pitch], then padding */
+} gru_cuda_reset_rows;
+cudaError_t gru_cuda_launch_reset_rows(gru_cuda_math math, const gru_cuda_reset_rows *rows,
+                                       cudaStream_t stream);
+
+/* dattention of the steps s .. s + steps - 1: octets summed in ascending order; zeros past lengths. One direction. */
+typedef struct gru_cuda_attention_sums {
+    gru_cuda_sequence forward;
+    int64_t s, steps;
+    const float *octets; /* [steps][N][unit octet] */
+    gru_view dattention; /* [T][N] f32 */
+} gru_cuda_attention_sums;
+cudaError_t gru_cuda_launch_attention_sums(const gru_cuda_attention_sums *sums, cudaStream_t stream);
+
+/* dx of the steps s .. s + steps - 1 from GEMM rows in the order of the steps; zeros past lengths. One direction. */
+typedef struct gru_cuda_scatter {
+    gru_cuda_sequence forward;
+    int64_t s, steps;
+    const float *rows; /* [steps][N][pitch] */
+    int64_t pitch;
+    int32_t inputs;
+    gru_view dx; /* [T][N][inputs] io_type */
+} gru_cuda_scatter;
+cudaError_t gru_cuda_launch_scatter(const gru_cuda_scatter *scatter, cudaStream_t stream);
+
+/* What a GEMM summed for dW or dR, divided by the loss scale, into the caller's memory, whatever its alignment. */
+typedef struct gru_cuda_weight_sums {
+    const float *sums; /* [gate][unit pitch][pitch]; tails are not read */
+    int64_t pitch;
+    int32_t H, K;            /* K columns are taken */
+    int32_t first, count;    /* gates; sums begins with the first */
+    const float *loss_scale; /* [1] or NULL: 1 */
+    int32_t overwrite;       /* 1: set; 0: added */
+    float *gradient;         /* [3H][K] */
+} gru_cuda_weight_sums;
+cudaError_t gru_cuda_launch_weight_sums(const gru_cuda_weight_sums *sums, cudaStream_t stream);
+
+/* Column sums of gate gradients over all their rows, divided by the loss scale, into the bias gradients. Two launches; the
+ * order depends on the number of rows alone. */
+typedef struct gru_cuda_bias_sums {
+    const void *rows; /* [count][planes][unit pitch] of math's type */
+    int64_t count;
+    int32_t H, reset;
+    float *parts;            /* workspace: [GRU_CUDA_SUM_PARTS][planes][unit pitch] */
+    const float *loss_scale; /* [1] or NULL: 1 */
+    int32_t overwrite;       /* 1: set; 0: added */
+    float *dbW, *dbR;        /* [3H]; NULL: not wanted */
+} gru_cuda_bias_sums;
+cudaError_t gru_cuda_launch_bias_sums(gru_cuda_math math, const gru_cuda_bias_sums *sums,
+                                      cudaStream_t stream);
+
+/* Packed W and R in the layouts of gru_cuda_turned_parts: copies, nothing is rounded. */
+typedef struct gru_cuda_turn {
+    gru_cuda_math math;
+    int32_t inputs, H;
+    const void *W, *R;                      /* packed */
+    void *turned_W, *turned_R, *transposed; /* its parts; NULL: not wanted */
+} gru_cuda_turn;
+cudaError_t gru_cuda_launch_turn(const gru_cuda_turn *turn, cudaStream_t stream);
+
+/* Loads all kernels of the backward pass but those of the sweep; those that sum and turn, for it. */
+cudaError_t gru_cuda_load_gradients(gru_cuda_math math);
+cudaError_t gru_cuda_load_sums(void);
+cudaError_t gru_cuda_load_turn(gru_cuda_math math);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,44 @@
+/* cuda_checksum.cu: sums the packed weights of a training run into the head of its reserve, and compares the sum in backward
+ * (GRU_CHECK_WEIGHTS). One block: who debugs can wait. */
+#include "cuda_launch.cuh"
+#include "cuda_device_error.cuh"
+
+namespace {
+
+constexpr int SUM_THREADS = 1024;
+
+__global__ void __launch_bounds__(SUM_THREADS, 1)
+    weights_kernel(const __grid_constant__ gru_cuda_weights_sum w) {
+    GRU_SHARED(uint64_t, sums, [SUM_THREADS]);
+    uint64_t sum = 0;
+    for (int64_t i = threadIdx.x; i < w.count; i += SUM_THREADS)
+        sum += gru_weights_term(w.words[i], uint64_t(i));
+    sums[threadIdx.x] = sum;
+    for (int half = SUM_THREADS / 2; half > 0; half /= 2) {
+        __syncthreads();
+        if (int(threadIdx.x) < half) sums[threadIdx.x] += sums[threadIdx.x + half];
+    }
+    if (threadIdx.x != 0) return;
+    gru_reserve_head head = w.head;
+    head.weights = gru_weights_whole(sums[0]);
+    const gru_reserve_head &kept = *w.reserve;
+    if (!w.compare)
+        *w.reserve = head;
+    else if (kept.mark != head.mark || kept.T != head.T || kept.N != head.N)
+        report(w.report, GRU_CUDA_FOUND_RESERVE, 0, 0, 0);
+    else if (gru_weights_differ(kept.weights, kept.machine, head.weights, head.machine))
+        report(w.report, GRU_CUDA_FOUND_WEIGHTS, 0, 0, 0);
+}
+
+} // namespace
+
+extern "C" cudaError_t gru_cuda_launch_weights_sum(const gru_cuda_weights_sum *w, cudaStream_t stream) {
+    Launch launch;
+    launch.grid = dim3(1);
+    launch.block = dim3(SUM_THREADS);
+    return start(weights_kernel, launch, *w, stream);
+}
+
+extern "C" cudaError_t gru_cuda_load_weights_sum(void) {
+    return load(weights_kernel, 0);
+}

@@ -1,0 +1,202 @@
+/* cuda_kernels.h: what is launched: the arguments of every kernel, and its launcher. All memory is the device's. */
+#ifndef GRU_CUDA_KERNELS_H
+#define GRU_CUDA_KERNELS_H
+
+#include <cuda_runtime_api.h>
+
+#include "core/reserve.h"
+#include "cuda/layer/cuda_layout.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* How numbers are multiplied: the type of packed weights, and for f32 whether tensor cores may round it. */
+typedef enum gru_cuda_math { GRU_CUDA_F32, GRU_CUDA_TF32, GRU_CUDA_F16, GRU_CUDA_BF16 } gru_cuda_math;
+
+/* The first thing that kernels found wrong in device memory; kind 0: nothing. gru_context_check sets all to zero. */
+enum {
+    GRU_CUDA_FOUND_LENGTH = 1,
+    GRU_CUDA_FOUND_H0_SLOT,
+    GRU_CUDA_FOUND_HT_SLOT,
+    GRU_CUDA_FOUND_RESERVE, /* these two have no value */
+    GRU_CUDA_FOUND_WEIGHTS
+};
+typedef struct gru_cuda_report {
+    uint32_t claimed; /* by the thread that found it; kind is written last */
+    uint32_t kind;
+    int32_t value, row;
+    int64_t limit; /* the largest value allowed */
+} gru_cuda_report;
+
+/* One direction's call: the same for all its launches. */
+typedef struct gru_cuda_sequence {
+    int64_t T;
+    int32_t N, H, octets, groups; /* octets of units, even; groups of H */
+    /* the layer */
+    int32_t reset, update, gate, candidate, direction; /* GRU_RESET_... */
+    float clip, hard_slope;                            /* clip 0: none */
+    const void *R;                                     /* packed */
+    const float *bR;
+    /* the run: tensors with strides in elements, as in gru_run */
+    int32_t io_type, state_type;
+    const int32_t *lengths; /* [N] or NULL; clamped to 0..T */
+    gru_const_view restart; /* run.reset: a non-zero byte starts a segment */
+    gru_const_view attention;
+    const void *h_reset; /* [N][H] state_type, or NULL: zeros */
+    gru_view y;
+    void *hT;
+    int64_t hT_stride;
+    const int32_t *hT_slots; /* rows outside 0..slot_count-1 are not written */
+    int32_t slot_count;
+    float *reserve; /* [T][N][H] the state that enters each step; NULL: inference */
+    /* workspace */
+    void *exchange
+        [2]; /* [batch octet][group][tile] h as the products read it: step s reads s % 2, writes the other */
+    void *exchange_reset; /* the same of r h; NULL unless reset BEFORE */
+    float *state;         /* [N][8 octets] the state that enters the next step, in f32 */
+    float *update_gate;   /* [N][8 octets] z between two launches of a step; NULL unless reset BEFORE */
+    uint32_t *arrived;    /* [batch octet] counts blocks that have published r h; NULL unless reset BEFORE */
+} gru_cuda_sequence;
+
+enum { GRU_CUDA_DIRECTIONS = 2 }; /* in one launch */
+
+/* Where a step finds its projected input, W x + bW. */
+typedef struct gru_cuda_input {
+    const void *data;
+    int64_t time_stride,
+        batch_stride;    /* in elements. time_stride 0: data is this step's row of all sequences */
+    int32_t type;        /* GRU_F32 ... */
+    int64_t gate_stride; /* from gate to gate, where a row is [gate][...]; 0: it is [unit octet][gate][8] */
+    const float *bias;   /* [unit octet][gate][8] to be added; NULL: data has it */
+} gru_cuda_input;
+
+/* One step of one or two directions. */
+typedef struct gru_cuda_step {
+    gru_cuda_sequence sequence[GRU_CUDA_DIRECTIONS];
+    gru_cuda_input input[GRU_CUDA_DIRECTIONS];
+    int64_t s;
+    int32_t directions;
+    int32_t last;    /* writes hT */
+    int32_t depends; /* launched so that it may start before the launch before it has ended */
+    int32_t trigger; /* lets the next launch start early */
+} gru_cuda_step;
+
+/* A tile of a launch: what one block computes, 8 unit_octets units of 8 batch_octets sequences; over how many blocks of a
+ * cluster k is split (1 but for gru_cuda_launch_tile); and the shared memory that it takes. */
+typedef struct gru_cuda_tile {
+    int32_t unit_octets, batch_octets, split, shared_bytes;
+} gru_cuda_tile;
+
+/* Stepwise: reset AFTER and ALL in one launch; BEFORE in two, the gates and then the candidate. */
+typedef enum gru_cuda_part { GRU_CUDA_WHOLE, GRU_CUDA_GATES, GRU_CUDA_CANDIDATE } gru_cuda_part;
+cudaError_t gru_cuda_launch_stepwise(gru_cuda_math math, gru_cuda_part part, gru_cuda_tile tile,
+                                     const gru_cuda_step *step, cudaStream_t stream);
+/* The tiles that stepwise launches of this kind can have; returns how many. Their choice cannot be seen in the bits. */
+enum { GRU_CUDA_STEPWISE_TILES = 8 };
+int32_t gru_cuda_stepwise_tiles(gru_cuda_math math, gru_cuda_part part,
+                                gru_cuda_tile tiles[GRU_CUDA_STEPWISE_TILES]);
+/* Large batches, reset AFTER and ALL: tiles of 8 unit octets, 8 or 16 batch octets, split 1, 2, 4 or 8. */
+cudaError_t gru_cuda_launch_tile(gru_cuda_math math, gru_cuda_tile tile, const gru_cuda_step *step,
+                                 cudaStream_t stream);
+enum { GRU_CUDA_TILE_TILES = 2 };
+int32_t gru_cuda_tile_tiles(gru_cuda_math math, gru_cuda_tile tiles[GRU_CUDA_TILE_TILES]); /* with split 1 */
+/* Reset BEFORE in one launch: r h hops between the blocks of a cluster, or (cluster 0) of a cooperative grid of at most
+ * `blocks` blocks. */
+enum { GRU_CUDA_HOP_CLUSTER = 8 };
+cudaError_t gru_cuda_launch_hop(gru_cuda_math math, int32_t cluster, int32_t blocks,
+                                const gru_cuda_step *step, cudaStream_t stream);
+
+/* How much of these launches the device holds at once; 0: not even one cluster. */
+enum { GRU_CUDA_SPLITS = 4 };
+typedef struct gru_cuda_room {
+    int32_t hop_blocks;   /* of a cooperative grid */
+    int32_t hop_clusters; /* of GRU_CUDA_HOP_CLUSTER blocks */
+    int32_t tile_clusters[GRU_CUDA_TILE_TILES]
+                         [GRU_CUDA_SPLITS]; /* of 2^i blocks, in the order of gru_cuda_tile_tiles */
+} gru_cuda_room;
+
+/* Loads every kernel that steps of this kind may use on the current device and allows it its shared memory, so that no
+ * later launch has to; kernels that need more than the device has are left out.
+ * room: filled in as far as it is theirs. */
+cudaError_t gru_cuda_load_stepwise(gru_cuda_math math, int32_t reset);
+cudaError_t gru_cuda_load_tile(gru_cuda_math math, gru_cuda_room *room);
+cudaError_t gru_cuda_load_hop(gru_cuda_math math, gru_cuda_room *room);
+
+/* Before the first projection of a call: states into the exchange and into f32, tails and counters zeroed, lengths and
+ * slots looked at; and before every projection: rows of x as the GEMM reads them. */
+typedef struct gru_cuda_prologue {
+    gru_cuda_sequence sequence[GRU_CUDA_DIRECTIONS];
+    int32_t directions;
+    int32_t begins; /* the first of the call: states too */
+    /* states */
+    const void *h0[GRU_CUDA_DIRECTIONS]; /* [N][H] state_type, or [slot_count][H]; NULL: zeros */
+    int64_t h0_stride[GRU_CUDA_DIRECTIONS];
+    const int32_t *h0_slots[GRU_CUDA_DIRECTIONS]; /* a slot out of range: zeros */
+    gru_cuda_report *report;
+    void *reserve[GRU_CUDA_DIRECTIONS]; /* its first 64 bytes, set to reserve_head; NULL: inference */
+    uint64_t reserve_head[GRU_CUDA_DIRECTIONS][8];
+    /* x of steps s .. s + steps - 1, gathered in the order of the steps: rows [steps][N][pitch], then `padding` rows of
+     * zeros */
+    int64_t s, steps, padding;
+    gru_const_view x[GRU_CUDA_DIRECTIONS]; /* io_type */
+    int32_t inputs[GRU_CUDA_DIRECTIONS];
+    int64_t pitch[GRU_CUDA_DIRECTIONS];
+    void *rows[GRU_CUDA_DIRECTIONS]; /* of math's type; NULL: x is read as it is */
+} gru_cuda_prologue;
+cudaError_t gru_cuda_launch_prologue(gru_cuda_math math, const gru_cuda_prologue *prologue,
+                                     cudaStream_t stream);
+cudaError_t gru_cuda_load_prologue(gru_cuda_math math);
+
+/* to += from, in f32, rounded once. */
+cudaError_t gru_cuda_launch_add(int32_t type, int64_t T, int64_t N, int64_t row, gru_view to,
+                                gru_const_view from, cudaStream_t stream);
+cudaError_t gru_cuda_load_add(void);
+
+/* GRU_CHECK_WEIGHTS: head with the sum over packed weights into the reserve, or compared with what lies there. */
+typedef struct gru_cuda_weights_sum {
+    const uint32_t *words; /* [count] packed weights */
+    int64_t count;
+    gru_reserve_head head; /* without the sum */
+    gru_reserve_head *reserve;
+    int32_t compare;
+    gru_cuda_report *report;
+} gru_cuda_weights_sum;
+cudaError_t gru_cuda_launch_weights_sum(const gru_cuda_weights_sum *sum, cudaStream_t stream);
+cudaError_t gru_cuda_load_weights_sum(void);
+
+/* Numbers of the rows to zeros or times scale, in f32, rounded once. */
+typedef struct gru_cuda_dropout {
+    int32_t type, layer;
+    int64_t T, N, row;
+    gru_view data;
+    const uint64_t *seed; /* [2] */
+    uint32_t limit;       /* numbers below it are dropped */
+    float scale;
+} gru_cuda_dropout;
+cudaError_t gru_cuda_launch_dropout(const gru_cuda_dropout *dropout, cudaStream_t stream);
+cudaError_t gru_cuda_load_dropout(void);
+
+/* Rows first .. first + count - 1 of W, R or a bias, [3H][K] in the order of gates, into the packed layout. */
+typedef enum gru_cuda_matrix {
+    GRU_CUDA_BIAS,
+    GRU_CUDA_INPUT_WEIGHTS,
+    GRU_CUDA_RECURRENT_WEIGHTS
+} gru_cuda_matrix;
+typedef struct gru_cuda_pack {
+    gru_cuda_matrix matrix;
+    gru_cuda_math math; /* biases are f32 whatever it is */
+    int32_t H, K;       /* K 1: a bias */
+    int32_t first, count;
+    const void *rows;   /* [count][K] of type */
+    int32_t type;       /* GRU_F32 ... GRU_INT8 */
+    const float *scale; /* [count] of int8; else NULL */
+    void *packed;       /* the part: bW, bR, W or R; zeroed before the first rows */
+} gru_cuda_pack;
+cudaError_t gru_cuda_launch_pack(const gru_cuda_pack *pack, cudaStream_t stream);
+cudaError_t gru_cuda_load_pack(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,245 @@
+/* cuda_mainloop_large.cuh: the product of a large tile, 64 units x 64 or 128 rows: states, and without tensor cores weights too,
+ * pass through shared memory in stages, because here several warps read each number.
+ *
+ * Weights are [unit octet][group][3 tiles], and there are two kinds of product. R h: the tiles are of three gates and meet one
+ * tile of states (STATES 1), for three sums. R' dc: they are three groups of k and meet a tile each (STATES 3), for one sum.
+ * A block sums the groups first .. last - 1 in one chain per output. */
+#ifndef GRU_CUDA_MAINLOOP_LARGE_CUH
+#define GRU_CUDA_MAINLOOP_LARGE_CUH
+
+#include "cuda_math_types.cuh"
+
+namespace {
+
+constexpr int TILE_UNITS = 64, TILE_OCTETS = TILE_UNITS / 8, TILE_THREADS = 256, STAGES = 3;
+
+/* Where a block reads: its unit octets from octet on, its row octets from row_octet on, k from first to last. */
+struct TilePlace {
+    const uint4 *weights, *states; /* [unit octet][group][3][32], [row octet][group][STATES][32] */
+    int octets, groups;            /* of all units; of k */
+    int octet, row_octet, row_octets, first, last;
+};
+
+template <int STATES> constexpr int SUMS_OF = GATES / STATES;
+
+/* The first word of tile number `tile` of the group's states, counted from the block's first row octet. */
+template <int STATES> GRU_DEVICE int64_t state_word(const TilePlace &p, int tile, int k) {
+    return ((int64_t(p.row_octet + tile / STATES) * p.groups + k) * STATES + tile % STATES) * 32;
+}
+
+/* The sums of a block in shared memory, [sum][row][unit]. Units of different pairs of rows are stored 8 apart, so that the
+ * fragments' stores do not meet in one bank. */
+template <int ROWS, int STATES> struct TileSums {
+    static constexpr int BYTES = SUMS_OF<STATES> * ROWS * TILE_UNITS * int(sizeof(float));
+    static GRU_DEVICE int at(int g, int row, int unit) {
+        return (g * ROWS + row) * TILE_UNITS + (unit ^ row / 2 % 4 * 8);
+    }
+};
+
+/* ---- tensor cores: four warps along units, two along rows; a warp has two octets of units, all gates ---- */
+
+template <class M, int ROWS, int STATES> struct TensorTile {
+    static constexpr int ROW_OCTETS = ROWS / 8, PER_WARP = ROW_OCTETS / 2;
+    static constexpr int STAGE_WORDS = ROW_OCTETS * STATES * 32;
+    static constexpr int STAGE_BYTES = STAGES * STAGE_WORDS * 16;
+    float sum[SUMS_OF<STATES>][PER_WARP][4] = {};
+    uint4 next[GATES][2];
+    const uint4 *weights;
+    int lane, unit_pair, row_half;
+
+    GRU_DEVICE explicit TensorTile(const TilePlace &p)
+        : lane(threadIdx.x % 32), unit_pair(int(threadIdx.x) / 32 % 4), row_half(int(threadIdx.x) / 128) {
+        const int octet = p.octet + unit_pair * 2;
+        weights = octet < p.octets ? p.weights + int64_t(octet) * p.groups * GATES * 32 + lane : nullptr;
+        fetch(p, p.first);
+    }
+    /* Of the group: the weights of this warp, straight into registers. */
+    GRU_DEVICE void fetch(const TilePlace &p, int k) {
+        GRU_UNROLL for (int g = 0; g < GATES; g++)
+            GRU_UNROLL for (int o = 0; o < 2; o++) if (weights && k < p.last) next[g][o] =
+                load_stream(weights + ((int64_t(o) * p.groups + k) * GATES + g) * 32);
+    }
+    /* Of the group: the states of all rows, on their way into a stage. */
+    GRU_DEVICE void stage(const TilePlace &p, uint4 *stages, int k) {
+        uint4 *to = stages + (k - p.first) % STAGES * STAGE_WORDS;
+        if (k < p.last)
+            for (int i = int(threadIdx.x); i < STAGE_WORDS; i += TILE_THREADS)
+                if (p.row_octet + i / 32 / STATES < p.row_octets)
+                    copy_async16(to + i, p.states + state_word<STATES>(p, i / 32, k) + i % 32);
+        copy_async_commit();
+    }
+    GRU_DEVICE void multiply(const TilePlace &p, const uint4 *stages, int k) {
+        uint4 w[GATES][2];
+        GRU_UNROLL for (int g = 0; g < GATES; g++) GRU_UNROLL for (int o = 0; o < 2; o++) w[g][o] =
+            next[g][o];
+        fetch(p, k + 1);
+        const uint4 *from = stages + (k - p.first) % STAGES * STAGE_WORDS + lane;
+        GRU_UNROLL for (int tile = 0; tile < PER_WARP; tile++) {
+            const int octet = row_half * PER_WARP + tile;
+            if (!weights || p.row_octet + octet >= p.row_octets) continue; /* the same for the whole warp */
+            GRU_UNROLL for (int state = 0; state < STATES; state++) {
+                const uint4 h = from[(octet * STATES + state) * 32];
+                GRU_UNROLL for (int g = state; g < GATES; g += STATES) {
+                    float(&s)[4] = sum[g / STATES][tile];
+                    M::mma(s, {w[g][0].x, w[g][1].x, w[g][0].y, w[g][1].y}, {h.x, h.y});
+                    M::mma(s, {w[g][0].z, w[g][1].z, w[g][0].w, w[g][1].w}, {h.z, h.w});
+                }
+            }
+        }
+    }
+    GRU_DEVICE void deposit(float *sums) const {
+        GRU_UNROLL for (int g = 0; g < SUMS_OF<STATES>; g++)
+            GRU_UNROLL for (int tile = 0; tile < PER_WARP; tile++) GRU_UNROLL for (int i = 0; i < 4; i++) {
+            const int row = (row_half * PER_WARP + tile) * 8 + lane % 4 * 2 + i % 2;
+            sums[TileSums<ROWS, STATES>::at(g, row, unit_pair * 16 + i / 2 * 8 + lane / 4)] = sum[g][tile][i];
+        }
+    }
+};
+
+/* ---- fused multiply-adds: a thread has every sixteenth unit and every sixteenth row, all gates ---- */
+
+template <int ROWS, int STATES> struct FusedTile {
+    static constexpr int ROW_OCTETS = ROWS / 8, UNITS_EACH = TILE_UNITS / 16, ROWS_EACH = ROWS / 16;
+    static constexpr int WEIGHT_WORDS = TILE_OCTETS * GATES * 32,
+                         STAGE_WORDS = WEIGHT_WORDS + ROW_OCTETS * STATES * 32;
+    static constexpr int STAGE_BYTES = STAGES * STAGE_WORDS * 16;
+    float sum[SUMS_OF<STATES>][UNITS_EACH][ROWS_EACH] = {};
+    int unit, row; /* the first of each */
+
+    /* A warp has four units and eight rows, so that its loads of one word bring 64 and 128 bytes. */
+    GRU_DEVICE explicit FusedTile(const TilePlace &)
+        : unit(int(threadIdx.x) % 4 + int(threadIdx.x) / 32 % 4 * 4),
+          row(int(threadIdx.x) / 4 % 8 + int(threadIdx.x) / 128 * 8) {}
+    /* Word c of row r of a tile: the same word of eight rows lies in eight different groups of banks. */
+    static GRU_DEVICE int word(int r, int c) { return r * 4 + (c ^ r / 2 % 4); }
+    GRU_DEVICE void stage(const TilePlace &p, uint4 *stages, int k) {
+        uint4 *to = stages + (k - p.first) % STAGES * STAGE_WORDS;
+        if (k < p.last)
+            for (int i = int(threadIdx.x); i < STAGE_WORDS; i += TILE_THREADS) {
+                const int tile = i / 32, at = tile * 32 + word(i % 32 / 4, i % 4);
+                const int octet = p.octet + tile / GATES, state = tile - TILE_OCTETS * GATES;
+                if (i >= WEIGHT_WORDS) {
+                    if (p.row_octet + state / STATES < p.row_octets)
+                        copy_async16(to + at, p.states + state_word<STATES>(p, state, k) + i % 32);
+                } else if (octet < p.octets) {
+                    copy_async16(to + at, p.weights +
+                                              ((int64_t(octet) * p.groups + k) * GATES + tile % GATES) * 32 +
+                                              i % 32);
+                }
+            }
+        copy_async_commit();
+    }
+    GRU_DEVICE void multiply(const TilePlace &p, const uint4 *stages, int k) {
+        const uint4 *weights = stages + (k - p.first) % STAGES * STAGE_WORDS,
+                    *states = weights + WEIGHT_WORDS;
+        GRU_UNROLL for (int c = 0; c < 4; c++) GRU_UNROLL for (int state = 0; state < STATES; state++) {
+            float4 h[ROWS_EACH];
+            GRU_UNROLL for (int j = 0; j < ROWS_EACH; j++) {
+                const int r = row + j * 16;
+                if (p.row_octet + r / 8 < p.row_octets)
+                    h[j] = as_floats(states[(r / 8 * STATES + state) * 32 + word(r % 8, c)]);
+                else
+                    h[j] = make_float4(0, 0, 0, 0);
+            }
+            GRU_UNROLL for (int i = 0; i < UNITS_EACH; i++) {
+                const int u = unit + i * 16;
+                if (p.octet + u / 8 >= p.octets) continue;
+                GRU_UNROLL for (int g = state; g < GATES; g += STATES) {
+                    const float4 w = as_floats(weights[(u / 8 * GATES + g) * 32 + word(u % 8, c)]);
+                    GRU_UNROLL for (int j = 0; j < ROWS_EACH; j++) {
+                        float &s = sum[g / STATES][i][j];
+                        s = __fmaf_rn(w.x, h[j].x, s);
+                        s = __fmaf_rn(w.y, h[j].y, s);
+                        s = __fmaf_rn(w.z, h[j].z, s);
+                        s = __fmaf_rn(w.w, h[j].w, s);
+                    }
+                }
+            }
+        }
+    }
+    static GRU_DEVICE float4 as_floats(uint4 v) {
+        return make_float4(__uint_as_float(v.x), __uint_as_float(v.y), __uint_as_float(v.z),
+                           __uint_as_float(v.w));
+    }
+    GRU_DEVICE void deposit(float *sums) const {
+        GRU_UNROLL for (int g = 0; g < SUMS_OF<STATES>; g++) GRU_UNROLL for (int i = 0; i < UNITS_EACH; i++)
+            GRU_UNROLL for (int j = 0; j < ROWS_EACH; j++)
+                sums[TileSums<ROWS, STATES>::at(g, row + j * 16, unit + i * 16)] = sum[g][i][j];
+    }
+};
+
+/* ---- a block's work ---- */
+
+template <class M, int ROWS, int STATES> struct TileProduct { using Type = TensorTile<M, ROWS, STATES>; };
+template <int ROWS, int STATES> struct TileProduct<F32, ROWS, STATES> {
+    using Type = FusedTile<ROWS, STATES>;
+};
+
+template <class M, int ROWS, int STATES> constexpr int tile_shared_bytes() {
+    constexpr int stages = TileProduct<M, ROWS, STATES>::Type::STAGE_BYTES;
+    constexpr int sums = TileSums<ROWS, STATES>::BYTES;
+    return stages > sums ? stages : sums; /* the sums take the stages' place */
+}
+
+/* All of k that is this block's, in stages. */
+template <class Product> GRU_DEVICE void sum_groups(Product &product, const TilePlace &p, uint4 *stages) {
+    for (int k = p.first; k < p.first + STAGES - 1; k++) product.stage(p, stages, k);
+    for (int k = p.first; k < p.last; k++) {
+        copy_async_wait<STAGES - 2>();
+        __syncthreads(); /* this stage has come for all threads, and the one to be filled next has been read by all */
+        product.stage(p, stages, k + STAGES - 1);
+        product.multiply(p, stages, k);
+    }
+    copy_async_wait<0>();
+    __syncthreads(); /* the stages have been read: the sums take their place */
+}
+
+/* One output: the partial sums of the cluster's blocks in the order of their ranks. */
+template <int ROWS, int STATES>
+GRU_DEVICE void gather_sums(float *sums, int split, int row, int unit, float (&c)[SUMS_OF<STATES>]) {
+    for (int g = 0; g < SUMS_OF<STATES>; g++) c[g] = 0.0f;
+    for (int block = 0; block < split; block++) {
+        const float *part = cluster_map(sums, unsigned(block));
+        GRU_UNROLL for (int g = 0; g < SUMS_OF<STATES>; g++) c[g] +=
+            part[TileSums<ROWS, STATES>::at(g, row, unit)];
+    }
+}
+
+/* The block's place in a grid along units (and the blocks of their clusters), rows and directions. */
+template <int ROWS>
+GRU_DEVICE TilePlace place_of(const gru_cuda_sequence &q, const void *weights, const void *states,
+                              int split) {
+    const int rank = int(blockIdx.x) % split, each = (q.groups + split - 1) / split;
+    return {static_cast<const uint4 *>(weights),
+            static_cast<const uint4 *>(states),
+            q.octets,
+            q.groups,
+            int(blockIdx.x) / split * TILE_OCTETS,
+            int(blockIdx.y) * (ROWS / 8),
+            (q.N + 7) / 8,
+            min(rank * each, q.groups),
+            min((rank + 1) * each, q.groups)};
+}
+
+/* The block's sums, and when all blocks of the cluster have theirs; release_sums: when all have read them. */
+template <class Product>
+GRU_DEVICE float *sum_tile(Product &product, const TilePlace &place, uint4 *shared, int split) {
+    sum_groups(product, place, shared);
+    float *sums = reinterpret_cast<float *>(shared);
+    product.deposit(sums);
+    if (split > 1) {
+        cluster_arrive();
+        cluster_wait(); /* the partial sums of all blocks of the cluster are there */
+    } else {
+        __syncthreads(); /* the sums of all warps are there */
+    }
+    return sums;
+}
+GRU_DEVICE void release_sums(int split) {
+    if (split == 1) return;
+    cluster_arrive();
+    cluster_wait(); /* no block leaves while others read its sums */
+}
+
+} // namespace
+#endif

@@ -1,0 +1,98 @@
+/* cuda_layer.c: what a layer prepares at its creation, so that no run has to find, load or allocate anything. */
+#include <string.h>
+
+#include "core/error.h"
+#include "cuda_gemm.h"
+#include "cuda/kernels/cuda_backward_kernels.h"
+
+gru_cuda_math gru_cuda_math_of(const gru_cuda_machine *machine, const gru_layer_config *config) {
+    switch (config->weight_type) {
+    case GRU_F16:
+        return GRU_CUDA_F16;
+    case GRU_BF16:
+        return GRU_CUDA_BF16;
+    default:
+        return machine->tf32 ? GRU_CUDA_TF32 : GRU_CUDA_F32;
+    }
+}
+
+static cudaError_t load_engine(const gru_engine *engine, int32_t reset, gru_cuda_layer *prepared) {
+    if (engine == &gru_engine_cuda_hop) {
+        const cudaError_t error = gru_cuda_load_sweep_hop(prepared->math, &prepared->sweep_room);
+        return error ? error : gru_cuda_load_hop(prepared->math, &prepared->room);
+    }
+    if (engine == &gru_engine_cuda_tile) {
+        const cudaError_t error = gru_cuda_load_sweep_tile(prepared->math, &prepared->sweep_room);
+        return error ? error : gru_cuda_load_tile(prepared->math, &prepared->room);
+    }
+    return gru_cuda_load_stepwise(prepared->math, reset);
+}
+
+static gru_status load_kernels(const gru_layer *layer, gru_cuda_layer *prepared) {
+    static const char what[] = "loading kernels";
+    gru_cuda_machine *machine = gru_cuda_machine_of(layer->context);
+    GRU_CUDA_TRY(machine, gru_cuda_load_pack(), what);
+    GRU_CUDA_TRY(machine, gru_cuda_load_add(), what);
+    GRU_CUDA_TRY(machine, gru_cuda_load_dropout(), what);
+    GRU_CUDA_TRY(machine, gru_cuda_load_prologue(prepared->math), what);
+    if (layer->context->config.flags & GRU_CHECK_WEIGHTS)
+        GRU_CUDA_TRY(machine, gru_cuda_load_weights_sum(), what);
+    GRU_CUDA_TRY(machine, gru_cuda_load_gradients(prepared->math), what);
+    GRU_CUDA_TRY(machine, gru_cuda_load_sweep(prepared->math), what);
+    for (int32_t i = 0; i < layer->engine_count; i++)
+        GRU_CUDA_TRY(machine, load_engine(layer->engines[i], layer->config.reset, prepared), what);
+    return GRU_OK;
+}
+
+/* ---- products ---- */
+
+static gru_status prepare_products(gru_layer *layer, gru_cuda_layer *prepared) {
+    const gru_layer_config *config = &layer->config;
+    const int before = config->reset == GRU_RESET_BEFORE, x = config->inputs > 0;
+    const int own_candidate = config->reset != GRU_RESET_ALL; /* dR of n has factors of its own */
+    const int64_t pitch = gru_cuda_input_pitch(config->inputs, config->weight_type);
+    const int64_t units = gru_cuda_unit_pitch(config->hidden), all = GATES * units;
+    const int64_t projected = gru_cuda_projected_row(config->hidden);
+    const struct {
+        int wanted;
+        gru_cuda_gemm_form form;
+    } each[GRU_CUDA_PRODUCTS] = {
+        {x, {"the projection", GRU_CUDA_GEMM_PROJECT, pitch, projected, projected, 1}},
+        {1, {"R h", GRU_CUDA_GEMM_PROJECT, units, before ? GATE_N * units : all, all, 0}},
+        {before, {"R (r h)", GRU_CUDA_GEMM_PROJECT, units, units, all, 0}},
+        {x, {"the gradient of inputs", GRU_CUDA_GEMM_BACK, all, pitch, pitch, 0}},
+        {x, {"the gradient of W", GRU_CUDA_GEMM_SUM_ROWS, pitch, all, pitch, 0}},
+        {1,
+         {"the gradient of R", GRU_CUDA_GEMM_SUM_ROWS, units, own_candidate ? GATE_N * units : all, units,
+          0}},
+        {own_candidate, {"the gradient of R_n", GRU_CUDA_GEMM_SUM_ROWS, units, units, units, 0}},
+    };
+    for (int i = 0; i < GRU_CUDA_PRODUCTS; i++)
+        if (each[i].wanted) GRU_TRY(gru_cuda_gemm_create(layer, &each[i].form, &prepared->products[i]));
+    return GRU_OK;
+}
+
+/* ---- the whole ---- */
+
+gru_status gru_cuda_prepare(gru_layer *layer) {
+    gru_cuda_machine *machine = gru_cuda_machine_of(layer->context);
+    gru_cuda_layer *prepared = gru_host_allocate(layer->context, sizeof *prepared, "what a layer prepares");
+    if (!prepared) return GRU_OUT_OF_MEMORY;
+    memset(prepared, 0, sizeof *prepared);
+    prepared->math = gru_cuda_math_of(machine, &layer->config);
+    layer->prepared = prepared;
+    int previous;
+    GRU_TRY(gru_cuda_enter(machine, &previous));
+    gru_status status = load_kernels(layer, prepared);
+    if (status == GRU_OK) status = prepare_products(layer, prepared);
+    gru_cuda_leave(machine, previous);
+    return status;
+}
+
+void gru_cuda_forget(gru_layer *layer) {
+    gru_cuda_layer *prepared = layer->prepared;
+    if (!prepared) return;
+    for (int i = 0; i < GRU_CUDA_PRODUCTS; i++) gru_cuda_gemm_release(layer, prepared->products[i]);
+    gru_host_free(layer->context, prepared, sizeof *prepared);
+    layer->prepared = NULL;
+}

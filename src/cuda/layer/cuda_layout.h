@@ -1,0 +1,97 @@
+/* cuda_layout.h: how CUDA engines store weights, states on their way from step to step, and projected input.
+ *
+ * Everything that tensor cores read consists of octet tiles: 8 rows (units or sequences) x 64 bytes of the summed index
+ * k, row after row, 512 contiguous bytes. Lane l of a warp takes bytes 16 l .. 16 l + 15, and holds with them fragments
+ * of mma.sync as they are: k may stand in any order inside a product as long as weights and states agree.
+ * 64 bytes of k are a group: 32 numbers of 16 bits, 16 of f32. Sizes are rounded up and the tails are zeros, so that an
+ * odd size costs its padding and nothing else. */
+#ifndef GRU_CUDA_LAYOUT_H
+#define GRU_CUDA_LAYOUT_H
+
+#include "core/layout.h"
+
+enum {
+    GRU_CUDA_OCTET = 8,        /* units or sequences of a tile */
+    GRU_CUDA_GROUP_BYTES = 64, /* of k, of one row of a tile */
+    GRU_CUDA_TILE_BYTES = 512,
+    GRU_CUDA_ALIGN = 256, /* of every part of a workspace or of packed weights */
+    GRU_CUDA_SLICES = 8   /* of k in a stepwise product: one chain each, added in ascending order */
+};
+
+static inline size_t gru_cuda_align(size_t bytes) {
+    return bytes > SIZE_MAX - (GRU_CUDA_ALIGN - 1)
+               ? SIZE_MAX
+               : (bytes + GRU_CUDA_ALIGN - 1) / GRU_CUDA_ALIGN * GRU_CUDA_ALIGN;
+}
+
+/* Octets of H units: always an even number, because one mma takes two. */
+static inline int32_t gru_cuda_unit_octets(int32_t hidden) {
+    return (hidden + 15) / 16 * 2;
+}
+
+/* Groups of k of K numbers of weight_type. */
+static inline int32_t gru_cuda_groups(int32_t K, int32_t weight_type) {
+    const int32_t group = GRU_CUDA_GROUP_BYTES / (int32_t)gru_type_bytes(weight_type);
+    return (K + group - 1) / group;
+}
+
+/* Numbers from one row of W or x to the next: I rounded up to 16 bytes, as cuBLASLt wants its rows. */
+static inline int64_t gru_cuda_input_pitch(int32_t inputs, int32_t weight_type) {
+    const int64_t line = 16 / (int64_t)gru_type_bytes(weight_type);
+    return (inputs + line - 1) / line * line;
+}
+
+/* Numbers in one row of projected input: [unit octet][gate][8], f32. */
+static inline int64_t gru_cuda_projected_row(int32_t hidden) {
+    return (int64_t)gru_cuda_unit_octets(hidden) * GATES * GRU_CUDA_OCTET;
+}
+
+/* Rows of projected input of one chunk: those of several steps, or of a single one with more. They stay in L2 (50 MB on an
+ * H100), beside weights and x, until their steps read them. */
+enum { GRU_CUDA_CHUNK_BYTES = 16 << 20 };
+static inline int64_t gru_cuda_chunk_rows(const gru_layer_config *config) {
+    const int64_t row = gru_cuda_projected_row(config->hidden) * (int64_t)sizeof(float);
+    return row > GRU_CUDA_CHUNK_BYTES ? 1 : GRU_CUDA_CHUNK_BYTES / row;
+}
+
+/* Packed weights. Byte offsets of
+ *   bW, bR   [unit octet][gate][8]                    f32
+ *   W        [unit octet][gate][8][input pitch]       weight_type: the rows of one GEMM
+ *   R        [unit octet][group][gate][tile]          weight_type
+ *   staging  room through which weights in host memory travel, a piece of rows at a time */
+typedef struct gru_cuda_parts {
+    size_t bW, bR, W, R, staging, staging_bytes, bytes;
+} gru_cuda_parts;
+
+gru_cuda_parts gru_cuda_packed_parts(const gru_layer_config *config);
+
+/* ---- backward ---- */
+
+/* Numbers of one gate in rows of the backward pass, where gates lie one behind the other, tails being zeros: 8 for each unit
+ * octet, so that every gate of every row is aligned to 32 bytes. */
+static inline int64_t gru_cuda_unit_pitch(int32_t hidden) {
+    return (int64_t)gru_cuda_unit_octets(hidden) * GRU_CUDA_OCTET;
+}
+
+/* Planes of a row of gate gradients, [plane][unit pitch]: da of r, z, n; with reset AFTER a fourth, dc of n. dc of r and z
+ * are their da; dc of n is its da with BEFORE and ALL. */
+enum { GRU_CUDA_DC_N = GATES };
+static inline int32_t gru_cuda_gradient_planes(int32_t reset) {
+    return reset == GRU_RESET_AFTER ? GATES + 1 : GATES;
+}
+
+/* Weights as the backward pass reads them, made from packed ones by gru_cuda_launch_turn. Byte offsets of
+ *   R_transposed  [unit octet][gate][group][tile]     the sweep's: k is the unit that R_g's rows belong to
+ *   R             [gate][unit pitch][unit pitch]      the rows of one GEMM: c = R h
+ *   W             [gate][unit pitch][input pitch]     the rows of another: dx = da W; none without inputs
+ * all of weight_type, tails zeros. */
+typedef struct gru_cuda_turned_parts {
+    size_t R_transposed, R, W, bytes;
+} gru_cuda_turned_parts;
+
+gru_cuda_turned_parts gru_cuda_turned_parts_of(const gru_layer_config *config);
+
+/* Parts into which the rows of a column sum are cut; each is summed in order, then the parts. */
+enum { GRU_CUDA_SUM_PARTS = 128 };
+
+#endif

@@ -1,0 +1,116 @@
+/* cuda_arguments.c: turns a checked run into the arguments of launches, and decides how its input reaches the projection. */
+#include "cuda_arguments.h"
+
+#include "core/reserve.h"
+#include "cuda/layer/cuda_gemm.h"
+
+static const void *packed_part(const gru_job *job, size_t offset) {
+    return (const char *)gru_run_packed(job->layer, job->run) + offset;
+}
+
+gru_cuda_sequence gru_cuda_sequence_of(const gru_job *job) {
+    const gru_layer_config *config = &job->layer->config;
+    const gru_run *run = job->run;
+    const gru_cuda_parts parts = gru_cuda_packed_parts(config);
+    gru_cuda_sequence q = {.T = run->T, .N = (int32_t)run->N, .H = config->hidden};
+    q.octets = gru_cuda_unit_octets(config->hidden);
+    q.groups = gru_cuda_groups(config->hidden, config->weight_type);
+    q.reset = config->reset, q.update = config->update, q.gate = config->gate;
+    q.candidate = config->candidate, q.direction = config->direction;
+    q.clip = config->clip, q.hard_slope = config->hard_slope;
+    q.R = packed_part(job, parts.R);
+    q.bR = packed_part(job, parts.bR);
+    q.io_type = config->io_type, q.state_type = config->state_type;
+    q.lengths = run->lengths;
+    q.restart = run->reset, q.attention = run->attention, q.h_reset = run->h_reset;
+    q.y = run->y;
+    q.hT = run->hT, q.hT_stride = run->hT_stride, q.hT_slots = run->hT_slots, q.slot_count = run->slot_count;
+    q.reserve = run->mode == GRU_INFERENCE ? NULL : gru_reserve_states(run);
+    return q;
+}
+
+int gru_cuda_alike(const gru_job *a, const gru_job *b) {
+    const gru_layer_config *p = &a->layer->config, *q = &b->layer->config;
+    return p->hidden == q->hidden && p->weight_type == q->weight_type && p->io_type == q->io_type &&
+           p->reset == q->reset && !p->inputs == !q->inputs && a->run->T == b->run->T &&
+           a->run->N == b->run->N && !a->run->x.data == !b->run->x.data && a->run->stream == b->run->stream;
+}
+
+/* ---- x as the projection can read it ---- */
+
+/* Numbers from one row (t, n) to the next where all rows lie evenly in time order; 0: they do not. */
+static int64_t even_stride(const gru_run *run) {
+    if (run->N == 1) return run->x.time_stride;
+    return run->T == 1 || run->x.time_stride == run->N * run->x.batch_stride ? run->x.batch_stride : 0;
+}
+
+/* Strides or sizes that cuBLASLt does not read, another type, rows that a reverse layer visits at different times, or a
+ * projection that insists on one alignment. In a sum over rows, which backward makes, rows of x must stand in the order of
+ * the steps, and where a row of the batch has ended may stand anything but NaN. */
+int gru_cuda_must_gather(const gru_job *job) {
+    const gru_layer_config *config = &job->layer->config;
+    const gru_run *run = job->run;
+    const int64_t element = (int64_t)gru_type_bytes(config->io_type), stride = even_stride(run);
+    const int reverse = config->direction == GRU_REVERSE;
+    if (!run->x.data || config->inputs == 0) return 0;
+    if (gru_cuda_machine_of(job->layer->context)->invariant || config->io_type != config->weight_type)
+        return 1;
+    if (job->gradients ? reverse || run->lengths : reverse && run->lengths) return 1;
+    return stride < config->inputs || stride * element % 16 != 0 || config->inputs * element % 16 != 0 ||
+           (uintptr_t)run->x.data % 16 != 0;
+}
+
+void gru_cuda_gather(gru_cuda_prologue *prologue, int32_t d, const gru_job *job, void *rows) {
+    const gru_layer_config *config = &job->layer->config;
+    prologue->x[d] = job->run->x;
+    prologue->inputs[d] = config->inputs;
+    prologue->pitch[d] = gru_cuda_input_pitch(config->inputs, config->weight_type);
+    prologue->rows[d] = rows;
+}
+
+gru_cuda_x_rows gru_cuda_x_of(const gru_job *job, const void *gathered, int64_t s, int64_t steps) {
+    const gru_layer_config *config = &job->layer->config;
+    const gru_run *run = job->run;
+    const int64_t first = config->direction == GRU_REVERSE ? run->T - s - steps : s;
+    if (gathered)
+        return (gru_cuda_x_rows){gathered, gru_cuda_input_pitch(config->inputs, config->weight_type)};
+    return (gru_cuda_x_rows){(const char *)run->x.data +
+                                 (size_t)(first * run->x.time_stride) * gru_type_bytes(config->io_type),
+                             even_stride(run)};
+}
+
+/* ---- projected input ---- */
+
+gru_status gru_cuda_project(const gru_job *job, gru_cuda_x_rows x, int64_t rows, float *out,
+                            void *workspace) {
+    const gru_cuda_parts parts = gru_cuda_packed_parts(&job->layer->config);
+    const gru_cuda_factors factors = {.in = x.data,
+                                      .in_stride = x.stride,
+                                      .weights = packed_part(job, parts.W),
+                                      .bias = packed_part(job, parts.bW),
+                                      .rows = rows,
+                                      .out = out,
+                                      .workspace = workspace};
+    return gru_cuda_multiply(gru_cuda_machine_of(job->layer->context),
+                             gru_cuda_layer_of(job->layer)->products[GRU_CUDA_PRODUCT_A], &factors,
+                             gru_cuda_stream(job->run->stream));
+}
+
+gru_cuda_input gru_cuda_projected_input(const gru_job *job, const float *projected) {
+    const gru_layer_config *config = &job->layer->config;
+    gru_cuda_input input = {.data = projected, .type = GRU_F32};
+    input.batch_stride = gru_cuda_projected_row(config->hidden);
+    if (!gru_cuda_gemm_adds_bias(gru_cuda_layer_of(job->layer)->products[GRU_CUDA_PRODUCT_A]))
+        input.bias = packed_part(job, gru_cuda_packed_parts(config).bW);
+    return input;
+}
+
+gru_cuda_input gru_cuda_given_input(const gru_job *job) {
+    const gru_const_view *projected = &job->run->projected;
+    const gru_cuda_input input = {.data = projected->data,
+                                  .time_stride = projected->time_stride,
+                                  .batch_stride = projected->batch_stride,
+                                  .type = job->layer->config.io_type,
+                                  .gate_stride = job->layer->config.hidden};
+    return input;
+}

@@ -1,0 +1,37 @@
+/* cuda_arguments.h: what the forward and the backward calls of CUDA engines have in common: a run as kernels see it, and where
+ * its input is read. */
+#ifndef GRU_CUDA_ARGUMENTS_H
+#define GRU_CUDA_ARGUMENTS_H
+
+#include "cuda/cuda_engine.h"
+
+static inline void *gru_cuda_place(const gru_run *run, size_t offset) {
+    return (char *)run->workspace + offset;
+}
+
+/* All but the places in the workspace. */
+gru_cuda_sequence gru_cuda_sequence_of(const gru_job *job);
+
+/* Whether two jobs can share their launches: the same sizes, types and kinds of input. */
+int gru_cuda_alike(const gru_job *a, const gru_job *b);
+
+/* Whether x must be copied into rows before it is multiplied, because cuBLASLt cannot read it as it is. Without x: no. */
+int gru_cuda_must_gather(const gru_job *job);
+/* Lets a prologue copy x of direction d into rows. */
+void gru_cuda_gather(gru_cuda_prologue *prologue, int32_t d, const gru_job *job, void *rows);
+
+/* Rows of x for a GEMM: `stride` numbers from row to row. */
+typedef struct gru_cuda_x_rows {
+    const void *data;
+    int64_t stride;
+} gru_cuda_x_rows;
+/* x of the steps s .. s + steps - 1; gathered: the rows that it was copied into, or NULL. Where x is read as it is, those of
+ * a reverse layer lie in the order of their times, the last step first. */
+gru_cuda_x_rows gru_cuda_x_of(const gru_job *job, const void *gathered, int64_t s, int64_t steps);
+/* out[rows][projected row] = W x + bW, and how steps find it, from the first row on. */
+gru_status gru_cuda_project(const gru_job *job, gru_cuda_x_rows x, int64_t rows, float *out, void *workspace);
+gru_cuda_input gru_cuda_projected_input(const gru_job *job, const float *projected);
+/* What the caller has projected. */
+gru_cuda_input gru_cuda_given_input(const gru_job *job);
+
+#endif

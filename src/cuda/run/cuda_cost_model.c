@@ -1,0 +1,195 @@
+/* cuda_cost_model.c: a model of a step's time, and the tile that it makes shortest.
+ *
+ * The model counts what a step reads from L2 and multiplies, block by block, and adds what every launch costs. Its numbers
+ * are of an H100 and come from published measurements; none has been measured by this library yet. They decide between
+ * tiles of one engine, whose bits are the same, and between engines. */
+#include "cuda_cost_model.h"
+
+#include <math.h>
+
+#include "cuda/kernels/cuda_backward_kernels.h"
+
+static const double clock_rate = 1.755e9; /* cycles per second */
+static const double slack = 1.3; /* what kernels take for reading and multiplying, against the rates below */
+static const double read_block = 112e9; /* bytes per second from L2 into one multiprocessor: 64 a cycle */
+static const double read_all = 6.7e12;  /* and into all of them */
+static const double launch_dependent = 0.8e-6; /* from one step's end to the next one's products */
+static const double launch_plain = 1.35e-6;    /* the same without overlap, in a graph */
+static const double body = 0.8e-6;             /* latencies of reading, adding and finishing one output */
+static const double output =
+    0.08e-6; /* every further output of a thread: 26 bytes at read_block alone take 0.06 */
+static const double hop_grid = 0.65e-6;    /* a counter in L2, written and seen */
+static const double hop_cluster = 0.65e-6; /* a barrier of a cluster of eight */
+static const double gather_sums =
+    0.7e-6; /* a cluster's barriers and the reading of its blocks' partial sums */
+
+enum { THREADS = 256, MAX_ROWS_Y = 65535 };
+
+gru_cuda_force gru_cuda_forced;
+
+static int64_t divide_up(int64_t count, int64_t each) {
+    return (count + each - 1) / each;
+}
+
+static double number_bytes(gru_cuda_math math) {
+    return math == GRU_CUDA_F32 || math == GRU_CUDA_TF32 ? 4 : 2;
+}
+
+/* Multiplications and additions per second of one multiprocessor: mma.sync reaches 2680 a cycle with 16 bits; fused
+ * multiply-adds are 256 a cycle at best, of which large tiles should reach five sixths, and small ones, which wait for
+ * states, half. */
+static double rate(gru_cuda_math math, int large) {
+    if (math == GRU_CUDA_F32) return (large ? 213 : 128) * clock_rate;
+    return (math == GRU_CUDA_TF32 ? 1340 : 2680) * clock_rate;
+}
+
+/* One launch of `gates` sums over K for each output in this tile, so many blocks at once, without what the launch itself
+ * costs. */
+static double product_seconds(const gru_cuda_size *size, gru_cuda_tile tile, int gates, double K,
+                              int64_t at_once) {
+    const double bytes = number_bytes(size->math);
+    const int64_t units = tile.unit_octets * 8, rows = tile.batch_octets * 8;
+    const int64_t blocks =
+        divide_up(size->H, units) * divide_up(size->N, rows) * size->directions * tile.split;
+    const double waves = (double)divide_up(blocks, at_once);
+    const double multiplied =
+        size->math == GRU_CUDA_F32 || units >= 16 ? (double)units : 16; /* an mma has 16 rows */
+    const double read = (double)(units * gates + rows) * K * bytes / tile.split;
+    const double math = 2 * multiplied * gates * (double)rows * K / tile.split;
+    const double one = fmax(read / read_block, math / rate(size->math, tile.unit_octets == 8));
+    const double outputs = (double)divide_up(units * rows / tile.split, THREADS);
+    return slack * fmax(waves * one, read * (double)blocks / read_all) + waves * outputs * output +
+           (tile.split > 1 ? gather_sums : 0);
+}
+
+static int fits(const gru_cuda_machine *machine, gru_cuda_tile tile) {
+    return tile.shared_bytes <= machine->shared_bytes;
+}
+
+static double launch_seconds(const gru_cuda_machine *machine) {
+    return machine->capability >= 90 ? launch_dependent : launch_plain;
+}
+
+static double stepwise_seconds(const gru_cuda_machine *machine, const gru_cuda_size *size,
+                               gru_cuda_tile tile) {
+    const double launch = launch_seconds(machine) + body;
+    if (size->reset != GRU_RESET_BEFORE)
+        return launch + product_seconds(size, tile, 3, size->H, machine->processors);
+    return 2 * launch + product_seconds(size, tile, 2, size->H, machine->processors) +
+           product_seconds(size, tile, 1, size->H, machine->processors);
+}
+
+/* A step of the sweep: one sum over the gradients of all gates; with reset BEFORE one over two and one over the third. */
+static double sweep_seconds(const gru_cuda_machine *machine, const gru_cuda_size *size, gru_cuda_tile tile) {
+    const double launch = launch_seconds(machine) + body, H = size->H;
+    if (size->reset != GRU_RESET_BEFORE)
+        return launch + product_seconds(size, tile, 1, 3 * H, machine->processors);
+    return 2 * launch + product_seconds(size, tile, 1, 2 * H, machine->processors) +
+           product_seconds(size, tile, 1, H, machine->processors);
+}
+
+/* The fastest of these tiles that the device has room for. */
+static gru_cuda_plan
+fastest(const gru_cuda_machine *machine, const gru_cuda_size *size, const gru_cuda_tile *tiles, int32_t count,
+        double (*seconds)(const gru_cuda_machine *, const gru_cuda_size *, gru_cuda_tile)) {
+    gru_cuda_plan best = {.seconds = HUGE_VAL};
+    for (int32_t i = 0; i < count; i++) {
+        const gru_cuda_plan plan = {tiles[i], 0, seconds(machine, size, tiles[i])};
+        if (!fits(machine, tiles[i])) continue;
+        if (plan.seconds < best.seconds) best = plan;
+        if (tiles[i].unit_octets == gru_cuda_forced.unit_octets &&
+            tiles[i].batch_octets == gru_cuda_forced.batch_octets)
+            return plan;
+    }
+    return best;
+}
+
+gru_cuda_plan gru_cuda_plan_stepwise(const gru_cuda_machine *machine, const gru_cuda_size *size) {
+    gru_cuda_tile tiles[GRU_CUDA_STEPWISE_TILES];
+    const gru_cuda_part part = size->reset == GRU_RESET_BEFORE ? GRU_CUDA_GATES : GRU_CUDA_WHOLE;
+    return fastest(machine, size, tiles, gru_cuda_stepwise_tiles(size->math, part, tiles), stepwise_seconds);
+}
+
+gru_cuda_plan gru_cuda_plan_sweep(const gru_cuda_machine *machine, const gru_cuda_size *size) {
+    gru_cuda_tile tiles[GRU_CUDA_SWEEP_TILES];
+    return fastest(machine, size, tiles, gru_cuda_sweep_tiles(size->math, tiles), sweep_seconds);
+}
+
+/* Blocks that run at once where they come in clusters: clusters leave some multiprocessors idle, and two blocks on one
+ * share what it reads. */
+static int64_t blocks_at_once(const gru_cuda_machine *machine, int64_t clusters, int64_t blocks) {
+    return clusters * blocks < machine->processors ? clusters * blocks : machine->processors;
+}
+
+/* The fastest of these tiles and of the splits for which the device has room: of products of `gates` gates over K. */
+static gru_cuda_plan fastest_split(const gru_cuda_machine *machine, const gru_cuda_size *size,
+                                   const gru_cuda_room *room, const gru_cuda_tile *tiles, int32_t count,
+                                   int gates, double K) {
+    gru_cuda_plan best = {.seconds = HUGE_VAL};
+    for (int32_t i = 0; i < count; i++) {
+        if (!fits(machine, tiles[i]) || divide_up(size->N, tiles[i].batch_octets * 8) > MAX_ROWS_Y) continue;
+        for (int32_t j = 0; j < GRU_CUDA_SPLITS; j++) {
+            gru_cuda_tile tile = tiles[i];
+            tile.split = 1 << j;
+            const int64_t at_once = blocks_at_once(machine, room->tile_clusters[i][j], tile.split);
+            if (at_once == 0) continue;
+            const gru_cuda_plan plan = {
+                tile, 0, launch_seconds(machine) + body + product_seconds(size, tile, gates, K, at_once)};
+            if (plan.seconds < best.seconds) best = plan;
+            if (tile.batch_octets == gru_cuda_forced.batch_octets && tile.split == gru_cuda_forced.split)
+                return plan;
+        }
+    }
+    return best;
+}
+
+gru_cuda_plan gru_cuda_plan_tile(const gru_cuda_machine *machine, const gru_cuda_size *size,
+                                 const gru_cuda_room *room) {
+    gru_cuda_tile tiles[GRU_CUDA_TILE_TILES];
+    const int32_t count = gru_cuda_tile_tiles(size->math, tiles);
+    return fastest_split(machine, size, room, tiles, count, GATES, size->H);
+}
+
+gru_cuda_plan gru_cuda_plan_sweep_tile(const gru_cuda_machine *machine, const gru_cuda_size *size,
+                                       const gru_cuda_room *room) {
+    gru_cuda_tile tiles[GRU_CUDA_TILE_TILES];
+    const int32_t count = gru_cuda_sweep_tile_tiles(size->math, tiles);
+    return fastest_split(machine, size, room, tiles, count, 1, (double)GATES * size->H);
+}
+
+/* A cluster reads all weights with its multiprocessors. */
+static double cluster_seconds(const gru_cuda_machine *machine, const gru_cuda_size *size,
+                              int32_t clusters_at_once) {
+    const double bytes = (3.0 * size->H + 8) * size->H * number_bytes(size->math) / GRU_CUDA_HOP_CLUSTER;
+    const double math = 2.0 * 3 * size->H * 8 * size->H / GRU_CUDA_HOP_CLUSTER;
+    const int64_t clusters = divide_up(size->N, 8) * size->directions;
+    const int64_t at_once =
+        blocks_at_once(machine, clusters_at_once, GRU_CUDA_HOP_CLUSTER) / GRU_CUDA_HOP_CLUSTER;
+    if (at_once == 0 || divide_up(size->N, 8) > MAX_ROWS_Y) return HUGE_VAL;
+    return launch_seconds(machine) + 2 * body + hop_cluster +
+           slack * (double)divide_up(clusters, at_once) *
+               fmax(bytes / read_block, math / rate(size->math, 0));
+}
+
+/* All blocks are there at once: few rows share them, many leave too few for each. */
+static double grid_seconds(const gru_cuda_machine *machine, const gru_cuda_size *size, int32_t hop_blocks) {
+    const int64_t sharers = divide_up(size->N, 8) * size->directions,
+                  units = size->math == GRU_CUDA_F32 ? 8 : 16;
+    const int64_t tiles = divide_up(size->H, units), room = sharers > 0 ? hop_blocks / sharers : hop_blocks;
+    const gru_cuda_tile tile = {(int32_t)units / 8, 1, 1, 0};
+    if (room < 1 || divide_up(size->N, 8) > MAX_ROWS_Y) return HUGE_VAL;
+    return launch_plain + 2 * body + hop_grid +
+           fmax(slack * (double)divide_up(tiles, room) * ((double)units * 3 + 8) * size->H *
+                    number_bytes(size->math) / read_block,
+                product_seconds(size, tile, 3, size->H, machine->processors));
+}
+
+gru_cuda_plan gru_cuda_plan_hop(const gru_cuda_machine *machine, const gru_cuda_size *size,
+                                const gru_cuda_room *room) {
+    const gru_cuda_plan cluster = {.cluster = GRU_CUDA_HOP_CLUSTER,
+                                   .seconds = cluster_seconds(machine, size, room->hop_clusters)};
+    const gru_cuda_plan grid = {.cluster = 0, .seconds = grid_seconds(machine, size, room->hop_blocks)};
+    if (gru_cuda_forced.hop == 1 && cluster.seconds < HUGE_VAL) return cluster;
+    if (gru_cuda_forced.hop == 2 && grid.seconds < HUGE_VAL) return grid;
+    return cluster.seconds < grid.seconds ? cluster : grid;
+}

@@ -1,0 +1,184 @@
+/* cuda_forward.c: the order of launches of a forward pass: prologue, then chunk by chunk the projection and the steps.
+ *
+ * Steps are launched so that one may start before the one before it has ended: it fetches its weights and projected
+ * input meanwhile. The first step behind a projection waits for it in full, and the last step of a chunk lets nothing
+ * start early, because what comes next may be a launch that knows nothing of this. */
+#include "cuda_forward.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "core/error.h"
+#include "core/reserve.h"
+#include "cuda_arguments.h"
+#include "cuda/layer/cuda_gemm.h"
+#include "cuda_workspace.h"
+
+/* One call of one or two directions. */
+typedef struct forward {
+    const gru_cuda_stepper *stepper;
+    const gru_job *jobs;
+    int32_t count;
+    gru_cuda_machine *machine;
+    const gru_cuda_gemm *projection;
+    gru_cuda_steps steps;
+    gru_cuda_workspace places[GRU_CUDA_DIRECTIONS];
+    int gathers; /* x is copied row by row before it is multiplied */
+    gru_cuda_prologue prologue;
+    gru_cuda_step step;
+} forward;
+
+/* ---- arguments of launches ---- */
+
+static gru_cuda_sequence sequence_of(const gru_job *job, const gru_cuda_workspace *w) {
+    const gru_run *run = job->run;
+    gru_cuda_sequence q = gru_cuda_sequence_of(job);
+    for (int i = 0; i < 2; i++) q.exchange[i] = gru_cuda_place(run, w->exchange[i]);
+    q.state = gru_cuda_place(run, w->state);
+    if (q.reset != GRU_RESET_BEFORE) return q;
+    q.exchange_reset = gru_cuda_place(run, w->exchange_reset);
+    q.update_gate = gru_cuda_place(run, w->update_gate);
+    q.arrived = gru_cuda_place(run, w->arrived);
+    return q;
+}
+
+static void prepare_prologue(forward *f, int32_t d) {
+    const gru_job *job = &f->jobs[d];
+    const gru_layer_config *config = &job->layer->config;
+    const gru_run *run = job->run;
+    gru_cuda_prologue *p = &f->prologue;
+    p->sequence[d] = f->step.sequence[d];
+    p->h0[d] = run->h0, p->h0_stride[d] = run->h0_stride, p->h0_slots[d] = run->h0_slots;
+    if (run->mode != GRU_INFERENCE) {
+        const gru_reserve_head head = gru_reserve_head_of(config, run);
+        p->reserve[d] = run->reserve;
+        memcpy(p->reserve_head[d], &head, sizeof head);
+    }
+    if (f->gathers) gru_cuda_gather(p, d, job, gru_cuda_place(run, f->places[d].rows));
+}
+
+static void prepare(forward *f, const gru_cuda_stepper *stepper, const gru_job *jobs, int32_t count) {
+    const gru_layer *layer = jobs[0].layer;
+    const gru_run *run = jobs[0].run;
+    memset(f, 0, sizeof *f);
+    f->stepper = stepper, f->jobs = jobs, f->count = count;
+    f->machine = gru_cuda_machine_of(layer->context);
+    f->projection = gru_cuda_layer_of(layer)->products[GRU_CUDA_PRODUCT_A];
+    const gru_cuda_size size = gru_cuda_size_of(layer, run, count);
+    f->steps =
+        (gru_cuda_steps){size.math, stepper->plan(layer, &size), gru_cuda_layer_of(layer)->room.hop_blocks,
+                         f->machine->capability >= 90, gru_cuda_stream(run->stream)};
+    f->step.directions = f->prologue.directions = count;
+    f->prologue.report = f->machine->report;
+    for (int32_t d = 0; d < count; d++) f->gathers |= gru_cuda_must_gather(&jobs[d]);
+    for (int32_t d = 0; d < count; d++) {
+        f->places[d] = gru_cuda_workspace_of(jobs[d].layer, run->T, run->N);
+        f->step.sequence[d] = sequence_of(&jobs[d], &f->places[d]);
+        prepare_prologue(f, d);
+    }
+}
+
+/* ---- launches ---- */
+
+static gru_status begin_chunk(forward *f, int64_t s, int64_t steps) {
+    gru_cuda_prologue *p = &f->prologue;
+    if (s > 0 && !f->gathers) return GRU_OK;
+    p->begins = s == 0;
+    p->s = s;
+    p->steps = steps;
+    if (f->gathers) {
+        const int64_t rows = steps * f->jobs[0].run->N;
+        p->padding = gru_cuda_gemm_rows(f->projection, rows) - rows;
+    }
+    GRU_CUDA_TRY(f->machine, gru_cuda_launch_prologue(f->steps.math, p, f->steps.stream),
+                 "launching the prologue");
+    return GRU_OK;
+}
+
+/* Projects the steps s .. s + steps - 1 of direction d, or points to what the caller projected. */
+static gru_status project(forward *f, int32_t d, int64_t s, int64_t steps) {
+    const gru_job *job = &f->jobs[d];
+    const gru_run *run = job->run;
+    gru_cuda_input *input = &f->step.input[d];
+    if (!run->x.data) {
+        *input = gru_cuda_given_input(job);
+        return GRU_OK;
+    }
+    float *out = gru_cuda_place(run, f->places[d].projected);
+    *input = gru_cuda_projected_input(job, out);
+    return gru_cuda_project(job, gru_cuda_x_of(job, f->prologue.rows[d], s, steps), steps * run->N, out,
+                            gru_cuda_place(run, f->places[d].products));
+}
+
+/* Step i of the chunk's: where the rows of its projected input begin. */
+static void find_input(forward *f, int32_t d, int64_t i, int64_t steps) {
+    const gru_run *run = f->jobs[d].run;
+    const int backwards = !f->gathers && f->jobs[d].layer->config.direction == GRU_REVERSE;
+    if (!run->x.data) return;
+    const float *projected = gru_cuda_place(run, f->places[d].projected);
+    f->step.input[d].data =
+        projected + (backwards ? steps - 1 - i : i) * run->N * f->step.input[d].batch_stride;
+}
+
+static gru_status run_chunk(forward *f, int64_t s, int64_t steps) {
+    const int64_t T = f->jobs[0].run->T;
+    for (int64_t i = 0; i < steps; i++) {
+        gru_cuda_step *step = &f->step;
+        step->s = s + i;
+        step->last = s + i + 1 >= T;
+        step->depends = f->steps.overlap && i > 0;
+        step->trigger = f->steps.overlap && i + 1 < steps;
+        for (int32_t d = 0; d < f->count; d++) find_input(f, d, i, steps);
+        GRU_CUDA_TRY(f->machine, f->stepper->launch(&f->steps, step), "launching a step");
+    }
+    return GRU_OK;
+}
+
+/* T = 0 is one step in which no row is active: it passes h0 to hT. */
+static gru_status run_all(forward *f) {
+    const int64_t T = f->jobs[0].run->T, chunk = f->places[0].steps;
+    for (int64_t s = 0; s < T || s == 0; s += chunk) {
+        const int64_t steps = T == 0 ? 1 : T - s < chunk ? T - s : chunk;
+        GRU_TRY(begin_chunk(f, s, T == 0 ? 0 : steps));
+        for (int32_t d = 0; d < f->count && s == 0; d++)
+            GRU_TRY(gru_cuda_sum_weights(f->jobs[d].layer, f->jobs[d].run, 0));
+        for (int32_t d = 0; d < f->count && T > 0; d++) GRU_TRY(project(f, d, s, steps));
+        GRU_TRY(run_chunk(f, s, steps));
+    }
+    return GRU_OK;
+}
+
+static gru_status run_together(const gru_cuda_stepper *stepper, const gru_job *jobs, int32_t count) {
+    gru_cuda_machine *machine = gru_cuda_machine_of(jobs[0].layer->context);
+    forward f;
+    int previous;
+    if (jobs[0].run->N == 0) return GRU_OK;
+    prepare(&f, stepper, jobs, count);
+    GRU_TRY(gru_cuda_enter(machine, &previous));
+    const gru_status status = run_all(&f);
+    gru_cuda_leave(machine, previous);
+    return status;
+}
+
+/* Whether this engine has room for both at once. */
+static int fits_together(const gru_cuda_stepper *stepper, const gru_job *job) {
+    const gru_cuda_size size = gru_cuda_size_of(job->layer, job->run, GRU_CUDA_DIRECTIONS);
+    return stepper->plan(job->layer, &size).seconds < HUGE_VAL;
+}
+
+gru_status gru_cuda_forward(const gru_cuda_stepper *stepper, const gru_job *jobs, int32_t count) {
+    if (count == GRU_CUDA_DIRECTIONS && gru_cuda_alike(&jobs[0], &jobs[1]) && fits_together(stepper, jobs))
+        return run_together(stepper, jobs, count);
+    for (int32_t i = 0; i < count; i++) GRU_TRY(run_together(stepper, &jobs[i], 1));
+    return GRU_OK;
+}
+
+size_t gru_cuda_forward_workspace(const gru_layer *layer, int64_t T, int64_t N) {
+    return gru_cuda_workspace_of(layer, T, N).bytes;
+}
+
+gru_cuda_size gru_cuda_size_of(const gru_layer *layer, const gru_run *run, int32_t directions) {
+    const gru_cuda_size size = {gru_cuda_layer_of(layer)->math, run->N, layer->config.hidden,
+                                layer->config.reset, directions};
+    return size;
+}

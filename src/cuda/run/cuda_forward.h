@@ -1,0 +1,28 @@
+/* cuda_forward.h: the forward pass of all CUDA engines. */
+#ifndef GRU_CUDA_FORWARD_H
+#define GRU_CUDA_FORWARD_H
+
+#include "cuda_cost_model.h"
+
+/* What the launches of a call's steps have in common. */
+typedef struct gru_cuda_steps {
+    gru_cuda_math math;
+    gru_cuda_plan plan;
+    int32_t hop_blocks;
+    int overlap; /* this device starts dependent launches early */
+    cudaStream_t stream;
+} gru_cuda_steps;
+
+/* One engine's way to run a step. */
+typedef struct gru_cuda_stepper {
+    gru_cuda_plan (*plan)(const gru_layer *layer, const gru_cuda_size *size);
+    cudaError_t (*launch)(const gru_cuda_steps *steps, const gru_cuda_step *step);
+} gru_cuda_stepper;
+
+/* Two jobs of equal sizes, the directions of a layer, go through the same launches. */
+gru_status gru_cuda_forward(const gru_cuda_stepper *stepper, const gru_job *jobs, int32_t count);
+size_t gru_cuda_forward_workspace(const gru_layer *layer, int64_t T, int64_t N);
+
+gru_cuda_size gru_cuda_size_of(const gru_layer *layer, const gru_run *run, int32_t directions);
+
+#endif

@@ -1,0 +1,152 @@
+/* stack.c: creates, describes and releases stacks of layers. */
+#include "api/check_run.h"
+#include "core/context.h"
+#include "core/error.h"
+#include "core/number.h"
+#include "stack_check.h"
+
+/* ---- configuration ---- */
+
+static int64_t outputs_of(const gru_stack_layer *layer) {
+    const int both = layer->bidirectional && layer->merge == GRU_MERGE_CONCAT;
+    return (both ? 2 : 1) * (int64_t)layer->config.hidden;
+}
+
+/* What a layer alone cannot know: its place among the others. */
+static gru_status check_layer(const gru_stack_config *config, int32_t k) {
+    const gru_stack_layer *layer = &config->layers[k], *below = k ? layer - 1 : layer;
+    if (layer->bidirectional != 0 && layer->bidirectional != 1)
+        return gru_fail(GRU_BAD_ARGUMENT, "layers[%d].bidirectional is %d, expected 0 or 1", k,
+                        layer->bidirectional);
+    if (layer->merge < GRU_MERGE_CONCAT || layer->merge > GRU_MERGE_SEPARATE)
+        return gru_fail(GRU_BAD_ARGUMENT, "layers[%d].merge is %d, expected 0 to %d", k, layer->merge,
+                        GRU_MERGE_SEPARATE);
+    if (layer->merge == GRU_MERGE_SEPARATE && k + 1 < config->count)
+        return gru_fail(GRU_BAD_ARGUMENT,
+                        "layers[%d].merge is GRU_MERGE_SEPARATE, which only the last layer, %d, can have", k,
+                        config->count - 1);
+    if (k == 0 && layer->config.inputs < 1)
+        return gru_fail(
+            GRU_BAD_ARGUMENT,
+            "layers[0].config.inputs is %d, expected 1 or more: a stack projects its input itself",
+            layer->config.inputs);
+    if (k > 0 && layer->config.inputs != outputs_of(below))
+        return gru_fail(GRU_BAD_ARGUMENT,
+                        "layers[%d].config.inputs is %d, expected the outputs of the layer below: %lld", k,
+                        layer->config.inputs, (long long)outputs_of(below));
+    if (layer->config.io_type != below->config.io_type)
+        return gru_fail(GRU_BAD_ARGUMENT,
+                        "layers[%d].config.io_type is %s, expected that of the layer below: %s", k,
+                        gru_type_name(layer->config.io_type), gru_type_name(below->config.io_type));
+    if (layer->config.state_type != below->config.state_type)
+        return gru_fail(GRU_BAD_ARGUMENT,
+                        "layers[%d].config.state_type is %s, expected that of the layer below: %s", k,
+                        gru_type_name(layer->config.state_type), gru_type_name(below->config.state_type));
+    return GRU_OK;
+}
+
+static gru_status check_config(const gru_stack_config *config) {
+    if (!config) return gru_fail(GRU_BAD_ARGUMENT, "config is NULL");
+    if (config->count < 1)
+        return gru_fail(GRU_BAD_ARGUMENT, "config.count is %d, expected 1 layer or more", config->count);
+    if (!config->layers)
+        return gru_fail(GRU_BAD_ARGUMENT, "config.layers is NULL, expected [%d]", config->count);
+    if (!(config->dropout >= 0 && config->dropout < 1))
+        return gru_fail(GRU_BAD_ARGUMENT, "config.dropout is %g, expected 0 or more and below 1",
+                        (double)config->dropout);
+    GRU_TRY(gru_check_reserved("config", config->reserved, 8));
+    for (int32_t k = 0; k < config->count; k++) GRU_TRY(check_layer(config, k));
+    return GRU_OK;
+}
+
+/* ---- creation ---- */
+
+/* Adds a layer to a stack that holds all those below it. */
+static gru_status create_part(gru_stack *stack, const gru_stack_layer *source) {
+    const int32_t k = stack->count++;
+    gru_stack_part *part = &stack->parts[k];
+    *part = (gru_stack_part){.directions = source->bidirectional ? 2 : 1,
+                             .merge = source->merge,
+                             .first_cell = stack->cells,
+                             .inputs = source->config.inputs,
+                             .outputs = (int32_t)outputs_of(source)};
+    stack->cells += part->directions;
+    for (int32_t d = 0; d < part->directions; d++) {
+        gru_layer_config config = source->config;
+        if (source->bidirectional) config.direction = d ? GRU_REVERSE : GRU_FORWARD;
+        const gru_status status =
+            gru_layer_create(stack->context, &config, &source->weights[d], &part->cells[d]);
+        if (status != GRU_OK) return gru_stack_cell_failed(stack, k, d, status);
+    }
+    return GRU_OK;
+}
+
+gru_status gru_stack_create(gru_context *context, const gru_stack_config *config, gru_stack **stack) {
+    if (!context) return gru_fail(GRU_BAD_ARGUMENT, "context is NULL");
+    if (!stack) return gru_fail(GRU_BAD_ARGUMENT, "stack is NULL, expected a place for the new stack");
+    GRU_TRY(check_config(config));
+    const size_t bytes = sizeof(gru_stack) + (size_t)config->count * sizeof(gru_stack_part);
+    gru_stack *fresh = gru_host_allocate(context, bytes, "the stack");
+    if (!fresh) return GRU_OUT_OF_MEMORY;
+    gru_context_retain(context);
+    *fresh = (gru_stack){.context = context,
+                         .bytes = bytes,
+                         .io_type = config->layers[0].config.io_type,
+                         .state_type = config->layers[0].config.state_type,
+                         .dropout = config->dropout};
+    for (int32_t k = 0; k < config->count; k++) {
+        const gru_status status = create_part(fresh, &config->layers[k]);
+        if (status == GRU_OK) continue;
+        gru_stack_release(fresh);
+        return status;
+    }
+    *stack = fresh;
+    return GRU_OK;
+}
+
+void gru_stack_release(gru_stack *stack) {
+    if (!stack) return;
+    gru_context *context = stack->context;
+    for (int32_t k = 0; k < stack->count; k++)
+        for (int32_t d = 0; d < 2; d++) gru_layer_release(stack->parts[k].cells[d]);
+    gru_host_free(context, stack, stack->bytes);
+    gru_context_release(context);
+}
+
+/* ---- description ---- */
+
+int32_t gru_stack_cells(const gru_stack *stack) {
+    return stack ? stack->cells : 0;
+}
+
+int32_t gru_stack_inputs(const gru_stack *stack) {
+    return stack ? stack->parts[0].inputs : 0;
+}
+
+int32_t gru_stack_outputs(const gru_stack *stack) {
+    return stack ? stack->parts[stack->count - 1].outputs : 0;
+}
+
+gru_status gru_stack_cell(const gru_stack *stack, int32_t k, gru_layer_config *config, gru_layer **layer) {
+    if (!stack) return gru_fail(GRU_BAD_ARGUMENT, "stack is NULL");
+    if (k < 0 || k >= stack->cells)
+        return gru_fail(GRU_BAD_ARGUMENT, "k is %d, expected 0 to %d, a cell of the stack", k,
+                        stack->cells - 1);
+    const gru_stack_part *part = stack->parts;
+    while (k >= part->first_cell + part->directions) part++;
+    gru_layer *cell = part->cells[k - part->first_cell];
+    if (config) *config = cell->config;
+    if (layer) *layer = cell;
+    return GRU_OK;
+}
+
+gru_status gru_stack_memory(const gru_stack *stack, int64_t T, int64_t N, gru_memory *memory) {
+    gru_stack_plan plan;
+    if (!stack) return gru_fail(GRU_BAD_ARGUMENT, "stack is NULL");
+    if (!memory) return gru_fail(GRU_BAD_ARGUMENT, "memory is NULL, expected a place for the sizes");
+    if (T < 0) return gru_fail(GRU_BAD_ARGUMENT, "T is %lld, expected 0 or more", (long long)T);
+    if (N < 0) return gru_fail(GRU_BAD_ARGUMENT, "N is %lld, expected 0 or more", (long long)N);
+    GRU_TRY(gru_stack_plan_for(stack, T, N, &plan));
+    *memory = plan.memory;
+    return GRU_OK;
+}

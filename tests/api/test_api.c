@@ -1,0 +1,430 @@
+/* test_api.c: every argument of contexts, layers and memory, wrong in every way; nothing may have been written. */
+#include <limits.h>
+#include <math.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "support/problem.h"
+
+/* The status, and a sentence with both words. */
+static void check_refused(gru_status status, gru_status expected, const char *what, const char *name,
+                          const char *value) {
+    const char *sentence = gru_last_error();
+    CHECK(status == expected, "%s: %s \"%s\", expected %s", what, gru_status_name(status), sentence,
+          gru_status_name(expected));
+    CHECK(strstr(sentence, name) && strstr(sentence, value), "%s: \"%s\" says not \"%s\" and \"%s\"", what,
+          sentence, name, value);
+}
+
+#define REFUSED(call, name, value) check_refused((call), GRU_BAD_ARGUMENT, #call, (name), (value))
+
+/* ---- status ------------------------------------------------------------------------------------------------------ */
+
+static void *fresh_thread(void *first_sentence) {
+    (void)snprintf(first_sentence, 80, "%s", gru_last_error());
+    (void)gru_allocate(NULL, 1, NULL);
+    return NULL;
+}
+
+TEST(api, sentences_belong_to_their_thread) {
+    char first[80] = "not yet asked", mine[80];
+    pthread_t thread;
+    gru_context *context = tester_context(NULL, 1);
+    (void)gru_wait(NULL, NULL);
+    (void)snprintf(mine, sizeof mine, "%s", gru_last_error());
+    REQUIRE(pthread_create(&thread, NULL, fresh_thread, first) == 0, "no thread");
+    (void)pthread_join(thread, NULL);
+    CHECK(first[0] == '\0', "a fresh thread's sentence is \"%s\"", first);
+    CHECK(gru_wait(context, NULL) == GRU_OK && strcmp(mine, gru_last_error()) == 0,
+          "success or another thread changed \"%s\" to \"%s\"", mine, gru_last_error());
+    gru_context_release(context);
+}
+
+TEST(api, names_and_numbers) {
+    static const char *const names[] = {
+        "GRU_OK",        "GRU_BAD_ARGUMENT",  "GRU_BAD_DATA",      "GRU_UNSUPPORTED", "GRU_NOT_BUILT",
+        "GRU_NO_DEVICE", "GRU_OUT_OF_MEMORY", "GRU_DEVICE_FAILED", "GRU_IO"};
+    for (int i = 0; i <= GRU_IO; i++)
+        CHECK(strcmp(gru_status_name(i), names[i]) == 0, "%d is named %s", i, gru_status_name(i));
+    const gru_status strange[] = {-1, 9, INT_MAX, INT_MIN};
+    for (int i = 0; i < 4; i++)
+        CHECK(strcmp(gru_status_name(strange[i]), "unknown") == 0, "%d is named %s", strange[i],
+              gru_status_name(strange[i]));
+    CHECK(gru_version() == GRU_VERSION_MAJOR * 10000 + GRU_VERSION_MINOR * 100 + GRU_VERSION_PATCH, "%d",
+          gru_version());
+    CHECK(gru_engine_at(0) && !gru_engine_at(-1) && !gru_engine_at(1000) && !gru_engine_at(INT_MIN),
+          "engine names");
+    CHECK(*gru_engine_name(NULL, NULL) == '\0' && *gru_engine_reasons(NULL, NULL) == '\0',
+          "engines of no layer");
+    CHECK(gru_context_backend(NULL) == GRU_BACKEND_AUTO, "backend of no context");
+}
+
+/* ---- contexts ----------------------------------------------------------------------------------------------------- */
+
+static void *no_allocate(void *user, size_t bytes, size_t alignment, int32_t device) {
+    (void)user, (void)bytes, (void)alignment, (void)device;
+    return NULL;
+}
+
+static void no_release(void *user, void *memory, size_t bytes, int32_t device) {
+    (void)user, (void)memory, (void)bytes, (void)device;
+}
+
+static void context_refused(const gru_context_config *config, gru_status expected, const char *what,
+                            const char *name, const char *value) {
+    gru_context *const before = (gru_context *)(uintptr_t)0x5a5a5a00;
+    gru_context *context = before;
+    check_refused(gru_context_create(config, &context), expected, what, name, value);
+    CHECK(context == before, "%s: *context was written", what);
+}
+
+#define CONTEXT_REFUSED(change, expected, name, value)                  \
+    do {                                                                \
+        gru_context_config config = GRU_INIT;                           \
+        change;                                                         \
+        context_refused(&config, (expected), #change, (name), (value)); \
+    } while (0)
+
+TEST(api, contexts) {
+    REFUSED(gru_context_create(NULL, NULL), "context", "NULL");
+    CONTEXT_REFUSED(config.backend = -1, GRU_BAD_ARGUMENT, "config.backend", "-1");
+    CONTEXT_REFUSED(config.backend = 3, GRU_BAD_ARGUMENT, "config.backend", "3");
+    CONTEXT_REFUSED(config.device = -1, GRU_BAD_ARGUMENT, "config.device", "-1");
+    CONTEXT_REFUSED(config.threads = -1, GRU_BAD_ARGUMENT, "config.threads", "-1");
+    CONTEXT_REFUSED(config.threads = INT_MAX, GRU_BAD_ARGUMENT, "config.threads", "2147483647");
+    CONTEXT_REFUSED(config.flags = 16, GRU_BAD_ARGUMENT, "config.flags", "0x10");
+    CONTEXT_REFUSED(config.flags = UINT32_MAX, GRU_BAD_ARGUMENT, "config.flags", "0xffffffff");
+    CONTEXT_REFUSED(config.allocator.allocate = no_allocate, GRU_BAD_ARGUMENT, "config.allocator", "both");
+    CONTEXT_REFUSED(config.allocator.release = no_release, GRU_BAD_ARGUMENT, "config.allocator", "both");
+    CONTEXT_REFUSED(config.engine = "", GRU_BAD_ARGUMENT, "config.engine", "\"\"");
+    CONTEXT_REFUSED(config.engine = "cpu_magic", GRU_BAD_ARGUMENT, "config.engine", "cpu_magic");
+    CONTEXT_REFUSED((config.engine = "cpu_reference", config.backend = GRU_BACKEND_CUDA), GRU_BAD_ARGUMENT,
+                    "config.engine", "cpu_reference");
+    for (int i = 0; i < 8; i++)
+        CONTEXT_REFUSED(config.reserved[i] = 3, GRU_BAD_ARGUMENT, "config.reserved", "3");
+    gru_context_config cuda = GRU_INIT;
+    gru_context *context = NULL;
+    cuda.backend = GRU_BACKEND_CUDA;
+    const gru_status status = gru_context_create(&cuda, &context);
+    CHECK(status == GRU_OK || status == GRU_NO_DEVICE ||
+              (status == GRU_NOT_BUILT && strstr(gru_last_error(), "CUDA")),
+          "%s: \"%s\"", gru_status_name(status), gru_last_error());
+    gru_context_release(context);
+    gru_context_release(NULL);
+}
+
+TEST(api, memory) {
+    gru_context *context = tester_context(NULL, 1);
+    void *const before = context;
+    void *memory = before;
+    char from[4] = {1, 2, 3, 4}, to[4] = {0};
+    REFUSED(gru_allocate(NULL, 8, &memory), "context", "NULL");
+    REFUSED(gru_allocate(context, 8, NULL), "memory", "NULL");
+    check_refused(gru_allocate(context, SIZE_MAX, &memory), GRU_OUT_OF_MEMORY, "all addresses", "memory",
+                  "bytes");
+    check_refused(gru_allocate(context, SIZE_MAX / 2, &memory), GRU_OUT_OF_MEMORY, "half of them", "memory",
+                  "bytes");
+    CHECK(memory == before, "a failed gru_allocate wrote its result");
+    REFUSED(gru_copy(NULL, to, from, 4, NULL), "context", "NULL");
+    REFUSED(gru_copy(context, NULL, from, 4, NULL), "to", "NULL");
+    REFUSED(gru_copy(context, to, NULL, 4, NULL), "from", "NULL");
+    REFUSED(gru_copy(context, to, from, 4, to), "stream", "CPU");
+    CHECK(to[0] == 0 && to[3] == 0, "a failed gru_copy wrote");
+    REFUSED(gru_wait(NULL, NULL), "context", "NULL");
+    REFUSED(gru_wait(context, to), "stream", "CPU");
+    REFUSED(gru_context_check(NULL, NULL), "context", "NULL");
+    REFUSED(gru_context_check(context, to), "stream", "CPU");
+    CHECK(gru_copy(context, NULL, NULL, 0, NULL) == GRU_OK, "copying nothing: %s", gru_last_error());
+    CHECK(gru_copy(context, to, from, 4, NULL) == GRU_OK && to[3] == 4, "gru_copy did not copy");
+    CHECK(gru_allocate(context, 0, &memory) == GRU_OK && memory != before, "no bytes: %s", gru_last_error());
+    gru_free(context, memory);
+    CHECK(gru_allocate(context, 100, &memory) == GRU_OK && (uintptr_t)memory % 64 == 0, "100 bytes at %p",
+          memory);
+    memset(memory, 1, 100);
+    gru_free(context, memory);
+    gru_free(context, NULL);
+    gru_free(NULL, NULL);
+    gru_context_release(context);
+}
+
+/* ---- layers ------------------------------------------------------------------------------------------------------- */
+
+typedef struct fixture {
+    gru_context *context;
+    problem *p;
+    result r;
+} fixture;
+
+static void set_up(fixture *f) {
+    const shape sizes = {2, 2, 3, 5, "small"};
+    const gru_layer_config config = GRU_INIT;
+    f->context = tester_context(NULL, 1);
+    f->p = problem_make(&sizes, &config, PROBLEM_PACKED, 1);
+    problem_run(f->p, f->context, &f->r);
+}
+
+static void tear_down(fixture *f) {
+    result_free(&f->r);
+    problem_free(f->p);
+    gru_context_release(f->context);
+}
+
+static void layer_refused(const fixture *f, const gru_layer_config *config, const gru_weights *weights,
+                          gru_status expected, const char *what, const char *name, const char *value) {
+    gru_layer *layer = f->r.layer;
+    check_refused(gru_layer_create(f->context, config, weights, &layer), expected, what, name, value);
+    CHECK(layer == f->r.layer, "%s: *layer was written", what);
+}
+
+#define CONFIG_REFUSED(change, expected, name, value)                                    \
+    do {                                                                                 \
+        gru_layer_config config = f.p->config;                                           \
+        change;                                                                          \
+        layer_refused(&f, &config, &f.p->weights, (expected), #change, (name), (value)); \
+    } while (0)
+
+TEST(api, layer_configurations) {
+    fixture f;
+    set_up(&f);
+    gru_layer *layer = NULL;
+    REFUSED(gru_layer_create(NULL, &f.p->config, &f.p->weights, &layer), "context", "NULL");
+    REFUSED(gru_layer_create(f.context, NULL, &f.p->weights, &layer), "config", "NULL");
+    REFUSED(gru_layer_create(f.context, &f.p->config, NULL, &layer), "weights", "NULL");
+    REFUSED(gru_layer_create(f.context, &f.p->config, &f.p->weights, NULL), "layer", "NULL");
+    CHECK(!layer, "a refused layer was made");
+    CONFIG_REFUSED(config.inputs = -1, GRU_BAD_ARGUMENT, "config.inputs", "-1");
+    CONFIG_REFUSED(config.inputs = INT_MAX, GRU_BAD_ARGUMENT, "config.inputs", "2147483647");
+    CONFIG_REFUSED(config.hidden = 0, GRU_BAD_ARGUMENT, "config.hidden", "0");
+    CONFIG_REFUSED(config.hidden = INT_MIN, GRU_BAD_ARGUMENT, "config.hidden", "-2147483648");
+    CONFIG_REFUSED(config.hidden = INT_MAX, GRU_BAD_ARGUMENT, "config.hidden", "2147483647");
+    CONFIG_REFUSED((config.inputs = 1 << 24, config.hidden = 1 << 24), GRU_OUT_OF_MEMORY, "memory", "bytes");
+    CONFIG_REFUSED(config.reset = 3, GRU_BAD_ARGUMENT, "config.reset", "3");
+    CONFIG_REFUSED(config.update = 2, GRU_BAD_ARGUMENT, "config.update", "2");
+    CONFIG_REFUSED(config.gate = -1, GRU_BAD_ARGUMENT, "config.gate", "-1");
+    CONFIG_REFUSED(config.candidate = 3, GRU_BAD_ARGUMENT, "config.candidate", "3");
+    CONFIG_REFUSED(config.direction = 2, GRU_BAD_ARGUMENT, "config.direction", "2");
+    CONFIG_REFUSED(config.io_type = GRU_INT8, GRU_BAD_ARGUMENT, "config.io_type", "4");
+    CONFIG_REFUSED(config.io_type = GRU_F64, GRU_BAD_ARGUMENT, "config.io_type", "f64");
+    CONFIG_REFUSED(config.state_type = 7, GRU_BAD_ARGUMENT, "config.state_type", "7");
+    CONFIG_REFUSED(config.state_type = GRU_F16, GRU_BAD_ARGUMENT, "config.state_type", "f16");
+    CONFIG_REFUSED((config.io_type = GRU_F16, config.state_type = GRU_BF16), GRU_BAD_ARGUMENT,
+                   "config.state_type", "bf16");
+    CONFIG_REFUSED(config.weight_type = 5, GRU_BAD_ARGUMENT, "config.weight_type", "5");
+    CONFIG_REFUSED(config.weight_type = GRU_F64, GRU_BAD_ARGUMENT, "weight_type", "f64");
+    CONFIG_REFUSED(config.weight_type = GRU_INT8, GRU_UNSUPPORTED, "cpu_reference", "int8");
+    CONFIG_REFUSED(config.clip = -1, GRU_BAD_ARGUMENT, "config.clip", "-1");
+    CONFIG_REFUSED(config.clip = NAN, GRU_BAD_ARGUMENT, "config.clip", "nan");
+    CONFIG_REFUSED(config.clip = INFINITY, GRU_BAD_ARGUMENT, "config.clip", "inf");
+    CONFIG_REFUSED(config.hard_slope = -0.5f, GRU_BAD_ARGUMENT, "config.hard_slope", "-0.5");
+    CONFIG_REFUSED(config.hard_slope = NAN, GRU_BAD_ARGUMENT, "config.hard_slope", "nan");
+    CONFIG_REFUSED(config.hard_slope = INFINITY, GRU_BAD_ARGUMENT, "config.hard_slope", "inf");
+    for (int i = 0; i < 8; i++)
+        CONFIG_REFUSED(config.reserved[i] = 9, GRU_BAD_ARGUMENT, "config.reserved", "9");
+    tear_down(&f);
+}
+
+static void bytes_of_layer(const fixture *f, float y[20]) {
+    result r = f->r;
+    gru_run run = r.run;
+    run.packed = NULL;
+    run.y.data = y;
+    run.hT = NULL;
+    REQUIRE(gru_forward(r.layer, &run) == GRU_OK, "%s", gru_last_error());
+}
+
+/* Wrong weights are refused alike when a layer is made, updated and packed, and the old ones stay. */
+static void weights_refused(const fixture *f, const gru_weights *weights, const char *what, const char *name,
+                            const char *value) {
+    float before[20], after[20];
+    void *packed = tester_allocate(f->r.memory.packed);
+    layer_refused(f, &f->p->config, weights, GRU_BAD_ARGUMENT, what, name, value);
+    bytes_of_layer(f, before);
+    check_refused(gru_layer_update(f->r.layer, weights, NULL), GRU_BAD_ARGUMENT, what, name, value);
+    bytes_of_layer(f, after);
+    CHECK(memcmp(before, after, sizeof before) == 0, "%s: the layer's weights changed", what);
+    check_refused(gru_layer_pack(f->r.layer, weights, packed, NULL), GRU_BAD_ARGUMENT, what, name, value);
+    CHECK(tester_untouched(packed, f->r.memory.packed), "%s: packed was written", what);
+    tester_free(packed);
+}
+
+#define WEIGHTS_REFUSED(change, name, value)                     \
+    do {                                                         \
+        gru_weights weights = f.p->weights;                      \
+        change;                                                  \
+        weights_refused(&f, &weights, #change, (name), (value)); \
+    } while (0)
+
+TEST(api, weights) {
+    fixture f;
+    float scale[15] = {0};
+    set_up(&f);
+    const void *odd = (const char *)f.p->weights.W + 2;
+    weights_refused(&f, NULL, "no weights", "weights", "NULL");
+    WEIGHTS_REFUSED(weights.W = NULL, "weights.W", "[15][3]");
+    WEIGHTS_REFUSED(weights.R = NULL, "weights.R", "[15][5]");
+    WEIGHTS_REFUSED(weights.type = -1, "weights.type", "-1");
+    WEIGHTS_REFUSED(weights.type = 5, "weights.type", "5");
+    WEIGHTS_REFUSED(weights.on_device = 2, "weights.on_device", "2");
+    WEIGHTS_REFUSED(weights.on_device = 1, "weights.on_device", "CPU");
+    WEIGHTS_REFUSED(weights.W = odd, "weights.W", "multiple");
+    WEIGHTS_REFUSED(weights.R = odd, "weights.R", "multiple");
+    WEIGHTS_REFUSED(weights.bW = odd, "weights.bW", "multiple");
+    WEIGHTS_REFUSED(weights.bR = odd, "weights.bR", "multiple");
+    WEIGHTS_REFUSED(weights.type = GRU_INT8, "weights.R_scale", "NULL");
+    WEIGHTS_REFUSED((weights.type = GRU_INT8, weights.R_scale = scale), "weights.W_scale", "NULL");
+    WEIGHTS_REFUSED((weights.type = GRU_INT8, weights.R_scale = scale, weights.W_scale = odd),
+                    "weights.W_scale", "multiple");
+    WEIGHTS_REFUSED(weights.W_scale = scale, "scales", "GRU_INT8");
+    for (int i = 0; i < 4; i++) WEIGHTS_REFUSED(weights.reserved[i] = 8, "weights.reserved", "8");
+    tear_down(&f);
+}
+
+TEST(api, layer_calls) {
+    fixture f;
+    set_up(&f);
+    gru_layer_config config;
+    gru_memory memory;
+    gru_weights inside = f.p->weights;
+    char *packed = tester_allocate(f.r.memory.packed);
+    memset(&config, 0xFF, sizeof config);
+    memset(&memory, 0xFF, sizeof memory);
+    REFUSED(gru_layer_describe(NULL, &config), "layer", "NULL");
+    REFUSED(gru_layer_describe(f.r.layer, NULL), "config", "NULL");
+    REFUSED(gru_layer_update(NULL, &f.p->weights, NULL), "layer", "NULL");
+    REFUSED(gru_layer_update(f.r.layer, &f.p->weights, packed), "stream", "CPU");
+    REFUSED(gru_layer_pack(NULL, &f.p->weights, packed, NULL), "layer", "NULL");
+    REFUSED(gru_layer_pack(f.r.layer, &f.p->weights, NULL, NULL), "packed", "aligned to 64");
+    REFUSED(gru_layer_pack(f.r.layer, &f.p->weights, packed + 32, NULL), "packed", "aligned to 64");
+    REFUSED(gru_layer_pack(f.r.layer, &f.p->weights, packed, packed), "stream", "CPU");
+    inside.bR = packed + 64;
+    REFUSED(gru_layer_pack(f.r.layer, &inside, packed, NULL), "weights.bR", "packed");
+    CHECK(tester_untouched(packed, f.r.memory.packed), "a refused gru_layer_pack wrote");
+    REFUSED(gru_layer_memory(NULL, 1, 1, &memory), "layer", "NULL");
+    REFUSED(gru_layer_memory(f.r.layer, 1, 1, NULL), "memory", "NULL");
+    REFUSED(gru_layer_memory(f.r.layer, -1, 1, &memory), "T is -1", "0 or more");
+    REFUSED(gru_layer_memory(f.r.layer, 1, INT64_MIN, &memory), "N is -9223372036854775808", "0 or more");
+    REFUSED(gru_layer_memory(f.r.layer, INT64_MAX, INT64_MAX, &memory), "T is 9223372036854775807",
+            "addresses");
+    REFUSED(gru_layer_memory(f.r.layer, INT64_MAX, 1, &memory), "T is 9223372036854775807", "addresses");
+    REFUSED(gru_layer_memory(f.r.layer, 0, INT64_MAX, &memory), "N is 9223372036854775807", "addresses");
+    CHECK(tester_untouched(&config, sizeof config) && tester_untouched(&memory, sizeof memory),
+          "a refused call wrote its result");
+    tester_free(packed);
+    gru_layer_release(NULL);
+    tear_down(&f);
+}
+
+TEST(api, defaults_are_described) {
+    fixture f;
+    set_up(&f);
+    gru_layer_config config = GRU_INIT;
+    CHECK(gru_layer_describe(f.r.layer, &config) == GRU_OK, "%s", gru_last_error());
+    CHECK(config.inputs == 3 && config.hidden == 5 && config.hard_slope == 0.2f && config.clip == 0,
+          "I %d, H %d, slope %g, clip %g", config.inputs, config.hidden, (double)config.hard_slope,
+          (double)config.clip);
+    tear_down(&f);
+}
+
+/* ---- sizes, updates, lifetimes -------------------------------------------------------------------------------------- */
+
+static int less(gru_memory a, gru_memory b) {
+    return a.workspace < b.workspace || a.backward_workspace < b.backward_workspace || a.reserve < b.reserve;
+}
+
+/* A server sizes once: more steps or rows never need less. */
+ENGINE_TEST(api, sizes_grow_with_steps_and_rows) {
+    gru_context *context = tester_context(engine, 4);
+    for (int i = 0; i < VARIANTS; i += 5) {
+        const shape sizes = {1, 1, 40, 1 + i % 7 * 50, "any"};
+        gru_layer_config config = problem_variant(i);
+        problem_types(&config, i % TYPES);
+        problem *p = problem_make(&sizes, &config, 0, 1);
+        result r;
+        REQUIRE(problem_open(p, context, &r) == GRU_OK, "%s", gru_last_error());
+        gru_memory here, longer, wider;
+        for (int64_t T = 0; T < 300; T += 1 + T / 5)
+            for (int64_t N = 0; N < 300; N += 1 + N / 5) {
+                REQUIRE(gru_layer_memory(r.layer, T, N, &here) == GRU_OK &&
+                            gru_layer_memory(r.layer, T + 1, N, &longer) == GRU_OK &&
+                            gru_layer_memory(r.layer, T, N + 1, &wider) == GRU_OK,
+                        "%s", gru_last_error());
+                CHECK(!less(longer, here) && !less(wider, here),
+                      "T %lld, N %lld need more than one step or row more: %s", (long long)T, (long long)N,
+                      p->text);
+            }
+        result_free(&r);
+        problem_free(p);
+    }
+    gru_context_release(context);
+}
+
+ENGINE_TEST(api, updated_layers_equal_new_ones) {
+    const shape sizes = {3, 2, 4, 19, "a panel and three units"};
+    gru_layer_config config = GRU_INIT;
+    gru_context *context = tester_context(engine, 1);
+    config.reset = GRU_RESET_BEFORE;
+    problem *p = problem_make(&sizes, &config, PROBLEM_H0, 1);
+    problem *other = problem_make(&sizes, &config, PROBLEM_H0, 2);
+    result fresh, updated;
+    problem_run(p, context, &fresh);
+    problem_run(other, context, &updated);
+    result_free(&updated);
+    REQUIRE(problem_open(p, context, &updated) == GRU_OK, "%s", gru_last_error());
+    CHECK(gru_layer_update(updated.layer, &other->weights, NULL) == GRU_OK, "%s", gru_last_error());
+    CHECK(gru_layer_update(updated.layer, &p->weights, NULL) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_wait(context, NULL) == GRU_OK, "%s", gru_last_error()); /* the run may be on another stream */
+    REQUIRE(problem_call(p, &updated) == GRU_OK, "%s", gru_last_error());
+    check_same_bits(p, "y", fresh.y, updated.y);
+    result_free(&fresh), result_free(&updated);
+    problem_free(p), problem_free(other);
+    gru_context_release(context);
+}
+
+/* int8 weights with a scale per row are the f32 weights that they stand for, in layers of f32 and of f64. */
+static void check_int8_weights(int32_t type) {
+    enum { I = 3, H = 5 };
+    const shape sizes = {3, 2, I, H, "small"};
+    gru_layer_config config = GRU_INIT;
+    config.io_type = config.state_type = config.weight_type = type;
+    gru_context *context = tester_context(NULL, 1);
+    int8_t W[3 * H * I], R[3 * H * H];
+    float W_scale[3 * H], R_scale[3 * H], W_float[3 * H * I], R_float[3 * H * H];
+    tester_fill(W, GRU_INT8, 3 * H * I, 127, 1), tester_fill(R, GRU_INT8, 3 * H * H, 127, 2);
+    tester_fill(W_scale, GRU_F32, 3 * H, 0.01, 3), tester_fill(R_scale, GRU_F32, 3 * H, 0.01, 4);
+    for (int i = 0; i < 3 * H * I; i++) W_float[i] = (float)W[i] * W_scale[i / I];
+    for (int i = 0; i < 3 * H * H; i++) R_float[i] = (float)R[i] * R_scale[i / H];
+    problem *p = problem_make(&sizes, &config, PROBLEM_H0, 1);
+    gru_weights products = p->weights;
+    result a, b;
+    problem_run(p, context, &a), problem_run(p, context, &b);
+    products.W = W_float, products.R = R_float, products.bW = products.bR = NULL;
+    products.type = GRU_F32;
+    CHECK(gru_layer_update(a.layer, &products, NULL) == GRU_OK, "%s", gru_last_error());
+    products.type = GRU_INT8;
+    products.W = W, products.R = R, products.W_scale = W_scale, products.R_scale = R_scale;
+    CHECK(gru_layer_update(b.layer, &products, NULL) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(problem_call(p, &a) == GRU_OK && problem_call(p, &b) == GRU_OK, "%s", gru_last_error());
+    check_same_bits(p, "y", a.y, b.y);
+    result_free(&a), result_free(&b);
+    problem_free(p);
+    gru_context_release(context);
+}
+
+TEST(api, int8_weights_are_their_products) {
+    check_int8_weights(GRU_F32);
+    check_int8_weights(GRU_F64);
+}
+
+/* Layers keep their context alive. */
+ENGINE_TEST(api, contexts_may_be_released_first) {
+    const shape sizes = {3, 2, 4, 19, "any"};
+    const gru_layer_config config = GRU_INIT;
+    gru_context *context = tester_context(engine, 2);
+    problem *p = problem_make(&sizes, &config, PROBLEM_H0, 1);
+    result r;
+    REQUIRE(problem_open(p, context, &r) == GRU_OK, "%s", gru_last_error());
+    gru_context_release(context);
+    CHECK(problem_call(p, &r) == GRU_OK, "%s", gru_last_error());
+    result_free(&r);
+    problem_free(p);
+}

@@ -1,0 +1,262 @@
+/* test_api_run.c: every argument of gru_forward, wrong in every way; nothing may have been written. */
+#include <limits.h>
+#include <string.h>
+
+#include "support/valid_run.h"
+#include "support/device_mirror.h"
+
+/* change: statements on `run`, a copy of the right run, and f. */
+#define REFUSED(change, expected, name, value)                                                 \
+    do {                                                                                       \
+        gru_run run = f.r.run;                                                                 \
+        change;                                                                                \
+        check_refused(&f, gru_forward(f.r.layer, &run), (expected), #change, (name), (value)); \
+    } while (0)
+
+/* ---- forward ----------------------------------------------------------------------------------------------------- */
+
+TEST(api_run, sizes_and_modes) {
+    fixture f;
+    set_up(&f, all_options);
+    check_refused(&f, gru_forward(NULL, &f.r.run), GRU_BAD_ARGUMENT, "no layer", "layer", "NULL");
+    check_refused(&f, gru_forward(f.r.layer, NULL), GRU_BAD_ARGUMENT, "no run", "run", "NULL");
+    REFUSED(run.T = -1, GRU_BAD_ARGUMENT, "run.T", "-1");
+    REFUSED(run.T = INT64_MIN, GRU_BAD_ARGUMENT, "run.T", text_of(INT64_MIN));
+    REFUSED(run.T = INT64_MAX, GRU_BAD_ARGUMENT, "T ", text_of(INT64_MAX));
+    REFUSED(run.T = INT64_MAX / 64, GRU_BAD_ARGUMENT, "T ", text_of(INT64_MAX / 64));
+    REFUSED(run.T = 1 << 20, GRU_BAD_ARGUMENT, "_size", "1048576");
+    REFUSED(run.N = -1, GRU_BAD_ARGUMENT, "run.N", "-1");
+    REFUSED(run.N = INT64_MIN, GRU_BAD_ARGUMENT, "run.N", text_of(INT64_MIN));
+    REFUSED((run.N = INT64_MAX, run.hT_slots = run.h0_slots = NULL), GRU_BAD_ARGUMENT, "N ",
+            text_of(INT64_MAX));
+    REFUSED((run.N = INT64_MAX, run.T = 0, run.hT_slots = run.h0_slots = NULL), GRU_BAD_ARGUMENT, "", "");
+    REFUSED((run.N = INT64_MAX / 64, run.T = INT64_MAX / 64, run.hT_slots = run.h0_slots = NULL),
+            GRU_BAD_ARGUMENT, "N ", text_of(INT64_MAX / 64));
+    REFUSED(run.mode = -1, GRU_BAD_ARGUMENT, "run.mode", "-1");
+    REFUSED(run.mode = 3, GRU_BAD_ARGUMENT, "run.mode", "3");
+    REFUSED(run.offsets = (const int64_t *)f.wide, GRU_UNSUPPORTED, "run.offsets", "packed sequences");
+    REFUSED(run.stream = f.wide, GRU_BAD_ARGUMENT, "run.stream", "CPU");
+    for (int i = 0; i < 8; i++) REFUSED(run.reserved[i] = 77, GRU_BAD_ARGUMENT, "run.reserved", "77");
+    tear_down(&f);
+}
+
+TEST(api_run, inputs) {
+    fixture f;
+    set_up(&f, all_options);
+    const char *odd = (const char *)f.wide + 1;
+    REFUSED(run.x.data = NULL, GRU_BAD_ARGUMENT, "run.x", "NULL");
+    REFUSED(run.projected.data = f.wide, GRU_BAD_ARGUMENT, "run.x and run.projected", "both");
+    REFUSED(run.x.data = odd, GRU_BAD_ARGUMENT, "run.x", "multiple of 4");
+    REFUSED((run.x.data = NULL, run.projected.data = odd), GRU_BAD_ARGUMENT, "run.projected",
+            "multiple of 4");
+    REFUSED(run.attention.data = odd, GRU_BAD_ARGUMENT, "run.attention", "multiple of 4");
+    REFUSED(run.h_reset = odd, GRU_BAD_ARGUMENT, "run.h_reset", "multiple of 4");
+    REFUSED(run.lengths = (const int32_t *)(uintptr_t)(odd), GRU_BAD_ARGUMENT, "run.lengths",
+            "multiple of 4");
+    REFUSED(run.h0 = odd, GRU_BAD_ARGUMENT, "run.h0", "multiple of 4");
+    REFUSED(run.x.time_stride = -6, GRU_BAD_ARGUMENT, "run.x.time_stride", "-6");
+    REFUSED(run.x.batch_stride = -2, GRU_BAD_ARGUMENT, "run.x.batch_stride", "-2");
+    REFUSED(run.x.time_stride = INT64_MAX, GRU_BAD_ARGUMENT, "run.x", text_of(INT64_MAX));
+    REFUSED(run.x.batch_stride = INT64_MAX / 2, GRU_BAD_ARGUMENT, "run.x", text_of(INT64_MAX / 2));
+    REFUSED((run.x.data = NULL, run.projected.data = f.wide, run.projected.time_stride = -1),
+            GRU_BAD_ARGUMENT, "run.projected.time_stride", "-1");
+    REFUSED(run.reset.time_stride = -1, GRU_BAD_ARGUMENT, "run.reset.time_stride", "-1");
+    REFUSED(run.reset.batch_stride = INT64_MAX, GRU_BAD_ARGUMENT, "run.reset", text_of(INT64_MAX));
+    REFUSED(run.attention.batch_stride = INT64_MIN, GRU_BAD_ARGUMENT, "run.attention", text_of(INT64_MIN));
+    tear_down(&f);
+}
+
+TEST(api_run, lengths_and_slots) {
+    fixture f;
+    set_up(&f, all_options);
+    const int32_t negative[N] = {1, 2, -1}, beyond[N] = {0, T + 1, 2}, extreme[N] = {INT_MIN, 0, 0};
+    const int32_t twice[N] = {3, 1, 3}, twins[N] = {2, 2, 0}, past[N] = {0, 1, 2 * N + 3},
+                  below[N] = {0, -5, 1};
+    REFUSED(run.lengths = negative, GRU_BAD_DATA, "run.lengths[2]", "-1");
+    REFUSED(run.lengths = beyond, GRU_BAD_DATA, "run.lengths[1]", "5");
+    REFUSED(run.lengths = extreme, GRU_BAD_DATA, "run.lengths[0]", "-2147483648");
+    REFUSED(run.hT_slots = twice, GRU_BAD_DATA, "run.hT_slots", "3 twice");
+    REFUSED(run.hT_slots = twins, GRU_BAD_DATA, "run.hT_slots", "2 twice");
+    REFUSED(run.hT_slots = past, GRU_BAD_DATA, "run.hT_slots[2]", "9");
+    REFUSED(run.hT_slots = below, GRU_BAD_DATA, "run.hT_slots[1]", "-5");
+    REFUSED(run.h0_slots = past, GRU_BAD_DATA, "run.h0_slots[2]", "9");
+    REFUSED(run.h0_slots = below, GRU_BAD_DATA, "run.h0_slots[1]", "-5");
+    REFUSED(run.slot_count = -1, GRU_BAD_ARGUMENT, "run.slot_count", "-1");
+    REFUSED(run.slot_count = 0, GRU_BAD_DATA, "slots[0]", "slot_count");
+    REFUSED(run.h0 = NULL, GRU_BAD_ARGUMENT, "run.h0_slots", "NULL");
+    REFUSED(run.hT = NULL, GRU_BAD_ARGUMENT, "run.hT_slots", "NULL");
+    tear_down(&f);
+}
+
+TEST(api_run, outputs) {
+    fixture f;
+    set_up(&f, all_options & ~(uint32_t)PROBLEM_SLOTS);
+    char *odd = (char *)f.wide + 2;
+    float *x = (float *)(uintptr_t)f.r.run.x.data, *h0 = (float *)(uintptr_t)f.r.run.h0;
+    REFUSED(run.y.data = odd, GRU_BAD_ARGUMENT, "run.y", "multiple of 4");
+    REFUSED(run.hT = odd, GRU_BAD_ARGUMENT, "run.hT", "multiple of 4");
+    REFUSED(run.y.time_stride = -1, GRU_BAD_ARGUMENT, "run.y.time_stride", "-1");
+    REFUSED(run.y.batch_stride = -H, GRU_BAD_ARGUMENT, "run.y.batch_stride", "-5");
+    REFUSED(run.y.batch_stride = H - 1, GRU_BAD_ARGUMENT, "run.y", "batch_stride 4");
+    REFUSED(run.y.time_stride = N * H - 1, GRU_BAD_ARGUMENT, "run.y", "time_stride 14");
+    REFUSED((run.y.time_stride = H, run.y.batch_stride = T * H - 1), GRU_BAD_ARGUMENT, "run.y",
+            "batch_stride 19");
+    REFUSED(run.y.time_stride = INT64_MAX / 4, GRU_BAD_ARGUMENT, "run.y", text_of(INT64_MAX / 4));
+    REFUSED(run.h0_stride = H - 1, GRU_BAD_ARGUMENT, "run.h0_stride", "4");
+    REFUSED(run.hT_stride = -1, GRU_BAD_ARGUMENT, "run.hT_stride", "-1");
+    REFUSED(run.h0_stride = INT64_MAX, GRU_BAD_ARGUMENT, "run.h0_stride", text_of(INT64_MAX));
+    REFUSED(run.hT_stride = INT64_MAX / 8, GRU_BAD_ARGUMENT, "run.hT_stride", text_of(INT64_MAX / 8));
+    REFUSED(run.y.data = x, GRU_BAD_ARGUMENT, "run.x", "run.y");
+    REFUSED(run.y.data = x + 1, GRU_BAD_ARGUMENT, "run.x", "run.y");
+    REFUSED(run.y.data = h0, GRU_BAD_ARGUMENT, "run.y", "run.h0");
+    REFUSED(run.hT = h0 + 1, GRU_BAD_ARGUMENT, "run.h0", "run.hT");
+    REFUSED(run.hT = run.y.data, GRU_BAD_ARGUMENT, "run.y", "run.hT");
+    REFUSED((run.hT = h0, run.hT_stride = H + 1), GRU_BAD_ARGUMENT, "run.h0", "run.hT");
+    REFUSED(run.hT = (void *)(uintptr_t)run.lengths, GRU_BAD_ARGUMENT, "run.lengths", "run.hT");
+    REFUSED(run.hT = (void *)(uintptr_t)run.h_reset, GRU_BAD_ARGUMENT, "run.h_reset", "run.hT");
+    REFUSED(run.y.data = (void *)(uintptr_t)run.attention.data, GRU_BAD_ARGUMENT, "run.attention", "run.y");
+    REFUSED(run.y.data = run.workspace, GRU_BAD_ARGUMENT, "run.y", "run.workspace");
+    REFUSED(run.y.data = run.reserve, GRU_BAD_ARGUMENT, "run.y", "run.reserve");
+    REFUSED(run.hT = (void *)(uintptr_t)run.packed, GRU_BAD_ARGUMENT, "run.hT", "run.packed");
+    tear_down(&f);
+}
+
+TEST(api_run, lent_memory) {
+    fixture f;
+    set_up(&f, all_options);
+    REFUSED(run.workspace = NULL, GRU_BAD_ARGUMENT, "run.workspace", "NULL");
+    REFUSED(run.workspace_size -= 1, GRU_BAD_ARGUMENT, "run.workspace_size",
+            text_of((long long)f.r.memory.workspace));
+    REFUSED(run.workspace_size = 0, GRU_BAD_ARGUMENT, "run.workspace_size", "is 0");
+    REFUSED(run.workspace = (char *)run.workspace + 32, GRU_BAD_ARGUMENT, "run.workspace", "multiple of 64");
+    REFUSED(run.reserve = NULL, GRU_BAD_ARGUMENT, "run.reserve", "NULL");
+    REFUSED(run.reserve_size -= 1, GRU_BAD_ARGUMENT, "run.reserve_size",
+            text_of((long long)f.r.memory.reserve));
+    REFUSED(run.reserve = (char *)run.reserve + 4, GRU_BAD_ARGUMENT, "run.reserve", "multiple of 64");
+    REFUSED(run.reserve = run.workspace, GRU_BAD_ARGUMENT, "run.workspace", "run.reserve");
+    REFUSED(run.packed = (const char *)run.packed + 4, GRU_BAD_ARGUMENT, "run.packed", "multiple of 64");
+    REFUSED(run.packed = run.workspace, GRU_BAD_ARGUMENT, "run.workspace", "run.packed");
+    tear_down(&f);
+}
+
+/* ---- what must work ---------------------------------------------------------------------------------------------- */
+
+static void check_ok(gru_status status, const char *what) {
+    CHECK(status == GRU_OK, "%s: %s: %s", what, gru_status_name(status), gru_last_error());
+}
+
+/* No steps or no rows, whatever the other size says: at once, hT = h0, nothing else written. */
+ENGINE_TEST(api_run, no_steps_and_no_rows) {
+    const shape sizes = {T, N, I, H, "small"};
+    const gru_layer_config config = GRU_INIT;
+    gru_context *context = tester_context(engine, 1);
+    problem *p = problem_make(&sizes, &config, PROBLEM_H0, 1);
+    result r;
+    problem_run(p, context, &r);
+    gru_run run = r.run;
+    memset(run.y.data, 0xFF, (size_t)T * N * H * sizeof(float));
+    memset(run.hT, 0xFF, (size_t)N * H * sizeof(float));
+    run.N = 0;
+    run.T = INT64_MAX;
+    check_ok(mirror_forward(r.layer, &run), "endless steps of no rows");
+    CHECK(tester_untouched(run.hT, (size_t)N * H * sizeof(float)), "N 0 wrote hT");
+    run.T = 0;
+    check_ok(mirror_forward(r.layer, &run), "nothing at all");
+    run.N = N;
+    run.x.data = NULL;
+    check_ok(mirror_forward(r.layer, &run), "no steps, no x");
+    CHECK(memcmp(run.hT, run.h0, (size_t)N * H * sizeof(float)) == 0, "hT is not h0 after no steps");
+    CHECK(tester_untouched(run.y.data, (size_t)T * N * H * sizeof(float)), "no steps wrote y");
+    run.h0 = NULL;
+    check_ok(mirror_forward(r.layer, &run), "no steps, no h0");
+    for (int i = 0; i < N * H; i++)
+        CHECK(((float *)run.hT)[i] == 0, "hT[%d] is not 0 without h0 and steps", i);
+    result_free(&r);
+    problem_free(p);
+    gru_context_release(context);
+}
+
+/* x, y and attention as columns of one buffer, and the state in place. */
+ENGINE_TEST(api_run, columns_of_one_buffer) {
+    enum { WIDTH = I + H + 3 };
+    const shape sizes = {T, N, I, H, "small"};
+    const gru_layer_config config = GRU_INIT;
+    gru_context *context = tester_context(engine, 1);
+    problem *p = problem_make(&sizes, &config, PROBLEM_H0, 1);
+    result r;
+    problem_run(p, context, &r);
+    float *buffer = tester_allocate((size_t)T * N * WIDTH * sizeof(float));
+    float *state = tester_copy(p->run.h0, (size_t)N * H * sizeof(float));
+    for (int row = 0; row < T * N; row++)
+        memcpy(buffer + row * WIDTH + H + 1, (const float *)p->run.x.data + row * I, I * sizeof(float));
+    gru_run run = r.run;
+    run.x = (gru_const_view){buffer + H + 1, N * WIDTH, WIDTH};
+    run.y = (gru_view){buffer, N * WIDTH, WIDTH};
+    run.h0 = run.hT = state;
+    check_ok(mirror_forward(r.layer, &run), "columns of one buffer");
+    for (int row = 0; row < T * N; row++)
+        CHECK(memcmp(buffer + row * WIDTH, (float *)r.y + row * H, H * sizeof(float)) == 0,
+              "row %d of y differs", row);
+    CHECK(memcmp(state, r.hT, (size_t)N * H * sizeof(float)) == 0, "hT in place of h0 differs");
+    run.y.data = buffer + 2; /* its last column is the first of x */
+    CHECK(mirror_forward(r.layer, &run) == GRU_BAD_ARGUMENT && strstr(gru_last_error(), "run.y"),
+          "columns that touch were accepted, or \"%s\"", gru_last_error());
+    tester_free(buffer);
+    tester_free(state);
+    result_free(&r);
+    problem_free(p);
+    gru_context_release(context);
+}
+
+/* One step at a time, in place, with nothing but x and the state. */
+ENGINE_TEST(api_run, streaming_in_place) {
+    const shape sizes = {9, 1, I, H, "a stream"};
+    const gru_layer_config config = GRU_INIT;
+    gru_context *context = tester_context(engine, 1);
+    problem *p = problem_make(&sizes, &config, PROBLEM_NO_BIAS, 1);
+    result r;
+    float *state = tester_allocate(H * sizeof *state);
+    memset(state, 0, H * sizeof *state);
+    problem_run(p, context, &r);
+    for (int t = 0; t < 9; t++) {
+        gru_run run = GRU_INIT;
+        run.T = run.N = 1;
+        run.x.data = (const float *)p->run.x.data + t * I;
+        run.h0 = run.hT = state;
+        run.workspace = r.run.workspace;
+        run.workspace_size = r.run.workspace_size;
+        check_ok(mirror_forward(r.layer, &run), "one step");
+        CHECK(memcmp(state, (float *)r.y + t * H, H * sizeof *state) == 0, "step %d differs", t);
+    }
+    tester_free(state);
+    result_free(&r);
+    problem_free(p);
+    gru_context_release(context);
+}
+
+/* Two streams of one pool may read the same slot. */
+ENGINE_TEST(api_run, one_slot_read_twice) {
+    const shape sizes = {T, 2, I, H, "small"};
+    const gru_layer_config config = GRU_INIT;
+    const int32_t slots[2][2] = {{1, 1}, {1, 0}};
+    gru_context *context = tester_context(engine, 1);
+    problem *p = problem_make(&sizes, &config, PROBLEM_H0, 1);
+    result r;
+    float *pool = tester_allocate(2 * H * sizeof *pool), *plain = tester_allocate(2 * H * sizeof *plain);
+    int32_t *from = tester_copy(slots[0], sizeof slots[0]), *to = tester_copy(slots[1], sizeof slots[1]);
+    for (int j = 0; j < H; j++) plain[j] = plain[H + j] = pool[H + j] = 0.1f * (float)j, pool[j] = 9;
+    problem_run(p, context, &r);
+    gru_run run = r.run;
+    run.h0 = run.hT = plain;
+    check_ok(mirror_forward(r.layer, &run), "plain");
+    run.h0 = run.hT = pool;
+    run.slot_count = 2, run.h0_slots = from, run.hT_slots = to;
+    check_ok(mirror_forward(r.layer, &run), "slots");
+    CHECK(memcmp(pool, plain + H, H * sizeof *pool) == 0 && memcmp(pool + H, plain, H * sizeof *pool) == 0,
+          "a slot that two rows read and one wrote gave another state");
+    tester_free(pool), tester_free(plain);
+    tester_free(from), tester_free(to);
+    result_free(&r);
+    problem_free(p);
+    gru_context_release(context);
+}

@@ -1,0 +1,59 @@
+/* cuda_fixture.c: makes studies, and lends their gradients memory of the device. */
+#include "cuda_fixture.h"
+
+static const shape sizes = {T, N, I, H, "two octets of rows, two of units and a tail"};
+
+const uint32_t study_options =
+    PROBLEM_H0 | PROBLEM_LENGTHS | PROBLEM_SEGMENTS | PROBLEM_H_RESET | PROBLEM_ATTENTION;
+
+gru_layer_config study_config(const form *f, int math, int variant) {
+    static const int types[MATHS] = {0, 0, 1, 2}; /* of problem_types */
+    gru_layer_config config = GRU_INIT;
+    config.reset = variant % 3;
+    while (!form_has_reset(f, config.reset)) config.reset = (config.reset + 1) % 3;
+    config.direction = variant / 3 % 2;
+    problem_types(&config, types[math]);
+    return config;
+}
+
+gru_context *study_context(const form *f, int math, uint32_t flags) {
+    return form_context(f, flags | (math == GRU_CUDA_TF32 ? GRU_ALLOW_TF32 : 0));
+}
+
+study open_study(const form *f, int math, int variant, uint32_t options, uint32_t flags) {
+    const gru_layer_config config = study_config(f, math, variant);
+    study s = {.context = study_context(f, math, flags), .call = {.form = f}};
+    s.p = problem_make(&sizes, &config, options | PROBLEM_TRAIN, 1);
+    form_name(f, s.p->text, sizeof s.p->text);
+    problem_run(s.p, s.context, &s.r);
+    return s;
+}
+
+void close_study(study *s) {
+    result_free(&s->r);
+    problem_free(s->p);
+    gru_context_release(s->context);
+}
+
+/* ---- on the device ---- */
+
+lent lend(study *s) {
+    lent l = {.scale = tester_allocate(sizeof *l.scale)};
+    gru_gradients wanted;
+    gru_run run;
+    *l.scale = 2;
+    gradients_make(s->p, &l.here);
+    problem_backward_call(s->p, &s->r, 0, &l.here, &run, &wanted);
+    wanted.loss_scale = l.scale;
+    l.m = mirror_open(s->context, &s->r.run, &l.run);
+    l.backward = mirror_run(l.m, &run);
+    l.gradients = mirror_gradients(l.m, &wanted);
+    REQUIRE(gru_wait(s->context, l.run.stream) == GRU_OK, "%s", gru_last_error());
+    return l;
+}
+
+void take_back(lent *l) {
+    mirror_close(l->m);
+    gradients_free(&l->here);
+    tester_free(l->scale);
+}

@@ -1,0 +1,108 @@
+/* test_engines.c: every engine against the exact reference: all shapes, variants, types and options. */
+#include <string.h>
+
+#include "cpu/cpu_features.h"
+#include "support/problem.h"
+
+/* A drawn variant, types and options on every shape, and every engine runs all of them. */
+ENGINE_TEST(engines, agree_on_every_shape) {
+    enum { DRAWS = 8 };
+    gru_context *context = tester_context(engine, 1);
+    for (int i = 0; i < tester_shape_count * DRAWS; i++) {
+        const uint64_t draw = (uint64_t)i;
+        if (!tester_takes(draw)) continue;
+        gru_layer_config config = problem_variant((int)(tester_random(1, draw) % VARIANTS));
+        if (i % DRAWS == 0) config = problem_variant(0);
+        problem_types(&config, i % 2 ? (int)(tester_random(2, draw) % TYPES) : 0);
+        problem *p = problem_make(&tester_shapes[i / DRAWS], &config, problem_options(draw), draw);
+        CHECK(check_problem(p, context), "%s: %s", gru_last_error(), p->text);
+        problem_free(p);
+    }
+    gru_context_release(context);
+}
+
+ENGINE_TEST(engines, agree_on_every_variant) {
+    const shape sizes = {4, 3, 5, 19, "a panel and three units"};
+    gru_context *context = tester_context(engine, 1);
+    for (int i = 0; i < 4 * VARIANTS; i++) {
+        const uint64_t draw = (uint64_t)i;
+        if (!tester_takes(draw)) continue;
+        gru_layer_config config = problem_variant(i % VARIANTS);
+        problem_types(&config, i / VARIANTS ? (int)(tester_random(3, draw) % TYPES) : 0);
+        const uint32_t attention = i / VARIANTS % 2 ? PROBLEM_ATTENTION : 0;
+        problem *p = problem_make(&sizes, &config, problem_options(draw + 1000) | attention, draw);
+        CHECK(check_problem(p, context), "%s: %s", gru_last_error(), p->text);
+        problem_free(p);
+    }
+    gru_context_release(context);
+}
+
+ENGINE_TEST(engines, keep_what_backward_needs) {
+    enum { LARGE = 17 * 64 };
+    gru_context *context = tester_context(engine, 1);
+    for (int i = 0; i < 12 * tester_shape_count; i++) {
+        const uint64_t draw = (uint64_t)i + 5000, plain = PROBLEM_NO_Y | PROBLEM_NO_HT;
+        const shape *sizes = &tester_shapes[i / 12];
+        gru_layer_config config = problem_variant((int)(tester_random(1, draw) % VARIANTS));
+        problem_types(&config, i % 2 ? (int)(tester_random(2, draw) % TYPES) : 0);
+        if (!tester_takes((uint64_t)i)) continue;
+        if (sizes->T * sizes->N * sizes->H > LARGE) continue; /* the reference sums weight gradients slowly */
+        const uint32_t options = problem_options(draw) & ~(uint32_t)(PROBLEM_RECOMPUTE | plain);
+        problem *p = problem_make(sizes, &config, options | PROBLEM_TRAIN, draw);
+        check_kept(p, context);
+        problem_free(p);
+    }
+    gru_context_release(context);
+}
+
+/* What no engine but the reference runs is refused with its reason, or run and right. */
+ENGINE_TEST(engines, agree_or_decline_in_double_precision) {
+    const shape sizes = {4, 3, 5, 19, "a panel and three units"};
+    gru_context *context = tester_context(engine, 1);
+    gru_layer_config config = GRU_INIT;
+    config.io_type = config.state_type = config.weight_type = GRU_F64;
+    problem *p = problem_make(&sizes, &config, PROBLEM_H0, 1);
+    const int ran = check_problem(p, context);
+    CHECK(ran || (strstr(gru_last_error(), engine) && strstr(gru_last_error(), "f64")),
+          "declined without a reason: \"%s\"", gru_last_error());
+    CHECK(ran || strcmp(engine, "cpu_reference") != 0, "the reference declined: %s", gru_last_error());
+    problem_free(p);
+    gru_context_release(context);
+}
+
+/* Without the processor's better half the next engine runs, and says why. */
+TEST(engines, hidden_features_leave_the_portable_engine) {
+    const shape sizes = {2, 2, 3, 5, "any"};
+    const gru_layer_config config = GRU_INIT;
+    gru_cpu_features_hide(GRU_CPU_AVX2 | GRU_CPU_AVX512 | GRU_CPU_NEON);
+    gru_context *context = tester_context(NULL, 1);
+    problem *p = problem_make(&sizes, &config, PROBLEM_H0, 1);
+    result r;
+    problem_run(p, context, &r);
+    const char *name = gru_engine_name(r.layer, &r.run);
+    CHECK(strcmp(name, "cpu_scalar") == 0, "%s runs, expected cpu_scalar", name);
+    for (int32_t i = 0; strcmp(gru_engine_at(i), "cpu_scalar") != 0; i++)
+        CHECK(strstr(gru_engine_reasons(r.layer, &r.run), gru_engine_at(i)), "no reason for %s in \"%s\"",
+              gru_engine_at(i), gru_engine_reasons(r.layer, &r.run));
+    result_free(&r);
+    problem_free(p);
+    gru_context_release(context);
+    gru_cpu_features_hide(0);
+}
+
+/* A context that names an engine runs that one, whatever else the machine has. */
+ENGINE_TEST(engines, run_by_name) {
+    const shape sizes = {2, 2, 3, 5, "any"};
+    const gru_layer_config config = GRU_INIT;
+    gru_context *context = tester_context(engine, 1);
+    problem *p = problem_make(&sizes, &config, 0, 1);
+    result r;
+    problem_run(p, context, &r);
+    CHECK(strcmp(gru_engine_name(r.layer, &r.run), engine) == 0, "%s runs instead of %s",
+          gru_engine_name(r.layer, &r.run), engine);
+    CHECK(strcmp(gru_engine_name(r.layer, NULL), engine) == 0, "%s runs instead of %s",
+          gru_engine_name(r.layer, NULL), engine);
+    result_free(&r);
+    problem_free(p);
+    gru_context_release(context);
+}

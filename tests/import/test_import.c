@@ -1,0 +1,416 @@
+/* test_import.c: the weight orders of other libraries, against arrays written out, golden files and the function itself. */
+#include <math.h>
+#include <string.h>
+
+#include "gru/import.h"
+#include "core/layout.h"
+#include "support/tester.h"
+
+enum { ORDERS = GRU_ORDER_FLAX + 1, MOST = 4096 };
+
+/* ---- canonical weights ---- */
+
+typedef struct canonical {
+    float W[MOST], R[MOST], bW[64], bR[64];
+} canonical;
+
+static gru_canonical target_of(canonical *c) {
+    const gru_canonical target = {c->W, c->R, c->bW, c->bR};
+    return target;
+}
+
+static gru_weights weights_of(const canonical *c) {
+    gru_weights weights = GRU_INIT;
+    weights.W = c->W, weights.R = c->R, weights.bW = c->bW, weights.bR = c->bR;
+    return weights;
+}
+
+static gru_layer_config shape_of(int32_t I, int32_t H, int32_t reset, int32_t update) {
+    gru_layer_config variant = GRU_INIT;
+    variant.inputs = I, variant.hidden = H, variant.reset = reset, variant.update = update;
+    return variant;
+}
+
+static void fill(canonical *c, int32_t I, int32_t H, uint64_t seed) {
+    memset(c, 0, sizeof *c);
+    tester_fill(c->W, GRU_F32, (size_t)(3 * H * I), 1.0, seed);
+    tester_fill(c->R, GRU_F32, (size_t)(3 * H * H), 1.0, seed + 1);
+    tester_fill(c->bW, GRU_F32, (size_t)(3 * H), 1.0, seed + 2);
+    tester_fill(c->bR, GRU_F32, (size_t)(3 * H), 1.0, seed + 3);
+}
+
+/* ---- every number written out ---- */
+
+/* Which recurrent biases the order holds apart. */
+enum { RECURRENT_NONE, RECURRENT_N, RECURRENT_ALL };
+
+typedef struct order_case {
+    int32_t order, reset, recurrent;
+    size_t counts[8];
+    float arrays[4][40];
+} order_case;
+
+/* I = 3, H = 2. W of gate g (1 r, 2 z, 3 n), unit j, input k is gjk, R is 1gjk, bW is gj, bR is 40 more. */
+static const order_case order_cases[] = {
+#include "orders.def"
+};
+enum { ORDER_CASES = sizeof order_cases / sizeof *order_cases, I3 = 3, H2 = 2 };
+
+static canonical expected(const order_case *c) {
+    canonical e;
+    memset(&e, 0, sizeof e);
+    for (int g = 0; g < GATES; g++)
+        for (int j = 0; j < H2; j++) {
+            const int row = g * H2 + j, digits = 10 * (g + 1) + j + 1;
+            const int has_recurrent =
+                c->recurrent == RECURRENT_ALL || (c->recurrent == RECURRENT_N && g == GATE_N);
+            for (int k = 0; k < I3; k++) e.W[row * I3 + k] = (float)(10 * digits + k + 1);
+            for (int k = 0; k < H2; k++) e.R[row * H2 + k] = (float)(1000 + 10 * digits + k + 1);
+            e.bW[row] = (float)digits;
+            e.bR[row] = has_recurrent ? (float)(digits + 40) : 0.0f;
+        }
+    return e;
+}
+
+static gru_foreign foreign_of(const order_case *c) {
+    gru_foreign source = GRU_INIT;
+    source.order = c->order, source.reset = c->reset;
+    for (int a = 0; a < 8; a++) {
+        source.counts[a] = c->counts[a];
+        source.arrays[a] = a < 4 && c->counts[a] ? c->arrays[a] : NULL;
+    }
+    return source;
+}
+
+TEST(import, every_number_of_every_order) {
+    int seen[ORDERS] = {0};
+    for (int i = 0; i < ORDER_CASES; i++) {
+        const order_case *c = &order_cases[i];
+        const gru_layer_config variant = shape_of(I3, H2, c->reset, GRU_UPDATE_KEEP);
+        const gru_foreign source = foreign_of(c);
+        const canonical want = expected(c);
+        canonical got;
+        memset(&got, 0, sizeof got);
+        const gru_canonical target = target_of(&got);
+        REQUIRE(gru_import(&source, &variant, &target) == GRU_OK, "case %d: %s", i, gru_last_error());
+        CHECK(memcmp(&got, &want, sizeof got) == 0, "order %d, reset %d: other numbers came in", c->order,
+              c->reset);
+        size_t counts[8];
+        REQUIRE(gru_order_counts(c->order, &variant, counts) == GRU_OK, "%s", gru_last_error());
+        for (int a = 0; a < 8; a++)
+            CHECK(counts[a] == c->counts[a], "order %d: counts[%d] is %zu, expected %zu", c->order, a,
+                  counts[a], c->counts[a]);
+        seen[c->order] = 1;
+    }
+    for (int order = 0; order < ORDERS; order++) CHECK(seen[order], "order %d has no case", order);
+}
+
+typedef struct foreign_buffer {
+    float arrays[4][MOST];
+    gru_foreign_target target;
+} foreign_buffer;
+
+/* A target of NaN for this order, with all of its arrays. */
+static void make_target(foreign_buffer *b, int32_t order, const gru_layer_config *variant) {
+    const gru_foreign_target none = GRU_INIT;
+    memset(b->arrays, 0xff, sizeof b->arrays);
+    b->target = none;
+    b->target.order = order, b->target.reset = variant->reset;
+    REQUIRE(gru_order_counts(order, variant, b->target.counts) == GRU_OK, "%s", gru_last_error());
+    for (int a = 0; a < 4; a++) b->target.arrays[a] = b->target.counts[a] ? b->arrays[a] : NULL;
+}
+
+static gru_foreign source_of(const foreign_buffer *b) {
+    gru_foreign source = GRU_INIT;
+    source.order = b->target.order, source.reset = b->target.reset, source.update = b->target.update;
+    for (int a = 0; a < 8; a++)
+        source.arrays[a] = b->target.arrays[a], source.counts[a] = b->target.counts[a];
+    return source;
+}
+
+TEST(import, export_writes_the_same_numbers) {
+    static foreign_buffer out;
+    for (int i = 0; i < ORDER_CASES; i++) {
+        const order_case *c = &order_cases[i];
+        const gru_layer_config variant = shape_of(I3, H2, c->reset, GRU_UPDATE_KEEP);
+        const canonical numbers = expected(c);
+        const gru_weights weights = weights_of(&numbers);
+        make_target(&out, c->order, &variant);
+        REQUIRE(gru_export(&weights, &variant, &out.target) == GRU_OK, "case %d: %s", i, gru_last_error());
+        for (int a = 0; a < 4; a++) {
+            CHECK(memcmp(out.arrays[a], c->arrays[a], c->counts[a] * sizeof(float)) == 0,
+                  "order %d, reset %d: array %d has other numbers", c->order, c->reset, a);
+            CHECK(isnan(out.arrays[a][c->counts[a]]), "order %d: array %d was written past its end", c->order,
+                  a);
+        }
+    }
+}
+
+TEST(import, round_trip_of_larger_layers) {
+    static const int32_t sizes[][2] = {{0, 1}, {1, 1}, {1, 5}, {7, 3}, {5, 16}, {17, 9}};
+    static foreign_buffer out;
+    for (int i = 0; i < ORDER_CASES; i++)
+        for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+            for (int update = GRU_UPDATE_KEEP; update <= GRU_UPDATE_WRITE; update++) {
+                const order_case *c = &order_cases[i];
+                const int32_t I = sizes[s][0], H = sizes[s][1];
+                const gru_layer_config variant = shape_of(I, H, c->reset, GRU_UPDATE_KEEP);
+                canonical numbers, back;
+                fill(&numbers, I, H, (uint64_t)i);
+                for (int32_t j = 0; j < 3 * H; j++)
+                    if (c->recurrent == RECURRENT_NONE || (c->recurrent == RECURRENT_N && j < 2 * H))
+                        numbers.bR[j] = 0;
+                memset(&back, 0, sizeof back);
+                const gru_weights weights = weights_of(&numbers);
+                make_target(&out, c->order, &variant);
+                out.target.update = update; /* twice the same change of sign is none */
+                REQUIRE(gru_export(&weights, &variant, &out.target) == GRU_OK, "%s", gru_last_error());
+                const gru_foreign source = source_of(&out);
+                const gru_canonical target = target_of(&back);
+                REQUIRE(gru_import(&source, &variant, &target) == GRU_OK, "%s", gru_last_error());
+                for (int32_t j = 0; j < 3 * H; j++) back.bR[j] += 0.0f; /* -0 */
+                CHECK(memcmp(&back, &numbers, sizeof back) == 0,
+                      "order %d, I %d, H %d, update %d came back changed", c->order, I, H, update);
+            }
+}
+
+TEST(import, missing_biases_are_zeros) {
+    static foreign_buffer out;
+    for (int i = 0; i < ORDER_CASES; i++) {
+        const order_case *c = &order_cases[i];
+        const gru_layer_config variant = shape_of(I3, H2, c->reset, GRU_UPDATE_KEEP);
+        gru_foreign source = foreign_of(c);
+        const int first_bias = c->order == GRU_ORDER_TF1 || c->order == GRU_ORDER_TFLITE ? 1 : 2;
+        source.arrays[first_bias] = source.arrays[3] = NULL;
+        source.counts[first_bias] = 0;
+        canonical got;
+        memset(&got, 0xff, sizeof got);
+        const gru_canonical target = target_of(&got);
+        REQUIRE(gru_import(&source, &variant, &target) == GRU_OK, "case %d: %s", i, gru_last_error());
+        for (int j = 0; j < 3 * H2; j++)
+            CHECK(got.bW[j] == 0 && got.bR[j] == 0, "order %d: bias %d is %g, %g", c->order, j,
+                  (double)got.bW[j], (double)got.bR[j]);
+        gru_weights weights = weights_of(&got);
+        weights.bW = weights.bR = NULL;
+        make_target(&out, c->order, &variant);
+        REQUIRE(gru_export(&weights, &variant, &out.target) == GRU_OK, "%s", gru_last_error());
+        CHECK(out.arrays[first_bias][0] == 0, "order %d: a bias from nowhere", c->order);
+    }
+}
+
+/* ---- the same function ---- */
+
+enum { T = 5, N = 3, MOST_Y = T * N * 16 };
+
+/* y [T][N][H] of the reference in double precision. */
+static void run(const canonical *c, gru_layer_config config, double *y) {
+    static double x[T * N * 32];
+    gru_context *context = tester_context(NULL, 1);
+    gru_layer *layer = NULL;
+    gru_memory memory = GRU_INIT;
+    gru_run call = GRU_INIT;
+    const gru_weights weights = weights_of(c);
+    config.io_type = config.state_type = config.weight_type = GRU_F64;
+    tester_fill(x, GRU_F64, (size_t)(T * N * config.inputs), 1.0, 99);
+    REQUIRE(gru_layer_create(context, &config, &weights, &layer) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_layer_memory(layer, T, N, &memory) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_allocate(context, memory.workspace, &call.workspace) == GRU_OK, "%s", gru_last_error());
+    call.T = T, call.N = N;
+    call.x.data = x, call.y.data = y;
+    call.workspace_size = memory.workspace;
+    REQUIRE(gru_forward(layer, &call) == GRU_OK, "%s", gru_last_error());
+    gru_free(context, call.workspace);
+    gru_layer_release(layer);
+    gru_context_release(context);
+}
+
+static double largest_difference(const double *a, const double *b, int count) {
+    double largest = 0;
+    for (int i = 0; i < count; i++) largest = fmax(largest, fabs(a[i] - b[i]));
+    return largest;
+}
+
+TEST(import, keep_and_write_are_one_function) {
+    static double keep[MOST_Y], write[MOST_Y], wrong[MOST_Y];
+    const int32_t I = 7, H = 9;
+    for (int reset = GRU_RESET_AFTER; reset <= GRU_RESET_BEFORE; reset++)
+        for (int gate = GRU_GATE_SIGMOID; gate <= GRU_GATE_HARD_SIGMOID; gate++) {
+            canonical numbers, converted;
+            fill(&numbers, I, H, 5);
+            gru_layer_config variant = shape_of(I, H, reset, GRU_UPDATE_KEEP);
+            variant.gate = gate;
+            run(&numbers, variant, keep);
+            gru_foreign source = GRU_INIT;
+            float B[6 * 9];
+            static foreign_buffer onnx;
+            const gru_weights weights = weights_of(&numbers);
+            make_target(&onnx, GRU_ORDER_ONNX, &variant);
+            onnx.target.arrays[2] = B;
+            REQUIRE(gru_export(&weights, &variant, &onnx.target) == GRU_OK, "%s", gru_last_error());
+            source = source_of(&onnx);
+            variant.update = GRU_UPDATE_WRITE;
+            const gru_canonical target = target_of(&converted);
+            REQUIRE(gru_import(&source, &variant, &target) == GRU_OK, "%s", gru_last_error());
+            run(&converted, variant, write);
+            run(&numbers, variant, wrong);
+            const double same = largest_difference(keep, write, T * N * H);
+            const double other = largest_difference(keep, wrong, T * N * H);
+            CHECK(same < 1e-14, "reset %d, gate %d: KEEP and WRITE differ by %g", reset, gate, same);
+            CHECK(other > 1e-2, "reset %d, gate %d: without conversion they differ by %g only", reset, gate,
+                  other);
+        }
+}
+
+/* Two biases go into one where the order has only one, and only where that is the same function. */
+TEST(import, folded_biases_are_the_same_function) {
+    static double before[MOST_Y], after[MOST_Y];
+    static foreign_buffer out;
+    int folded = 0;
+    for (int i = 0; i < ORDER_CASES; i++) {
+        const order_case *c = &order_cases[i];
+        if (c->recurrent == RECURRENT_ALL) continue;
+        const int32_t I = 4, H = 5;
+        const gru_layer_config variant = shape_of(I, H, c->reset, GRU_UPDATE_KEEP);
+        canonical numbers, back;
+        fill(&numbers, I, H, 17);
+        const gru_weights weights = weights_of(&numbers);
+        make_target(&out, c->order, &variant);
+        REQUIRE(gru_export(&weights, &variant, &out.target) == GRU_OK, "%s", gru_last_error());
+        const gru_foreign source = source_of(&out);
+        const gru_canonical target = target_of(&back);
+        REQUIRE(gru_import(&source, &variant, &target) == GRU_OK, "%s", gru_last_error());
+        CHECK(back.bR[0] == 0 && back.bW[0] == numbers.bW[0] + numbers.bR[0],
+              "order %d: r's biases are not added", c->order);
+        run(&numbers, variant, before);
+        run(&back, variant, after);
+        const double difference = largest_difference(before, after, T * N * H);
+        CHECK(difference < 1e-6, "order %d: folding the biases changed y by %g", c->order, difference);
+        folded++;
+    }
+    CHECK(folded == 6, "%d orders fold biases, expected 6", folded);
+}
+
+/* ---- refusals ---- */
+
+/* The call failed with this status, its sentence has the words, and target is as it was. */
+#define CHECK_REFUSED(call, wanted, words)                                                                  \
+    do {                                                                                                    \
+        const gru_status got_status = (call);                                                               \
+        CHECK(got_status == (wanted) && strstr(gru_last_error(), words), "%s: %s: \"%s\", expected \"%s\"", \
+              #call, gru_status_name(got_status), gru_last_error(), words);                                 \
+    } while (0)
+
+TEST(import, resets_never_convert) {
+    static foreign_buffer out;
+    canonical numbers, got;
+    const gru_canonical target = target_of(&got);
+    fill(&numbers, I3, H2, 1);
+    memset(&got, 0xff, sizeof got);
+    const gru_weights weights = weights_of(&numbers);
+    for (int from = GRU_RESET_AFTER; from <= GRU_RESET_ALL; from++)
+        for (int to = GRU_RESET_AFTER; to <= GRU_RESET_ALL; to++) {
+            const gru_layer_config variant = shape_of(I3, H2, to, GRU_UPDATE_KEEP);
+            gru_foreign source = foreign_of(&order_cases[GRU_ORDER_ONNX]);
+            source.order = GRU_ORDER_ONNX, source.reset = from;
+            if (from == to) continue;
+            CHECK_REFUSED(gru_import(&source, &variant, &target), GRU_UNSUPPORTED, "cannot be converted to");
+            const gru_layer_config after = shape_of(I3, H2, GRU_RESET_AFTER, GRU_UPDATE_KEEP);
+            make_target(&out, GRU_ORDER_ONNX, &after);
+            out.target.reset = from;
+            CHECK_REFUSED(gru_export(&weights, &variant, &out.target), GRU_UNSUPPORTED,
+                          "cannot be converted to");
+            CHECK(isnan(out.arrays[0][0]), "a refused export wrote");
+        }
+    CHECK(isnan(got.W[0]) && isnan(got.bR[0]), "a refused import wrote");
+}
+
+TEST(import, orders_refuse_resets_they_do_not_mean) {
+    static const int8_t held[ORDERS][2] = {{1, 0}, {1, 1}, {1, 1}, {1, 0}, {0, 1}, {1, 0},
+                                           {0, 1}, {0, 1}, {1, 0}, {1, 0}, {1, 0}};
+    for (int32_t order = 0; order < ORDERS; order++)
+        for (int reset = GRU_RESET_AFTER; reset <= GRU_RESET_ALL; reset++) {
+            const gru_layer_config variant = shape_of(I3, H2, reset, GRU_UPDATE_KEEP);
+            size_t counts[8] = {77};
+            if (reset < GRU_RESET_ALL && held[order][reset])
+                CHECK(gru_order_counts(order, &variant, counts) == GRU_OK, "%s", gru_last_error());
+            else {
+                CHECK_REFUSED(gru_order_counts(order, &variant, counts), GRU_UNSUPPORTED,
+                              "cannot hold weights");
+                CHECK(counts[0] == 77, "a refused call wrote counts");
+            }
+        }
+}
+
+TEST(import, wrong_arguments) {
+    canonical got;
+    memset(&got, 0xff, sizeof got);
+    const gru_canonical target = target_of(&got);
+    const gru_foreign good = foreign_of(&order_cases[0]);
+    const gru_layer_config variant = shape_of(I3, H2, GRU_RESET_AFTER, GRU_UPDATE_KEEP);
+    size_t counts[8];
+    CHECK_REFUSED(gru_import(NULL, &variant, &target), GRU_BAD_ARGUMENT, "source is NULL");
+    CHECK_REFUSED(gru_import(&good, NULL, &target), GRU_BAD_ARGUMENT, "shape is NULL");
+    CHECK_REFUSED(gru_import(&good, &variant, NULL), GRU_BAD_ARGUMENT, "target is NULL");
+    CHECK_REFUSED(gru_order_counts(0, NULL, counts), GRU_BAD_ARGUMENT, "shape is NULL");
+    CHECK_REFUSED(gru_order_counts(0, &variant, NULL), GRU_BAD_ARGUMENT, "counts is NULL");
+    CHECK_REFUSED(gru_order_counts(-1, &variant, counts), GRU_BAD_ARGUMENT, "order is -1");
+    CHECK_REFUSED(gru_order_counts(ORDERS, &variant, counts), GRU_BAD_ARGUMENT, "order is 11");
+#define WITH(type, original, change, call, words)     \
+    do {                                              \
+        type bad = original;                          \
+        change;                                       \
+        CHECK_REFUSED(call, GRU_BAD_ARGUMENT, words); \
+    } while (0)
+    WITH(gru_layer_config, variant, bad.inputs = -1, gru_import(&good, &bad, &target), "shape.inputs is -1");
+    WITH(gru_layer_config, variant, bad.hidden = 0, gru_import(&good, &bad, &target), "shape.hidden is 0");
+    WITH(gru_layer_config, variant, bad.hidden = INT32_MAX, gru_import(&good, &bad, &target),
+         "shape.hidden is");
+    WITH(gru_layer_config, variant, bad.reset = 3, gru_import(&good, &bad, &target), "shape.reset is 3");
+    WITH(gru_layer_config, variant, bad.update = 2, gru_import(&good, &bad, &target), "shape.update is 2");
+    WITH(gru_layer_config, variant, bad.reserved[7] = 1, gru_import(&good, &bad, &target),
+         "shape.reserved[7]");
+    WITH(gru_foreign, good, bad.order = 99, gru_import(&bad, &variant, &target), "order is 99");
+    WITH(gru_foreign, good, bad.reset = -1, gru_import(&bad, &variant, &target), "source.reset is -1");
+    WITH(gru_foreign, good, bad.update = 7, gru_import(&bad, &variant, &target), "source.update is 7");
+    WITH(gru_foreign, good, bad.reserved[0] = 1, gru_import(&bad, &variant, &target), "source.reserved[0]");
+    WITH(gru_foreign, good, bad.arrays[0] = NULL, gru_import(&bad, &variant, &target),
+         "source.arrays[0] is NULL");
+    WITH(gru_foreign, good, bad.arrays[1] = NULL, gru_import(&bad, &variant, &target),
+         "source.arrays[1] is NULL");
+    WITH(gru_foreign, good, bad.counts[0] = 17, gru_import(&bad, &variant, &target),
+         "counts[0] is 17, expected 18");
+    WITH(gru_foreign, good, bad.counts[3] = 0, gru_import(&bad, &variant, &target),
+         "counts[3] is 0, expected 6");
+    WITH(gru_foreign, good, bad.counts[7] = 1, (bad.arrays[7] = got.W, gru_import(&bad, &variant, &target)),
+         "counts[7] is 1, expected 0");
+    WITH(gru_foreign, good, bad.arrays[2] = (const float *)((const char *)good.arrays[2] + 1),
+         gru_import(&bad, &variant, &target), "expected a multiple of 4");
+    WITH(gru_canonical, target, bad.bR = NULL, gru_import(&good, &variant, &bad), "target.bR is NULL");
+    WITH(gru_canonical, target, bad.W = NULL, gru_import(&good, &variant, &bad), "target.W is NULL");
+    CHECK(tester_untouched(&got, sizeof got), "a refused import wrote");
+}
+
+TEST(import, wrong_arguments_of_export) {
+    static foreign_buffer out;
+    const canonical numbers = expected(&order_cases[0]);
+    const gru_weights good = weights_of(&numbers);
+    const gru_layer_config variant = shape_of(I3, H2, GRU_RESET_AFTER, GRU_UPDATE_KEEP);
+    make_target(&out, GRU_ORDER_PYTORCH, &variant);
+    const gru_foreign_target target = out.target;
+    CHECK_REFUSED(gru_export(NULL, &variant, &target), GRU_BAD_ARGUMENT, "source is NULL");
+    CHECK_REFUSED(gru_export(&good, NULL, &target), GRU_BAD_ARGUMENT, "shape is NULL");
+    CHECK_REFUSED(gru_export(&good, &variant, NULL), GRU_BAD_ARGUMENT, "target is NULL");
+    WITH(gru_weights, good, bad.type = GRU_F16, gru_export(&bad, &variant, &target), "source.type is f16");
+    WITH(gru_weights, good, bad.on_device = 1, gru_export(&bad, &variant, &target), "source.on_device is 1");
+    WITH(gru_weights, good, bad.W = NULL, gru_export(&bad, &variant, &target), "source.W is NULL");
+    WITH(gru_weights, good, bad.R = NULL, gru_export(&bad, &variant, &target), "source.R is NULL");
+    WITH(gru_weights, good, bad.reserved[3] = 5, gru_export(&bad, &variant, &target), "source.reserved[3]");
+    WITH(gru_foreign_target, target, bad.reserved[3] = 5, gru_export(&good, &variant, &bad),
+         "target.reserved[3]");
+    WITH(gru_foreign_target, target, bad.counts[1] = 0, gru_export(&good, &variant, &bad), "counts[1] is 0");
+    WITH(gru_foreign_target, target, bad.arrays[2] = NULL, gru_export(&good, &variant, &bad),
+         "source has bW");
+    WITH(gru_foreign_target, target, bad.arrays[3] = NULL, gru_export(&good, &variant, &bad),
+         "source has bR");
+    CHECK(tester_untouched(out.arrays, sizeof out.arrays), "a refused export wrote");
+}

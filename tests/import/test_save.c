@@ -1,0 +1,274 @@
+/* test_save.c: stacks saved and loaded again, and saving that fails on the way. */
+#include <dirent.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "support/file_maker.h"
+#include "gru/import.h"
+#include "core/number.h"
+#include "support/file_fixture.h"
+#include "support/tester.h"
+
+/* ---- there and back ---- */
+
+enum { LAYERS = 3, T = 4, N = 2, INPUTS = 5 };
+
+typedef struct numbers {
+    double room[LAYERS][2][4][1024];
+} numbers;
+
+typedef struct sample {
+    numbers numbers;
+    gru_stack_layer layers[LAYERS];
+    gru_stack_config config;
+} sample;
+
+static void add_weights(sample *s, int k, int d, int32_t type) {
+    const gru_layer_config *c = &s->layers[k].config;
+    gru_weights *w = &s->layers[k].weights[d];
+    const size_t H = (size_t)c->hidden, I = (size_t)c->inputs,
+                 counts[4] = {3 * H * I, 3 * H * H, 3 * H, 3 * H};
+    const void **const to[4] = {&w->W, &w->R, &w->bW, &w->bR};
+    for (int i = 0; i < 4; i++) {
+        void *room = s->numbers.room[k][d][i];
+        REQUIRE(counts[i] <= 1024, "too large");
+        tester_fill(room, type, counts[i], 0.5, (uint64_t)(8 * k + 4 * d + i));
+        *to[i] = room;
+    }
+    w->type = type;
+}
+
+/* Two directions of f32 before a reverse layer of f16 before two directions of bf16 and f64: every option somewhere. */
+static void make_sample(sample *s) {
+    memset(s, 0, sizeof *s);
+    gru_stack_layer *l = s->layers;
+    l[0].config.inputs = INPUTS, l[0].config.hidden = 3;
+    l[0].config.reset = GRU_RESET_BEFORE, l[0].config.update = GRU_UPDATE_WRITE;
+    l[0].config.gate = GRU_GATE_HARD_SIGMOID, l[0].config.hard_slope = 1.0f / 6, l[0].config.clip = 0.7f;
+    l[0].bidirectional = 1;
+    l[1].config.inputs = 6, l[1].config.hidden = 4;
+    l[1].config.candidate = GRU_CANDIDATE_RELU, l[1].config.direction = GRU_REVERSE;
+    l[2].config.inputs = 4, l[2].config.hidden = 2;
+    l[2].config.reset = GRU_RESET_ALL, l[2].config.candidate = GRU_CANDIDATE_LINEAR;
+    l[2].bidirectional = 1, l[2].merge = GRU_MERGE_SUM;
+    for (int k = 0; k < LAYERS; k++) {
+        l[k].config.io_type = l[k].config.state_type = l[k].config.weight_type = GRU_F64;
+        if (l[k].config.hard_slope == 0) l[k].config.hard_slope = 0.2f;
+    }
+    add_weights(s, 0, 0, GRU_F32);
+    add_weights(s, 0, 1, GRU_F32);
+    add_weights(s, 1, 0, GRU_F16);
+    add_weights(s, 2, 0, GRU_BF16);
+    add_weights(s, 2, 1, GRU_F64);
+    l[0].weights[0].bR = NULL;
+    l[2].weights[1].bW = l[2].weights[1].bR = NULL;
+    s->config.layers = s->layers, s->config.count = LAYERS, s->config.dropout = 0.25f;
+}
+
+typedef struct folder {
+    char name[32], path[64];
+} folder;
+
+static folder make_folder(void) {
+    folder f = {"/tmp/gru_test_XXXXXX", ""};
+    REQUIRE(mkdtemp(f.name), "no folder");
+    (void)snprintf(f.path, sizeof f.path, "%s/a.safetensors", f.name);
+    return f;
+}
+
+static int entries_in(const char *name) {
+    DIR *list = opendir(name);
+    int count = -2; /* . and .. */
+    while (readdir(list)) count++;
+    (void)closedir(list);
+    return count;
+}
+
+static void remove_folder(const folder *f) {
+    (void)unlink(f->path);
+    CHECK(rmdir(f->name) == 0, "something is left in %s", f->name);
+}
+
+static void save_or_skip(const char *path, const gru_stack_config *config, const char *prefix) {
+    const gru_status status = gru_file_save(path, config, prefix);
+    if (status == GRU_NOT_BUILT) SKIP("%s", gru_last_error());
+    REQUIRE(status == GRU_OK, "%s", gru_last_error());
+}
+
+/* The stored bytes of one tensor are those of the weights; data NULL: zeros. */
+static void check_stored(const gru_file *file, const char *name, int32_t type, const void *data) {
+    gru_tensor tensor;
+    REQUIRE(gru_file_tensor(file, name, &tensor) == GRU_OK, "%s", gru_last_error());
+    CHECK(tensor.type == type, "%s is of type %d", name, tensor.type);
+    CHECK((uintptr_t)tensor.data % gru_type_bytes(type) == 0, "%s is not aligned", name);
+    static const double zeros[1024];
+    CHECK(memcmp(tensor.data, data ? data : zeros, tensor.bytes) == 0, "%s has other bytes", name);
+}
+
+TEST(save, what_was_saved_is_what_is_loaded) {
+    static sample s;
+    make_sample(&s);
+    const folder f = make_folder();
+    save_or_skip(f.path, &s.config, "net.");
+    gru_file *file = NULL;
+    loaded_open(f.path, &file);
+    check_stored(file, "net.weight_ih_l0", GRU_F32, s.layers[0].weights[0].W);
+    check_stored(file, "net.bias_ih_l0", GRU_F32, s.layers[0].weights[0].bW);
+    check_stored(file, "net.bias_hh_l0", GRU_F32, NULL);
+    check_stored(file, "net.weight_hh_l0_reverse", GRU_F32, s.layers[0].weights[1].R);
+    check_stored(file, "net.weight_hh_l1_reverse", GRU_F16, s.layers[1].weights[0].R);
+    check_stored(file, "net.bias_hh_l1_reverse", GRU_F16, s.layers[1].weights[0].bR);
+    check_stored(file, "net.weight_ih_l2", GRU_BF16, s.layers[2].weights[0].W);
+    check_stored(file, "net.weight_hh_l2_reverse", GRU_F64, s.layers[2].weights[1].R);
+    CHECK(strcmp(gru_file_metadata(file, "net.gru.reset"), "before") == 0, "reset of the file");
+    CHECK(strcmp(gru_file_metadata(file, "net.gru.l1.reset"), "after") == 0, "reset of layer 1");
+    gru_context *context = tester_context(NULL, 1);
+    gru_stack *direct = NULL, *loaded = NULL;
+    const gru_load_options options = loaded_in_double();
+    REQUIRE(gru_stack_create(context, &s.config, &direct) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_stack_load(context, file, &options, &loaded) == GRU_OK, "%s", gru_last_error());
+    gru_file_close(file);
+    REQUIRE(gru_stack_cells(loaded) == gru_stack_cells(direct), "%d cells", gru_stack_cells(loaded));
+    for (int32_t k = 0; k < gru_stack_cells(direct); k++) {
+        gru_layer_config a, b;
+        REQUIRE(gru_stack_cell(direct, k, &a, NULL) == GRU_OK &&
+                    gru_stack_cell(loaded, k, &b, NULL) == GRU_OK,
+                "%s", gru_last_error());
+        CHECK(memcmp(&a, &b, sizeof a) == 0, "cell %d has another configuration", k);
+    }
+    double x[T * N * INPUTS], y[2][T * N * 2];
+    tester_fill(x, GRU_F64, T * N * INPUTS, 1.0, 3);
+    loaded_run(direct, T, N, x, y[0]);
+    loaded_run(loaded, T, N, x, y[1]);
+    CHECK(memcmp(y[0], y[1], sizeof y[0]) == 0, "the loaded stack computes something else");
+    gru_stack_release(direct);
+    gru_stack_release(loaded);
+    gru_context_release(context);
+    remove_folder(&f);
+}
+
+TEST(save, the_same_stack_makes_the_same_bytes) {
+    static sample s;
+    make_sample(&s);
+    const folder f = make_folder();
+    size_t size[2];
+    void *bytes[2];
+    for (int i = 0; i < 2; i++) {
+        save_or_skip(f.path, &s.config, NULL); /* the second time over the first */
+        bytes[i] = file_read(f.path, &size[i]);
+        REQUIRE(bytes[i], "cannot read %s", f.path);
+    }
+    CHECK(size[0] == size[1] && memcmp(bytes[0], bytes[1], size[0]) == 0, "two saves differ");
+    CHECK(entries_in(f.name) == 1, "%d files are there", entries_in(f.name));
+    free(bytes[0]);
+    free(bytes[1]);
+    remove_folder(&f);
+}
+
+/* ---- saving that fails ---- */
+
+/* The old file is whole and nothing lies beside it. */
+static void check_unharmed(const folder *f, const void *old, size_t old_size) {
+    size_t size = 0;
+    void *bytes = file_read(f->path, &size);
+    CHECK(bytes && size == old_size && memcmp(bytes, old, size) == 0, "the old file changed");
+    CHECK(entries_in(f->name) == 1, "%d files are there", entries_in(f->name));
+    free(bytes);
+}
+
+TEST(save, a_full_disk_leaves_the_old_file) {
+    static sample s;
+    make_sample(&s);
+    const folder f = make_folder();
+    size_t size;
+    save_or_skip(f.path, &s.config, NULL);
+    void *old = file_read(f.path, &size);
+    struct rlimit limit, none;
+    REQUIRE(old && getrlimit(RLIMIT_FSIZE, &none) == 0, "no limits");
+    (void)signal(SIGXFSZ, SIG_IGN);
+    s.numbers.room[0][0][0][0] += 1;
+    for (size_t room = 0; room < size; room += 97) { /* as if the disk were full after so many bytes */
+        limit = none;
+        limit.rlim_cur = room;
+        REQUIRE(setrlimit(RLIMIT_FSIZE, &limit) == 0, "no limit");
+        const gru_status status = gru_file_save(f.path, &s.config, NULL);
+        REQUIRE(setrlimit(RLIMIT_FSIZE, &none) == 0, "no limit");
+        CHECK(status == GRU_IO && strstr(gru_last_error(), f.path) &&
+                  strstr(gru_last_error(), "File too large"),
+              "%zu bytes: %s, %s", room, gru_status_name(status), gru_last_error());
+        check_unharmed(&f, old, size);
+    }
+    free(old);
+    remove_folder(&f);
+}
+
+TEST(save, places_that_cannot_be_written) {
+    static sample s;
+    make_sample(&s);
+    const folder f = make_folder();
+    char path[128];
+    save_or_skip(f.path, &s.config, NULL);
+    (void)snprintf(path, sizeof path, "%s/missing/a", f.name);
+    CHECK(gru_file_save(path, &s.config, NULL) == GRU_IO && strstr(gru_last_error(), "No such file"), "%s",
+          gru_last_error());
+    CHECK(gru_file_save(f.name, &s.config, NULL) == GRU_IO && strstr(gru_last_error(), "not a regular file"),
+          "%s", gru_last_error());
+    CHECK(gru_file_save("/dev/full", &s.config, NULL) == GRU_IO, "a device was replaced");
+    (void)snprintf(path, sizeof path, "%s/a/b", f.path);
+    CHECK(gru_file_save(path, &s.config, NULL) == GRU_IO && strstr(gru_last_error(), "Not a directory"), "%s",
+          gru_last_error());
+    CHECK(entries_in(f.name) == 1, "%d files are there", entries_in(f.name));
+    REQUIRE(chmod(f.path, 0640) == 0, "no mode");
+    save_or_skip(f.path, &s.config, NULL);
+    struct stat facts;
+    CHECK(stat(f.path, &facts) == 0 && (facts.st_mode & 0777) == 0640, "the permissions changed");
+    remove_folder(&f);
+}
+
+TEST(save, stacks_that_cannot_be_saved) {
+    static sample s;
+    const folder f = make_folder();
+#define REFUSED(status, change, words)                                                       \
+    do {                                                                                     \
+        make_sample(&s);                                                                     \
+        change;                                                                              \
+        const gru_status got = gru_file_save(f.path, &s.config, NULL);                       \
+        if (got == GRU_NOT_BUILT) SKIP("%s", gru_last_error());                              \
+        CHECK(got == (status) && strstr(gru_last_error(), words), "%s: %s, \"%s\"", #change, \
+              gru_status_name(got), gru_last_error());                                       \
+    } while (0)
+    REFUSED(GRU_BAD_ARGUMENT, s.config.count = 0, "config.count is 0");
+    REFUSED(GRU_BAD_ARGUMENT, s.config.layers = NULL, "config.layers is NULL");
+    REFUSED(GRU_BAD_ARGUMENT, s.config.dropout = 1, "config.dropout is 1");
+    REFUSED(GRU_BAD_ARGUMENT, s.config.reserved[2] = 1, "config.reserved[2]");
+    REFUSED(GRU_BAD_ARGUMENT, s.layers[1].config.hidden = 0, "config.layers[1].config.hidden is 0");
+    REFUSED(GRU_BAD_ARGUMENT, s.layers[0].config.inputs = 0, "config.layers[0].config.inputs is 0");
+    REFUSED(GRU_BAD_ARGUMENT, s.layers[1].config.inputs = 5,
+            "inputs is 5, expected 6, what layer 0 puts out");
+    REFUSED(GRU_BAD_ARGUMENT, s.layers[0].config.reset = 3, "reset is 3, expected 0 (after) to 2");
+    REFUSED(GRU_BAD_ARGUMENT, s.layers[1].config.update = -1, "update is -1, expected 0 (keep) to 1");
+    REFUSED(GRU_BAD_ARGUMENT, s.layers[2].merge = 3, "merge is 3");
+    REFUSED(GRU_BAD_ARGUMENT, s.layers[2].bidirectional = 2, "bidirectional is 2");
+    REFUSED(GRU_BAD_ARGUMENT, s.layers[1].config.direction = 2, "direction is 2");
+    REFUSED(GRU_BAD_ARGUMENT, s.layers[1].config.clip = NAN, "clip is nan");
+    REFUSED(GRU_BAD_ARGUMENT, s.layers[1].config.clip = -1, "clip is -1");
+    REFUSED(GRU_BAD_ARGUMENT, s.layers[1].config.hard_slope = INFINITY, "hard_slope is inf");
+    REFUSED(GRU_BAD_ARGUMENT, s.layers[1].config.reserved[0] = 1, "config.layers[1].config.reserved[0]");
+    REFUSED(GRU_BAD_ARGUMENT, s.layers[2].weights[1].R = NULL, "config.layers[2].weights[1].R is NULL");
+    REFUSED(GRU_BAD_ARGUMENT, s.layers[2].weights[1].W = NULL, "config.layers[2].weights[1].W is NULL");
+    REFUSED(GRU_BAD_ARGUMENT, s.layers[0].weights[0].on_device = 1, "on_device is 1");
+    REFUSED(GRU_UNSUPPORTED, s.layers[0].weights[0].type = GRU_INT8, "type is int8");
+    make_sample(&s);
+    CHECK(gru_file_save(NULL, &s.config, NULL) == GRU_BAD_ARGUMENT, "path NULL");
+    CHECK(gru_file_save(f.path, NULL, NULL) == GRU_BAD_ARGUMENT, "config NULL");
+    CHECK(gru_file_save(f.path, &s.config, "\xff.") == GRU_BAD_ARGUMENT &&
+              strstr(gru_last_error(), "not UTF-8"),
+          "%s", gru_last_error());
+    CHECK(entries_in(f.name) == 0, "a refused save wrote");
+    remove_folder(&f);
+}

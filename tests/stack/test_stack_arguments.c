@@ -1,0 +1,294 @@
+/* test_stack_arguments.c: every wrong argument of a stack gets its status and a sentence, and nothing is written. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/stack_fixture.h"
+
+#define COUNT(array) ((int32_t)(sizeof(array) / sizeof *(array)))
+
+static const tower_floor two[] = {{.hidden = 4, .bidirectional = 1}, {.hidden = 3, .bidirectional = 1}};
+
+/* ---- creation ---- */
+
+static void refuse_config(gru_context *context, const gru_stack_config *config, const char *expected) {
+    gru_stack *stack = NULL;
+    const gru_status status = gru_stack_create(context, config, &stack);
+    CHECK(status == GRU_BAD_ARGUMENT, "expected a refusal with \"%s\", got %s", expected,
+          gru_status_name(status));
+    CHECK(strstr(gru_last_error(), expected), "expected \"%s\" in: %s", expected, gru_last_error());
+    CHECK(!stack, "a stack came of it");
+}
+
+#define REFUSE_CONFIG(change, expected)            \
+    do {                                           \
+        gru_stack_layer layers[2];                 \
+        gru_stack_config config = t->config;       \
+        memcpy(layers, t->layers, sizeof layers);  \
+        config.layers = layers;                    \
+        change;                                    \
+        refuse_config(context, &config, expected); \
+    } while (0)
+
+TEST(stack_arguments, wrong_configurations_are_refused) {
+    gru_context *context = tester_context(NULL, 1);
+    tower *t = tower_make(context, two, COUNT(two), (tower_sizes){.T = 1, .N = 1, .I = 2});
+    gru_stack *stack = NULL;
+    refuse_config(NULL, &t->config, "context is NULL");
+    refuse_config(context, NULL, "config is NULL");
+    CHECK(gru_stack_create(context, &t->config, NULL) == GRU_BAD_ARGUMENT, "a place for the stack is NULL");
+    REFUSE_CONFIG(config.count = 0, "config.count is 0");
+    REFUSE_CONFIG(config.count = -3, "config.count is -3");
+    REFUSE_CONFIG(config.layers = NULL, "config.layers is NULL");
+    REFUSE_CONFIG(config.dropout = 1, "config.dropout is 1");
+    REFUSE_CONFIG(config.dropout = -0.5f, "config.dropout is -0.5");
+    REFUSE_CONFIG(config.dropout = NAN, "config.dropout is nan");
+    REFUSE_CONFIG(config.reserved[7] = 9, "config.reserved[7] is 9");
+    REFUSE_CONFIG(layers[1].bidirectional = 2, "layers[1].bidirectional is 2");
+    REFUSE_CONFIG(layers[0].merge = 3, "layers[0].merge is 3");
+    REFUSE_CONFIG(layers[0].merge = GRU_MERGE_SEPARATE, "only the last layer, 1");
+    REFUSE_CONFIG(layers[0].merge = GRU_MERGE_SUM,
+                  "layers[1].config.inputs is 8, expected the outputs of the layer below: 4");
+    REFUSE_CONFIG(layers[0].config.inputs = 0, "layers[0].config.inputs is 0");
+    REFUSE_CONFIG(layers[1].config.inputs = 7, "layers[1].config.inputs is 7");
+    REFUSE_CONFIG(layers[1].config.io_type = GRU_BF16, "layers[1].config.io_type is bf16");
+    REFUSE_CONFIG(layers[1].config.state_type = GRU_F64, "layers[1].config.state_type is f64");
+    REFUSE_CONFIG(layers[1].config.hidden = 0, "layer 1, forward: config.hidden is 0");
+    REFUSE_CONFIG(layers[0].weights[1].R = NULL, "layer 0, reverse: weights.R is NULL");
+    REFUSE_CONFIG(layers[1].config.clip = -1, "layer 1, forward: config.clip is -1");
+    CHECK(gru_stack_cell(NULL, 0, NULL, NULL) == GRU_BAD_ARGUMENT, "stack is NULL");
+    CHECK(gru_stack_memory(NULL, 1, 1, &t->memory) == GRU_BAD_ARGUMENT, "stack is NULL");
+    CHECK(gru_stack_memory(t->stack, 1, 1, NULL) == GRU_BAD_ARGUMENT, "memory is NULL");
+    CHECK(gru_stack_cells(NULL) == 0 && gru_stack_inputs(NULL) == 0 && gru_stack_outputs(NULL) == 0,
+          "stack is NULL");
+    CHECK(!stack, "a stack came of it");
+    tower_free(t);
+    gru_context_release(context);
+}
+
+/* ---- forward ---- */
+
+static void untouched(const tower *t, const char *when) {
+    CHECK(tester_untouched(t->y, tower_y_count(t) * tower_io_bytes(t)), "y was written although %s", when);
+    for (int32_t k = 0; k < t->cells; k++)
+        CHECK(tester_untouched(t->hT[k], tower_states(t, k) * tower_state_bytes(t)),
+              "hT[%d] was written although %s", k, when);
+}
+
+static void refuse_run(const tower *t, const gru_stack_run *run, gru_status status, const char *expected) {
+    const gru_status got = gru_stack_forward(t->stack, run);
+    CHECK(got == status, "expected %s with \"%s\", got %s", gru_status_name(status), expected,
+          gru_status_name(got));
+    CHECK(strstr(gru_last_error(), expected), "expected \"%s\" in: %s", expected, gru_last_error());
+    untouched(t, expected);
+}
+
+/* The change may use run, data, and the arrays h0, hT, strides of this run's own. */
+#define REFUSE_AS(status, change, expected)                                     \
+    do {                                                                        \
+        gru_stack_run run = t->run;                                             \
+        gru_run *data = &run.data;                                              \
+        void *h0[TOWER_CELLS], *hT[TOWER_CELLS];                                \
+        int64_t strides[TOWER_CELLS] = {0};                                     \
+        memcpy(h0, t->h0, sizeof h0), memcpy(hT, t->hT, sizeof hT);             \
+        run.h0 = (const void *const *)h0, run.hT = hT, run.h_strides = strides; \
+        (void)data;                                                             \
+        change;                                                                 \
+        refuse_run(t, &run, status, expected);                                  \
+    } while (0)
+#define REFUSE(change, expected) REFUSE_AS(GRU_BAD_ARGUMENT, change, expected)
+
+TEST(stack_arguments, wrong_runs_are_refused) {
+    static const int32_t long_one[] = {1, 4, 3}, negative[] = {3, -1, 0}, slots[] = {0, 1, 5},
+                         twice[] = {0, 2, 2};
+    static char aligned[64];
+    gru_context *context = tester_context(NULL, 1);
+    tower *t = tower_make(context, two, COUNT(two), (tower_sizes){.T = 3, .N = 3, .I = 2});
+    CHECK(gru_stack_forward(NULL, &t->run) == GRU_BAD_ARGUMENT, "stack is NULL");
+    CHECK(gru_stack_forward(t->stack, NULL) == GRU_BAD_ARGUMENT, "run is NULL");
+    REFUSE(run.reserved[0] = 1, "reserved[0] is 1");
+    REFUSE(data->reserved[3] = 1, "reserved[3] is 1");
+    REFUSE(data->T = -1, "run.T is -1");
+    REFUSE(data->N = -1, "run.N is -1");
+    REFUSE(data->T = INT64_MAX, "more bytes than there are addresses");
+    REFUSE(data->mode = 3, "run.mode is 3");
+    REFUSE(data->h0 = t->h0[0], "run.data.h0 is given");
+    REFUSE(data->hT = t->hT[0], "run.data.hT is given");
+    REFUSE(data->h0_stride = 4, "run.data.h0_stride is given");
+    REFUSE(data->hT_stride = 4, "run.data.hT_stride is given");
+    REFUSE(data->h_reset = t->h0[0], "run.data.h_reset is given");
+    REFUSE(data->projected.data = t->x, "run.data.projected is given");
+    REFUSE(data->packed = aligned, "run.data.packed is given");
+    REFUSE(data->x.data = NULL, "layer 0, forward: run.x is NULL");
+    REFUSE(data->x.data = (const char *)t->x + 1, "run.data.x is ");
+    REFUSE(data->x.time_stride = -6, "run.data.x.time_stride is -6");
+    REFUSE(data->y.batch_stride = 3, "run.data.y");
+    REFUSE(data->y.time_stride = INT64_MAX / 2, "run.data.y");
+    REFUSE(run.y_reverse.data = t->y, "run.y_reverse is given");
+    REFUSE(data->stream = aligned, "run.stream");
+    REFUSE(data->workspace = NULL, "run.data.workspace is NULL");
+    REFUSE(data->workspace = (char *)data->workspace + 8, "run.data.workspace is ");
+    REFUSE(data->workspace_size -= 1, "run.data.workspace_size is ");
+    REFUSE(data->mode = GRU_TRAIN, "run.data.reserve_size is 0");
+    REFUSE((data->mode = GRU_TRAIN, data->reserve_size = SIZE_MAX), "run.data.reserve is NULL");
+    REFUSE_AS(GRU_BAD_DATA, data->lengths = long_one, "run.lengths[1] is 4");
+    REFUSE_AS(GRU_BAD_DATA, data->lengths = negative, "run.lengths[1] is -1");
+    REFUSE_AS(GRU_BAD_DATA, (data->h0_slots = slots, data->slot_count = 5), "run.h0_slots[2] is 5");
+    REFUSE_AS(GRU_BAD_DATA, (data->hT_slots = twice, data->slot_count = 3), "run.hT_slots has 2 twice");
+    REFUSE_AS(GRU_UNSUPPORTED, data->offsets = strides, "offsets");
+    REFUSE(strides[2] = 2, "layer 1, forward: run.h0_stride is 2");
+    REFUSE(h0[3] = (char *)h0[3] + 2, "layer 1, reverse: run.h0 is ");
+    REFUSE((h0[1] = NULL, data->h0_slots = twice, data->slot_count = 3),
+           "layer 0, reverse: run.h0_slots is given");
+    tower_free(t);
+    gru_context_release(context);
+}
+
+TEST(stack_arguments, overlapping_buffers_are_refused) {
+    gru_context *context = tester_context(NULL, 1);
+    tower *t = tower_make(context, two, COUNT(two), (tower_sizes){.T = 3, .N = 3, .I = 2});
+    REFUSE(data->y.data = t->x, "run.data.x");
+    REFUSE(data->y.data = t->run.data.workspace, "run.data.workspace");
+    REFUSE(h0[0] = data->workspace, "layer 0, forward");
+    REFUSE(hT[3] = t->x, "layer 1, reverse");
+    REFUSE(hT[2] = t->y, "overlaps run.");
+    REFUSE(hT[1] = hT[0], "layer 0, forward: run.hT[]");
+    REFUSE(hT[0] = h0[1], "layer 0, forward: run.hT[]");
+    REFUSE(hT[3] = h0[0], "layer 0, forward: run.h0[]");
+    REFUSE(h0[2] = t->y, "overlaps run.");
+    tower_free(t);
+    gru_context_release(context);
+}
+
+TEST(stack_arguments, states_of_cells_may_be_shared_where_they_are_only_read) {
+    gru_context *context = tester_context(NULL, 1);
+    tower *t = tower_make(context, two, COUNT(two), (tower_sizes){.T = 3, .N = 3, .I = 2});
+    t->h0[1] = t->h0[0], t->h0[3] = t->h0[2];
+    CHECK(gru_stack_forward(t->stack, &t->run) == GRU_OK, "%s", gru_last_error());
+    tower_free(t);
+    gru_context_release(context);
+}
+
+TEST(stack_arguments, dropout_needs_a_seed) {
+    gru_context *context = tester_context(NULL, 1);
+    tower *t = tower_make(context, two, COUNT(two),
+                          (tower_sizes){.T = 3, .N = 3, .I = 2, .dropout = 0.5f, .mode = GRU_TRAIN});
+    REFUSE(run.dropout_seed = NULL, "run.dropout_seed is NULL");
+    REFUSE(run.dropout_seed = (const uint64_t *)(const void *)((const char *)t->x + 4),
+           "run.dropout_seed is ");
+    REFUSE(data->y.data = t->dropout_seed, "run.dropout_seed");
+    REFUSE(hT[2] = t->dropout_seed, "run.dropout_seed");
+    tower_free(t);
+    gru_context_release(context);
+}
+
+TEST(stack_arguments, a_seed_is_not_read_without_dropout) {
+    gru_context *context = tester_context(NULL, 1);
+    const tower_sizes inference = {.T = 3, .N = 3, .I = 2, .dropout = 0.5f},
+                      zero = {.T = 3, .N = 3, .I = 2, .mode = GRU_TRAIN},
+                      alone = {.T = 3, .N = 3, .I = 2, .dropout = 0.5f, .mode = GRU_TRAIN};
+    const tower_sizes sizes[] = {inference, zero, alone};
+    for (int i = 0; i < COUNT(sizes); i++) {
+        tower *t = tower_make(context, two, i < 2 ? COUNT(two) : 1, sizes[i]);
+        t->run.dropout_seed = i ? NULL : (const void *)((const char *)t->x + 1);
+        CHECK(gru_stack_forward(t->stack, &t->run) == GRU_OK, "%s", gru_last_error());
+        tower_free(t);
+    }
+    gru_context_release(context);
+}
+
+/* ---- backward ---- */
+
+/* One gradient of each kind, which no refused call may write. */
+typedef struct outputs {
+    float *dx, *dR[TOWER_CELLS], *dh0[TOWER_CELLS];
+    gru_stack_gradients gradients;
+} outputs;
+
+static void outputs_make(tower *t, outputs *o) {
+    memset(o, 0, sizeof *o);
+    o->dx = tower_allocate(t, 18 * sizeof(float));
+    for (int32_t k = 0; k < t->cells; k++) {
+        const size_t H = (size_t)t->cell[k].hidden;
+        o->dR[k] = tower_allocate(t, 3 * H * H * sizeof(float));
+        o->dh0[k] = tower_allocate(t, tower_states(t, k) * sizeof(float));
+    }
+    o->gradients.data.dx.data = o->dx;
+    o->gradients.dR = (void *const *)o->dR;
+    o->gradients.dh0 = (void *const *)o->dh0;
+}
+
+static void refuse_backward(const tower *t, const outputs *o, const gru_stack_run *run,
+                            const gru_stack_gradients *gradients, const char *expected) {
+    const gru_status status = gru_stack_backward(t->stack, run, gradients);
+    CHECK(status == GRU_BAD_ARGUMENT, "expected a refusal with \"%s\", got %s", expected,
+          gru_status_name(status));
+    CHECK(strstr(gru_last_error(), expected), "expected \"%s\" in: %s", expected, gru_last_error());
+    CHECK(tester_untouched(o->dx, 18 * sizeof(float)), "dx was written although %s", expected);
+    for (int32_t k = 0; k < t->cells; k++) {
+        const size_t H = (size_t)t->cell[k].hidden;
+        CHECK(tester_untouched(o->dR[k], 3 * H * H * sizeof(float)), "dR was written although %s", expected);
+        CHECK(tester_untouched(o->dh0[k], tower_states(t, k) * sizeof(float)), "dh0 was written although %s",
+              expected);
+    }
+}
+
+#define REFUSE_BACKWARD(change, expected)                            \
+    do {                                                             \
+        gru_stack_run run = backward;                                \
+        gru_stack_gradients gradients = o.gradients;                 \
+        void *dR[TOWER_CELLS], *dh0[TOWER_CELLS];                    \
+        memcpy(dR, o.dR, sizeof dR), memcpy(dh0, o.dh0, sizeof dh0); \
+        gradients.dR = dR, gradients.dh0 = dh0;                      \
+        (void)run.data.T;                                            \
+        change;                                                      \
+        refuse_backward(t, &o, &run, &gradients, expected);          \
+    } while (0)
+
+TEST(stack_arguments, wrong_gradients_are_refused) {
+    gru_context *context = tester_context("cpu_reference", 1);
+    tower *t = tower_make(context, two, COUNT(two), (tower_sizes){.T = 3, .N = 3, .I = 2, .mode = GRU_TRAIN});
+    outputs o;
+    gru_stack_run backward;
+    outputs_make(t, &o);
+    backward = t->run;
+    backward.data.workspace = tower_allocate(t, t->memory.backward_workspace);
+    backward.data.workspace_size = t->memory.backward_workspace;
+    REFUSE_BACKWARD((void)0, "run.reserve was not written by a training run");
+    REQUIRE(gru_stack_forward(t->stack, &t->run) == GRU_OK, "%s", gru_last_error());
+    CHECK(gru_stack_backward(t->stack, &backward, NULL) == GRU_BAD_ARGUMENT, "gradients is NULL");
+    CHECK(gru_stack_backward(NULL, &backward, &o.gradients) == GRU_BAD_ARGUMENT, "stack is NULL");
+    CHECK(gru_stack_backward(t->stack, NULL, &o.gradients) == GRU_BAD_ARGUMENT, "run is NULL");
+    REFUSE_BACKWARD(run.data.mode = GRU_INFERENCE, "run.data.mode is GRU_INFERENCE");
+    REFUSE_BACKWARD(run.data.workspace_size -= 1, "run.data.workspace_size is ");
+    REFUSE_BACKWARD(run.data.reserve_size -= 1, "run.data.reserve_size is ");
+    REFUSE_BACKWARD(gradients.reserved[1] = 1, "gradients.reserved[1] is 1");
+    REFUSE_BACKWARD(gradients.data.reserved[1] = 1, "gradients.data.reserved[1] is 1");
+    REFUSE_BACKWARD(gradients.data.parts = 8, "gradients.parts is 0x8");
+    REFUSE_BACKWARD(gradients.data.parts = GRU_GRAD_WEIGHTS, "does not hold the data part");
+    REFUSE_BACKWARD(gradients.data.dR = dR[0], "gradients.data.dR is given");
+    REFUSE_BACKWARD(gradients.data.dh0 = dh0[0], "gradients.data.dh0 is given");
+    REFUSE_BACKWARD(gradients.data.dhT = dh0[0], "gradients.data.dhT is given");
+    REFUSE_BACKWARD(gradients.data.dprojected.data = t->y, "gradients.data.dprojected is given");
+    REFUSE_BACKWARD(gradients.data.dattention.data = t->y, "gradients.data.dattention is given");
+    REFUSE_BACKWARD(gradients.dy_reverse.data = t->y, "gradients.dy_reverse is given");
+    REFUSE_BACKWARD(gradients.data.dy.data = o.dx, "gradients.data.dx");
+    REFUSE_BACKWARD(dR[3] = dR[0], "layer 0, forward: gradients.dR[]");
+    REFUSE_BACKWARD(dh0[2] = dR[0], "layer 0, forward: gradients.dR[]");
+    REFUSE_BACKWARD(dR[1] = (float *)run.data.reserve, "layer 0, reverse");
+    REFUSE_BACKWARD(run.data.T = 2, "run.reserve was");
+    float *scale = tower_allocate(t, 2 * sizeof *scale);
+    scale[0] = 1;
+    REFUSE_BACKWARD(gradients.data.loss_scale = (float *)(void *)((char *)scale + 2),
+                    "gradients.data.loss_scale is ");
+    REFUSE_BACKWARD((gradients.data.loss_scale = scale, dh0[2] = scale), "gradients.loss_scale");
+    REFUSE_BACKWARD((gradients.data.loss_scale = scale, gradients.data.dx.data = scale),
+                    "gradients.data.loss_scale");
+    gru_stack_gradients wrong = o.gradients;
+    wrong.data.loss_scale = scale + 1; /* NaN */
+    CHECK(gru_stack_backward(t->stack, &backward, &wrong) == GRU_BAD_DATA &&
+              strstr(gru_last_error(), "gradients.loss_scale[0] is "),
+          "a loss scale that is not a number: %s", gru_last_error());
+    tower_free(t);
+    gru_context_release(context);
+}

@@ -1,0 +1,16 @@
+/* file_fixture.h: files with stacks in them, and running what was loaded. */
+#ifndef FILE_FIXTURE_H
+#define FILE_FIXTURE_H
+
+#include "gru/import.h"
+
+/* Opens the file; ends the test as skipped where the library was built without files, as failed where it is wrong. */
+void loaded_open(const char *path, gru_file **file);
+
+/* Options that load all in f64. */
+gru_load_options loaded_in_double(void);
+
+/* x [T][N][inputs], y [T][N][outputs] of io_type f64. */
+void loaded_run(gru_stack *stack, int64_t T, int64_t N, const double *x, double *y);
+
+#endif
