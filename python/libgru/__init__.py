@@ -1,0 +1,1 @@
+"""libgru for Python. Today: the converter of other programs' weights, libgru.convert."""

@@ -1,0 +1,116 @@
+"""The command gru-convert."""
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from libgru.convert.convert import Options
+    from libgru.convert.output import Output
+
+DESCRIPTION = """Converts GRU weights of other programs to a safetensors file that gru_stack_load understands.
+
+Reads .npz, PyTorch's .pt and .pth, .safetensors, Keras' .h5 and .keras (needs h5py), and .onnx (needs onnx). A GRU
+becomes PREFIXweight_ih_l0 and so on, gates r, z, n, with its variant as metadata; every other tensor passes through.
+What cannot be converted exactly is refused.
+
+exit status: 0 all was written; 1 refused (nothing was written), a tensor was left out, or --verify found a difference
+or could not run; 2 wrong arguments."""
+
+
+def _pair(text: str) -> tuple[str, str]:
+    if "=" not in text:
+        raise argparse.ArgumentTypeError(f"{text} has no =")
+    old, new = text.split("=", 1)
+    return old, new
+
+
+def _size(text: str) -> int:
+    """1000, 64M, 2G."""
+    units = {"K": 10, "M": 20, "G": 30, "T": 40}
+    unit = text[-1:].upper()
+    digits = text[:-1] if unit in units else text
+    if not digits.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text} is no size: expected bytes, or a number with K, M, G or T")
+    return int(digits) << units.get(unit, 0)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="gru-convert", description=DESCRIPTION,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("input", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--map", action="append", type=_pair, default=[], metavar="OLD=NEW", help="rename a tensor")
+    parser.add_argument("--set", action="append", type=_pair, default=[], metavar="KEY=VALUE",
+                        help="add metadata, such as PREFIXgru.reset=before")
+    parser.add_argument("--gru-only", action="store_true", help="write the GRUs alone; what is left out is then no fault")
+    parser.add_argument("--drop", action="append", default=[], metavar="PATTERN",
+                        help="leave out tensors whose names in the output match, such as 'optimizer*'; no fault either")
+    parser.add_argument("--limit", type=_size, metavar="BYTES",
+                        help="what the input may expand to; default: 64M or 20 times the file, whichever is more")
+    parser.add_argument("--reversed-outputs", action="store_true",
+                        help="accept Keras layers whose go_backwards returns outputs in reversed order of time: the "
+                             "library returns them in the order of time")
+    parser.add_argument("--report", nargs="?", const="text", choices=("text", "json"), help="say what went where")
+    parser.add_argument("--verify", action="store_true",
+                        help="run the input in its own framework and the output beside it, on random input, and print "
+                             "the largest difference; the framework's own loader reads the input: only for files that "
+                             "you trust")
+    return parser
+
+
+def _same_file(left: Path, right: Path) -> bool:
+    return os.path.realpath(left) == os.path.realpath(right) or right.exists() and os.path.samefile(left, right)
+
+
+def _print_left_out(output: Output) -> None:
+    for name, reason in output.left_out.items():
+        print(f"left out: {name}: {reason}", file=sys.stderr)
+
+
+def _convert(arguments: argparse.Namespace, options: Options) -> int:
+    from libgru.convert import report, safetensors
+    from libgru.convert.convert import convert
+    from libgru.convert.refused import Refused
+    if _same_file(arguments.input, arguments.output):
+        raise Refused(f"{arguments.output} is the input: the output needs another name")
+    output = convert(arguments.input, options)
+    safetensors.write(arguments.output, output.tensors, output.metadata)
+    if arguments.report:
+        print(report.as_json(output) if arguments.report == "json" else report.as_text(output))
+    else:
+        for gru in output.grus:
+            for note in gru.notes:
+                print(f"note: {gru.origin or gru.prefix}: {note}", file=sys.stderr)
+    _print_left_out(output)
+    if arguments.verify:
+        from libgru.convert.verify import verify
+        if not verify(arguments.input, arguments.output, output):
+            return 1
+    return 1 if output.left_out else 0
+
+
+def main(words: list[str] | None = None) -> int:
+    """Returns the exit status; every failure is one sentence."""
+    arguments = _parser().parse_args(words)
+    try:
+        from libgru.convert.convert import Options
+        from libgru.convert.refused import Refused
+    except ImportError as error:
+        print(f"gru-convert: the package numpy is missing: pip install numpy ({error})", file=sys.stderr)
+        return 1
+    options = Options(limit=arguments.limit, rename=dict(arguments.map), metadata=dict(arguments.set),
+                      gru_only=arguments.gru_only, drop=arguments.drop, reversed_outputs=arguments.reversed_outputs)
+    try:
+        return _convert(arguments, options)
+    except Refused as refusal:
+        print(f"gru-convert: {refusal}", file=sys.stderr)
+    except OSError as error:
+        place = error.filename if isinstance(error.filename, str) else arguments.output
+        print(f"gru-convert: {place}: {error.strerror or error}", file=sys.stderr)
+    except (KeyboardInterrupt, BrokenPipeError):
+        return 130
+    return 1

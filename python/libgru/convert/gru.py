@@ -1,0 +1,138 @@
+"""What a GRU is, whoever trained it: cells in the library's order of gates, r, z, n, and their variant."""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from libgru.convert.refused import Refused
+from libgru.convert.tensor import WEIGHTS, Array, Tensor
+
+PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What the tensors do not tell. The words are those of the file's metadata (gru/import.h)."""
+    reset: str = "after"
+    gate: str = "sigmoid"
+    candidate: str = "tanh"
+    hard_slope: float = 0.2
+    clip: float = 0.0
+
+    def words(self) -> dict[str, str]:
+        """The fields as metadata. The slope only where it means something."""
+        words = {"reset": self.reset, "gate": self.gate, "candidate": self.candidate}
+        if self.gate == "hard_sigmoid":
+            words["hard_slope"] = repr(self.hard_slope)
+        if self.clip:
+            words["clip"] = repr(self.clip)
+        return words
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of a cell's four tensors, and the names of the tensors of the input that it was made of."""
+    tensor: Tensor
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One layer in one direction: W [3H][I], R [3H][H], both biases [3H] or none."""
+    W: Part
+    R: Part
+    bW: Part | None = None
+    bR: Part | None = None
+
+    @property
+    def inputs(self) -> int:
+        return self.W.tensor.shape[1]
+
+    @property
+    def hidden(self) -> int:
+        return self.R.tensor.shape[1]
+
+    def parts(self) -> dict[str, Part]:
+        """By the names of PARTS; a bias that only one side has gets zeros on the other."""
+        found = {"weight_ih": self.W, "weight_hh": self.R}
+        if self.bW is None and self.bR is None:
+            return found
+        given = self.bW or self.bR
+        assert given is not None
+        zeros = Part(given.tensor.like(np.zeros_like(given.tensor.bits)))
+        return {**found, "bias_ih": self.bW or zeros, "bias_hh": self.bR or zeros}
+
+    def checked(self, who: str) -> Cell:
+        """This cell, if its shapes and types fit together; else Refused, in the name of who."""
+        R = self.R.tensor.shape
+        if len(R) != 2 or R[1] < 1 or R[0] != 3 * R[1]:
+            raise Refused(f"{who}: the recurrent weights are {_shape(R)}, expected [3H][H]")
+        W = self.W.tensor.shape
+        if len(W) != 2 or W[0] != R[0] or W[1] < 1:
+            raise Refused(f"{who}: the input weights are {_shape(W)}, expected [{R[0]}][I] with H = {R[1]}")
+        for name, part in self.parts().items():
+            if name.startswith("bias") and part.tensor.shape != (R[0],):
+                raise Refused(f"{who}: {name} is {_shape(part.tensor.shape)}, expected [{R[0]}]")
+            if part.tensor.dtype not in WEIGHTS:
+                raise Refused(f"{who}: {name} has the type {part.tensor.dtype}, expected one of {', '.join(WEIGHTS)}")
+            if part.tensor.dtype != self.W.tensor.dtype:
+                raise Refused(f"{who}: {name} has the type {part.tensor.dtype} and weight_ih {self.W.tensor.dtype}, "
+                              "expected one type")
+        return self
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One direction or two of one variant."""
+    variant: Variant
+    forward: Cell | None
+    reverse: Cell | None = None
+    merge: str = "concat"
+
+    def cells(self) -> dict[str, Cell]:
+        """By what the tensors' names end with: "" or "_reverse"."""
+        both = {"": self.forward, "_reverse": self.reverse}
+        return {end: cell for end, cell in both.items() if cell is not None}
+
+    @property
+    def inputs(self) -> int:
+        return next(iter(self.cells().values())).inputs
+
+    @property
+    def outputs(self) -> int:
+        widths = [cell.hidden for cell in self.cells().values()]
+        return sum(widths) if self.merge == "concat" else widths[0]
+
+
+@dataclass
+class Gru:
+    """A stack of layers, written under one prefix. origin: how the format itself calls it."""
+    prefix: str
+    layers: list[Layer]
+    origin: str
+    notes: list[str] = field(default_factory=list)
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "".join(f"[{size}]" for size in shape) or "a scalar"
+
+
+def zrn_to_rzn(bits: Array) -> Array:
+    """Exchanges the first two thirds of the rows."""
+    z, r, n = np.split(bits, 3)
+    return np.concatenate([r, z, n])
+
+
+def of_directions(prefix: str, origin: str, forward: tuple[Variant, Cell] | None, reverse: tuple[Variant, Cell] | None,
+                  merge: str = "concat") -> list[Gru]:
+    """One GRU of one layer; two GRUs, of one direction each, where the two differ in more than their numbers: the
+    library's layers have one variant and one size."""
+    both = [side for side in (forward, reverse) if side]
+    if len({(variant, cell.hidden, cell.inputs, cell.W.tensor.dtype) for variant, cell in both}) == 1:
+        cells = [side[1] if side else None for side in (forward, reverse)]
+        return [Gru(prefix, [Layer(both[0][0], cells[0], cells[1], merge)], origin)]
+    assert forward and reverse
+    note = f"its directions differ: written as two GRUs, to run one after the other; their outputs merge by {merge}"
+    return [Gru(f"{prefix}forward.", [Layer(forward[0], forward[1])], origin, [note]),
+            Gru(f"{prefix}backward.", [Layer(reverse[0], None, reverse[1])], origin, [note])]

@@ -1,0 +1,99 @@
+"""GRUs in tensors with PyTorch's names, as in state dicts, safetensors and npz files."""
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from libgru.convert.gru import PARTS, Cell, Gru, Layer, Part, Variant
+from libgru.convert.parametrized import effective
+from libgru.convert.refused import Refused
+from libgru.convert.source import Source
+
+# weight_ih_l0, bias_hh_l12_reverse with any prefix: a layer of nn.GRU.
+_LAYERED = re.compile(r"(?P<prefix>.*)(?P<part>(?:weight|bias)_(?:ih|hh))_l(?P<layer>\d+)(?P<end>|_reverse)")
+# cell.weight_ih, enc_w_ih: one cell, as nn.GRUCell and papers' npz files call it.
+_SINGLE = re.compile(r"(?:(?P<prefix>.*?)[._])?(?P<kind>weight|bias|w|b)_(?P<side>ih|hh)")
+_KINDS = {"weight": "weight", "w": "weight", "bias": "bias", "b": "bias"}
+
+Cells = dict[tuple[int, str], dict[str, Part]]    # by layer and ending, then by part
+
+
+def _grouped(parts: dict[str, Part]) -> dict[str, Cells]:
+    """Parts of cells by prefix. A single cell is layer 0 under its prefix and a dot."""
+    groups: dict[str, Cells] = {}
+    for name, part in parts.items():
+        match = _LAYERED.fullmatch(name)
+        if match:
+            key = (int(match["layer"]), match["end"])
+            groups.setdefault(match["prefix"], {}).setdefault(key, {})[match["part"]] = part
+    for name, part in parts.items():
+        match = _SINGLE.fullmatch(name)
+        if match:
+            prefix = f"{match['prefix']}." if match["prefix"] else ""
+            cell = groups.setdefault(prefix, {}).setdefault((0, ""), {})
+            if cell.setdefault(f"{_KINDS[match['kind']]}_{match['side']}", part) is not part:
+                raise Refused(f"{name} is a second {match['kind']}_{match['side']} of {prefix or 'the cell'}")
+    return groups
+
+
+def _is_gru(prefix: str, cells: Cells, parts: dict[str, Part]) -> bool:
+    """Three gates tell a GRU from an LSTM or a plain RNN; a projection only an LSTM has."""
+    shapes = [cell["weight_hh"].tensor.shape for cell in cells.values() if "weight_hh" in cell]
+    return (any(len(shape) == 2 and shape[0] == 3 * shape[1] > 0 for shape in shapes)
+            and f"{prefix}weight_hr_l0" not in parts)
+
+
+def _cell(who: str, found: dict[str, Part]) -> Cell:
+    missing = [name for name in PARTS[:2] if name not in found]
+    if missing:
+        raise Refused(f"{who} has no {missing[0]}")
+    return Cell(*(found.get(name) for name in PARTS)).checked(who)    # type: ignore[arg-type]
+
+
+def _variant(source: Source, prefix: str, layer: int) -> tuple[Variant, str]:
+    """PyTorch's, unless the input's own metadata says otherwise (a file of this library)."""
+    words = {}
+    for field in ("reset", "gate", "candidate", "merge", "hard_slope", "clip"):
+        text = source.metadata.get(f"{prefix}gru.l{layer}.{field}", source.metadata.get(f"{prefix}gru.{field}"))
+        if text is not None:
+            words[field] = text
+    variant = Variant(words.get("reset", "after"), words.get("gate", "sigmoid"), words.get("candidate", "tanh"),
+                      float(words.get("hard_slope", 0.2)), float(words.get("clip", 0)))
+    return variant, words.get("merge", "concat")
+
+
+def _stack(prefix: str, cells: Cells, source: Source) -> list[Layer]:
+    layers: list[Layer] = []
+    for number in range(1 + max(layer for layer, _ in cells)):
+        who = f"{prefix or 'the GRU'} layer {number}"
+        found = {end: _cell(who + end, cells[number, end]) for end in ("", "_reverse") if (number, end) in cells}
+        if not found:
+            raise Refused(f"{who} is missing, but there is a layer above it")
+        variant, merge = _variant(source, prefix, number)
+        layer = Layer(variant, found.get(""), found.get("_reverse"), merge)
+        if len({(cell.inputs, cell.hidden, cell.W.tensor.dtype) for cell in found.values()}) > 1:
+            raise Refused(f"{who}: its two directions have different sizes or types")
+        if layers and layers[-1].outputs != layer.inputs:
+            raise Refused(f"{who} reads {layer.inputs} numbers, but the layer below it makes {layers[-1].outputs}")
+        layers.append(layer)
+    return layers
+
+
+def find(source: Source) -> list[Gru]:
+    """Every GRU of the source; its tensors are taken."""
+    parts, grus = effective(source), []
+    for prefix, cells in sorted(_grouped(parts).items()):
+        if not _is_gru(prefix, cells, parts):
+            continue
+        gru = Gru(prefix, _stack(prefix, cells, source), prefix)
+        _take(source, gru.layers)
+        grus.append(gru)
+    return grus
+
+
+def _take(source: Source, layers: Iterable[Layer]) -> None:
+    for layer in layers:
+        for cell in layer.cells().values():
+            for part in cell.parts().values():
+                for name in part.sources:
+                    source.take(name)
