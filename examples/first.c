@@ -10,33 +10,25 @@ static void check(gru_status status) {
 }
 
 int main(void) {
-    enum { T = 3, N = 1, I = 1, H = 2 };
+    enum { T = 3, N = 1, I = 1, H = 2 }; /* steps, sequences, inputs, hidden units */
     const float W[3 * H * I] = {0.5f, -0.5f, 0.25f, 0.75f, 1.0f, -1.0f}; /* [3H][I], gates r, z, n */
     const float R[3 * H * H] = {0.5f, 0, 0, 0.5f, 0.25f, 0, 0, 0.25f, 1.0f, -0.5f, 0.5f, 1.0f}; /* [3H][H] */
     const float x[T * N * I] = {1, 0, -1};
     float hT[N * H];
-
-    gru_context_config machine = GRU_INIT;
-    machine.backend =
-        GRU_BACKEND_CPU; /* a GPU would want x and hT in its own memory: gru_allocate, gru_copy */
+    gru_context_config cpu = {.backend = GRU_BACKEND_CPU}; /* a GPU would need x and hT in its own memory */
+    gru_layer_config shape = {.inputs = I, .hidden = H};
+    gru_weights weights = {.W = W, .R = R};                /* no biases: zeros */
+    gru_run run = {.T = T, .N = N, .x.data = x, .hT = hT}; /* h0 is NULL: zeros */
     gru_context *context;
-    check(gru_context_create(&machine, &context)); /* the machine */
-    gru_layer_config config = GRU_INIT;
-    config.inputs = I, config.hidden = H;
-    gru_weights weights = GRU_INIT; /* no biases: zeros */
-    weights.W = W, weights.R = R;
     gru_layer *layer;
-    check(gru_layer_create(context, &config, &weights, &layer)); /* the weights */
-
-    gru_memory memory;
-    check(gru_layer_memory(layer, T, N, &memory));
-    gru_run run = GRU_INIT; /* the data: h0 is NULL, so zeros */
-    run.T = T, run.N = N, run.x.data = x, run.hT = hT;
-    check(gru_allocate(context, memory.workspace, &run.workspace));
-    run.workspace_size = memory.workspace;
+    gru_memory sizes;
+    check(gru_context_create(&cpu, &context));
+    check(gru_layer_create(context, &shape, &weights, &layer));
+    check(gru_layer_memory(layer, T, N, &sizes));
+    run.workspace_size = sizes.workspace;
+    check(gru_allocate(context, run.workspace_size, &run.workspace));
     check(gru_forward(layer, &run));
     printf("%s: final state %.4f %.4f\n", gru_engine_name(layer, &run), hT[0], hT[1]);
-
     gru_free(context, run.workspace);
     gru_layer_release(layer);
     gru_context_release(context);

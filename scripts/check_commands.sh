@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Runs the commands of README.md and docs/ as a newcomer would: every ```sh block in a shell of its own, in order, in a copy
+# Runs the commands of README.md, docs/ and apps/g2p/README.md as a newcomer would: every ```sh block in a shell of its own, in order, in a copy
 # of the tree. Blocks marked ```sh ci are not run here. What the commands install stays in a mount namespace of this script,
 # so it needs root, or sudo without a password; without either it is skipped (status 77).
 # usage: scripts/check_commands.sh [BUILD]      BUILD: a built folder, the commands' build/; default build
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/common.sh
-mapfile -t pages < <(git ls-files README.md 'docs/*.md')
+mapfile -t pages < <(git ls-files README.md 'docs/*.md' apps/g2p/README.md)
 
 if [ "${1:-}" != --inside ]; then
     build=$(realpath "${1:-build}")
