@@ -81,25 +81,18 @@ void bench_cell_add(bench_cell *cell, const peer *who, int kind, const bench_pro
     }
 }
 
-int bench_cell_add_floor(bench_cell *cell, const bench_problem *problem, int cold) {
-    static const peer reader = {
-        .name = "(read floor)", .run = bench_reader_run, .release = bench_reader_release};
+int bench_cell_measure_read(bench_cell *cell, const bench_problem *problem, int cold, double seconds) {
     const bench_shape s = problem->shape;
     int processors = 0;
     for (int i = 0; i < cell->count; i++) processors += cell->entries[i].who->device == BENCH_CPU;
     if (!processors) return 1;
-    if (cell->count == BENCH_ENTRIES) return 0;
     if (!cell->packed_bytes) cell->packed_bytes = (size_t)(3 * s.H * (s.I + s.H)) * sizeof(float);
     const double recurrent = (double)s.H / (double)(s.I + s.H);
     const int whole = (s.T == 1 || cold) && problem->stage != BENCH_RECURRENCE;
     cell->read_bytes = whole ? cell->packed_bytes : (size_t)((double)cell->packed_bytes * recurrent);
     cell->reads = cold ? 1 : problem->stage == BENCH_BOTH ? 2 * s.T : s.T;
-    void *state = bench_reader_create(cell->read_bytes, problem->threads);
-    if (!state) return 0;
-    bench_contestant *contestant = append(cell, &reader, BENCH_FLOOR, problem);
-    contestant->state = state;
-    contestant->once = time_once(&reader, state, time_call(&reader, state));
-    return 1;
+    cell->read_seconds = bench_ceiling_read(cell->read_bytes, problem->threads, cold, seconds);
+    return cell->read_seconds > 0;
 }
 
 void bench_cell_clear(bench_cell *cell) {
@@ -112,9 +105,8 @@ double bench_cell_floor(const bench_cell *cell, const bench_problem *problem, do
     const double seconds = bench_problem_flops(problem) / peak;
     const double share = problem->stage == BENCH_RECURRENCE ? 0 : (double)s.I / (double)(s.I + s.H);
     const double input = share * seconds, recurrent = seconds - input;
-    const double read_seconds = cell->contestants[cell->count - 1].median; /* of read_bytes, once */
-    if (cell->read_bytes == cell->packed_bytes) return fmax(input + recurrent, read_seconds);
-    const double rest = (double)(cell->packed_bytes - cell->read_bytes) / (double)cell->read_bytes;
-    const double input_read = problem->stage == BENCH_RECURRENCE ? 0 : rest * read_seconds;
-    return fmax(input, input_read) + fmax(recurrent, (double)cell->reads * read_seconds);
+    if (cell->read_bytes == cell->packed_bytes) return fmax(input + recurrent, cell->read_seconds);
+    const double others = (double)(cell->packed_bytes - cell->read_bytes) / (double)cell->read_bytes;
+    const double input_read = problem->stage == BENCH_RECURRENCE ? 0 : others * cell->read_seconds;
+    return fmax(input, input_read) + fmax(recurrent, (double)cell->reads * cell->read_seconds);
 }

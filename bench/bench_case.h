@@ -5,7 +5,7 @@
 #include "measure.h"
 #include "peers/peer.h"
 
-enum { BENCH_ENGINE, BENCH_PEER, BENCH_FLOOR };
+enum { BENCH_ENGINE, BENCH_PEER };
 
 typedef struct bench_entry {
     const peer *who;
@@ -19,9 +19,11 @@ typedef struct bench_cell {
     bench_entry entries[BENCH_ENTRIES];
     bench_contestant contestants[BENCH_ENTRIES]; /* [count], as entries */
     int count;
-    int wrong;     /* contestants that failed the check: said on standard error */
-    int64_t reads; /* how often one call reads them */
-    size_t read_bytes, packed_bytes;
+    int wrong; /* contestants that failed the check: said on standard error */
+    size_t packed_bytes;
+    size_t read_bytes;   /* of the weights that one step reads */
+    int64_t reads;       /* how often one call reads them */
+    double read_seconds; /* shortest time of one such reading; 0: not measured, as no CPU takes part */
 } bench_cell;
 
 /* Prepares who, checks what it computes, and lets it take part if it agrees with the reference and is fast enough to
@@ -29,14 +31,14 @@ typedef struct bench_cell {
 void bench_cell_add(bench_cell *cell, const peer *who, int kind, const bench_problem *problem,
                     double seconds);
 
-/* Adds, last and if processors take part, the reader of the weights that one step reads: all of them for T = 1, else
- * R's share of packed_bytes. Cold: read once, as later steps may find them in a cache. */
-int bench_cell_add_floor(bench_cell *cell, const bench_problem *problem, int cold);
+/* Measures, if CPUs take part, the reading of the weights that one step reads: all of them for T = 1, else R's share of
+ * packed_bytes. Cold: read once, as later steps may find them in a cache. 0: no memory or no thread. */
+int bench_cell_measure_read(bench_cell *cell, const bench_problem *problem, int cold, double seconds);
 
 void bench_cell_clear(bench_cell *cell);
 
-/* Measured, with its reader: seconds below which no f32 implementation gets: peak, in operations a second, or the
- * reading of the weights, whichever is slower, for the projection (weights read once) and the recurrence (read in
+/* Seconds below which no f32 implementation gets, once the reading is measured: peak, in operations a second, or the
+ * reading of the weights, whichever takes longer, for the projection (weights read once) and the recurrence (read in
  * each step) apart. */
 double bench_cell_floor(const bench_cell *cell, const bench_problem *problem, double peak);
 

@@ -23,11 +23,12 @@ void bench_report_head(double peak, int peak_threads) {
 
 void bench_report_legend(int cold) {
     (void)printf(
-        "%s caches. Times of one call. %%peak: of the measured multiply-add rate. x floor: times the\n"
-        "longer of multiplying at that rate and merely reading the weights, which was timed in turns with\n"
-        "the others. x peer: how many times as fast as the fastest other library. *: T was cut.\n"
-        "~: half of its samples or more were disturbed by other programs. Rows of a GPU: calls enqueued one\n"
-        "behind the other with one wait at the end; %%peak and x floor are the processor's alone.\n",
+        "%s caches. Times of one call. %%peak: share of the peak rate of multiply-adds. x floor: time "
+        "divided\n"
+        "by the floor, the longer of multiplying at the peak rate and reading the weights. Peak and reading\n"
+        "are the best of many attempts. x peer: speed divided by that of the fastest other library.\n"
+        "*: T was cut. ~: other programs disturbed half of the samples or more. Rows of a GPU: calls\n"
+        "enqueued one after the other with one wait at the end; %%peak and x floor are for the CPU alone.\n",
         cold ? "Cold" : "Warm");
 }
 
@@ -87,10 +88,11 @@ static void print_row(const row *r) {
     (void)printf("%s%s\n", note ? "  " : "", note ? note : "");
 }
 
-static void print_floor(const bench_cell *cell, const bench_contestant *times) {
-    print_times(times);
-    (void)printf("   %.1f KiB of weights at %.1f GB/s\n", (double)cell->read_bytes / 1024,
-                 (double)cell->read_bytes / times->median * 1e-9);
+static void print_reading(const bench_cell *cell) {
+    (void)printf("  %-26s %10s ", "(weights read)", "");
+    print_time(cell->read_seconds);
+    (void)printf("   %.1f KiB at %.1f GB/s\n", (double)cell->read_bytes / 1024,
+                 (double)cell->read_bytes / cell->read_seconds * 1e-9);
 }
 
 static void print_cell_head(const bench_problem *problem) {
@@ -104,7 +106,7 @@ static void print_cell_head(const bench_problem *problem) {
 }
 
 static void write_json(FILE *json, const row *r, int cold) {
-    static const char *const kinds[] = {"engine", "peer", "floor"};
+    static const char *const kinds[] = {"engine", "peer"};
     static const char *const resets[] = {"after", "before", "all"};
     const bench_problem *problem = &r->entry->problem;
     const bench_shape s = problem->shape;
@@ -121,13 +123,11 @@ static void write_json(FILE *json, const row *r, int cold) {
                   r->times->count, r->times->disturbed, r->times->median * 1e6, r->times->minimum * 1e6);
     if (r->entry->who->engine) (void)fprintf(json, "\"engine\": \"%s\", ", r->entry->who->engine);
     if (note_of(r)) (void)fprintf(json, "\"note\": \"%s\", ", note_of(r));
-    if (r->entry->kind != BENCH_FLOOR)
-        (void)fprintf(json, "\"us_per_step\": %.6g, \"gflops\": %.6g, ", r->step_us, r->gflops);
-    if (r->entry->kind != BENCH_FLOOR && r->floor > 0)
+    (void)fprintf(json, "\"us_per_step\": %.6g, \"gflops\": %.6g, ", r->step_us, r->gflops);
+    if (r->floor > 0)
         (void)fprintf(json, "\"peak_share\": %.4g, \"floor_us\": %.6g, \"x_floor\": %.4g, ", r->peak_share,
                       r->floor * 1e6, r->times->median / r->floor);
-    if (r->entry->kind != BENCH_FLOOR && r->best_peer > 0)
-        (void)fprintf(json, "\"x_best_peer\": %.4g, ", r->best_peer / r->times->median);
+    if (r->best_peer > 0) (void)fprintf(json, "\"x_best_peer\": %.4g, ", r->best_peer / r->times->median);
     (void)fprintf(json,
                   "\"device\": \"%s\", \"machine\": \"%s\", \"compiler\": \"%s\", \"version\": \"%s\", "
                   "\"commit\": \"%s\", "
@@ -138,19 +138,15 @@ static void write_json(FILE *json, const row *r, int cold) {
 }
 
 int bench_report_cell(const bench_cell *cell, double peak, int cold, FILE *json) {
-    int rows = 0;
     for (int i = 0; i < cell->count; i++) {
         const row r = make_row(cell, i, peak);
         if (i == 0) print_cell_head(&r.entry->problem);
-        if (r.entry->kind == BENCH_FLOOR) print_floor(cell, r.times);
-        if (r.entry->kind != BENCH_FLOOR) {
-            print_row(&r);
-            rows++;
-        }
+        print_row(&r);
         if (json) write_json(json, &r, cold);
     }
+    if (cell->count && cell->read_seconds > 0) print_reading(cell);
     (void)fflush(stdout);
-    return rows;
+    return cell->count;
 }
 
 void bench_report_machine_line(void *opaque, const bench_machine_line *line) {

@@ -1,12 +1,12 @@
-/* ceilings.c: picks the widest vectors of this processor and measures them.  SPDX-License-Identifier: Apache-2.0 */
+/* ceilings.c: the fastest multiplying and reading that this processor's vectors reach.  SPDX-License-Identifier: Apache-2.0 */
 #include "ceilings.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "thread_pool.h"
 #include "host_info.h"
+#include "pinned_threads.h"
 
 /* Four floats that any compiler knows; a rounded product and a rounded sum where there is no fused one. */
 typedef float four __attribute__((vector_size(16)));
@@ -61,19 +61,38 @@ static four load_four(const float *from) {
 typedef struct vectors {
     const char *name;
     double (*multiply)(int64_t rounds, float *sink);
-    void (*read)(const float *from, int64_t count, float *sink);
+    void (*read[2])(const float *from, int64_t count, float *sink); /* in one stream, in four */
 } vectors;
 
-static const vectors *widest(void) {
+#define VECTORS(name, word)                                  \
+    {                                                        \
+        name, multiply_##word, {                             \
+            read_one_stream_##word, read_four_streams_##word \
+        }                                                    \
+    }
+
+/* Narrowest first; *count of them. */
+static const vectors *usable_vectors(int *count) {
+    static const vectors all[] = {
+        VECTORS("128-bit", plain),
 #if defined __x86_64__
-    static const vectors avx512 = {"AVX-512", multiply_avx512, read_avx512};
-    static const vectors avx2 = {"AVX2", multiply_avx2, read_avx2};
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f")) return &avx512;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &avx2;
+        VECTORS("AVX2", avx2),
+        VECTORS("AVX-512", avx512),
 #endif
-    static const vectors plain = {"128-bit", multiply_plain, read_plain};
-    return &plain;
+    };
+    *count = 1;
+#if defined __x86_64__
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) *count = 2;
+    if (*count == 2 && __builtin_cpu_supports("avx512f")) *count = 3;
+#endif
+    return all;
+}
+
+static const vectors *widest(void) {
+    int count;
+    const vectors *all = usable_vectors(&count);
+    return &all[count - 1];
 }
 
 const char *bench_ceiling_vectors(void) {
@@ -82,99 +101,115 @@ const char *bench_ceiling_vectors(void) {
 
 /* ---- the peak --------------------------------------------------------------------------------------------------- */
 
-enum { LINE = 16, MAX_THREADS = 64 }; /* floats of a cache line: each thread's results apart */
+enum { LINE = 16 }; /* floats of a cache line: each thread's results apart */
 
 typedef struct peak_task {
-    int64_t rounds;
-    double operations;
-    float sinks[MAX_THREADS * LINE];
+    const vectors *vectors;
+    double operations[BENCH_PINNED_THREADS];
+    float sinks[BENCH_PINNED_THREADS * LINE];
 } peak_task;
 
 static void multiply(void *argument, int index) {
+    enum { ROUNDS = 200000 }; /* some 1 ms */
     peak_task *task = argument;
-    const double operations = widest()->multiply(task->rounds, task->sinks + index * LINE);
-    if (index == 0) task->operations = operations;
+    task->operations[index] = task->vectors->multiply(ROUNDS, task->sinks + index * LINE);
 }
 
-double bench_peak(int threads) {
-    enum { TRIES = 100, ROUNDS = 200000 }; /* some 1 ms each, long against waking the workers */
-    peak_task task = {.rounds = ROUNDS};
-    bench_crew *crew = bench_crew_create(threads < MAX_THREADS ? threads : MAX_THREADS);
-    double best = 0;
-    for (int i = 0; crew && i < TRIES; i++) {
-        const double start = bench_now();
-        bench_crew_run(crew, multiply, &task);
-        const double rate = task.operations * threads / (bench_now() - start);
-        if (rate > best) best = rate;
+double bench_ceiling_peak(int threads) {
+    enum { ATTEMPTS = 60 };
+    int count;
+    const vectors *all = usable_vectors(&count);
+    double peak = 0;
+    for (int i = 0; i < count; i++) {
+        peak_task task = {.vectors = &all[i]};
+        const bench_pinned_work work = {.run = multiply, .argument = &task};
+        const double seconds = bench_pinned_best(threads, ATTEMPTS, &work);
+        const double rate = seconds > 0 ? task.operations[0] * threads / seconds : 0;
+        if (rate > peak) peak = rate;
     }
-    bench_crew_release(crew);
-    return best;
+    return peak;
 }
 
 /* ---- reading ---------------------------------------------------------------------------------------------------- */
 
-struct bench_reader {
-    bench_crew *crew;
-    float *numbers; /* [count] */
-    int64_t count;  /* a multiple of LINE */
-    int threads;
-    float sinks[MAX_THREADS * LINE];
-};
-
-bench_reader *bench_reader_create(size_t bytes, int threads) {
-    bench_reader *reader = calloc(1, sizeof *reader);
-    if (!reader) return NULL;
+/* numbers[count], count a multiple of LINE. Each page is written to, so that it has memory of its own. */
+static float *make_numbers(size_t bytes, int64_t *count) {
     const size_t whole = (bytes + 63) / 64 * 64;
-    reader->threads = threads < MAX_THREADS ? threads : MAX_THREADS;
-    reader->count = (int64_t)(whole / sizeof(float));
-    reader->numbers = aligned_alloc(64, whole);
-    reader->crew = bench_crew_create(reader->threads);
-    if (!reader->numbers || !reader->crew) {
-        bench_reader_release(reader);
-        return NULL;
-    }
-    memset(reader->numbers, 0, whole); /* touched, so that every page is its own */
-    return reader;
+    float *numbers = aligned_alloc(64, whole);
+    if (numbers) memset(numbers, 0, whole);
+    *count = (int64_t)(whole / sizeof(float));
+    return numbers;
 }
 
-static void read_share(void *argument, int index) {
-    bench_reader *reader = argument;
-    const int64_t lines = reader->count / LINE, threads = reader->threads;
-    const int64_t begin = lines * index / threads * LINE, end = lines * (index + 1) / threads * LINE;
-    widest()->read(reader->numbers + begin, end - begin, reader->sinks + index * LINE);
-}
+typedef struct reader {
+    void (*read)(const float *from, int64_t count, float *sink);
+    const float *numbers; /* [count] */
+    int64_t count, rounds;
+    int threads;
+    float sinks[BENCH_PINNED_THREADS * LINE];
+} reader;
 
-void bench_reader_run(void *opaque) {
-    bench_reader *reader = opaque;
-    if (reader->threads == 1)
-        read_share(reader, 0);
-    else
-        bench_crew_run(reader->crew, read_share, reader);
+static void read_slice(void *argument, int index) {
+    reader *r = argument;
+    const int64_t lines = r->count / LINE;
+    const int64_t begin = lines * index / r->threads * LINE, end = lines * (index + 1) / r->threads * LINE;
+    for (int64_t round = 0; round < r->rounds; round++)
+        r->read(r->numbers + begin, end - begin, r->sinks + index * LINE);
 }
-
-void bench_reader_release(void *opaque) {
-    bench_reader *reader = opaque;
-    if (!reader) return;
-    bench_crew_release(reader->crew);
-    free(reader->numbers);
-    free(reader);
-}
-
-/* ---- eviction --------------------------------------------------------------------------------------------------- */
 
 static void read_all(void *argument, int index) {
-    bench_reader *reader = argument;
-    widest()->read(reader->numbers, reader->count, reader->sinks + index * LINE);
+    reader *r = argument;
+    r->read(r->numbers, r->count, r->sinks + index * LINE);
+}
+
+/* More than the last-level cache holds; lives as long as the program. NULL: no memory. */
+static reader *eviction_reader(void) {
+    static reader evicting;
+    if (!evicting.numbers) evicting.numbers = make_numbers(2 * bench_last_cache(), &evicting.count);
+    evicting.read = widest()->read[1];
+    return evicting.numbers ? &evicting : NULL;
+}
+
+static void evict(void *argument, int index) {
+    (void)argument;
+    read_all(eviction_reader(), index);
+}
+
+/* Shortest time of one round. Each attempt lasts some 0.2 ms, to which the clock and the start of the threads add
+ * little; cold it is one round. */
+static double best_round(reader *r, int cold, double seconds) {
+    enum { MINIMUM = 5, MAXIMUM = 100 };
+    const bench_pinned_work work = {cold ? evict : NULL, read_slice, r};
+    r->rounds = 1;
+    const double once = bench_pinned_best(r->threads, 1, &work);
+    if (!(once > 0)) return 0;
+    if (!cold) r->rounds = (int64_t)(2e-4 / once) + 1;
+    const double attempts = seconds / (once * (double)r->rounds);
+    const double best = bench_pinned_best(r->threads,
+                                          attempts < MINIMUM   ? MINIMUM
+                                          : attempts > MAXIMUM ? MAXIMUM
+                                                               : (int)attempts,
+                                          &work);
+    return best / (double)r->rounds;
+}
+
+double bench_ceiling_read(size_t bytes, int threads, int cold, double seconds) {
+    int count;
+    const vectors *all = usable_vectors(&count);
+    reader r = {.threads = threads};
+    double best = 0;
+    if (cold && !eviction_reader()) return 0;
+    float *numbers = make_numbers(bytes, &r.count);
+    r.numbers = numbers;
+    for (int i = 0; numbers && i < 2 * count; i++) {
+        r.read = all[i / 2].read[i % 2];
+        const double round = best_round(&r, cold, seconds / (2 * count));
+        if (round > 0 && (best == 0 || round < best)) best = round;
+    }
+    free(numbers);
+    return best;
 }
 
 int bench_evict(int threads) {
-    static bench_reader *walk; /* lives as long as the program */
-    if (walk && walk->threads < threads) {
-        bench_reader_release(walk);
-        walk = NULL;
-    }
-    if (!walk) walk = bench_reader_create(2 * bench_last_cache(), threads);
-    if (!walk) return 0;
-    bench_crew_run(walk->crew, read_all, walk);
-    return 1;
+    return eviction_reader() && bench_pinned_run(threads, evict, NULL);
 }

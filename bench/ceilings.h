@@ -1,23 +1,24 @@
-/* ceilings.h: how fast this machine multiplies and reads, whatever the program.  SPDX-License-Identifier: Apache-2.0 */
+/* ceilings.h: how fast this host multiplies and reads, whatever the program.  SPDX-License-Identifier: Apache-2.0 */
 #ifndef BENCH_CEILINGS_H
 #define BENCH_CEILINGS_H
 
 #include <stddef.h>
 
-/* Floating point operations a second of the widest fused multiply-add, best of a hundred tries; 0: no memory. */
-double bench_peak(int threads);
+/* A ceiling is the best of many attempts, over each width of vectors that the processor has, by threads that start
+ * together on processors of their own. */
 
-/* A contestant that merely reads bytes with the widest loads, shared evenly by its threads. NULL: no memory. */
-typedef struct bench_reader bench_reader;
-bench_reader *bench_reader_create(size_t bytes, int threads);
-void bench_reader_run(void *reader);
-void bench_reader_release(void *reader); /* NULL: nothing */
+/* Floating point operations a second of fused multiply-adds on threads processors; 0: no thread. */
+double bench_ceiling_peak(int threads);
 
-/* Walks over twice the last-level cache on every core at once, so that weights, data and code must come from memory.
- * The same buffer serves all calls. 0: no memory. */
+/* Seconds in which threads read bytes once, each its slice; cold: out of memory instead of the caches. seconds: how long
+ * the measurement may take; a few attempts are made in any case. 0: no memory or no thread. */
+double bench_ceiling_read(size_t bytes, int threads, int cold, double seconds);
+
+/* Reads twice the last-level cache on each of threads processors, the caller's among them, so that weights, data and
+ * code must come from memory afterwards. 0: no memory or no thread. */
 int bench_evict(int threads);
 
-/* "AVX-512", "AVX2" ...: what the two ceilings were measured with. */
+/* "AVX-512", "AVX2" ...: the widest vectors of the two ceilings. */
 const char *bench_ceiling_vectors(void);
 
 #endif

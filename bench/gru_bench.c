@@ -96,8 +96,8 @@ static void time_cell(bench *b, const bench_problem *problem, double peak) {
     if (options->check) {
         report_checked(b, problem);
     } else if (cell->count) {
-        if (bench_cell_add_floor(cell, problem, options->cold) &&
-            bench_measure(cell->contestants, cell->count, options->seconds, options->cold)) {
+        if (bench_measure(cell->contestants, cell->count, options->seconds, options->cold) &&
+            bench_cell_measure_read(cell, problem, options->cold, options->seconds / (cell->count + 1))) {
             b->rows += bench_report_cell(cell, peak, options->cold, b->json);
             note_duel(b);
         } else {
@@ -217,7 +217,7 @@ static int open_json(bench *b) {
 
 static int measure_peaks(bench *b) {
     for (int t = 0; t < b->options.thread_count; t++) {
-        b->peaks[t] = bench_peak(b->options.threads[t]);
+        b->peaks[t] = bench_ceiling_peak(b->options.threads[t]);
         if (!(b->peaks[t] > 0)) return 0;
     }
     bench_report_head(b->peaks[0], b->options.threads[0]);
