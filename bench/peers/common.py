@@ -45,7 +45,7 @@ def rounded(numbers, kind):
 
 
 def weights(I, H, kind):
-    """Canonical order: W [3H][I], R [3H][H], bW, bR [3H], gates r, z, n."""
+    """Native order: W [3H][I], R [3H][H], bW, bR [3H], gates r, z, n."""
     random = numpy.random.default_rng(1)
     return [rounded(random.uniform(-1, 1, size).astype("f4") / numpy.float32(H ** 0.5), kind)
             for size in ((3 * H, I), (3 * H, H), 3 * H, 3 * H)]

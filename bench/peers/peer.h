@@ -1,6 +1,6 @@
 /* peer.h: one contestant: an engine of this library, or another library's GRU that runs beside it.
  *
- * A peer makes its own layer of problem->W, R, bW, bR (canonical order) in prepare, outside the timing, with
+ * A peer makes its own layer of problem->W, R, bW, bR (native order) in prepare, outside the timing, with
  * problem->threads threads; run reads x and h0 and writes y and hT. SPDX-License-Identifier: Apache-2.0 */
 #ifndef BENCH_PEER_H
 #define BENCH_PEER_H

@@ -1,4 +1,4 @@
-/* onednn.c: describes a problem to oneDNN's C API and takes its gradients back to the canonical order. */
+/* onednn.c: describes a problem to oneDNN's C API and takes its gradients back to the native order. */
 #include "onednn.h"
 
 #include <string.h>
