@@ -31,7 +31,7 @@ function(add_fault name kernels file from to words)
     list(POP_FRONT test source)
     link_emulated(${program} checker ${source} ${others} $<TARGET_OBJECTS:${program}_kernels>)
     add_test(NAME ${program} COMMAND ${program} ${test})
-    set_tests_properties(${program} PROPERTIES PASS_REGULAR_EXPRESSION "${words}" ENVIRONMENT GRU_EMU_SEED=1)
+    set_tests_properties(${program} PROPERTIES PASS_REGULAR_EXPRESSION "${words}" ENVIRONMENT GRU_EMU_SEED=1 LABELS faults)
 endfunction()
 
 foreach(kernels step step_fused step_large)
