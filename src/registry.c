@@ -1,5 +1,7 @@
 /* registry.c: the list of backends and engines, best first: the only file that names them all. */
 #include "registry.h"
+
+#include "cpu/cpu_backend.h"
 #include "cpu/cpu_engine.h"
 #if defined(GRU_HAVE_CUDA)
 #include "cuda/cuda_engine.h"

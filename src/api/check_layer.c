@@ -3,7 +3,6 @@
 
 #include <math.h>
 
-#include "check_run.h"
 #include "check_view.h"
 #include "core/context.h"
 #include "core/error.h"

@@ -8,6 +8,7 @@
 #include "core/engine.h"
 #include "core/error.h"
 #include "core/layout.h"
+#include "selection.h"
 
 /* What the checks of one call share. */
 typedef struct call {
@@ -15,15 +16,6 @@ typedef struct call {
     gru_run *run; /* the copy that is filled in */
     gru_regions regions;
 } call;
-
-gru_status gru_check_reserved(const char *name, const uint64_t *words, int32_t count) {
-    for (int32_t i = 0; i < count; i++)
-        if (words[i])
-            return gru_fail(GRU_BAD_ARGUMENT,
-                            "%s.reserved[%d] is %llu, expected 0: make the struct with GRU_INIT", name, i,
-                            (unsigned long long)words[i]);
-    return GRU_OK;
-}
 
 /* A dense array, or NULL. */
 static gru_status check_array(call *c, const char *name, const void *data, size_t count, size_t element,

@@ -14,7 +14,4 @@ gru_status gru_check_backward(const gru_layer *layer, const gru_run *run, const 
 /* T, N, mode and the reserved words of a run. */
 gru_status gru_check_sizes(const gru_run *run);
 
-/* The reserved words of a struct: all zero, or GRU_BAD_ARGUMENT. */
-gru_status gru_check_reserved(const char *name, const uint64_t *words, int32_t count);
-
 #endif

@@ -59,3 +59,12 @@ gru_status gru_check_view(int64_t T, int64_t N, const gru_checked_view *v, gru_r
     region->batch_stride = N > 1 ? (size_t)*v->batch_stride * v->element : 0;
     return GRU_OK;
 }
+
+gru_status gru_check_reserved(const char *name, const uint64_t *words, int32_t count) {
+    for (int32_t i = 0; i < count; i++)
+        if (words[i])
+            return gru_fail(GRU_BAD_ARGUMENT,
+                            "%s.reserved[%d] is %llu, expected 0: make the struct with GRU_INIT", name, i,
+                            (unsigned long long)words[i]);
+    return GRU_OK;
+}

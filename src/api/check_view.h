@@ -27,6 +27,9 @@ gru_status gru_check_view(int64_t T, int64_t N, const gru_checked_view *view, gr
         if (checked.data) GRU_TRY(gru_check_view((T), (N), &checked, (regions)));                            \
     } while (0)
 
+/* GRU_BAD_ARGUMENT unless the reserved words of a struct are all zero. */
+gru_status gru_check_reserved(const char *name, const uint64_t *words, int32_t count);
+
 /* GRU_BAD_ARGUMENT unless data is a multiple of alignment, a power of two. */
 static inline gru_status gru_check_aligned(const char *name, const void *data, size_t alignment) {
     if (((uintptr_t)data & (alignment - 1)) == 0) return GRU_OK;

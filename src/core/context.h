@@ -16,10 +16,8 @@ struct gru_context {
     void *machine; /* the backend's own: threads, device facts */
 };
 
-void gru_context_retain(gru_context *context);
-
-/* Host memory through the context's allocator, aligned to 64 bytes; NULL with a sentence when there is none. */
-void *gru_host_allocate(const gru_context *context, size_t bytes, const char *what);
-void gru_host_free(const gru_context *context, void *memory, size_t bytes);
+static inline void gru_context_retain(gru_context *context) {
+    atomic_fetch_add_explicit(&context->references, 1, memory_order_relaxed);
+}
 
 #endif

@@ -71,7 +71,10 @@ typedef struct gru_engine {
     const char *name; /* "cpu_avx2" */
     const gru_backend *backend;
 
-    /* Can it, on this machine, this variant? NULL, or a static sentence that says what is missing. */
+    int has_f64; /* runs layers in double precision too */
+
+    /* Can it, on this machine, this variant? NULL, or a static sentence that says what is missing. Asked only about types that
+     * the engine has. The function itself may be NULL: it runs all variants. */
     const char *(*declines)(const gru_context *context, const gru_layer_config *config);
     /* Would it run these sizes? NULL, or a static sentence. The function itself may be NULL: it runs all. */
     const char *(*declines_run)(const gru_layer *layer, const gru_run *run);

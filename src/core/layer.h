@@ -19,16 +19,6 @@ struct gru_layer {
     size_t step_workspace; /* gru_layer_workspace of a streaming step, T = N = 1, which every step asks for */
 };
 
-/* The first of the layer's engines that runs these sizes, or NULL. run NULL: the first that runs all, or the last. */
-const struct gru_engine *gru_layer_engine(const gru_layer *layer, const gru_run *run);
-/* The same as a status, with the reasons in the sentence; and the engine of the backward pass. run: checked. */
-gru_status gru_layer_forward_engine(const gru_layer *layer, const gru_run *run,
-                                    const struct gru_engine **engine);
-gru_status gru_layer_backward_engine(const gru_layer *layer, const struct gru_engine **engine);
-
-/* The most that any of the layer's engines needs, in bytes; SIZE_MAX: too large. T and N are 0 or more. */
-size_t gru_layer_workspace(const gru_layer *layer, int64_t T, int64_t N, int backward);
-
 /* The weights a run uses. */
 static inline const void *gru_run_packed(const gru_layer *layer, const gru_run *run) {
     return run->packed ? run->packed : layer->packed;

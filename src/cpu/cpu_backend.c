@@ -1,10 +1,14 @@
-/* cpu_backend.c: the CPU backend: memory, threads, and the mark on a training reserve. */
-#include "cpu_engine.h"
+/* cpu_backend.c: the CPU backend: its memory and its threads. */
+#include "cpu_backend.h"
 
 #include <string.h>
 
 #include "core/error.h"
-#include "cpu_kernels.h"
+#include "core/host_memory.h"
+#include "cpu_elementwise.h"
+#include "cpu_layout.h"
+#include "cpu_pack.h"
+#include "cpu_reserve.h"
 #include "cpu_threads.h"
 
 /* ---- memory -------------------------------------------------------------------------------------------------- */
@@ -63,75 +67,12 @@ static void cpu_close(gru_context *context) {
 /* ---- weights --------------------------------------------------------------------------------------------------- */
 
 static size_t cpu_packed_bytes(const gru_layer_config *config) {
-    return gru_cpu_packed_parts(config).bytes;
+    return gru_cpu_packed_layout_of(config).bytes;
 }
 
 static gru_status cpu_pack(const gru_layer *layer, const gru_weights *weights, void *packed, void *stream) {
     GRU_TRY(check_no_stream(stream));
     gru_cpu_pack(&layer->config, weights, packed);
-    return GRU_OK;
-}
-
-/* ---- reserve --------------------------------------------------------------------------------------------------- */
-
-static uint64_t weights_sum(const gru_layer *layer, const gru_run *run) {
-    const uint32_t *words = gru_run_packed(layer, run);
-    uint64_t sum = 0;
-    for (size_t i = 0; i < layer->packed_bytes / sizeof *words; i++) sum += gru_weights_term(words[i], i);
-    return gru_weights_whole(sum);
-}
-
-static int checks_weights(const gru_layer *layer) {
-    return (layer->context->config.flags & GRU_CHECK_WEIGHTS) != 0;
-}
-
-/* Numbers of one row of one step. */
-static size_t kept_numbers(const gru_layer_config *config) {
-    return config->io_type == GRU_F64 ? 0 : gru_cpu_panels(config->hidden) * PANEL * KEPT;
-}
-
-size_t gru_cpu_reserve_bytes(const gru_layer_config *config, int64_t T, int64_t N) {
-    const size_t rows = gru_size_times((size_t)T, (size_t)N);
-    return gru_size_plus(gru_size_lines(gru_reserve_bytes(config, T, N)),
-                         gru_size_times(rows, kept_numbers(config) * sizeof(float)));
-}
-
-float *gru_cpu_reserve_kept(const gru_layer *layer, const gru_run *run, int64_t s, int64_t n) {
-    const size_t behind = gru_size_lines(gru_reserve_bytes(&layer->config, run->T, run->N));
-    const size_t row = (size_t)s * (size_t)run->N + (size_t)n;
-    return (float *)(void *)((char *)run->reserve + behind) + row * kept_numbers(&layer->config);
-}
-
-void gru_cpu_reserve_sign(const gru_layer *layer, const gru_run *run, int kept) {
-    if (run->mode == GRU_INFERENCE) return;
-    gru_reserve_head head = gru_reserve_head_of(&layer->config, run);
-    head.kept = kept ? 1 : 0;
-    if (checks_weights(layer)) head.weights = weights_sum(layer, run), head.machine = GRU_BACKEND_CPU;
-    memcpy(run->reserve, &head, sizeof head);
-}
-
-int gru_cpu_reserve_has_kept(const gru_run *run) {
-    gru_reserve_head head;
-    memcpy(&head, run->reserve, sizeof head);
-    return head.kept == 1;
-}
-
-gru_status gru_cpu_reserve_check(const gru_layer *layer, const gru_run *run) {
-    gru_reserve_head head;
-    memcpy(&head, run->reserve, sizeof head);
-    if (head.mark != gru_reserve_mark(&layer->config))
-        return gru_fail(GRU_BAD_ARGUMENT,
-                        "run.reserve was not written by a training run of a layer like this one");
-    if (head.T != run->T || head.N != run->N)
-        return gru_fail(GRU_BAD_ARGUMENT,
-                        "run.reserve was written with T %lld and N %lld, but run has T %lld and N %lld",
-                        (long long)head.T, (long long)head.N, (long long)run->T, (long long)run->N);
-    if (checks_weights(layer) && head.weights && /* else no need to read them */
-        gru_weights_differ(head.weights, head.machine, weights_sum(layer, run), GRU_BACKEND_CPU))
-        return gru_fail(
-            GRU_BAD_ARGUMENT,
-            "run.reserve was made with other weights: the layer was updated, or run.packed changed, "
-            "between forward and backward");
     return GRU_OK;
 }
 
@@ -146,8 +87,8 @@ const gru_backend gru_backend_cpu = {
     .copy = cpu_copy,
     .wait = cpu_nothing_pending,
     .check = cpu_nothing_pending,
-    .add = gru_cpu_add,
-    .drop = gru_cpu_drop,
+    .add = gru_cpu_add_tensors,
+    .drop = gru_cpu_apply_dropout,
     .packed_bytes = cpu_packed_bytes,
     .reserve_bytes = gru_cpu_reserve_bytes,
     .check_reserve = gru_cpu_reserve_check,

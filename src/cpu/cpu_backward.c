@@ -4,7 +4,12 @@
 #include <string.h>
 
 #include "core/error.h"
+#include "cpu_backward_state.h"
+#include "cpu_backward_step.h"
 #include "cpu_backward_tag.h"
+#include "cpu_recompute.h"
+#include "cpu_transpose.h"
+#include "cpu_weight_gradients.h"
 
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 
@@ -181,7 +186,7 @@ static void set_up(gru_cpu_backward_call *f, const gru_job *job, int32_t threads
     f->plan = gru_cpu_plan_for(run->T, run->N, config->inputs, config->hidden, threads);
     f->plan.chunk = run->N > 0 && run->N < SUMMED_ROWS ? SUMMED_ROWS / run->N : 1;
     f->steps = gru_run_longest(run);
-    f->kept = gru_cpu_reserve_has_kept(run);
+    f->kept = gru_cpu_reserve_has_saved(run);
     lay_out(f, &a, run->T, run->N, threads);
     memset(f->barrier, 0, sizeof *f->barrier);
 }

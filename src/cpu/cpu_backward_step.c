@@ -1,7 +1,9 @@
 /* cpu_backward_step.c: stage 4 on the CPU: dh from the last step to the first, and the gradients of all pre-activations. */
+#include "cpu_backward_step.h"
+
 #include <string.h>
 
-#include "cpu_backward.h"
+#include "cpu_transpose.h"
 
 static float *state_row(const gru_cpu_backward_part *p, float *states, int64_t n) {
     return states + (size_t)n * p->f->padded_H;

@@ -2,7 +2,7 @@
 #ifndef GRU_CPU_BACKWARD_TAG_H
 #define GRU_CPU_BACKWARD_TAG_H
 
-#include "cpu_engine.h"
+#include "core/error.h"
 
 /* Of the workspace, from its start. */
 enum { GRU_CPU_PARTS_BYTES = 64 };

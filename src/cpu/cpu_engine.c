@@ -1,37 +1,20 @@
 /* cpu_engine.c: the fast CPU engines, one for each instruction set. */
 #include "cpu_engine.h"
 
+#include "cpu_backend.h"
 #include "cpu_backward.h"
 #include "cpu_features.h"
 #include "cpu_forward.h"
 
 /* The engines differ in their kernels alone: same variants, same packed weights, same bits. */
-static const char *declines_type(const gru_layer_config *config) {
-    if (config->io_type == GRU_F64) return "f64 runs on cpu_reference only";
-    if (config->weight_type == GRU_INT8)
-        return "int8 packed weights are not built; int8 weights can be packed as f32";
-    return NULL;
-}
-
-static const char *declines_feature(const gru_layer_config *config, uint32_t feature, const char *missing) {
-    return gru_cpu_features() & feature ? declines_type(config) : missing;
-}
-
-const gru_cpu_kernels *gru_cpu_best_kernels(void) {
-    const uint32_t features = gru_cpu_features();
-#if defined(__x86_64__)
-    if (features & GRU_CPU_AVX512) return &gru_cpu_kernels_avx512;
-    if (features & GRU_CPU_AVX2) return &gru_cpu_kernels_avx2;
-#elif defined(__aarch64__)
-    if (features & GRU_CPU_NEON) return &gru_cpu_kernels_neon;
-#endif
-    (void)features;
-    return &gru_cpu_kernels_scalar;
+static const char *declines_feature(uint32_t feature, const char *missing) {
+    return gru_cpu_features() & feature ? NULL : missing;
 }
 
 #define ENGINE(isa, declined)                                                                       \
     static const char *isa##_declines(const gru_context *context, const gru_layer_config *config) { \
         (void)context;                                                                              \
+        (void)config;                                                                               \
         return declined;                                                                            \
     }                                                                                               \
     static gru_status isa##_forward(const gru_job *jobs, int32_t count) {                           \
@@ -50,10 +33,10 @@ const gru_cpu_kernels *gru_cpu_best_kernels(void) {
         .backward = isa##_backward,                                                                 \
     };
 
-ENGINE(scalar, declines_type(config))
+ENGINE(scalar, NULL)
 #if defined(__x86_64__)
-ENGINE(avx2, declines_feature(config, GRU_CPU_AVX2, "this processor has no AVX2 with FMA and F16C"))
-ENGINE(avx512, declines_feature(config, GRU_CPU_AVX512, "this processor has no AVX-512"))
+ENGINE(avx2, declines_feature(GRU_CPU_AVX2, "this processor has no AVX2 with FMA and F16C"))
+ENGINE(avx512, declines_feature(GRU_CPU_AVX512, "this processor has no AVX-512"))
 #elif defined(__aarch64__)
-ENGINE(neon, declines_feature(config, GRU_CPU_NEON, "NEON is hidden"))
+ENGINE(neon, declines_feature(GRU_CPU_NEON, "NEON is hidden"))
 #endif

@@ -6,7 +6,8 @@
 #include <stdalign.h>
 #include <string.h>
 
-#include "cpu_projection.h"
+#include "core/reserve.h"
+#include "cpu_reserve.h"
 #include "cpu_slice.h"
 #include "cpu_streaming.h"
 #include "cpu_operands.h"
@@ -204,7 +205,7 @@ static void gather_inputs(part *p, int64_t begin, int64_t end) {
             if (s >= length) continue;
             const int64_t t = gru_step_time(direction, length, s);
             if (f->run->projected.data) {
-                gru_cpu_take_projected(&f->layer->config, f->run, p->share.panels, t, n,
+                gru_cpu_load_projected(&f->layer->config, f->run, p->share.panels, t, n,
                                        projected_row(p, s, n));
                 continue;
             }
@@ -244,7 +245,7 @@ static void gather_rows(part *p, int64_t s) {
         rows->next[i] = state_row(f, s + 1, n);
         rows->a[i] = projected_row(p, s, n);
         rows->row[i] = n;
-        if (rows->kept) rows->kept[i] = gru_cpu_reserve_kept(f->layer, run, s, n);
+        if (rows->kept) rows->kept[i] = gru_cpu_reserve_saved(f->layer, run, s, n);
         if (f->rh) {
             rows->z[i] = f->z + (size_t)n * f->padded;
             rows->rh[i] = f->rh + (size_t)n * f->padded;
@@ -350,7 +351,7 @@ static __attribute__((noinline)) void forward_rows(const gru_cpu_kernels *kernel
                                                    const gru_run *run, int32_t threads) {
     forward f;
     set_up(&f, kernels, layer, run, threads);
-    gru_cpu_reserve_sign(layer, run, run->mode == GRU_TRAIN);
+    gru_cpu_reserve_write_header(layer, run, run->mode == GRU_TRAIN);
     if (f.plan.threads > 1 && gru_pool_run(layer->context, f.plan.threads, run_part, &f)) return;
     f.plan.threads = 1;
     f.plan.by_rows = 1;

@@ -2,6 +2,7 @@
 #ifndef GRU_CPU_FORWARD_H
 #define GRU_CPU_FORWARD_H
 
+#include "core/engine.h"
 #include "cpu_kernels.h"
 
 size_t gru_cpu_forward_workspace(const gru_layer *layer, int64_t T, int64_t N);

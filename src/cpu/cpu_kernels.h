@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "cpu_engine.h"
+#include "cpu_layout.h"
 
 enum { MAX_TILE = 8 }; /* rows of the batch that one call multiplies */
 
@@ -112,8 +112,5 @@ extern const gru_cpu_kernels gru_cpu_kernels_scalar;
 extern const gru_cpu_kernels gru_cpu_kernels_avx2;
 extern const gru_cpu_kernels gru_cpu_kernels_avx512;
 extern const gru_cpu_kernels gru_cpu_kernels_neon;
-
-/* Those of the best engine that this machine runs, for work that has no engine: moving weights. */
-const gru_cpu_kernels *gru_cpu_best_kernels(void);
 
 #endif

@@ -12,40 +12,9 @@
 #define WIDE(rows) ((rows) <= 2 ? 2 : 1)
 
 typedef __m256 vec;
+#define MM(operation) _mm256_##operation
+#include "cpu_kernels_x86.h"
 
-static inline vec vec_load(const float *p) {
-    return _mm256_loadu_ps(p);
-}
-static inline void vec_store(float *p, vec v) {
-    _mm256_storeu_ps(p, v);
-}
-static inline vec vec_set1(float v) {
-    return _mm256_set1_ps(v);
-}
-static inline vec vec_add(vec a, vec b) {
-    return _mm256_add_ps(a, b);
-}
-static inline vec vec_sub(vec a, vec b) {
-    return _mm256_sub_ps(a, b);
-}
-static inline vec vec_mul(vec a, vec b) {
-    return _mm256_mul_ps(a, b);
-}
-static inline vec vec_div(vec a, vec b) {
-    return _mm256_div_ps(a, b);
-}
-static inline vec vec_fma(vec a, vec b, vec c) {
-    return _mm256_fmadd_ps(a, b, c);
-}
-static inline vec vec_fnma(vec a, vec b, vec c) {
-    return _mm256_fnmadd_ps(a, b, c);
-}
-static inline vec vec_min(vec a, vec b) {
-    return _mm256_min_ps(a, b);
-}
-static inline vec vec_max(vec a, vec b) {
-    return _mm256_max_ps(a, b);
-}
 static inline vec vec_if_less(vec a, vec b, vec x, vec y) {
     return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
 }
@@ -70,13 +39,6 @@ static inline vec vec_load_f16(const uint16_t *p) {
 static inline vec vec_load_bf16(const uint16_t *p) {
     const __m128i bits = _mm_loadu_si128((const __m128i *)(const void *)p);
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
-}
-
-static inline vec pair_lo(vec a, vec b) {
-    return _mm256_castpd_ps(_mm256_unpacklo_pd(_mm256_castps_pd(a), _mm256_castps_pd(b)));
-}
-static inline vec pair_hi(vec a, vec b) {
-    return _mm256_castpd_ps(_mm256_unpackhi_pd(_mm256_castps_pd(a), _mm256_castps_pd(b)));
 }
 
 /* Blocks of 4 x 4 within halves of a register, then the halves. */

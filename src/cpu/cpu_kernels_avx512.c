@@ -12,40 +12,9 @@
 #define WIDE(rows) 1
 
 typedef __m512 vec;
+#define MM(operation) _mm512_##operation
+#include "cpu_kernels_x86.h"
 
-static inline vec vec_load(const float *p) {
-    return _mm512_loadu_ps(p);
-}
-static inline void vec_store(float *p, vec v) {
-    _mm512_storeu_ps(p, v);
-}
-static inline vec vec_set1(float v) {
-    return _mm512_set1_ps(v);
-}
-static inline vec vec_add(vec a, vec b) {
-    return _mm512_add_ps(a, b);
-}
-static inline vec vec_sub(vec a, vec b) {
-    return _mm512_sub_ps(a, b);
-}
-static inline vec vec_mul(vec a, vec b) {
-    return _mm512_mul_ps(a, b);
-}
-static inline vec vec_div(vec a, vec b) {
-    return _mm512_div_ps(a, b);
-}
-static inline vec vec_fma(vec a, vec b, vec c) {
-    return _mm512_fmadd_ps(a, b, c);
-}
-static inline vec vec_fnma(vec a, vec b, vec c) {
-    return _mm512_fnmadd_ps(a, b, c);
-}
-static inline vec vec_min(vec a, vec b) {
-    return _mm512_min_ps(a, b);
-}
-static inline vec vec_max(vec a, vec b) {
-    return _mm512_max_ps(a, b);
-}
 static inline vec vec_if_less(vec a, vec b, vec x, vec y) {
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), y, x);
 }
@@ -72,13 +41,6 @@ static inline vec vec_load_f16(const uint16_t *p) {
 static inline vec vec_load_bf16(const uint16_t *p) {
     const __m256i bits = _mm256_loadu_si256((const __m256i *)(const void *)p);
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
-}
-
-static inline vec pair_lo(vec a, vec b) {
-    return _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
-}
-static inline vec pair_hi(vec a, vec b) {
-    return _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
 }
 
 /* Blocks of 4 x 4 within quarters of a register, then the quarters: 0x88 picks those with even numbers, 0xdd the odd. */

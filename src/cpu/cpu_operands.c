@@ -26,7 +26,7 @@ static void describe_strip(gru_cpu_strip *strip, const char *weights, const char
 
 void gru_cpu_terms_of(const gru_layer *layer, const gru_run *run, gru_cpu_terms *terms) {
     const gru_layer_config *config = &layer->config;
-    const gru_cpu_parts parts = gru_cpu_packed_parts(config);
+    const gru_cpu_packed_layout layout = gru_cpu_packed_layout_of(config);
     const char *packed = gru_run_packed(layer, run);
     const size_t I = (size_t)config->inputs, H = (size_t)config->hidden;
     const size_t line = PANEL * gru_type_bytes(config->weight_type); /* one gate of one k */
@@ -34,8 +34,18 @@ void gru_cpu_terms_of(const gru_layer *layer, const gru_run *run, gru_cpu_terms 
     describe_cell(config, run, &terms->cell);
     terms->W_pitch = I * GATES * line;
     terms->R_pitch = H * GATES * line;
-    describe_strip(&terms->W, packed + parts.W, packed + parts.bW, I, config->weight_type, GATES);
-    describe_strip(&terms->R, packed + parts.R, packed + parts.bR, H, config->weight_type, split ? 2 : GATES);
-    describe_strip(&terms->R_n, packed + parts.R + H * 2 * line,
-                   packed + parts.bR + GATE_N * PANEL * sizeof(float), H, config->weight_type, 1);
+    describe_strip(&terms->W, packed + layout.W, packed + layout.bW, I, config->weight_type, GATES);
+    describe_strip(&terms->R, packed + layout.R, packed + layout.bR, H, config->weight_type,
+                   split ? 2 : GATES);
+    describe_strip(&terms->R_n, packed + layout.R + H * 2 * line,
+                   packed + layout.bR + GATE_N * PANEL * sizeof(float), H, config->weight_type, 1);
+}
+
+void gru_cpu_load_projected(const gru_layer_config *config, const gru_run *run, gru_cpu_range panels,
+                            int64_t t, int64_t n, float *a) {
+    const size_t H = (size_t)config->hidden, row = GRU_ROW(run->projected, t, n);
+    for (size_t j = panels.begin * PANEL; j < panels.end * PANEL; j++)
+        for (int g = 0; g < GATES; g++)
+            a[gru_cpu_bias_index(g, j)] =
+                j < H ? gru_load_float(run->projected.data, config->io_type, row + (size_t)g * H + j) : 0.0f;
 }

@@ -3,6 +3,7 @@
 #define GRU_CPU_OPERANDS_H
 
 #include "cpu_kernels.h"
+#include "cpu_slice.h"
 
 typedef struct gru_cpu_terms {
     gru_cpu_cell cell;
@@ -19,5 +20,10 @@ static inline gru_cpu_strip gru_cpu_strip_at(const gru_cpu_strip *first, size_t 
     strip.bias += panel * GATES * PANEL;
     return strip;
 }
+
+/* Stage 1 where the caller brought W x + bW: row (t, n) of run.projected, [3][H] of io_type, into the panels of a,
+ * [P][3][16]; zeros past H. */
+void gru_cpu_load_projected(const gru_layer_config *config, const gru_run *run, gru_cpu_range panels,
+                            int64_t t, int64_t n, float *a);
 
 #endif

@@ -1,7 +1,10 @@
 /* cpu_pack.c: weights from rows of one unit each into panels of 16 units, as the kernels read them. */
+#include "cpu_pack.h"
+
 #include <string.h>
 
-#include "cpu_kernels.h"
+#include "cpu_best_kernels.h"
+#include "cpu_layout.h"
 
 /* One of W and R on its way into the packed layout. */
 typedef struct matrix {
@@ -88,10 +91,10 @@ void gru_cpu_pack(const gru_layer_config *config, const gru_weights *weights, vo
     const size_t I = (size_t)config->inputs, H = (size_t)config->hidden;
     const int32_t bias_type = weights->type == GRU_INT8 ? GRU_F32 : weights->type;
     const int32_t bias_packed = config->weight_type == GRU_F64 ? GRU_F64 : GRU_F32;
-    const gru_cpu_parts parts = gru_cpu_packed_parts(config);
+    const gru_cpu_packed_layout layout = gru_cpu_packed_layout_of(config);
     char *base = packed;
     const matrix W = {weights->W, weights->W_scale, weights->type, config->weight_type, H, I,
-                      0,          base + parts.W};
+                      0,          base + layout.W};
     const matrix R = {weights->R,
                       weights->R_scale,
                       weights->type,
@@ -99,10 +102,10 @@ void gru_cpu_pack(const gru_layer_config *config, const gru_weights *weights, vo
                       H,
                       H,
                       config->reset == GRU_RESET_BEFORE,
-                      base + parts.R};
-    memset(packed, 0, parts.bytes);
-    pack_bias(weights->bW, bias_type, bias_packed, H, base + parts.bW);
-    pack_bias(weights->bR, bias_type, bias_packed, H, base + parts.bR);
+                      base + layout.R};
+    memset(packed, 0, layout.bytes);
+    pack_bias(weights->bW, bias_type, bias_packed, H, base + layout.bW);
+    pack_bias(weights->bR, bias_type, bias_packed, H, base + layout.bR);
     pack_matrix(kernels, &W);
     pack_matrix(kernels, &R);
 }

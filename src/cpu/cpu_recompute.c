@@ -1,10 +1,9 @@
 /* cpu_recompute.c: the cells of a chunk once more, from the states that entered them: all steps together, as their states are
  * known. The same chains and the same cell as in the forward pass, so the same bits. */
+#include "cpu_recompute.h"
+
 #include <stdalign.h>
 #include <string.h>
-
-#include "cpu_backward.h"
-#include "cpu_projection.h"
 
 /* A tile of places, whose pointers lie here. */
 typedef struct tile {
@@ -40,7 +39,7 @@ static void take_projected(const gru_cpu_backward_part *p) {
         const gru_cpu_place *place = &p->places[i];
         float *a = f->a + gru_cpu_chunk_row(p, place->s, place->n) * f->padded_H * GATES;
         if (gru_cpu_mine(p, place))
-            gru_cpu_take_projected(&f->layer->config, f->run, p->share.panels, place->t, place->n, a);
+            gru_cpu_load_projected(&f->layer->config, f->run, p->share.panels, place->t, place->n, a);
     }
 }
 

@@ -3,11 +3,15 @@
  * Nothing but the entering states is kept from the forward pass; each step is computed again. The data part walks each row
  * from its last step to its first and leaves the gradients of the pre-activations in the workspace; the weight part sums
  * them. With v the pre-activations, a = W x + bW and c = R h + bR, the prefix d means "gradient of". */
+#include "cpu_reference_backward.h"
+
 #include <string.h>
 
 #include "core/error.h"
+#include "core/layout.h"
+#include "core/reserve.h"
 #include "cpu_backward_tag.h"
-#include "cpu_reference.h"
+#include "cpu_reference_step.h"
 
 /* What the data part leaves for the weight part, [4H] per step and row: da of r, z, n (dc of r and z are the same), and
  * EXTRA: dc of n with AFTER, the product r h with BEFORE, nothing with ALL, where dc of n is da of n. */

@@ -1,7 +1,7 @@
 /* cpu_schedule.c: chooses threads and chunks by estimated time. */
 #include "cpu_schedule.h"
 
-#include "cpu_engine.h"
+#include "cpu_layout.h"
 
 /* Rough speeds of one core. They only have to tell cells that gain from a second thread from those that do not. */
 static const double US_PER_FLOP = 1 / 80e3;

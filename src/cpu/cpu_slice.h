@@ -2,7 +2,7 @@
 #ifndef GRU_CPU_SLICE_H
 #define GRU_CPU_SLICE_H
 
-#include "cpu_engine.h"
+#include "cpu_layout.h"
 #include "cpu_schedule.h"
 
 typedef struct gru_cpu_range {

@@ -2,6 +2,7 @@
 #ifndef GRU_CPU_STREAMING_H
 #define GRU_CPU_STREAMING_H
 
+#include "core/engine.h"
 #include "cpu_kernels.h"
 
 /* Whether the run is one that gru_cpu_step takes; any other goes through the loops of cpu_forward.c. */

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "core/error.h"
+#include "core/host_memory.h"
 
 /* Some 1 us on Zen 4: a wait for a thread that runs is mostly shorter, and one for a thread without a
  * processor ends only when this one yields. 128 instead gained 1 % in steps with 2 to 4 us of uneven work,

@@ -1,7 +1,7 @@
 /* cpu_transpose.c: W and R turned around, so that the way back runs through the kernel of the way forward. */
-#include <string.h>
+#include "cpu_transpose.h"
 
-#include "cpu_backward.h"
+#include <string.h>
 
 /* Gates in the order of the terms: as the sweep writes their gradients, D_RECURRENT first, and D_R first. */
 static const int gate_order[2][GATES] = {{GATE_R, GATE_Z, GATE_N}, {GATE_N, GATE_R, GATE_Z}};

@@ -1,9 +1,11 @@
 /* cpu_weight_gradients.c: stage 5 on the CPU: from the gradients of pre-activations to dx, and to the sums over all steps that are the
  * gradients of weights and biases. */
+#include "cpu_weight_gradients.h"
+
 #include <stdalign.h>
 #include <string.h>
 
-#include "cpu_backward.h"
+#include "cpu_transpose.h"
 
 static const float zeros[GATES * PANEL];
 

@@ -3,6 +3,7 @@
 
 #include "core/dropout.h"
 #include "core/error.h"
+#include "core/host_memory.h"
 #include "core/reserve.h"
 #include "cuda/device/cuda_blaslt.h"
 

@@ -8,13 +8,6 @@
 
 /* ---- what all of them need ---- */
 
-static const char *declines_type(const gru_layer_config *config) {
-    if (config->io_type == GRU_F64) return "f64 runs on cpu_reference only";
-    if (config->weight_type == GRU_INT8)
-        return "int8 packed weights are not built; int8 weights can be packed as f32, f16 or bf16";
-    return NULL;
-}
-
 /* A context that names one engine gets it for every size that it can run. */
 static int insisted(const gru_layer *layer) {
     return layer->context->config.engine != NULL;
@@ -25,11 +18,6 @@ static const gru_cuda_machine *machine_of(const gru_layer *layer) {
 }
 
 /* ---- cuda_stepwise: every variant and size; bits that depend neither on the batch nor on its tiles ---- */
-
-static const char *stepwise_declines(const gru_context *context, const gru_layer_config *config) {
-    (void)context;
-    return declines_type(config);
-}
 
 static gru_cuda_plan stepwise_plan(const gru_layer *layer, const gru_cuda_size *size) {
     return gru_cuda_plan_stepwise(machine_of(layer), size);
@@ -51,8 +39,6 @@ static cudaError_t stepwise_launch(const gru_cuda_steps *steps, const gru_cuda_s
 /* ---- cuda_stepwise_tile: large batches; sums in another order ---- */
 
 static const char *tile_declines(const gru_context *context, const gru_layer_config *config) {
-    const char *type = declines_type(config);
-    if (type) return type;
     if (config->reset == GRU_RESET_BEFORE) return "reset BEFORE has two products that wait for each other";
     if (gru_cuda_machine_of(context)->invariant)
         return "its sums depend on the size of the batch, and the context asks for GRU_BATCH_INVARIANT";
@@ -79,8 +65,6 @@ static cudaError_t tile_launch(const gru_cuda_steps *steps, const gru_cuda_step 
 
 static const char *hop_declines(const gru_context *context, const gru_layer_config *config) {
     (void)context;
-    const char *type = declines_type(config);
-    if (type) return type;
     return config->reset == GRU_RESET_BEFORE ? NULL : "only reset BEFORE has r h to hand on inside a step";
 }
 
@@ -102,7 +86,7 @@ static cudaError_t hop_launch(const gru_cuda_steps *steps, const gru_cuda_step *
 
 /* ---- the structs ---- */
 
-#define ENGINE(engine, declines_sizes)                                            \
+#define ENGINE(engine, declines_variants, declines_sizes)                         \
     static gru_status engine##_forward(const gru_job *jobs, int32_t count) {      \
         static const gru_cuda_stepper stepper = {engine##_plan, engine##_launch}; \
         return gru_cuda_forward(&stepper, jobs, count);                           \
@@ -110,7 +94,7 @@ static cudaError_t hop_launch(const gru_cuda_steps *steps, const gru_cuda_step *
     const gru_engine gru_engine_cuda_##engine = {                                 \
         .name = "cuda_" #engine,                                                  \
         .backend = &gru_backend_cuda,                                             \
-        .declines = engine##_declines,                                            \
+        .declines = declines_variants,                                            \
         .declines_run = declines_sizes,                                           \
         .workspace = gru_cuda_forward_workspace,                                  \
         .forward = engine##_forward,                                              \
@@ -118,6 +102,6 @@ static cudaError_t hop_launch(const gru_cuda_steps *steps, const gru_cuda_step *
         .backward = gru_cuda_backward,                                            \
     };
 
-ENGINE(stepwise, NULL)
-ENGINE(tile, tile_declines_run)
-ENGINE(hop, hop_declines_run)
+ENGINE(stepwise, NULL, NULL)
+ENGINE(tile, tile_declines, tile_declines_run)
+ENGINE(hop, hop_declines, hop_declines_run)

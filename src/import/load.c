@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/check_run.h"
+#include "api/check_view.h"
 #include "core/error.h"
 #include "core/number.h"
 #include "safetensors.h"

@@ -2,7 +2,7 @@
  *
  * Every order is one row of a table, from which locate() says where each gate of W, R and the two biases lies: which array,
  * where it starts, how far the next unit and the next column are. Import and export are then the same walk. */
-#include "api/check_run.h"
+#include "api/check_view.h"
 #include "core/error.h"
 #include "core/layout.h"
 #include "gru/import.h"

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "api/check_run.h"
+#include "api/check_view.h"
 #include "core/error.h"
 #include "core/number.h"
 #include "safetensors.h"

@@ -1,7 +1,8 @@
 /* stack.c: creates, describes and releases stacks of layers. */
-#include "api/check_run.h"
+#include "api/check_view.h"
 #include "core/context.h"
 #include "core/error.h"
+#include "core/host_memory.h"
 #include "core/number.h"
 #include "stack_check.h"
 

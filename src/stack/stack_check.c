@@ -3,6 +3,7 @@
 
 #include "api/check_run.h"
 #include "api/check_view.h"
+#include "api/selection.h"
 #include "core/engine.h"
 #include "core/error.h"
 #include "core/number.h"

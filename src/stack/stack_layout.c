@@ -1,6 +1,7 @@
 /* stack_layout.c: divides a stack's workspace and reserve among its layers, and forms the run of each cell. */
 #include "stack_layout.h"
 
+#include "api/selection.h"
 #include "core/engine.h"
 #include "core/error.h"
 #include "core/number.h"

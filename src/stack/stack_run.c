@@ -1,4 +1,5 @@
 /* stack_run.c: runs a stack: first layer to last, or backward from last to first, both directions of a layer at once. */
+#include "api/selection.h"
 #include "core/engine.h"
 #include "core/error.h"
 #include "stack_check.h"

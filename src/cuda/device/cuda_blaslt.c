@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/error.h"
+#include "core/host_memory.h"
 
 #define TEXT(x) #x
 #define TEXT_OF(x) TEXT(x)

@@ -2,6 +2,7 @@
 #include "cuda/cuda_engine.h"
 
 #include "core/error.h"
+#include "core/host_memory.h"
 
 /* What the caller's allocator gave: it wants to know the size again, and no line before the memory can keep it, because
  * that would be the device's. */

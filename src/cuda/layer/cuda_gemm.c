@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/error.h"
+#include "core/host_memory.h"
 
 /* What cuBLASLt wants of its workspace, and what callers promise of theirs. */
 enum { WORKSPACE_ALIGNMENT = 256, MEMORY_ALIGNMENT = 64 };

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "core/error.h"
+#include "core/host_memory.h"
 #include "cuda_gemm.h"
 #include "cuda/kernels/cuda_backward_kernels.h"
 

@@ -1,8 +1,8 @@
-/* cpu_reference.h: what the forward and the backward half of the reference engine share: one step of one row. */
-#ifndef GRU_CPU_REFERENCE_H
-#define GRU_CPU_REFERENCE_H
+/* cpu_reference_step.h: one step of one row, which both passes of the reference engine compute. */
+#ifndef GRU_CPU_REFERENCE_STEP_H
+#define GRU_CPU_REFERENCE_STEP_H
 
-#include "cpu_engine.h"
+#include "core/layer.h"
 
 /* What a call works on. Vectors of one row; 3H means gates r, z, n one after the other. */
 typedef struct reference {
@@ -37,8 +37,5 @@ double gru_reference_attended(const gru_layer_config *config, double z, double w
 
 /* From f->h and the inputs of (t, n) to f->next, leaving everything between for backward. */
 void gru_reference_step(reference *f, int64_t t, int64_t n);
-
-size_t gru_reference_backward_workspace(const gru_layer *layer, int64_t T, int64_t N);
-gru_status gru_reference_backward(const gru_job *jobs, int32_t count);
 
 #endif

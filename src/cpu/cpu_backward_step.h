@@ -1,0 +1,12 @@
+/* cpu_backward_step.h: stage 4, backpropagation through time, step by step. */
+#ifndef GRU_CPU_BACKWARD_STEP_H
+#define GRU_CPU_BACKWARD_STEP_H
+
+#include "cpu_backward_state.h"
+
+/* Stage 4: before the first chunk, steps end - 1 .. begin, and after the last. */
+void gru_cpu_sweep_begin(const gru_cpu_backward_part *p);
+void gru_cpu_sweep_chunk(gru_cpu_backward_part *p);
+void gru_cpu_sweep_end(const gru_cpu_backward_part *p);
+
+#endif

@@ -1,0 +1,11 @@
+/* cpu_elementwise.h: what a stack does between its layers. */
+#ifndef GRU_CPU_ELEMENTWISE_H
+#define GRU_CPU_ELEMENTWISE_H
+
+#include "core/engine.h"
+
+/* The functions of the same names in gru_backend. */
+gru_status gru_cpu_add_tensors(gru_context *context, const gru_addition *addition, void *stream);
+gru_status gru_cpu_apply_dropout(gru_context *context, const gru_dropout *dropout, void *stream);
+
+#endif

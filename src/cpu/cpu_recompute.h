@@ -1,0 +1,10 @@
+/* cpu_recompute.h: the activations that a reserve does not hold, computed again. */
+#ifndef GRU_CPU_RECOMPUTE_H
+#define GRU_CPU_RECOMPUTE_H
+
+#include "cpu_backward_state.h"
+
+/* Computes the activations of the chunk that the forward pass would have saved. */
+void gru_cpu_recompute(gru_cpu_backward_part *p);
+
+#endif

@@ -1,0 +1,70 @@
+/* cpu_reserve.c: sizes, header and checks of a training run's reserve on the CPU. */
+#include "cpu_reserve.h"
+
+#include <string.h>
+
+#include "core/context.h"
+#include "core/error.h"
+#include "core/reserve.h"
+#include "cpu_kernels.h"
+
+static uint64_t weights_sum(const gru_layer *layer, const gru_run *run) {
+    const uint32_t *words = gru_run_packed(layer, run);
+    uint64_t sum = 0;
+    for (size_t i = 0; i < layer->packed_bytes / sizeof *words; i++) sum += gru_weights_term(words[i], i);
+    return gru_weights_whole(sum);
+}
+
+static int checks_weights(const gru_layer *layer) {
+    return (layer->context->config.flags & GRU_CHECK_WEIGHTS) != 0;
+}
+
+/* Numbers of one row of one step. */
+static size_t kept_numbers(const gru_layer_config *config) {
+    return config->io_type == GRU_F64 ? 0 : gru_cpu_panels(config->hidden) * PANEL * KEPT;
+}
+
+size_t gru_cpu_reserve_bytes(const gru_layer_config *config, int64_t T, int64_t N) {
+    const size_t rows = gru_size_times((size_t)T, (size_t)N);
+    return gru_size_plus(gru_size_lines(gru_reserve_bytes(config, T, N)),
+                         gru_size_times(rows, kept_numbers(config) * sizeof(float)));
+}
+
+float *gru_cpu_reserve_saved(const gru_layer *layer, const gru_run *run, int64_t s, int64_t n) {
+    const size_t behind = gru_size_lines(gru_reserve_bytes(&layer->config, run->T, run->N));
+    const size_t row = (size_t)s * (size_t)run->N + (size_t)n;
+    return (float *)(void *)((char *)run->reserve + behind) + row * kept_numbers(&layer->config);
+}
+
+void gru_cpu_reserve_write_header(const gru_layer *layer, const gru_run *run, int kept) {
+    if (run->mode == GRU_INFERENCE) return;
+    gru_reserve_head head = gru_reserve_head_of(&layer->config, run);
+    head.kept = kept ? 1 : 0;
+    if (checks_weights(layer)) head.weights = weights_sum(layer, run), head.machine = GRU_BACKEND_CPU;
+    memcpy(run->reserve, &head, sizeof head);
+}
+
+int gru_cpu_reserve_has_saved(const gru_run *run) {
+    gru_reserve_head head;
+    memcpy(&head, run->reserve, sizeof head);
+    return head.kept == 1;
+}
+
+gru_status gru_cpu_reserve_check(const gru_layer *layer, const gru_run *run) {
+    gru_reserve_head head;
+    memcpy(&head, run->reserve, sizeof head);
+    if (head.mark != gru_reserve_mark(&layer->config))
+        return gru_fail(GRU_BAD_ARGUMENT,
+                        "run.reserve was not written by a training run of a layer like this one");
+    if (head.T != run->T || head.N != run->N)
+        return gru_fail(GRU_BAD_ARGUMENT,
+                        "run.reserve was written with T %lld and N %lld, but run has T %lld and N %lld",
+                        (long long)head.T, (long long)head.N, (long long)run->T, (long long)run->N);
+    if (checks_weights(layer) && head.weights && /* else no need to read them */
+        gru_weights_differ(head.weights, head.machine, weights_sum(layer, run), GRU_BACKEND_CPU))
+        return gru_fail(
+            GRU_BAD_ARGUMENT,
+            "run.reserve was made with other weights: the layer was updated, or run.packed changed, "
+            "between forward and backward");
+    return GRU_OK;
+}
