@@ -107,11 +107,16 @@ class Layer:
 
 @dataclass
 class Gru:
-    """A stack of layers, written under one prefix. origin: how the format itself calls it."""
+    """A stack of layers, written under one prefix. origin: how the format itself calls it; members: the same of each
+    part, where it was made of several."""
     prefix: str
     layers: list[Layer]
     origin: str
     notes: list[str] = field(default_factory=list)
+    members: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.members = self.members or [self.origin]
 
 
 def _shape(shape: tuple[int, ...]) -> str:

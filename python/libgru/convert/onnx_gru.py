@@ -1,0 +1,169 @@
+"""One GRU node of an ONNX graph: its attributes, its functions, its weights."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx.helper
+
+from libgru.convert.gru import Cell, Part, Variant, zrn_to_rzn
+from libgru.convert.onnx_constants import Constants, Graph
+from libgru.convert.refused import Refused
+from libgru.convert.tensor import Array, Tensor, Unheld
+
+_ATTRIBUTES = {"activation_alpha", "activation_beta", "activations", "clip", "direction", "hidden_size", "layout",
+               "linear_before_reset", "output_sequence"}
+_DIRECTIONS = {"forward": 1, "reverse": 1, "bidirectional": 2}
+# Defaults of alpha and beta, of the functions that have them.
+_ALPHA = {"affine": 1.0, "leakyrelu": 0.01, "thresholdedrelu": 1.0, "scaledtanh": 1.0, "hardsigmoid": 0.2, "elu": 1.0}
+_BETA = {"affine": 0.0, "scaledtanh": 1.0, "hardsigmoid": 0.5}
+# Functions that are another one at certain alpha and beta.
+_SAME = {("affine", 1.0, 0.0): "linear", ("leakyrelu", 0.0, 0.0): "relu", ("leakyrelu", 1.0, 0.0): "linear",
+         ("thresholdedrelu", 0.0, 0.0): "relu", ("scaledtanh", 1.0, 1.0): "tanh", ("elu", 0.0, 0.0): "relu",
+         ("tanh", 0.0, 0.0): "tanh", ("relu", 0.0, 0.0): "relu", ("sigmoid", 0.0, 0.0): "sigmoid"}
+
+
+@dataclass(frozen=True)
+class Function:
+    """As the node names it, with its numbers."""
+    name: str
+    alpha: float
+    beta: float
+
+    def word(self) -> str:
+        """The library's name; the given one where it has none."""
+        return _SAME.get((self.name.lower(), self.alpha, self.beta), self.name)
+
+    def text(self) -> str:
+        return f"{self.name} with alpha {self.alpha:g} and beta {self.beta:g}"
+
+
+@dataclass
+class Node:
+    """A GRU node in its graph. name: unique in the model."""
+    proto: Any
+    graph: Graph
+    name: str
+
+    def __post_init__(self) -> None:
+        self.attributes = {a.name: onnx.helper.get_attribute_value(a) for a in self.proto.attribute}
+        unknown = sorted(self.attributes.keys() - _ATTRIBUTES)
+        if unknown:
+            raise Refused(f"{self.text()}: the attribute {unknown[0]} is not one of the operator's")
+        if self.direction not in _DIRECTIONS:
+            raise Refused(f"{self.text()}: direction is {self.direction}, expected forward, reverse or bidirectional")
+
+    def text(self) -> str:
+        return f"node {self.name}"
+
+    @property
+    def direction(self) -> str:
+        return _text(self.attributes.get("direction", b"forward"))
+
+    def input(self, index: int) -> str:
+        """The name of an input; "" where there is none."""
+        return str(self.proto.input[index]) if index < len(self.proto.input) else ""
+
+    def output(self, index: int) -> str:
+        return str(self.proto.output[index]) if index < len(self.proto.output) else ""
+
+
+def _text(value: Any) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def _functions(node: Node) -> list[Function]:
+    """Two for each direction. alpha and beta are consumed in order by the functions that have them."""
+    count = 2 * _DIRECTIONS[node.direction]
+    names = [_text(name) for name in node.attributes.get("activations", ["Sigmoid", "Tanh"] * (count // 2))]
+    if len(names) != count:
+        raise Refused(f"{node.text()}: activations has {len(names)} functions, expected {count}")
+    alphas, betas = (list(node.attributes.get(f"activation_{kind}", [])) for kind in ("alpha", "beta"))
+    found = []
+    for name in names:
+        values = [float(given.pop(0)) if given else defaults[name.lower()] if name.lower() in defaults else 0.0
+                  for given, defaults in _taking(name.lower(), alphas, betas)]
+        found.append(Function(name, *values))
+    return found
+
+
+def _taking(name: str, alphas: list[float], betas: list[float]) -> list[tuple[list[float], dict[str, float]]]:
+    """For alpha and beta: the list to take from, empty for a function that has none, and the defaults."""
+    return [(alphas if name in _ALPHA else [], _ALPHA), (betas if name in _BETA else [], _BETA)]
+
+
+def _variant(node: Node, gate: Function, candidate: Function) -> tuple[Variant, float]:
+    """Of one direction; and what its gates' sums lack: a hard sigmoid with another middle is one with other biases."""
+    clip = float(node.attributes.get("clip", 0.0))
+    if clip < 0 or not np.isfinite(clip):
+        raise Refused(f"{node.text()}: clip is {clip:g}, expected a number above 0, or none")
+    word, shift, slope = gate.word(), 0.0, 0.2
+    if gate.name.lower() == "hardsigmoid":
+        if not 0 < gate.alpha < np.inf or clip and gate.beta != 0.5:
+            raise Refused(f"{node.text()}: the gates' function is {gate.text()}{' and a clip' if clip else ''}, "
+                          "expected an alpha above 0, and a beta of 0.5 where there is a clip")
+        word, slope, shift = "hard_sigmoid", gate.alpha, (gate.beta - 0.5) / gate.alpha
+    if word not in ("sigmoid", "hard_sigmoid"):
+        raise Refused(f"{node.text()}: the gates' function is {gate.text()}, expected Sigmoid or HardSigmoid")
+    if candidate.word() not in ("tanh", "relu", "linear"):
+        raise Refused(f"{node.text()}: the candidate's function is {candidate.text()}, expected Tanh, Relu or what equals "
+                      "them or a linear one")
+    reset = "after" if node.attributes.get("linear_before_reset", 0) else "before"
+    return Variant(reset, word, candidate.word(), slope, clip), shift
+
+
+def _constant(node: Node, index: int, name: str, constants: Constants) -> tuple[Array, tuple[str, ...]] | None:
+    wanted = node.input(index)
+    if not wanted:
+        return None
+    found = constants.find(node.graph, wanted)
+    if found is None:
+        raise Refused(f"{node.text()}: its input {name} ({wanted}) is no constant: the graph computes it of its inputs, "
+                      "or by nodes that are not folded")
+    return found[0], tuple(graph.full(source) for graph, source in found[1])
+
+
+def _check(node: Node, name: str, shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    if len(shape) != len(expected) or any(e >= 0 and e != s for s, e in zip(shape, expected)):
+        wanted = "".join("[any]" if size < 0 else f"[{size}]" for size in expected)
+        raise Refused(f"{node.text()}: {name} is {list(shape)}, expected {wanted} (direction {node.direction})")
+
+
+def _shifted(node: Node, bias: Part | None, like: Tensor, shift: float, H: int) -> Part | None:
+    """The input bias with shift added for r and z."""
+    if not shift:
+        return bias
+    values = bias.tensor.values() if bias else np.zeros(3 * H)
+    values[:2 * H] += shift
+    made = like.rounded(values)
+    if np.abs(made.values() - values).max() > 1e-6 * np.abs(values).max():
+        raise Refused(f"{node.text()}: the hard sigmoid's middle moves into the biases, whose type {like.dtype} is too "
+                      "coarse for that")
+    return Part(made, bias.sources if bias else ())
+
+
+def cells(node: Node, constants: Constants) -> list[tuple[Variant, Cell]]:
+    """One for each direction."""
+    W, R, B = (_constant(node, index, name, constants) for index, name in ((1, "W"), (2, "R"), (3, "B")))
+    if W is None or R is None:
+        raise Refused(f"{node.text()}: it has no input {'W' if W is None else 'R'}")
+    D, own = _DIRECTIONS[node.direction], node.attributes.get("hidden_size")
+    H = int(own) if own is not None else R[0].shape[-1] if R[0].ndim else 0
+    _check(node, "R", R[0].shape, (D, 3 * H, H))
+    _check(node, "W", W[0].shape, (D, 3 * H, -1))
+    if B:
+        _check(node, "B", B[0].shape, (D, 6 * H))
+    functions, made = _functions(node), []
+    try:
+        tensors = [Tensor.of(found[0]) if found else None for found in (W, R, B)]
+    except Unheld as reason:
+        raise Refused(f"{node.text()}: its weights cannot be kept: {reason}") from reason
+    for d in range(D):
+        variant, shift = _variant(node, *functions[2 * d:2 * d + 2])
+        parts = [Part(t.like(zrn_to_rzn(t.bits[d])), found[1]) for t, found in zip(tensors, (W, R)) if t]
+        halves = np.split(tensors[2].bits[d], 2) if tensors[2] else []
+        bW, bR = (Part(tensors[2].like(zrn_to_rzn(half)), B[1]) for half in halves) if tensors[2] and B else (None, None)
+        bW = _shifted(node, bW, parts[0].tensor, shift, H)
+        made.append((variant, Cell(parts[0], parts[1], bW, bR).checked(node.text())))
+    return made

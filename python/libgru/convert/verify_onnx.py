@@ -1,0 +1,62 @@
+"""ONNX Runtime on each GRU node of the input, with the node's own attributes and constants."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx.helper
+import onnx.numpy_helper
+import onnxruntime
+
+from libgru.convert import rnn
+from libgru.convert.budget import Budget
+from libgru.convert.gru import Gru
+from libgru.convert.onnx_constants import Constants
+from libgru.convert.onnx_file import Reader, _nodes
+from libgru.convert.onnx_gru import Node
+from libgru.convert.source import Source
+from libgru.convert.verify import drawn
+
+
+def _run(node: Node, constants: Constants, opsets: list[Any], x: rnn.Numbers) -> tuple[rnn.Numbers, rnn.Numbers]:
+    """Y and Y_h as [T][D][N][H] and [D][N][H], of zero states. In single precision: the runtime has few others."""
+    tensors = []
+    for name, index in (("W", 1), ("R", 2), ("B", 3)):
+        found = constants.find(node.graph, node.input(index)) if node.input(index) else None
+        if found:
+            tensors.append(onnx.numpy_helper.from_array(found[0].astype("f4"), name))
+    kept = {key: value for key, value in node.attributes.items() if key not in ("layout", "output_sequence")}
+    present = [tensor.name for tensor in tensors]
+    made = onnx.helper.make_node("GRU", ["X", "W", "R", "B" if "B" in present else ""], ["Y", "Y_h"], **kept)
+    kind = onnx.TensorProto.FLOAT
+    graph = onnx.helper.make_graph([made], "gru", [onnx.helper.make_tensor_value_info("X", kind, list(x.shape))],
+                                   [onnx.helper.make_tensor_value_info(name, kind, None) for name in ("Y", "Y_h")], tensors)
+    model = onnx.helper.make_model(graph, opset_imports=opsets)
+    model.ir_version = min(model.ir_version, 10)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    y, states = session.run(None, {"X": x.astype("f4")})
+    return y.astype("f8"), states.astype("f8")
+
+
+def compare(path: Path, source: Source, grus: list[Gru]) -> Iterator[tuple[Gru, rnn.Numbers, rnn.Numbers]]:
+    """For each GRU: the runtime's numbers, node after node, and the file's."""
+    model = onnx.load(path, load_external_data=False)
+    budget = Budget.for_file(path, 1 << 40)
+    graphs = list(Reader(Source(path), budget).graphs(model.graph, "", None))
+    constants = Constants(list(model.opset_import), budget)
+    nodes = {node.name: node for node in _nodes(graphs)}
+    for gru in grus:
+        x, theirs = drawn(gru.layers[0].inputs), []
+        layers, y = rnn.load(source, gru.prefix), x
+        for name in gru.members:
+            Y, states = _run(nodes[name], constants, list(model.opset_import), y)
+            if len(states) != len(layers[0][0]):    # one of two directions that differ
+                side = 1 if layers[0][0][0].reverse else 0
+                Y, states = Y[:, side:side + 1], states[side:side + 1]
+            y = np.concatenate([Y[:, d] for d in range(Y.shape[1])], axis=-1)
+            theirs.append(states.ravel())
+        outputs, last = rnn.run(layers, x)
+        yield gru, np.concatenate([y.ravel(), *theirs]), np.concatenate([array.ravel() for array in [*outputs, *last]])
