@@ -1,4 +1,4 @@
-/* bench_case.c: lets only those take part who give the right answer.  SPDX-License-Identifier: Apache-2.0 */
+/* bench_case.c: adds a candidate only if it agrees with the reference.  SPDX-License-Identifier: Apache-2.0 */
 #include "bench_case.h"
 
 #include <math.h>
@@ -6,107 +6,115 @@
 #include <string.h>
 
 #include "ceilings.h"
-#include "candidate.h"
+#include "bench_engines.h"
+#include "bench_problem_check.h"
 #include "host_info.h"
 
-static void leave_out(const peer *who, const bench_problem *problem, const char *why) {
+static void report_exclusion(const bench_candidate *candidate, const bench_problem *problem,
+                             const char *why) {
     if (!*why) return;
-    (void)fprintf(stderr, "  %s left out of %s, %d thread%s: %s\n", who->name, problem->shape.name,
+    (void)fprintf(stderr, "  %s left out of %s, %d thread%s: %s\n", candidate->name, problem->shape.name,
                   problem->threads, problem->threads > 1 ? "s" : "", why);
 }
 
-static double time_call(const peer *who, void *state) {
-    const double start = bench_now();
-    who->run(state);
-    if (who->wait) who->wait(state);
-    return bench_now() - start;
+static double time_call(const bench_candidate *candidate, void *state) {
+    const double start = bench_host_now();
+    candidate->run(state);
+    if (candidate->wait) candidate->wait(state);
+    return bench_host_now() - start;
 }
 
 /* Shortest of a few calls after the first, so that its page faults do not count; alone if it is hopeless. */
-static double time_once(const peer *who, void *state, double first) {
+static double time_once(const bench_candidate *candidate, void *state, double first) {
     double best = first;
     for (int i = 0; i < 5 && best < 1; i++) {
-        const double once = time_call(who, state);
+        const double once = time_call(candidate, state);
         if (once < best) best = once;
         if (once > 0.1) break;
     }
     return best;
 }
 
-static bench_contestant *append(bench_cell *cell, const peer *who, int kind, const bench_problem *problem) {
-    bench_entry *entry = &cell->entries[cell->count];
-    bench_contestant *contestant = &cell->contestants[cell->count++];
-    memset(contestant, 0, sizeof *contestant);
-    entry->who = who, entry->kind = kind, entry->problem = *problem;
-    contestant->name = who->name, contestant->run = who->run, contestant->wait = who->wait;
-    contestant->threads = problem->threads;
-    return contestant;
+static bench_timing *append(bench_case *this_case, const bench_candidate *candidate, int kind,
+                            const bench_problem *problem) {
+    bench_entry *entry = &this_case->entries[this_case->count];
+    bench_timing *timing = &this_case->timings[this_case->count++];
+    memset(timing, 0, sizeof *timing);
+    entry->candidate = candidate, entry->kind = kind, entry->problem = *problem;
+    timing->name = candidate->name, timing->run = candidate->run, timing->wait = candidate->wait;
+    timing->threads = problem->threads;
+    return timing;
 }
 
-static void withdraw(bench_cell *cell) {
-    cell->count--;
-    cell->entries[cell->count].who->release(cell->contestants[cell->count].state);
+static void withdraw(bench_case *this_case) {
+    this_case->count--;
+    this_case->entries[this_case->count].candidate->release(this_case->timings[this_case->count].state);
 }
 
-void bench_cell_add(bench_cell *cell, const peer *who, int kind, const bench_problem *problem,
-                    double seconds) {
-    char why[PEER_WHY] = "";
-    if (cell->count == BENCH_ENTRIES) return;
-    bench_contestant *contestant = append(cell, who, kind, problem);
-    contestant->state = who->prepare(who, &cell->entries[cell->count - 1].problem, why);
-    if (!contestant->state) {
-        cell->count--;
-        leave_out(who, problem, why);
+void bench_case_add(bench_case *this_case, const bench_candidate *candidate, int kind,
+                    const bench_problem *problem, double seconds) {
+    char why[BENCH_WHY] = "";
+    if (this_case->count == BENCH_ENTRIES) return;
+    bench_timing *timing = append(this_case, candidate, kind, problem);
+    timing->state = candidate->prepare(candidate, &this_case->entries[this_case->count - 1].problem, why);
+    if (!timing->state) {
+        this_case->count--;
+        report_exclusion(candidate, problem, why);
         return;
     }
-    bench_problem_forget(problem);
-    const double first = time_call(who, contestant->state);
-    if (who->collect) who->collect(contestant->state);
+    bench_problem_clear_outputs(problem);
+    const double first = time_call(candidate, timing->state);
+    if (candidate->collect) candidate->collect(timing->state);
     if (!bench_problem_check(problem, why, sizeof why)) {
-        (void)fprintf(stderr, "gru_bench: WRONG: %s in %s, %s: %s\n", who->name, problem->shape.name,
+        (void)fprintf(stderr, "gru_bench: WRONG: %s in %s, %s: %s\n", candidate->name, problem->shape.name,
                       bench_stage_names[problem->stage], why);
-        cell->wrong++;
-        withdraw(cell);
+        this_case->wrong++;
+        withdraw(this_case);
         return;
     }
-    if (kind == BENCH_ENGINE && who->device == BENCH_CPU && !cell->packed_bytes)
-        cell->packed_bytes = bench_library_packed(contestant->state);
+    if (kind == BENCH_ENGINE && candidate->device == BENCH_CPU && !this_case->packed_bytes)
+        this_case->packed_bytes = bench_engines_packed_bytes(timing->state);
     if (isinf(seconds)) return;
-    contestant->once = time_once(who, contestant->state, first);
-    if (bench_too_slow(contestant, seconds)) {
-        (void)snprintf(why, sizeof why, "one run takes %.3g s; more --seconds would let it in",
-                       contestant->once);
-        leave_out(who, problem, why);
-        withdraw(cell);
+    timing->once = time_once(candidate, timing->state, first);
+    if (bench_measure_too_slow(timing, seconds)) {
+        (void)snprintf(why, sizeof why, "one run takes %.3g s; more --seconds would let it in", timing->once);
+        report_exclusion(candidate, problem, why);
+        withdraw(this_case);
     }
 }
 
-int bench_cell_measure_read(bench_cell *cell, const bench_problem *problem, int cold, double seconds) {
-    const bench_shape s = problem->shape;
+int bench_case_measure_read(bench_case *this_case, const bench_problem *problem, int cold, double seconds) {
+    const bench_shape shape = problem->shape;
     int processors = 0;
-    for (int i = 0; i < cell->count; i++) processors += cell->entries[i].who->device == BENCH_CPU;
+    for (int i = 0; i < this_case->count; i++)
+        processors += this_case->entries[i].candidate->device == BENCH_CPU;
     if (!processors) return 1;
-    if (!cell->packed_bytes) cell->packed_bytes = (size_t)(3 * s.H * (s.I + s.H)) * sizeof(float);
-    const double recurrent = (double)s.H / (double)(s.I + s.H);
-    const int whole = (s.T == 1 || cold) && problem->stage != BENCH_RECURRENCE;
-    cell->read_bytes = whole ? cell->packed_bytes : (size_t)((double)cell->packed_bytes * recurrent);
-    cell->reads = cold ? 1 : problem->stage == BENCH_BOTH ? 2 * s.T : s.T;
-    cell->read_seconds = bench_ceiling_read(cell->read_bytes, problem->threads, cold, seconds);
-    return cell->read_seconds > 0;
+    if (!this_case->packed_bytes)
+        this_case->packed_bytes = (size_t)(3 * shape.H * (shape.I + shape.H)) * sizeof(float);
+    const double recurrent = (double)shape.H / (double)(shape.I + shape.H);
+    const int whole = (shape.T == 1 || cold) && problem->stage != BENCH_RECURRENCE;
+    this_case->read_bytes =
+        whole ? this_case->packed_bytes : (size_t)((double)this_case->packed_bytes * recurrent);
+    this_case->reads = cold ? 1 : problem->stage == BENCH_BOTH ? 2 * shape.T : shape.T;
+    this_case->read_seconds = bench_ceiling_read(this_case->read_bytes, problem->threads, cold, seconds);
+    return this_case->read_seconds > 0;
 }
 
-void bench_cell_clear(bench_cell *cell) {
-    while (cell->count) withdraw(cell);
-    memset(cell, 0, sizeof *cell);
+void bench_case_clear(bench_case *this_case) {
+    while (this_case->count) withdraw(this_case);
+    memset(this_case, 0, sizeof *this_case);
 }
 
-double bench_cell_floor(const bench_cell *cell, const bench_problem *problem, double peak) {
-    const bench_shape s = problem->shape;
+double bench_case_floor(const bench_case *this_case, const bench_problem *problem, double peak) {
+    const bench_shape shape = problem->shape;
     const double seconds = bench_problem_flops(problem) / peak;
-    const double share = problem->stage == BENCH_RECURRENCE ? 0 : (double)s.I / (double)(s.I + s.H);
+    const double share =
+        problem->stage == BENCH_RECURRENCE ? 0 : (double)shape.I / (double)(shape.I + shape.H);
     const double input = share * seconds, recurrent = seconds - input;
-    if (cell->read_bytes == cell->packed_bytes) return fmax(input + recurrent, cell->read_seconds);
-    const double others = (double)(cell->packed_bytes - cell->read_bytes) / (double)cell->read_bytes;
-    const double input_read = problem->stage == BENCH_RECURRENCE ? 0 : others * cell->read_seconds;
-    return fmax(input, input_read) + fmax(recurrent, (double)cell->reads * cell->read_seconds);
+    if (this_case->read_bytes == this_case->packed_bytes)
+        return fmax(input + recurrent, this_case->read_seconds);
+    const double others =
+        (double)(this_case->packed_bytes - this_case->read_bytes) / (double)this_case->read_bytes;
+    const double input_read = problem->stage == BENCH_RECURRENCE ? 0 : others * this_case->read_seconds;
+    return fmax(input, input_read) + fmax(recurrent, (double)this_case->reads * this_case->read_seconds);
 }

@@ -9,35 +9,33 @@
 #include <gru/gru.h>
 
 static const char help[] =
-    "gru_bench: times GRU engines against each other, other libraries and this machine's ceilings\n\n"
-    "  --engine all|NAME,..   engines of the library; without it all but cpu_reference\n"
-    "  --shape SHAPE,..       default, quick, all, names of bench_shapes.def or T100,N8,I512,H512 (in this "
-    "order);\n"
-    "                         default and quick cut T of the longest (time is linear in T), the others do "
-    "not\n"
-    "  --threads 1,2          without it 1 and 2 (quick: 1)\n"
-    "  --stage STAGE,..       forward, recurrence (input projected by the caller), step (T = 1); of "
-    "training:\n"
-    "                         train (forward), backward, both (weights taken over, forward, backward)\n"
-    "  --type f32,tf32,f16,bf16   without it f32; tf32: a GPU may round products of f32\n"
-    "  --reset after|before|all\n"
+    "gru_bench: times GRU engines, other libraries and the ceilings of this host\n\n"
+    "  --engine all|NAME,..   engines of the library; default: all but cpu_reference\n"
+    "  --shape SHAPE,..       default, quick, all, names of bench_shapes.def, or T100,N8,I512,H512 (in this\n"
+    "                         order). default and quick cut T of the longest shapes: time is linear in T.\n"
+    "  --threads 1,2          default: 1 and 2 (quick: 1)\n"
+    "  --stage STAGE,..       forward, recurrence (the caller projects the input), streaming (T = 1); for\n"
+    "                         training: train (forward), backward, both (weights copied in, forward, "
+    "backward)\n"
+    "  --type f32,tf32,f16,bf16   default: f32; tf32: a GPU may round products of f32\n"
+    "  --reset after|before|all   reset mode\n"
     "  --peers                also the other libraries that were found at build time\n"
-    "  --cold                 before each sample everything is pushed out of the caches\n"
-    "  --seconds S            for each shape and number of threads; without it 3 (quick: 0.25)\n"
+    "  --cold                 before each sample all caches are evicted\n"
+    "  --seconds S            for each shape and number of threads; default: 3 (quick: 0.25)\n"
     "  --json FILE            appends one line for each row\n"
-    "  --machine              measures the GPU itself instead (launches, hops, reads, products), some "
+    "  --gpu-probe            measures the GPU itself instead: launches, hops, reads, products; some "
     "minutes\n"
-    "  --compare-lstm         instead: a GRU's gates, parameters, operations and time beside an LSTM's, with "
+    "  --compare-lstm         instead: gates, parameters, operations and time of a GRU and an LSTM, with "
     "--peers\n"
-    "  --check                compares everybody with the reference, and times nothing\n"
-    "  --check-threads        two threads against one, median of five rounds; prints what gets below "
-    "0.95x\n\n"
-    "Engines of a GPU have two rows: their calls enqueued in a stream, and replays of a graph.\n"
-    "Every contestant is compared with the reference engine in double precision before it is timed; one that "
-    "differs\n"
-    "is not timed, and the program fails.\n";
+    "  --check                compares every candidate with the reference and times nothing\n"
+    "  --check-threads        compares two threads with one, median of five rounds; prints ratios below "
+    "0.95\n\n"
+    "Engines of a GPU have two rows: calls enqueued in a stream, and replays of a graph.\n"
+    "Every candidate is compared with the reference engine in double precision before it is timed. A "
+    "candidate\n"
+    "that differs is not timed, and the program fails.\n";
 
-/* As quick in threads and seconds. Ten steps: of short calls some are left alone on a busy machine. */
+/* Threads and seconds as for quick. Ten steps: short calls are often undisturbed even on a busy host. */
 static const char compared_shapes[] = "T10,N1,I128,H128/T10,N1,I256,H256/T10,N1,I512,H512/"
                                       "T10,N32,I128,H128/T10,N32,I256,H256/T10,N8,I512,H512";
 
@@ -121,7 +119,7 @@ static int parse_one(int key, const char *value, bench_options *options) {
         options->cold = 1;
         return 1;
     case 'm':
-        options->machine = 1;
+        options->gpu_probe = 1;
         return 1;
     case 'C':
         options->check = 1;
@@ -147,7 +145,7 @@ int bench_options_parse(int argc, char **argv, bench_options *options) {
         {"type", required_argument, NULL, 'y'},    {"reset", required_argument, NULL, 'r'},
         {"seconds", required_argument, NULL, 's'}, {"json", required_argument, NULL, 'j'},
         {"peers", no_argument, NULL, 'p'},         {"cold", no_argument, NULL, 'c'},
-        {"machine", no_argument, NULL, 'm'},       {"check", no_argument, NULL, 'C'},
+        {"gpu-probe", no_argument, NULL, 'm'},     {"check", no_argument, NULL, 'C'},
         {"check-threads", no_argument, NULL, 'k'}, {"compare-lstm", no_argument, NULL, 'l'},
         {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
     const char *shapes = NULL;

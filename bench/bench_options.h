@@ -18,8 +18,8 @@ typedef struct bench_options {
     int types[BENCH_TYPES];
     int type_count;
     int reset; /* GRU_RESET_... */
-    int peers, cold, check_threads, check, machine, compare_lstm;
-    double seconds; /* for one cell: a shape, a stage, a number of threads */
+    int peers, cold, check_threads, check, gpu_probe, compare_lstm;
+    double seconds; /* for one case: a shape, a stage, a type, a number of threads */
 } bench_options;
 
 /* 1: go on; 0: help was printed; -1: a sentence was printed on standard error. */

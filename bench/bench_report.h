@@ -11,10 +11,10 @@
 void bench_report_head(double peak, int peak_threads);
 void bench_report_legend(int cold);
 
-/* The rows of a measured cell; json NULL: none of those lines. Returns the rows of engines and peers printed. */
-int bench_report_cell(const bench_cell *cell, double peak, int cold, FILE *json);
+/* The rows of a measured case; json NULL: none of those lines. Returns the rows of engines and peers printed. */
+int bench_report_case(const bench_case *this_case, double peak, int cold, FILE *json);
 
 /* One measurement of the GPU itself, as bench_gpu_probe reports it. json: a FILE *, or NULL. */
-void bench_report_machine_line(void *json, const bench_machine_line *line);
+void bench_report_gpu_line(void *json, const bench_machine_line *line);
 
 #endif

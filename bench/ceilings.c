@@ -141,31 +141,32 @@ static float *make_numbers(size_t bytes, int64_t *count) {
     return numbers;
 }
 
-typedef struct reader {
+typedef struct read_task {
     void (*read)(const float *from, int64_t count, float *sink);
     const float *numbers; /* [count] */
     int64_t count, rounds;
     int threads;
     float sinks[BENCH_PINNED_THREADS * LINE];
-} reader;
+} read_task;
 
 static void read_slice(void *argument, int index) {
-    reader *r = argument;
-    const int64_t lines = r->count / LINE;
-    const int64_t begin = lines * index / r->threads * LINE, end = lines * (index + 1) / r->threads * LINE;
-    for (int64_t round = 0; round < r->rounds; round++)
-        r->read(r->numbers + begin, end - begin, r->sinks + index * LINE);
+    read_task *task = argument;
+    const int64_t lines = task->count / LINE;
+    const int64_t begin = lines * index / task->threads * LINE,
+                  end = lines * (index + 1) / task->threads * LINE;
+    for (int64_t round = 0; round < task->rounds; round++)
+        task->read(task->numbers + begin, end - begin, task->sinks + index * LINE);
 }
 
 static void read_all(void *argument, int index) {
-    reader *r = argument;
-    r->read(r->numbers, r->count, r->sinks + index * LINE);
+    read_task *task = argument;
+    task->read(task->numbers, task->count, task->sinks + index * LINE);
 }
 
 /* More than the last-level cache holds; lives as long as the program. NULL: no memory. */
-static reader *eviction_reader(void) {
-    static reader evicting;
-    if (!evicting.numbers) evicting.numbers = make_numbers(2 * bench_last_cache(), &evicting.count);
+static read_task *eviction_reader(void) {
+    static read_task evicting;
+    if (!evicting.numbers) evicting.numbers = make_numbers(2 * bench_host_last_cache(), &evicting.count);
     evicting.read = widest()->read[1];
     return evicting.numbers ? &evicting : NULL;
 }
@@ -177,39 +178,39 @@ static void evict(void *argument, int index) {
 
 /* Shortest time of one round. Each attempt lasts some 0.2 ms, to which the clock and the start of the threads add
  * little; cold it is one round. */
-static double best_round(reader *r, int cold, double seconds) {
+static double best_round(read_task *task, int cold, double seconds) {
     enum { MINIMUM = 5, MAXIMUM = 100 };
-    const bench_pinned_work work = {cold ? evict : NULL, read_slice, r};
-    r->rounds = 1;
-    const double once = bench_pinned_best(r->threads, 1, &work);
+    const bench_pinned_work work = {cold ? evict : NULL, read_slice, task};
+    task->rounds = 1;
+    const double once = bench_pinned_best(task->threads, 1, &work);
     if (!(once > 0)) return 0;
-    if (!cold) r->rounds = (int64_t)(2e-4 / once) + 1;
-    const double attempts = seconds / (once * (double)r->rounds);
-    const double best = bench_pinned_best(r->threads,
+    if (!cold) task->rounds = (int64_t)(2e-4 / once) + 1;
+    const double attempts = seconds / (once * (double)task->rounds);
+    const double best = bench_pinned_best(task->threads,
                                           attempts < MINIMUM   ? MINIMUM
                                           : attempts > MAXIMUM ? MAXIMUM
                                                                : (int)attempts,
                                           &work);
-    return best / (double)r->rounds;
+    return best / (double)task->rounds;
 }
 
 double bench_ceiling_read(size_t bytes, int threads, int cold, double seconds) {
     int count;
     const vectors *all = usable_vectors(&count);
-    reader r = {.threads = threads};
+    read_task task = {.threads = threads};
     double best = 0;
     if (cold && !eviction_reader()) return 0;
-    float *numbers = make_numbers(bytes, &r.count);
-    r.numbers = numbers;
+    float *numbers = make_numbers(bytes, &task.count);
+    task.numbers = numbers;
     for (int i = 0; numbers && i < 2 * count; i++) {
-        r.read = all[i / 2].read[i % 2];
-        const double round = best_round(&r, cold, seconds / (2 * count));
+        task.read = all[i / 2].read[i % 2];
+        const double round = best_round(&task, cold, seconds / (2 * count));
         if (round > 0 && (best == 0 || round < best)) best = round;
     }
     free(numbers);
     return best;
 }
 
-int bench_evict(int threads) {
+int bench_ceiling_evict(int threads) {
     return eviction_reader() && bench_pinned_run(threads, evict, NULL);
 }

@@ -16,7 +16,7 @@ double bench_ceiling_read(size_t bytes, int threads, int cold, double seconds);
 
 /* Reads twice the last-level cache on each of threads processors, the caller's among them, so that weights, data and
  * code must come from memory afterwards. 0: no memory or no thread. */
-int bench_evict(int threads);
+int bench_ceiling_evict(int threads);
 
 /* "AVX-512", "AVX2" ...: the widest vectors of the two ceilings. */
 const char *bench_ceiling_vectors(void);

@@ -8,13 +8,13 @@
 
 #include <gru/gru.h>
 
-double bench_now(void) {
+double bench_host_now(void) {
     struct timespec time;
     (void)clock_gettime(CLOCK_MONOTONIC, &time);
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
-void bench_rest(double seconds) {
+void bench_host_sleep(double seconds) {
     struct timespec time = {.tv_sec = (time_t)seconds};
     time.tv_nsec = (long)((seconds - (double)time.tv_sec) * 1e9);
     (void)nanosleep(&time, NULL);
@@ -33,7 +33,7 @@ static size_t cache(int index) {
 }
 
 /* index 0 is the first data cache, 1 the one for code, 2 and 3 the levels of those numbers. */
-size_t bench_last_cache(void) {
+size_t bench_host_last_cache(void) {
     const size_t third = cache(3), second = cache(2);
     return third ? third : second ? second : (size_t)32 << 20;
 }
@@ -51,7 +51,7 @@ static void read_model(char *name, size_t size) {
     if (file) (void)fclose(file);
 }
 
-const char *bench_processor(void) {
+const char *bench_host_processor(void) {
     static char text[256];
     char name[128];
     if (*text) return text;
@@ -61,7 +61,7 @@ const char *bench_processor(void) {
     return text;
 }
 
-const char *bench_today(void) {
+const char *bench_host_date(void) {
     static char text[32];
     const time_t now = time(NULL);
     struct tm parts;
@@ -69,7 +69,7 @@ const char *bench_today(void) {
     return text;
 }
 
-const char *bench_compiler(void) {
+const char *bench_host_compiler(void) {
 #if defined __clang__
     return "clang " __clang_version__;
 #else
@@ -77,11 +77,11 @@ const char *bench_compiler(void) {
 #endif
 }
 
-const char *bench_commit(void) {
+const char *bench_host_commit(void) {
     return BENCH_COMMIT;
 }
 
-const char *bench_version(void) {
+const char *bench_host_version(void) {
     static char text[32];
     const int32_t version = gru_version();
     (void)snprintf(text, sizeof text, "%d.%d.%d", version / 10000, version / 100 % 100, version % 100);

@@ -1,4 +1,4 @@
-/* measure.c: decides whose turn it is, and how many calls make a sample.  SPDX-License-Identifier: Apache-2.0 */
+/* measure.c: decides the order of samples, and how many calls make a sample.  SPDX-License-Identifier: Apache-2.0 */
 #include "measure.h"
 
 #include <stdlib.h>
@@ -12,7 +12,7 @@ enum { MINIMUM = 5, BURST = 4 };
 static const double sample_seconds = 2e-4; /* the clock's 25 ns are nothing in it */
 static const double queue_seconds = 5e-3;  /* nor the 10 us of a wait for a GPU in this */
 static const double warm_limit = 2e-2;     /* above this a call warms itself */
-/* Workers of the contestant before still spin: OpenBLAS's for 2^26 cycles, libgomp's for some milliseconds. */
+/* Workers of the candidate before still spin: OpenBLAS's for 2^26 cycles, libgomp's for some milliseconds. */
 static const double settle_seconds = 3e-2;
 
 static int ascending(const void *a, const void *b) {
@@ -20,13 +20,13 @@ static int ascending(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-double bench_median(double *values, int count) {
+double bench_measure_median(double *values, int count) {
     qsort(values, (size_t)count, sizeof *values, ascending);
     return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
 }
 
-int bench_too_slow(const bench_contestant *contestant, double seconds) {
-    return contestant->once * (MINIMUM + 1) > seconds;
+int bench_measure_too_slow(const bench_timing *timing, double seconds) {
+    return timing->once * (MINIMUM + 1) > seconds;
 }
 
 /* How often the system took a processor from a thread of this program that still had work. */
@@ -37,65 +37,65 @@ static long interruptions(void) {
 
 /* Ten interrupted samples, and one for each that was kept, are taken again: where other programs run all the time,
  * the rest is kept and counted. */
-static void keep(bench_contestant *c, double seconds, int interrupted) {
-    if (interrupted && c->repeated < c->count + 10) {
-        c->repeated++;
+static void keep(bench_timing *timing, double seconds, int interrupted) {
+    if (interrupted && timing->repeated < timing->count + 10) {
+        timing->repeated++;
         return;
     }
-    c->samples[c->count++] = seconds / (double)c->calls;
-    c->disturbed += interrupted;
+    timing->samples[timing->count++] = seconds / (double)timing->calls;
+    timing->disturbed += interrupted;
 }
 
-static int take_sample(bench_contestant *c, int cold) {
-    if (cold && !bench_evict(c->threads)) return 0;
-    if (!cold && c->once < warm_limit) c->run(c->state);
-    if (c->wait) c->wait(c->state);
+static int take_sample(bench_timing *timing, int cold) {
+    if (cold && !bench_ceiling_evict(timing->threads)) return 0;
+    if (!cold && timing->once < warm_limit) timing->run(timing->state);
+    if (timing->wait) timing->wait(timing->state);
     const long before = interruptions();
-    const double start = bench_now();
-    for (int64_t i = 0; i < c->calls; i++) c->run(c->state);
-    if (c->wait) c->wait(c->state);
-    const double seconds = bench_now() - start;
-    keep(c, seconds, interruptions() != before);
+    const double start = bench_host_now();
+    for (int64_t i = 0; i < timing->calls; i++) timing->run(timing->state);
+    if (timing->wait) timing->wait(timing->state);
+    const double seconds = bench_host_now() - start;
+    keep(timing, seconds, interruptions() != before);
     return 1;
 }
 
 /* With one thread a visit is one sample. With more it waits until nobody spins, and takes a few. */
-static int visit(bench_contestant *c, int cold, int alone) {
-    const double start = bench_now();
-    const int burst = c->threads > 1 ? BURST : 1;
-    if (!alone && c->threads > 1) {
-        bench_rest(settle_seconds);
-        if (!cold) c->run(c->state); /* wakes its own workers */
+static int visit(bench_timing *timing, int cold, int alone) {
+    const double start = bench_host_now();
+    const int burst = timing->threads > 1 ? BURST : 1;
+    if (!alone && timing->threads > 1) {
+        bench_host_sleep(settle_seconds);
+        if (!cold) timing->run(timing->state); /* wakes its own workers */
     }
-    for (int i = 0; i < burst && c->count < BENCH_SAMPLES; i++)
-        if (!take_sample(c, cold)) return 0;
-    c->spent += bench_now() - start;
+    for (int i = 0; i < burst && timing->count < BENCH_SAMPLES; i++)
+        if (!take_sample(timing, cold)) return 0;
+    timing->spent += bench_host_now() - start;
     return 1;
 }
 
-static int rests(const bench_contestant *c, double share) {
-    return c->count == BENCH_SAMPLES || (c->count >= MINIMUM && c->spent >= share);
+static int is_done(const bench_timing *timing, double share) {
+    return timing->count == BENCH_SAMPLES || (timing->count >= MINIMUM && timing->spent >= share);
 }
 
-int bench_measure(bench_contestant *contestants, int count, double seconds, int cold) {
+int bench_measure(bench_timing *timings, int count, double seconds, int cold) {
     for (int i = 0; i < count; i++) {
-        bench_contestant *c = &contestants[i];
-        const double wanted = c->wait ? queue_seconds : sample_seconds;
-        c->calls = !cold && c->once < wanted ? (int64_t)(wanted / (c->once + 1e-9)) + 1 : 1;
-        c->count = c->disturbed = c->repeated = 0, c->spent = 0;
+        bench_timing *timing = &timings[i];
+        const double wanted = timing->wait ? queue_seconds : sample_seconds;
+        timing->calls = !cold && timing->once < wanted ? (int64_t)(wanted / (timing->once + 1e-9)) + 1 : 1;
+        timing->count = timing->disturbed = timing->repeated = 0, timing->spent = 0;
     }
     for (int awake = count; awake > 0;) {
         awake = 0;
         for (int i = 0; i < count; i++) {
-            if (rests(&contestants[i], seconds / count)) continue;
-            if (!visit(&contestants[i], cold, count == 1)) return 0;
+            if (is_done(&timings[i], seconds / count)) continue;
+            if (!visit(&timings[i], cold, count == 1)) return 0;
             awake++;
         }
     }
     for (int i = 0; i < count; i++) {
-        bench_contestant *c = &contestants[i];
-        c->median = bench_median(c->samples, c->count);
-        c->minimum = c->samples[0];
+        bench_timing *timing = &timings[i];
+        timing->median = bench_measure_median(timing->samples, timing->count);
+        timing->minimum = timing->samples[0];
     }
     return 1;
 }

@@ -1,4 +1,4 @@
-/* measure.h: times contestants against each other in turns.  SPDX-License-Identifier: Apache-2.0 */
+/* measure.h: times candidates interleaved.  SPDX-License-Identifier: Apache-2.0 */
 #ifndef BENCH_MEASURE_H
 #define BENCH_MEASURE_H
 
@@ -6,7 +6,7 @@
 
 enum { BENCH_SAMPLES = 400 };
 
-typedef struct bench_contestant {
+typedef struct bench_timing {
     const char *name;
     void (*run)(void *state);
     void (*wait)(void *state); /* NULL, or run only enqueues: one wait ends the calls of a sample */
@@ -21,17 +21,17 @@ typedef struct bench_contestant {
     int repeated;
     double spent;
     double samples[BENCH_SAMPLES];
-} bench_contestant;
+} bench_timing;
 
-/* Samples of all contestants alternate, so that noise hits all alike. Each is warmed by an untimed call (cold: pushed
+/* Samples of all candidates alternate, so that noise hits all alike. Each is warmed by an untimed call (cold: pushed
  * out of all caches) before it is timed, and each sample lasts some 0.2 ms at least (5 ms where it ends with a wait;
- * cold: one call). A contestant rests once it has used its share of seconds, with five samples at least. A sample
+ * cold: one call). A candidate is done once it has used its share of seconds and has five samples. A sample
  * during which another program got the processor is taken again, within limits. 0: no memory for eviction. */
-int bench_measure(bench_contestant *contestants, int count, double seconds, int cold);
+int bench_measure(bench_timing *timings, int count, double seconds, int cold);
 
 /* Too slow to have enough samples in its share of the time. */
-int bench_too_slow(const bench_contestant *contestant, double seconds);
+int bench_measure_too_slow(const bench_timing *timing, double seconds);
 
-double bench_median(double *values, int count); /* sorts them */
+double bench_measure_median(double *values, int count); /* sorts them */
 
 #endif

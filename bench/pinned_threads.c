@@ -46,35 +46,35 @@ typedef struct member {
 
 static void *work(void *argument) {
     member *self = argument;
-    team *t = self->team;
-    if (t->pinned) pin(t->processors[self->index]);
-    while (atomic_load(&t->go) == 0) (void)sched_yield();
-    if (atomic_load(&t->go) > 0) t->task(t->argument, self->index);
+    team *all = self->team;
+    if (all->pinned) pin(all->processors[self->index]);
+    while (atomic_load(&all->go) == 0) (void)sched_yield();
+    if (atomic_load(&all->go) > 0) all->task(all->argument, self->index);
     return NULL;
 }
 
-static int start_others(team *t, member *members, int count) {
+static int start_others(team *all, member *members, int count) {
     int started = 1;
     for (int i = 1; i < count; i++, started++) {
-        members[i].team = t, members[i].index = i;
+        members[i].team = all, members[i].index = i;
         if (pthread_create(&members[i].thread, NULL, work, &members[i]) != 0) break;
     }
     return started;
 }
 
 int bench_pinned_run(int count, void (*task)(void *argument, int index), void *argument) {
-    team t = {.task = task, .argument = argument};
+    team all = {.task = task, .argument = argument};
     member members[BENCH_PINNED_THREADS];
     cpu_set_t allowed;
     if (count > BENCH_PINNED_THREADS) return 0;
-    t.pinned = sched_getaffinity(0, sizeof allowed, &allowed) == 0 &&
-               choose_processors(&allowed, count, t.processors);
-    const int started = start_others(&t, members, count);
-    if (t.pinned) pin(t.processors[0]);
-    atomic_store(&t.go, started == count ? 1 : -1);
+    all.pinned = sched_getaffinity(0, sizeof allowed, &allowed) == 0 &&
+                 choose_processors(&allowed, count, all.processors);
+    const int started = start_others(&all, members, count);
+    if (all.pinned) pin(all.processors[0]);
+    atomic_store(&all.go, started == count ? 1 : -1);
     if (started == count) task(argument, 0);
     for (int i = 1; i < started; i++) (void)pthread_join(members[i].thread, NULL);
-    if (t.pinned) (void)sched_setaffinity(0, sizeof allowed, &allowed);
+    if (all.pinned) (void)sched_setaffinity(0, sizeof allowed, &allowed);
     return started == count;
 }
 
@@ -88,38 +88,39 @@ typedef struct timing {
 } timing;
 
 /* Spins, so that all leave it at once; yields where a processor has two of the threads. */
-static void sync_threads(timing *t) {
+static void sync_threads(timing *shared) {
     enum { SPINS = 20000 };
-    const int arrived = atomic_fetch_add(&t->arrived, 1), all = arrived - arrived % t->count + t->count;
-    for (int spins = 0; atomic_load(&t->arrived) < all; spins++)
+    const int arrived = atomic_fetch_add(&shared->arrived, 1),
+              all = arrived - arrived % shared->count + shared->count;
+    for (int spins = 0; atomic_load(&shared->arrived) < all; spins++)
         if (spins >= SPINS) (void)sched_yield();
 }
 
-static void note_attempt(timing *t) {
-    double start = t->starts[0], end = t->ends[0];
-    for (int i = 1; i < t->count; i++) {
-        if (t->starts[i] < start) start = t->starts[i];
-        if (t->ends[i] > end) end = t->ends[i];
+static void note_attempt(timing *shared) {
+    double start = shared->starts[0], end = shared->ends[0];
+    for (int i = 1; i < shared->count; i++) {
+        if (shared->starts[i] < start) start = shared->starts[i];
+        if (shared->ends[i] > end) end = shared->ends[i];
     }
-    if (t->best == 0 || end - start < t->best) t->best = end - start;
+    if (shared->best == 0 || end - start < shared->best) shared->best = end - start;
 }
 
 static void attempt(void *argument, int index) {
-    timing *t = argument;
-    const bench_pinned_work *work = t->work;
-    for (int i = 0; i < t->attempts; i++) {
+    timing *shared = argument;
+    const bench_pinned_work *work = shared->work;
+    for (int i = 0; i < shared->attempts; i++) {
         if (work->prepare) work->prepare(work->argument, index);
-        sync_threads(t);
-        t->starts[index] = bench_now();
+        sync_threads(shared);
+        shared->starts[index] = bench_host_now();
         work->run(work->argument, index);
-        t->ends[index] = bench_now();
-        sync_threads(t);
-        if (index == 0) note_attempt(t);
-        sync_threads(t);
+        shared->ends[index] = bench_host_now();
+        sync_threads(shared);
+        if (index == 0) note_attempt(shared);
+        sync_threads(shared);
     }
 }
 
 double bench_pinned_best(int count, int attempts, const bench_pinned_work *work) {
-    timing t = {.work = work, .count = count, .attempts = attempts};
-    return bench_pinned_run(count, attempt, &t) ? t.best : 0;
+    timing shared = {.work = work, .count = count, .attempts = attempts};
+    return bench_pinned_run(count, attempt, &shared) ? shared.best : 0;
 }

@@ -12,11 +12,11 @@
 
 /* The reference engine works through some 10^9 operations a second. A run is causal, so the first steps of a long one
  * can be judged alone: as many as fit this budget, all rows, at least two steps so that one state was carried. */
-static const double truth_flops = 1e8;
+static const double reference_flops = 1e8;
 
-int64_t bench_truth_steps(const bench_problem *problem) {
+int64_t bench_reference_steps(const bench_problem *problem) {
     const int64_t T = problem->shape.T;
-    const int64_t fits = (int64_t)(truth_flops / bench_problem_flops(problem) * (double)T);
+    const int64_t fits = (int64_t)(reference_flops / bench_problem_flops(problem) * (double)T);
     return fits >= T ? T : fits < 2 && T > 1 ? 2 : fits < 1 ? 1 : fits;
 }
 
@@ -30,15 +30,15 @@ typedef struct inputs {
     double *W, *R, *bW, *bR, *x, *projected, *h0, *dy; /* what the problem has, in double precision */
 } inputs;
 
-static int widen_all(const bench_problem *p, inputs *in) {
-    const bench_shape s = p->shape;
-    const int64_t rows = p->steps * s.N;
-    *in =
-        (inputs){widen(p->W, 3 * s.H * s.I), widen(p->R, 3 * s.H * s.H), widen(p->bW, 3 * s.H),
-                 widen(p->bR, 3 * s.H),      widen(p->x, rows * s.I),    widen(p->projected, rows * 3 * s.H),
-                 widen(p->h0, s.N * s.H),    widen(p->dy, rows * s.H)};
-    return in->W && in->R && in->bW && in->bR && in->x && in->h0 && !p->projected == !in->projected &&
-           !p->dy == !in->dy;
+static int widen_all(const bench_problem *problem, inputs *in) {
+    const bench_shape shape = problem->shape;
+    const int64_t rows = problem->steps * shape.N;
+    *in = (inputs){widen(problem->W, 3 * shape.H * shape.I), widen(problem->R, 3 * shape.H * shape.H),
+                   widen(problem->bW, 3 * shape.H),          widen(problem->bR, 3 * shape.H),
+                   widen(problem->x, rows * shape.I),        widen(problem->projected, rows * 3 * shape.H),
+                   widen(problem->h0, shape.N * shape.H),    widen(problem->dy, rows * shape.H)};
+    return in->W && in->R && in->bW && in->bR && in->x && in->h0 && !problem->projected == !in->projected &&
+           !problem->dy == !in->dy;
 }
 
 static void release_inputs(inputs *in) {
@@ -47,52 +47,55 @@ static void release_inputs(inputs *in) {
 }
 
 /* Zeroed: of dx only the judged steps are written. */
-static int make_outputs(bench_problem *p) {
-    p->truth = calloc((size_t)(p->steps * p->shape.N * p->shape.H), sizeof(double));
-    int whole = p->truth != NULL;
-    for (int i = 0; p->dy && i < BENCH_GRADIENTS; i++) {
-        p->gradient_truth[i] = calloc((size_t)bench_gradient_count(&p->shape, i), sizeof(double));
-        whole = whole && p->gradient_truth[i];
+static int make_outputs(bench_problem *problem) {
+    problem->reference =
+        calloc((size_t)(problem->steps * problem->shape.N * problem->shape.H), sizeof(double));
+    int whole = problem->reference != NULL;
+    for (int i = 0; problem->dy && i < BENCH_GRADIENTS; i++) {
+        problem->gradient_reference[i] =
+            calloc((size_t)bench_problem_gradient_count(&problem->shape, i), sizeof(double));
+        whole = whole && problem->gradient_reference[i];
     }
     return whole;
 }
 
-static gru_status run_layer(const bench_problem *p, const inputs *in, gru_context *context,
+static gru_status run_layer(const bench_problem *problem, const inputs *in, gru_context *context,
                             const gru_layer *layer) {
-    double *const *const g = p->gradient_truth;
+    double *const *const g = problem->gradient_reference;
     gru_memory memory = GRU_INIT;
     gru_run run = GRU_INIT;
     gru_gradients gradients = GRU_INIT;
-    run.T = p->steps, run.N = p->shape.N, run.mode = p->dy ? GRU_TRAIN : GRU_INFERENCE;
+    run.T = problem->steps, run.N = problem->shape.N, run.mode = problem->dy ? GRU_TRAIN : GRU_INFERENCE;
     run.x.data = in->projected ? NULL : in->x, run.projected.data = in->projected, run.h0 = in->h0;
-    run.y.data = p->truth;
+    run.y.data = problem->reference;
     gradients.dy.data = in->dy, gradients.dx.data = g[BENCH_DX], gradients.dh0 = g[BENCH_DH0];
     gradients.dW = g[BENCH_DW], gradients.dR = g[BENCH_DR];
     gradients.dbW = g[BENCH_DBW], gradients.dbR = g[BENCH_DBR];
     gru_status status = gru_layer_memory(layer, run.T, run.N, &memory);
     run.workspace_size =
         memory.workspace > memory.backward_workspace ? memory.workspace : memory.backward_workspace;
-    run.reserve_size = p->dy ? memory.reserve : 0;
+    run.reserve_size = problem->dy ? memory.reserve : 0;
     if (status == GRU_OK) status = gru_allocate(context, run.workspace_size, &run.workspace);
-    if (status == GRU_OK && p->dy) status = gru_allocate(context, run.reserve_size, &run.reserve);
+    if (status == GRU_OK && problem->dy) status = gru_allocate(context, run.reserve_size, &run.reserve);
     if (status == GRU_OK) status = gru_forward(layer, &run);
-    if (status == GRU_OK && p->dy) status = gru_backward(layer, &run, &gradients);
+    if (status == GRU_OK && problem->dy) status = gru_backward(layer, &run, &gradients);
     gru_free(context, run.workspace), gru_free(context, run.reserve);
     return status;
 }
 
 static gru_status run_reference(const bench_problem *problem, const inputs *in) {
-    gru_context_config machine = GRU_INIT;
+    gru_context_config context_config = GRU_INIT;
     gru_layer_config config = GRU_INIT;
     gru_weights weights = GRU_INIT;
     gru_context *context = NULL;
     gru_layer *layer = NULL;
-    machine.backend = GRU_BACKEND_CPU, machine.engine = "cpu_reference", machine.threads = 1;
+    context_config.backend = GRU_BACKEND_CPU, context_config.engine = "cpu_reference",
+    context_config.threads = 1;
     config.inputs = (int32_t)problem->shape.I, config.hidden = (int32_t)problem->shape.H;
     config.reset = problem->reset;
     config.io_type = config.state_type = config.weight_type = weights.type = GRU_F64;
     weights.W = in->W, weights.R = in->R, weights.bW = in->bW, weights.bR = in->bR;
-    gru_status status = gru_context_create(&machine, &context);
+    gru_status status = gru_context_create(&context_config, &context);
     if (status == GRU_OK) status = gru_layer_create(context, &config, &weights, &layer);
     if (status == GRU_OK) status = run_layer(problem, in, context, layer);
     gru_layer_release(layer);
@@ -100,9 +103,9 @@ static gru_status run_reference(const bench_problem *problem, const inputs *in) 
     return status;
 }
 
-int bench_truth_find(bench_problem *problem) {
+int bench_reference_compute(bench_problem *problem) {
     inputs in;
-    if (problem->cell == BENCH_LSTM) return bench_lstm_truth(problem);
+    if (problem->layer == BENCH_LSTM) return bench_lstm_reference(problem);
     const int whole = widen_all(problem, &in) && make_outputs(problem);
     const int done = whole && run_reference(problem, &in) == GRU_OK;
     if (!done)

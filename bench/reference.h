@@ -5,9 +5,9 @@
 #include "bench_problem.h"
 
 /* How many of the first steps the reference can afford: two at least, if there are two. */
-int64_t bench_truth_steps(const bench_problem *problem);
-/* Fills truth and, for stages with gradients, gradient_truth, which the problem then owns. 0, with a sentence on
+int64_t bench_reference_steps(const bench_problem *problem);
+/* Fills reference and, for stages with gradients, gradient_reference, which the problem then owns. 0, with a sentence on
  * standard error, if memory or the engine fail. */
-int bench_truth_find(bench_problem *problem);
+int bench_reference_compute(bench_problem *problem);
 
 #endif

@@ -156,15 +156,15 @@ under_sanitizer() { # TOOL
     engines=$(cuda_engines)
     [ -n "$engines" ] || { echo "this build has no CUDA engine" && exit 1; }
     local small=(--check --engine "$engines" --shape "T3,N3,I17,H33/T2,N9,I64,H64/T4,N1,I5,H130"
-        --type "f32,tf32,f16,bf16" --stage "forward,train,both,recurrence,step" --threads 1)
+        --type "f32,tf32,f16,bf16" --stage "forward,train,both,recurrence,streaming" --threads 1)
     local watch=("$tool" --tool "$1" --error-exitcode 9 --print-limit 20)
     run "${watch[@]}" "$bench" "${small[@]}" && run "${watch[@]}" "$bench" "${small[@]}" --reset before &&
-        run "${watch[@]}" "$bench" --machine --check
+        run "${watch[@]}" "$bench" --gpu-probe --check
 }
 
 machine() {
-    [ -n "$dry" ] || rm -f "$out/machine.json"
-    run "$bench" --machine --json "$out/machine.json"
+    [ -n "$dry" ] || rm -f "$out/gpu_probe.json"
+    run "$bench" --gpu-probe --json "$out/gpu_probe.json"
     local status=$?
     [ -n "$dry" ] || cp "$logs/machine.txt" "$out/machine.txt"
     return $status

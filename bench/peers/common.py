@@ -64,7 +64,7 @@ def loss_gradients(shape, kind):
     return rounded(dy, kind)
 
 
-def forward_truth(x, numbers):
+def forward_reference(x, numbers):
     """-> [(h before, r, z, n, c_n)] of the first steps in double precision, reset after, from a state of zeros; y"""
     W, R, bW, bR = numbers
     H = R.shape[1]
@@ -79,10 +79,10 @@ def forward_truth(x, numbers):
     return steps, numpy.stack(y)
 
 
-def truth(x, dy, numbers):
+def reference(x, dy, numbers):
     """y, dx of the first steps, and dW, dR, dbW, dbR if later steps have no dy, in double precision."""
     x, dy, (W, R, bW, bR) = x[:JUDGED].astype("f8"), dy[:JUDGED].astype("f8"), (a.astype("f8") for a in numbers)
-    steps, y = forward_truth(x, (W, R, bW, bR))
+    steps, y = forward_reference(x, (W, R, bW, bR))
     dx, dW, dR, dbW, dbR = (numpy.zeros_like(a) for a in (x, W, R, bW, bR))
     dh = numpy.zeros_like(dy[0])
     for t in reversed(range(len(x))):
@@ -136,7 +136,7 @@ def arguments(description, extend, stages):
                         help="train: forward in training; backward alone; both")
     parser.add_argument("--seconds", type=float, default=0.5, help="for each shape")
     parser.add_argument("--json", help="file to append to")
-    parser.set_defaults(type="f32", device="cpu", machine=processor())
+    parser.set_defaults(type="f32", device="cpu", hardware=processor())
     extend(parser)
     return parser.parse_args()
 
@@ -163,20 +163,20 @@ def json_line(name, version, shape, sizes, options, samples):
             "threads": options.threads, "stage": options.stage, "reset": "after", "type": options.type, "cold": False,
             "samples": len(samples), "median_us": median * 1e6, "min_us": min(samples) * 1e6,
             "us_per_step": median * 1e6 / T, "gflops": STAGES[options.stage] * 6e-9 * H * (I + H) * N * T / median,
-            "device": "cpu" if options.device == "cpu" else "gpu", "machine": options.machine,
+            "device": "cpu" if options.device == "cpu" else "gpu", "hardware": options.hardware,
             "compiler": f"Python {sys.version.split()[0]}", "version": version, "commit": commit(),
             "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")}
 
 
 def main(name, version, make, extend=lambda parser: None, prepare=lambda options: None, stages=("forward",)):
-    """extend(parser) adds options of the module's own; prepare(options) may set options.name and options.machine."""
+    """extend(parser) adds options of the module's own; prepare(options) may set options.name and options.hardware."""
     options = arguments(f"Times {name} on the shapes of gru_bench.", extend, stages)
     options.name = name
     prepare(options)
     out, chosen = open(options.json, "a", encoding="utf-8") if options.json else None, shapes(options.shape)
     if not chosen:
         sys.exit(f"no shape is called {options.shape}")
-    print(f"{options.name} {version}, {options.stage}, {options.type}, {options.threads} threads, {options.machine}")
+    print(f"{options.name} {version}, {options.stage}, {options.type}, {options.threads} threads, {options.hardware}")
     for shape, *sizes in chosen:
         T, whole_T, N, I, H = sizes
         numbers = weights(I, H, options.type)
@@ -184,7 +184,7 @@ def main(name, version, make, extend=lambda parser: None, prepare=lambda options
         dy = loss_gradients((T, N, H), options.type)
         run, outputs, wait = make(x, dy, numbers, options)
         run()
-        check(options.name, shape, outputs(), truth(x, dy, numbers), options.type)
+        check(options.name, shape, outputs(), reference(x, dy, numbers), options.type)
         line = json_line(options.name, version, shape, sizes, options, measure(run, wait, options.seconds))
         print(f"{shape:22} T{T}{'*' * (T < whole_T)} N{N} I{I} H{H}".ljust(48),
               f"{line['median_us']:12.2f} us {line['min_us']:12.2f} us {line['gflops']:8.2f} GFLOP/s", flush=True)

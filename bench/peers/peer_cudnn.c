@@ -10,7 +10,7 @@
 
 #include "../bench_stream.h"
 #include "cudnn_library.h"
-#include "peer.h"
+#include "../candidate.h"
 
 enum { X, Y, H0, HT, LENGTHS, WEIGHTS, WORKSPACE, RESERVE, DX, DY, DH0, DWEIGHTS, BUFFERS };
 
@@ -59,16 +59,16 @@ static void release(void *opaque) {
 /* ---- descriptors ----------------------------------------------------------------------------------------------- */
 
 static cudnnStatus_t describe_rows(const cudnn_layer *l, cudnnRNNDataDescriptor_t *rows, int64_t width) {
-    const bench_shape s = l->problem->shape;
+    const bench_shape shape = l->problem->shape;
     float zero = 0;
-    int *lengths = malloc((size_t)s.N * sizeof *lengths);
+    int *lengths = malloc((size_t)shape.N * sizeof *lengths);
     if (!lengths) return CUDNN_STATUS_ALLOC_FAILED;
-    for (int64_t n = 0; n < s.N; n++) lengths[n] = (int)s.T;
+    for (int64_t n = 0; n < shape.N; n++) lengths[n] = (int)shape.T;
     cudnnStatus_t status = l->cudnn->CreateRNNDataDescriptor(rows);
     if (status == CUDNN_STATUS_SUCCESS)
         status = l->cudnn->SetRNNDataDescriptor(*rows, type_of[l->problem->type],
-                                                CUDNN_RNN_DATA_LAYOUT_SEQ_MAJOR_UNPACKED, (int)s.T, (int)s.N,
-                                                (int)width, lengths, &zero);
+                                                CUDNN_RNN_DATA_LAYOUT_SEQ_MAJOR_UNPACKED, (int)shape.T,
+                                                (int)shape.N, (int)width, lengths, &zero);
     free(lengths);
     return status;
 }
@@ -84,7 +84,7 @@ static cudnnStatus_t describe(cudnn_layer *l, cudnnRNNAlgo_t algorithm) {
     TRY(cudnn->CreateDropoutDescriptor(&l->dropout));
     TRY(cudnn->SetDropoutDescriptor(l->dropout, l->handle, 0, NULL, 0, 0));
     TRY(cudnn->CreateRNNDescriptor(&l->rnn));
-    TRY(cudnn->SetRNNDescriptor_v8(l->rnn, algorithm, p->cell == BENCH_LSTM ? CUDNN_LSTM : CUDNN_GRU,
+    TRY(cudnn->SetRNNDescriptor_v8(l->rnn, algorithm, p->layer == BENCH_LSTM ? CUDNN_LSTM : CUDNN_GRU,
                                    CUDNN_RNN_DOUBLE_BIAS, CUDNN_UNIDIRECTIONAL,
                                    p->stage == BENCH_RECURRENCE ? CUDNN_SKIP_INPUT : CUDNN_LINEAR_INPUT,
                                    type_of[p->type], CUDNN_DATA_FLOAT, math_of[p->type], (int)p->shape.I, H,
@@ -130,7 +130,7 @@ static cudnnStatus_t put(const cudnn_layer *l, const float *numbers, int64_t cou
     const size_t bytes = (size_t)count * bench_type_bytes(l->problem->type);
     void *narrow = malloc(bytes);
     if (!narrow) return CUDNN_STATUS_ALLOC_FAILED;
-    bench_narrow(numbers, count, l->problem->type, narrow);
+    bench_type_narrow(numbers, count, l->problem->type, narrow);
     const cudaError_t status = cudaMemcpy(memory, narrow, bytes, cudaMemcpyHostToDevice);
     free(narrow);
     return status == cudaSuccess ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_EXECUTION_FAILED;
@@ -141,7 +141,7 @@ static cudnnStatus_t put(const cudnn_layer *l, const float *numbers, int64_t cou
 static cudnnStatus_t put_gates(const cudnn_layer *l, int first, const float *matrix, int64_t columns,
                                const float *bias) {
     const int64_t H = l->problem->shape.H;
-    for (int gate = 0; gate < bench_gates(l->problem); gate++) {
+    for (int gate = 0; gate < bench_problem_gates(l->problem); gate++) {
         void *matrix_at = NULL, *bias_at = NULL;
         TRY(l->cudnn->GetRNNWeightParams(l->handle, l->rnn, 0, l->bytes[WEIGHTS], l->buffers[WEIGHTS],
                                          first + gate, l->matrix, &matrix_at, l->bias, &bias_at));
@@ -153,19 +153,19 @@ static cudnnStatus_t put_gates(const cudnn_layer *l, int first, const float *mat
 
 static cudnnStatus_t fill(const cudnn_layer *l) {
     const bench_problem *p = l->problem;
-    const bench_shape s = p->shape;
+    const bench_shape shape = p->shape;
     int32_t *lengths = malloc(l->bytes[LENGTHS]);
     if (!lengths) return CUDNN_STATUS_ALLOC_FAILED;
-    for (int64_t n = 0; n < s.N; n++) lengths[n] = (int32_t)s.T;
+    for (int64_t n = 0; n < shape.N; n++) lengths[n] = (int32_t)shape.T;
     const cudaError_t copied =
         cudaMemcpy(l->buffers[LENGTHS], lengths, l->bytes[LENGTHS], cudaMemcpyHostToDevice);
     free(lengths);
     if (copied != cudaSuccess) return CUDNN_STATUS_EXECUTION_FAILED;
-    TRY(put_gates(l, 0, p->W, s.I, p->bW));
-    TRY(put_gates(l, (int)bench_gates(p), p->R, s.H, p->bR));
-    TRY(put(l, p->x, s.T * s.N * s.I, l->buffers[X]));
-    if (p->dy) TRY(put(l, p->dy, s.T * s.N * s.H, l->buffers[DY]));
-    return put(l, p->h0, s.N * s.H, l->buffers[H0]);
+    TRY(put_gates(l, 0, p->W, shape.I, p->bW));
+    TRY(put_gates(l, (int)bench_problem_gates(p), p->R, shape.H, p->bR));
+    TRY(put(l, p->x, shape.T * shape.N * shape.I, l->buffers[X]));
+    if (p->dy) TRY(put(l, p->dy, shape.T * shape.N * shape.H, l->buffers[DY]));
+    return put(l, p->h0, shape.N * shape.H, l->buffers[H0]);
 }
 
 /* ---- running --------------------------------------------------------------------------------------------------- */
@@ -210,19 +210,19 @@ static void wait(void *opaque) {
     (void)cudaStreamSynchronize(l->stream);
 }
 
-/* A failure leaves the NaN of bench_problem_forget. */
+/* A failure leaves the NaN of bench_problem_clear_outputs. */
 static void get(const cudnn_layer *l, const void *memory, int64_t count, float *numbers) {
     const size_t bytes = (size_t)count * bench_type_bytes(l->problem->type);
     void *narrow = malloc(bytes);
     if (narrow && cudaMemcpy(narrow, memory, bytes, cudaMemcpyDeviceToHost) == cudaSuccess)
-        bench_widen(narrow, count, l->problem->type, numbers);
+        bench_type_widen(narrow, count, l->problem->type, numbers);
     free(narrow);
 }
 
 /* As put_gates. */
 static void get_gates(const cudnn_layer *l, int first, float *matrix, int64_t columns, float *bias) {
     const int64_t H = l->problem->shape.H;
-    for (int gate = 0; gate < bench_gates(l->problem); gate++) {
+    for (int gate = 0; gate < bench_problem_gates(l->problem); gate++) {
         void *matrix_at = NULL, *bias_at = NULL;
         if (l->cudnn->GetRNNWeightParams(l->handle, l->rnn, 0, l->bytes[DWEIGHTS], l->buffers[DWEIGHTS],
                                          first + gate, l->matrix, &matrix_at, l->bias,
@@ -234,19 +234,19 @@ static void get_gates(const cudnn_layer *l, int first, float *matrix, int64_t co
 }
 
 static void collect_gradients(const cudnn_layer *l) {
-    const bench_shape s = l->problem->shape;
+    const bench_shape shape = l->problem->shape;
     float *const *g = l->problem->gradients;
-    get(l, l->buffers[DX], s.T * s.N * s.I, g[BENCH_DX]);
-    get(l, l->buffers[DH0], s.N * s.H, g[BENCH_DH0]);
-    get_gates(l, 0, g[BENCH_DW], s.I, g[BENCH_DBW]);
-    get_gates(l, (int)bench_gates(l->problem), g[BENCH_DR], s.H, g[BENCH_DBR]);
+    get(l, l->buffers[DX], shape.T * shape.N * shape.I, g[BENCH_DX]);
+    get(l, l->buffers[DH0], shape.N * shape.H, g[BENCH_DH0]);
+    get_gates(l, 0, g[BENCH_DW], shape.I, g[BENCH_DBW]);
+    get_gates(l, (int)bench_problem_gates(l->problem), g[BENCH_DR], shape.H, g[BENCH_DBR]);
 }
 
 static void collect(void *opaque) {
     const cudnn_layer *l = opaque;
-    const bench_shape s = l->problem->shape;
-    get(l, l->buffers[Y], s.T * s.N * s.H, l->problem->y);
-    get(l, l->buffers[HT], s.N * s.H, l->problem->hT);
+    const bench_shape shape = l->problem->shape;
+    get(l, l->buffers[Y], shape.T * shape.N * shape.H, l->problem->y);
+    get(l, l->buffers[HT], shape.N * shape.H, l->problem->hT);
     if (l->problem->dy) collect_gradients(l);
 }
 
@@ -264,7 +264,7 @@ static cudnnStatus_t try_once(cudnn_layer *l) {
 }
 
 /* NaN again, so that the check sees what the row itself writes. */
-static cudnnStatus_t forget(const cudnn_layer *l) {
+static cudnnStatus_t clear_outputs(const cudnn_layer *l) {
     static const int written[] = {Y, HT, DX, DH0, DWEIGHTS};
     for (size_t i = 0; i < sizeof written / sizeof *written; i++)
         if (l->bytes[written[i]] &&
@@ -278,7 +278,7 @@ static void explain(const cudnn_layer *l, cudnnStatus_t status, char *why) {
     l->cudnn->GetLastErrorString(more, sizeof more);
     for (char *at = more; *at; at++)
         if (*at == '\n') *at = ' ';
-    (void)snprintf(why, PEER_WHY, "%s: %s", l->cudnn->GetErrorString(status), more);
+    (void)snprintf(why, BENCH_WHY, "%s: %s", l->cudnn->GetErrorString(status), more);
 }
 
 /* Why this problem is none for cuDNN; NULL: it may be one. */
@@ -298,30 +298,30 @@ static cudnnStatus_t make(cudnn_layer *l, cudnnRNNAlgo_t algorithm) {
     return try_once(l);
 }
 
-static int get_ready(cudnn_layer *l, const peer *self, char *why) {
-    l->stream = bench_stream_create(why, PEER_WHY);
+static int get_ready(cudnn_layer *l, const bench_candidate *self, char *why) {
+    l->stream = bench_stream_create(why, BENCH_WHY);
     if (!l->stream) return 0;
     cudnnStatus_t status = make(l, (cudnnRNNAlgo_t)self->variant);
     if (status == CUDNN_STATUS_SUCCESS && self->recorded) {
-        l->graph = bench_graph_record(l->stream, enqueue, l, why, PEER_WHY);
+        l->graph = bench_graph_record(l->stream, enqueue, l, why, BENCH_WHY);
         if (!l->graph) return 0;
     }
-    if (status == CUDNN_STATUS_SUCCESS) status = forget(l);
+    if (status == CUDNN_STATUS_SUCCESS) status = clear_outputs(l);
     if (status != CUDNN_STATUS_SUCCESS) explain(l, status, why);
     return status == CUDNN_STATUS_SUCCESS;
 }
 
-static void *prepare(const peer *self, const bench_problem *problem, char *why) {
+static void *prepare(const bench_candidate *self, const bench_problem *problem, char *why) {
     const char *refused = refusal(problem);
     if (refused) {
-        (void)snprintf(why, PEER_WHY, "%s", refused);
+        (void)snprintf(why, BENCH_WHY, "%s", refused);
         return NULL;
     }
-    const cudnn_library *cudnn = cudnn_load(why, PEER_WHY);
+    const cudnn_library *cudnn = cudnn_load(why, BENCH_WHY);
     if (!cudnn) return NULL;
     cudnn_layer *l = calloc(1, sizeof *l);
     if (!l) {
-        (void)snprintf(why, PEER_WHY, "out of memory");
+        (void)snprintf(why, BENCH_WHY, "out of memory");
         return NULL;
     }
     l->cudnn = cudnn, l->problem = problem;
@@ -338,6 +338,6 @@ static void *prepare(const peer *self, const bench_problem *problem, char *why) 
     }
 #define ROWS(NAME, ALGORITHM) ROW(NAME, ALGORITHM, 0), ROW(NAME " graph", ALGORITHM, 1)
 
-const peer bench_peers_cudnn[BENCH_CUDNN_ROWS] = {
+const bench_candidate bench_peers_cudnn[BENCH_CUDNN_ROWS] = {
     ROWS("cuDNN standard", STANDARD), ROWS("cuDNN static", PERSIST_STATIC),
     ROWS("cuDNN dynamic", PERSIST_DYNAMIC), ROWS("cuDNN small H", PERSIST_STATIC_SMALL_H)};

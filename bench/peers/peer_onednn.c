@@ -11,7 +11,7 @@
 
 #include "../bench_gradients.h"
 #include "onednn_pass.h"
-#include "peer.h"
+#include "../candidate.h"
 
 /* Gradients stand behind what they are gradients of. */
 enum { X, H0, W, R, B, Y, HT, FORWARD, DX = FORWARD, DH0, DW, DR, DB, DY, DHT, TENSORS };
@@ -90,16 +90,16 @@ static int make_arrays(onednn *state) {
 }
 
 static void name_tensors(onednn *state) {
-    const bench_shape s = state->problem->shape;
+    const bench_shape shape = state->problem->shape;
     const int64_t biases = state->problem->reset == GRU_RESET_BEFORE ? 3 : 4;
     const onednn_tensor forward[FORWARD] = {
-        [X] = {DNNL_ARG_SRC_LAYER, 3, {s.T, s.N, s.I}, dnnl_tnc},
-        [H0] = {DNNL_ARG_SRC_ITER, 4, {1, 1, s.N, s.H}, dnnl_ldnc},
-        [W] = {DNNL_ARG_WEIGHTS_LAYER, 5, {1, 1, s.I, 3, s.H}, dnnl_ldigo, .chooses = 1},
-        [R] = {DNNL_ARG_WEIGHTS_ITER, 5, {1, 1, s.H, 3, s.H}, dnnl_ldigo, .chooses = 1},
-        [B] = {DNNL_ARG_BIAS, 4, {1, 1, biases, s.H}, dnnl_ldgo},
-        [Y] = {DNNL_ARG_DST_LAYER, 3, {s.T, s.N, s.H}, dnnl_tnc},
-        [HT] = {DNNL_ARG_DST_ITER, 4, {1, 1, s.N, s.H}, dnnl_ldnc}};
+        [X] = {DNNL_ARG_SRC_LAYER, 3, {shape.T, shape.N, shape.I}, dnnl_tnc},
+        [H0] = {DNNL_ARG_SRC_ITER, 4, {1, 1, shape.N, shape.H}, dnnl_ldnc},
+        [W] = {DNNL_ARG_WEIGHTS_LAYER, 5, {1, 1, shape.I, 3, shape.H}, dnnl_ldigo, .chooses = 1},
+        [R] = {DNNL_ARG_WEIGHTS_ITER, 5, {1, 1, shape.H, 3, shape.H}, dnnl_ldigo, .chooses = 1},
+        [B] = {DNNL_ARG_BIAS, 4, {1, 1, biases, shape.H}, dnnl_ldgo},
+        [Y] = {DNNL_ARG_DST_LAYER, 3, {shape.T, shape.N, shape.H}, dnnl_tnc},
+        [HT] = {DNNL_ARG_DST_ITER, 4, {1, 1, shape.N, shape.H}, dnnl_ldnc}};
     static const int gradients[FORWARD] = {DNNL_ARG_DIFF_SRC_LAYER,     DNNL_ARG_DIFF_SRC_ITER,
                                            DNNL_ARG_DIFF_WEIGHTS_LAYER, DNNL_ARG_DIFF_WEIGHTS_ITER,
                                            DNNL_ARG_DIFF_BIAS,          DNNL_ARG_DIFF_DST_LAYER,
@@ -166,9 +166,9 @@ static dnnl_status_t create(onednn *state) {
     return status;
 }
 
-static void *prepare(const peer *self, const bench_problem *problem, char *why) {
+static void *prepare(const bench_candidate *self, const bench_problem *problem, char *why) {
     (void)self;
-    if (problem->cell != BENCH_GRU || problem->type != BENCH_F32 || problem->reset == GRU_RESET_ALL ||
+    if (problem->layer != BENCH_GRU || problem->type != BENCH_F32 || problem->reset == GRU_RESET_ALL ||
         problem->stage == BENCH_RECURRENCE)
         return NULL;
     onednn *state = calloc(1, sizeof *state);
@@ -180,7 +180,7 @@ static void *prepare(const peer *self, const bench_problem *problem, char *why) 
         if (make_arrays(state)) status = create(state);
     }
     if (status != dnnl_success) {
-        (void)snprintf(why, PEER_WHY, "dnnl status %d", (int)status);
+        (void)snprintf(why, BENCH_WHY, "dnnl status %d", (int)status);
         if (state) release(state);
         return NULL;
     }
@@ -201,5 +201,5 @@ static void run(void *opaque) {
     onednn_pass_fetch(&state->backward);
 }
 
-const peer bench_peer_onednn = {
+const bench_candidate bench_peer_onednn = {
     .name = "oneDNN", .prepare = prepare, .run = run, .release = release, .collect = collect, .has_lstm = 1};

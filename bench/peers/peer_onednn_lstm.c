@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "onednn_pass.h"
-#include "peer.h"
+#include "../candidate.h"
 
 enum { X, H0, C0, W, R, B, Y, HT, CT, TENSORS };
 
@@ -30,17 +30,17 @@ static void release(void *opaque) {
 }
 
 static void name_tensors(lstm *state) {
-    const bench_shape s = state->problem->shape;
+    const bench_shape shape = state->problem->shape;
     const onednn_tensor tensors[TENSORS] = {
-        [X] = {DNNL_ARG_SRC_LAYER, 3, {s.T, s.N, s.I}, dnnl_tnc},
-        [H0] = {DNNL_ARG_SRC_ITER, 4, {1, 1, s.N, s.H}, dnnl_ldnc},
-        [C0] = {DNNL_ARG_SRC_ITER_C, 4, {1, 1, s.N, s.H}, dnnl_ldnc},
-        [W] = {DNNL_ARG_WEIGHTS_LAYER, 5, {1, 1, s.I, 4, s.H}, dnnl_ldigo, .chooses = 1},
-        [R] = {DNNL_ARG_WEIGHTS_ITER, 5, {1, 1, s.H, 4, s.H}, dnnl_ldigo, .chooses = 1},
-        [B] = {DNNL_ARG_BIAS, 4, {1, 1, 4, s.H}, dnnl_ldgo},
-        [Y] = {DNNL_ARG_DST_LAYER, 3, {s.T, s.N, s.H}, dnnl_tnc},
-        [HT] = {DNNL_ARG_DST_ITER, 4, {1, 1, s.N, s.H}, dnnl_ldnc},
-        [CT] = {DNNL_ARG_DST_ITER_C, 4, {1, 1, s.N, s.H}, dnnl_ldnc}};
+        [X] = {DNNL_ARG_SRC_LAYER, 3, {shape.T, shape.N, shape.I}, dnnl_tnc},
+        [H0] = {DNNL_ARG_SRC_ITER, 4, {1, 1, shape.N, shape.H}, dnnl_ldnc},
+        [C0] = {DNNL_ARG_SRC_ITER_C, 4, {1, 1, shape.N, shape.H}, dnnl_ldnc},
+        [W] = {DNNL_ARG_WEIGHTS_LAYER, 5, {1, 1, shape.I, 4, shape.H}, dnnl_ldigo, .chooses = 1},
+        [R] = {DNNL_ARG_WEIGHTS_ITER, 5, {1, 1, shape.H, 4, shape.H}, dnnl_ldigo, .chooses = 1},
+        [B] = {DNNL_ARG_BIAS, 4, {1, 1, 4, shape.H}, dnnl_ldgo},
+        [Y] = {DNNL_ARG_DST_LAYER, 3, {shape.T, shape.N, shape.H}, dnnl_tnc},
+        [HT] = {DNNL_ARG_DST_ITER, 4, {1, 1, shape.N, shape.H}, dnnl_ldnc},
+        [CT] = {DNNL_ARG_DST_ITER_C, 4, {1, 1, shape.N, shape.H}, dnnl_ldnc}};
     for (int i = 0; i < TENSORS; i++) state->tensors[i] = tensors[i];
 }
 
@@ -75,9 +75,9 @@ static dnnl_status_t create(lstm *state) {
     return status;
 }
 
-static void *prepare(const peer *self, const bench_problem *problem, char *why) {
+static void *prepare(const bench_candidate *self, const bench_problem *problem, char *why) {
     (void)self;
-    if (problem->cell != BENCH_LSTM || problem->type != BENCH_F32) return NULL;
+    if (problem->layer != BENCH_LSTM || problem->type != BENCH_F32) return NULL;
     lstm *state = calloc(1, sizeof *state);
     dnnl_status_t status = dnnl_out_of_memory;
     omp_set_num_threads(problem->threads);
@@ -90,7 +90,7 @@ static void *prepare(const peer *self, const bench_problem *problem, char *why) 
         onednn_pass_bring(&state->pass);
         return state;
     }
-    (void)snprintf(why, PEER_WHY, "dnnl status %d", (int)status);
+    (void)snprintf(why, BENCH_WHY, "dnnl status %d", (int)status);
     if (state) release(state);
     return NULL;
 }
@@ -100,5 +100,5 @@ static void run(void *opaque) {
     onednn_pass_run(&state->pass);
 }
 
-const peer bench_peer_onednn_lstm = {
+const bench_candidate bench_peer_onednn_lstm = {
     .name = "oneDNN", .prepare = prepare, .run = run, .release = release, .has_lstm = 1};

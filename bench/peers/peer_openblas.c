@@ -9,7 +9,7 @@
 
 #include <gru/gru.h>
 
-#include "peer.h"
+#include "../candidate.h"
 
 typedef struct blas {
     const bench_problem *problem;
@@ -23,20 +23,20 @@ static void release(void *opaque) {
     free(state);
 }
 
-static void *prepare(const peer *self, const bench_problem *problem, char *why) {
+static void *prepare(const bench_candidate *self, const bench_problem *problem, char *why) {
     (void)self;
-    const bench_shape s = problem->shape;
+    const bench_shape shape = problem->shape;
     if (problem->type != BENCH_F32 || problem->reset != GRU_RESET_AFTER ||
-        (problem->stage != BENCH_FORWARD && problem->stage != BENCH_STEP))
+        (problem->stage != BENCH_FORWARD && problem->stage != BENCH_STREAMING))
         return NULL;
     blas *state = calloc(1, sizeof *state);
     if (state) {
         state->problem = problem;
-        state->a = malloc((size_t)(s.T * s.N * 3 * s.H) * sizeof(float));
-        state->c = malloc((size_t)(s.N * 3 * s.H) * sizeof(float));
+        state->a = malloc((size_t)(shape.T * shape.N * 3 * shape.H) * sizeof(float));
+        state->c = malloc((size_t)(shape.N * 3 * shape.H) * sizeof(float));
     }
     if (!state || !state->a || !state->c) {
-        (void)snprintf(why, PEER_WHY, "out of memory");
+        (void)snprintf(why, BENCH_WHY, "out of memory");
         release(state);
         return NULL;
     }
@@ -73,21 +73,21 @@ static void cell(const float *restrict a, const float *restrict c, const float *
 static void run(void *opaque) {
     const blas *state = opaque;
     const bench_problem *p = state->problem;
-    const bench_shape s = p->shape;
-    repeat(p->bW, s.T * s.N, 3 * s.H, state->a);
-    add_product(p->x, p->W, s.T * s.N, s.I, 3 * s.H, state->a);
+    const bench_shape shape = p->shape;
+    repeat(p->bW, shape.T * shape.N, 3 * shape.H, state->a);
+    add_product(p->x, p->W, shape.T * shape.N, shape.I, 3 * shape.H, state->a);
     const float *h = p->h0;
-    for (int64_t t = 0; t < s.T; t++) {
-        float *next = p->y + t * s.N * s.H;
-        repeat(p->bR, s.N, 3 * s.H, state->c);
-        add_product(h, p->R, s.N, s.H, 3 * s.H, state->c);
-        for (int64_t n = 0; n < s.N; n++)
-            cell(state->a + (t * s.N + n) * 3 * s.H, state->c + n * 3 * s.H, h + n * s.H, s.H,
-                 next + n * s.H);
+    for (int64_t t = 0; t < shape.T; t++) {
+        float *next = p->y + t * shape.N * shape.H;
+        repeat(p->bR, shape.N, 3 * shape.H, state->c);
+        add_product(h, p->R, shape.N, shape.H, 3 * shape.H, state->c);
+        for (int64_t n = 0; n < shape.N; n++)
+            cell(state->a + (t * shape.N + n) * 3 * shape.H, state->c + n * 3 * shape.H, h + n * shape.H,
+                 shape.H, next + n * shape.H);
         h = next;
     }
-    memcpy(p->hT, h, (size_t)(s.N * s.H) * sizeof *h);
+    memcpy(p->hT, h, (size_t)(shape.N * shape.H) * sizeof *h);
 }
 
-const peer bench_peer_openblas = {
+const bench_candidate bench_peer_openblas = {
     .name = "OpenBLAS loop", .prepare = prepare, .run = run, .release = release};

@@ -6,22 +6,22 @@
 
 #include <gru/gru.h>
 
-#include "peer.h"
+#include "../candidate.h"
 
 typedef struct plain {
     const bench_problem *problem;
     float *gates; /* [2][3H]: a = W x + bW, c = R h + bR */
 } plain;
 
-static void *prepare(const peer *self, const bench_problem *problem, char *why) {
+static void *prepare(const bench_candidate *self, const bench_problem *problem, char *why) {
     (void)self;
     if (problem->type != BENCH_F32 || problem->reset != GRU_RESET_AFTER || problem->threads != 1 ||
-        (problem->stage != BENCH_FORWARD && problem->stage != BENCH_STEP))
+        (problem->stage != BENCH_FORWARD && problem->stage != BENCH_STREAMING))
         return NULL;
     plain *state = malloc(sizeof *state);
     float *gates = malloc((size_t)(6 * problem->shape.H) * sizeof *gates);
     if (!state || !gates) {
-        (void)snprintf(why, PEER_WHY, "out of memory");
+        (void)snprintf(why, BENCH_WHY, "out of memory");
         free(state), free(gates);
         return NULL;
     }
@@ -58,13 +58,13 @@ static void step(const plain *state, const float *x, const float *h, float *next
 static void run(void *opaque) {
     const plain *state = opaque;
     const bench_problem *p = state->problem;
-    const bench_shape s = p->shape;
-    for (int64_t t = 0; t < s.T; t++)
-        for (int64_t n = 0; n < s.N; n++) {
-            const float *h = t ? p->y + ((t - 1) * s.N + n) * s.H : p->h0 + n * s.H;
-            step(state, p->x + (t * s.N + n) * s.I, h, p->y + (t * s.N + n) * s.H);
+    const bench_shape shape = p->shape;
+    for (int64_t t = 0; t < shape.T; t++)
+        for (int64_t n = 0; n < shape.N; n++) {
+            const float *h = t ? p->y + ((t - 1) * shape.N + n) * shape.H : p->h0 + n * shape.H;
+            step(state, p->x + (t * shape.N + n) * shape.I, h, p->y + (t * shape.N + n) * shape.H);
         }
-    for (int64_t i = 0; i < s.N * s.H; i++) p->hT[i] = p->y[(s.T - 1) * s.N * s.H + i];
+    for (int64_t i = 0; i < shape.N * shape.H; i++) p->hT[i] = p->y[(shape.T - 1) * shape.N * shape.H + i];
 }
 
 static void release(void *opaque) {
@@ -73,4 +73,5 @@ static void release(void *opaque) {
     free(state);
 }
 
-const peer bench_peer_plain = {.name = "plain C", .prepare = prepare, .run = run, .release = release};
+const bench_candidate bench_peer_plain = {
+    .name = "plain C", .prepare = prepare, .run = run, .release = release};

@@ -32,7 +32,7 @@ def prepare(options):
         sys.exit("this PyTorch sees no CUDA device")
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = options.type == "tf32"
     options.name = "PyTorch GPU" + " graph" * options.graph
-    options.machine = (f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}, "
+    options.hardware = (f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}, "
                        f"cuDNN {torch.backends.cudnn.version()}")
 
 

@@ -4,9 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../bench/bench_problem_check.h"
+#include "../../bench/bench_problem_create.h"
 #include "../../bench/break_even.h"
 #include "../../bench/bench_case.h"
-#include "../../bench/candidate.h"
+#include "../../bench/bench_engines.h"
 #include "../../bench/measure.h"
 #include "../../bench/bench_options.h"
 #include "support/tester.h"
@@ -19,8 +21,8 @@ TEST(bench_number, every_half_survives) {
             const uint16_t half = (uint16_t)bits;
             uint16_t again;
             float wide;
-            bench_widen(&half, 1, type, &wide);
-            bench_narrow(&wide, 1, type, &again);
+            bench_type_widen(&half, 1, type, &wide);
+            bench_type_narrow(&wide, 1, type, &again);
             if (isnan(wide))
                 CHECK((again & 0x7fff) > (type == BENCH_F16 ? 0x7c00 : 0x7f80), "%s %x: NaN became %x",
                       bench_type_names[type], bits, again);
@@ -36,10 +38,10 @@ TEST(bench_number, rounds_to_nearest_even) {
             const uint16_t pair[2] = {half, (uint16_t)(half + 1)};
             float ends[2];
             uint16_t got[3];
-            bench_widen(pair, 2, type, ends);
+            bench_type_widen(pair, 2, type, ends);
             const float middle = ends[0] + (ends[1] - ends[0]) / 2;
             const float tries[3] = {nextafterf(middle, 0), middle, nextafterf(middle, INFINITY)};
-            bench_narrow(tries, 3, type, got);
+            bench_type_narrow(tries, 3, type, got);
             const uint16_t even = half % 2 ? pair[1] : half;
             CHECK((got[0] == half || middle == 0) && got[1] == even && got[2] == pair[1], "%s %x: %x %x %x",
                   bench_type_names[type], half, got[0], got[1], got[2]);
@@ -68,21 +70,21 @@ TEST(bench_options, types) {
     CHECK(parse(options, "type", "f8") == -1 && parse(options, "type", "f32,") == -1 &&
               parse(options, "type", "f32,f32,f32,f32,f32") == -1,
           "refused");
-    CHECK(parse(options, "stage", "step,recurrence") == 1 && options->stage_count == 2 &&
-              options->stages[0] == BENCH_STEP && options->stages[1] == BENCH_RECURRENCE,
+    CHECK(parse(options, "stage", "streaming,recurrence") == 1 && options->stage_count == 2 &&
+              options->stages[0] == BENCH_STREAMING && options->stages[1] == BENCH_RECURRENCE,
           "stages");
     free(options);
 }
 
 /* ---- who is let in --------------------------------------------------------------------------------------------- */
 
-typedef struct habits { /* of a contestant that keeps 16 bits wherever it may */
+typedef struct habits { /* of a candidate that keeps 16 bits wherever it may */
     int swapped_gates, no_bias;
 } habits;
 
 static float rounded(double value, int type) {
     float number = (float)value;
-    bench_round(&number, 1, type);
+    bench_type_round(&number, 1, type);
     return number;
 }
 
@@ -125,7 +127,7 @@ static int passes(const bench_shape *size, int type, const habits *how) {
     char why[200] = "";
     bench_problem *problem = bench_problem_create(size, BENCH_FORWARD, GRU_RESET_AFTER, type);
     REQUIRE(problem, "no problem");
-    bench_problem_forget(problem);
+    bench_problem_clear_outputs(problem);
     CHECK(!bench_problem_check(problem, why, sizeof why), "NaN passes");
     run(problem, how);
     const int good = bench_problem_check(problem, why, sizeof why);
@@ -165,16 +167,16 @@ TEST(bench_problem, states_may_keep_more_digits) {
 
 /* Engines run in memory of their own and bring back what they made, in each type. */
 TEST(bench_library, engines_collect_what_they_made) {
-    static peer engines[BENCH_ENGINES];
+    static bench_candidate engines[BENCH_ENGINES];
     const bench_shape size = {"small", 4, 3, 5, 7, 4};
-    char why[PEER_WHY] = "";
-    REQUIRE(bench_library_engines("cpu_reference", engines) == 1, "one row");
+    char why[BENCH_WHY] = "";
+    REQUIRE(bench_engines_find("cpu_reference", engines) == 1, "one row");
     for (int type = 0; type < BENCH_TYPES; type++) {
         bench_problem *problem = bench_problem_create(&size, BENCH_FORWARD, GRU_RESET_AFTER, type);
         REQUIRE(problem, "no problem");
         void *state = engines[0].prepare(&engines[0], problem, why);
         CHECK(!state == (type == BENCH_TF32) && !*why, "%s: %s", bench_type_names[type], why);
-        bench_problem_forget(problem);
+        bench_problem_clear_outputs(problem);
         if (state) {
             engines[0].collect(state);
             CHECK(!bench_problem_check(problem, why, sizeof why), "passes before it ran");
@@ -195,7 +197,7 @@ typedef struct far {
     int waiting, wrong;
 } far;
 
-static void *prepare_far(const peer *self, const bench_problem *problem, char *why) {
+static void *prepare_far(const bench_candidate *self, const bench_problem *problem, char *why) {
     far *f = calloc(1, sizeof *f);
     (void)why;
     f->problem = problem, f->wrong = self->variant;
@@ -212,7 +214,7 @@ static void wait_far(void *opaque) {
     far *f = opaque;
     const bench_shape s = f->problem->shape;
     for (int64_t i = 0; f->waiting && i < f->problem->steps * s.N * s.H; i++)
-        f->y[i] = (float)f->problem->truth[i] + (f->wrong && i == 0 ? 0.01f : 0);
+        f->y[i] = (float)f->problem->reference[i] + (f->wrong && i == 0 ? 0.01f : 0);
     f->waiting = 0;
 }
 
@@ -228,25 +230,28 @@ static void release_far(void *opaque) {
     free(f->y), free(f);
 }
 
-TEST(bench_cell, waits_and_collects_before_it_judges) {
+TEST(bench_case, waits_and_collects_before_it_judges) {
     const bench_shape size = {"small", 4, 3, 5, 7, 4};
-    peer right = {.name = "right", .prepare = prepare_far, .run = run_far, .release = release_far};
+    bench_candidate right = {.name = "right", .prepare = prepare_far, .run = run_far, .release = release_far};
     right.wait = wait_far, right.collect = collect_far, right.device = BENCH_GPU;
-    peer wrong = right, hasty = right;
+    bench_candidate wrong = right, hasty = right;
     wrong.name = "wrong", wrong.variant = 1;
     hasty.name = "hasty", hasty.wait = NULL; /* its memory still holds zeros */
-    bench_cell *cell = calloc(1, sizeof *cell);
+    bench_case *this_case = calloc(1, sizeof *this_case);
     bench_problem *problem = bench_problem_create(&size, BENCH_FORWARD, GRU_RESET_AFTER, BENCH_F32);
-    REQUIRE(cell && problem, "no problem");
-    bench_cell_add(cell, &right, BENCH_ENGINE, problem, INFINITY);
-    CHECK(cell->count == 1 && cell->wrong == 0, "%d take part, %d are wrong", cell->count, cell->wrong);
-    bench_cell_add(cell, &wrong, BENCH_ENGINE, problem, INFINITY);
-    bench_cell_add(cell, &hasty, BENCH_ENGINE, problem, INFINITY);
-    CHECK(cell->count == 1 && cell->wrong == 2, "%d take part, %d are wrong", cell->count, cell->wrong);
-    CHECK(bench_cell_measure_read(cell, problem, 0, 0.01) && cell->read_seconds == 0, "no CPU, no reading");
-    bench_cell_clear(cell);
+    REQUIRE(this_case && problem, "no problem");
+    bench_case_add(this_case, &right, BENCH_ENGINE, problem, INFINITY);
+    CHECK(this_case->count == 1 && this_case->wrong == 0, "%d take part, %d are wrong", this_case->count,
+          this_case->wrong);
+    bench_case_add(this_case, &wrong, BENCH_ENGINE, problem, INFINITY);
+    bench_case_add(this_case, &hasty, BENCH_ENGINE, problem, INFINITY);
+    CHECK(this_case->count == 1 && this_case->wrong == 2, "%d take part, %d are wrong", this_case->count,
+          this_case->wrong);
+    CHECK(bench_case_measure_read(this_case, problem, 0, 0.01) && this_case->read_seconds == 0,
+          "no CPU, no reading");
+    bench_case_clear(this_case);
     bench_problem_release(problem);
-    free(cell);
+    free(this_case);
 }
 
 /* ---- measuring ------------------------------------------------------------------------------------------------- */
@@ -268,7 +273,7 @@ static void finish(void *opaque) {
 
 TEST(bench_measure, samples_end_with_a_wait) {
     queue q = {0, 0, 0};
-    bench_contestant *one = calloc(1, sizeof *one);
+    bench_timing *one = calloc(1, sizeof *one);
     REQUIRE(one, "memory");
     one->name = "queue", one->run = enqueue, one->wait = finish, one->state = &q, one->threads = 1;
     one->once = 1.1e-3;
@@ -283,41 +288,41 @@ TEST(bench_measure, samples_end_with_a_wait) {
 
 /* ---- break-even ------------------------------------------------------------------------------------------------ */
 
-static bench_duel duel(int64_t N, int64_t H, double cpu, double gpu) {
-    return (bench_duel){BENCH_FORWARD, BENCH_F32, 0, N, H, cpu, gpu};
+static bench_break_even_pair pair(int64_t N, int64_t H, double cpu, double gpu) {
+    return (bench_break_even_pair){BENCH_FORWARD, BENCH_F32, 0, N, H, cpu, gpu};
 }
 
 TEST(bench_break_even, smallest_size_from_which_on_it_wins) {
-    const bench_duel duels[] = {duel(1, 128, 1, 5),   duel(8, 128, 4, 5), duel(32, 128, 9, 6),
-                                duel(64, 128, 18, 7), duel(1, 256, 6, 5), duel(8, 256, 12, 6),
-                                duel(64, 64, 1, 2),   duel(1, 512, 0, 6), duel(1, 768, 9, 0)};
-    const int count = sizeof duels / sizeof *duels;
-    CHECK(bench_break_even(duels, count, 1, 128) == 32, "H = 128 from N = 32");
-    CHECK(bench_break_even(duels, count, 1, 256) == 1, "H = 256 from N = 1");
-    CHECK(bench_break_even(duels, count, 1, 64) == 0, "H = 64 nowhere");
-    CHECK(bench_break_even(duels, count, 0, 1) == 256, "N = 1 from H = 256");
-    CHECK(bench_break_even(duels, count, 0, 8) == 256, "N = 8 from H = 256");
-    CHECK(bench_break_even(duels, count, 0, 64) == 128, "N = 64 from H = 128");
+    const bench_break_even_pair pairs[] = {pair(1, 128, 1, 5),   pair(8, 128, 4, 5), pair(32, 128, 9, 6),
+                                           pair(64, 128, 18, 7), pair(1, 256, 6, 5), pair(8, 256, 12, 6),
+                                           pair(64, 64, 1, 2),   pair(1, 512, 0, 6), pair(1, 768, 9, 0)};
+    const int count = sizeof pairs / sizeof *pairs;
+    CHECK(bench_break_even(pairs, count, 1, 128) == 32, "H = 128 from N = 32");
+    CHECK(bench_break_even(pairs, count, 1, 256) == 1, "H = 256 from N = 1");
+    CHECK(bench_break_even(pairs, count, 1, 64) == 0, "H = 64 nowhere");
+    CHECK(bench_break_even(pairs, count, 0, 1) == 256, "N = 1 from H = 256");
+    CHECK(bench_break_even(pairs, count, 0, 8) == 256, "N = 8 from H = 256");
+    CHECK(bench_break_even(pairs, count, 0, 64) == 128, "N = 64 from H = 128");
 }
 
 /* A loss at a larger size takes back the wins below it, and so does one at the same size. */
 TEST(bench_break_even, wins_below_a_loss_do_not_count) {
-    const bench_duel gap[] = {duel(1, 8, 2, 1), duel(2, 8, 1, 2), duel(4, 8, 2, 1)};
-    const bench_duel twice[] = {duel(4, 8, 2, 1), duel(4, 8, 1, 2), duel(8, 8, 3, 1)};
-    const bench_duel last[] = {duel(1, 8, 2, 1), duel(2, 8, 1, 1)};
+    const bench_break_even_pair gap[] = {pair(1, 8, 2, 1), pair(2, 8, 1, 2), pair(4, 8, 2, 1)};
+    const bench_break_even_pair twice[] = {pair(4, 8, 2, 1), pair(4, 8, 1, 2), pair(8, 8, 3, 1)};
+    const bench_break_even_pair last[] = {pair(1, 8, 2, 1), pair(2, 8, 1, 1)};
     CHECK(bench_break_even(gap, 3, 1, 8) == 4, "above the gap");
     CHECK(bench_break_even(twice, 3, 1, 8) == 8, "one of two shapes lost");
     CHECK(bench_break_even(last, 2, 1, 8) == 0, "a draw is no win");
 }
 
 TEST(bench_break_even, one_sentence_for_each_kind) {
-    static bench_duels duels;
+    static bench_break_even_pairs pairs;
     char text[1000] = "";
     FILE *file = tmpfile();
     REQUIRE(file, "no file");
-    duels.list[0] = duel(1, 64, 1, 2), duels.list[1] = duel(8, 64, 4, 2), duels.list[2] = duel(8, 128, 0, 2);
-    duels.list[3] = duels.list[0], duels.list[3].single = 1, duels.count = 4;
-    bench_break_even_print(&duels, file);
+    pairs.list[0] = pair(1, 64, 1, 2), pairs.list[1] = pair(8, 64, 4, 2), pairs.list[2] = pair(8, 128, 0, 2);
+    pairs.list[3] = pairs.list[0], pairs.list[3].single = 1, pairs.count = 4;
+    bench_break_even_print(&pairs, file);
     rewind(file);
     text[fread(text, 1, sizeof text - 1, file)] = 0;
     (void)fclose(file);

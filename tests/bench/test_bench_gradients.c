@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../bench/bench_problem_check.h"
+#include "../../bench/bench_problem_create.h"
 #include "../../bench/bench_gradients.h"
 #include "support/tester.h"
 
@@ -33,7 +35,7 @@ typedef struct program {
 
 static double hold(const program *q, double value) {
     float number = (float)value;
-    bench_round(&number, 1, q->p->type);
+    bench_type_round(&number, 1, q->p->type);
     return (double)number;
 }
 
@@ -141,7 +143,7 @@ static void run(const program *q) {
     float *da = malloc((size_t)(4 * s.H) * sizeof *da);
     REQUIRE(dh && dx && da, "memory");
     for (int which = BENCH_DW; which < BENCH_GRADIENTS; which++)
-        memset(p->gradients[which], 0, (size_t)bench_gradient_count(&s, which) * sizeof(float));
+        memset(p->gradients[which], 0, (size_t)bench_problem_gradient_count(&s, which) * sizeof(float));
     for (int64_t t = 0; t < s.T; t++)
         for (int64_t n = 0; n < s.N; n++) run_forward(q, t, n);
     memcpy(p->hT, p->y + (s.T - 1) * s.N * s.H, (size_t)(s.N * s.H) * sizeof *p->hT);
@@ -158,7 +160,7 @@ static void try_mistake(const bench_problem *p, int mistake) {
     char why[200] = "";
     program q = {p, mistake, malloc((size_t)(s.T * s.N * 4 * s.H) * sizeof(float))};
     REQUIRE(q.gates, "memory");
-    bench_problem_forget(p);
+    bench_problem_clear_outputs(p);
     CHECK(!bench_problem_check(p, why, sizeof why), "NaN passes");
     run(&q);
     const int good = bench_problem_check(p, why, sizeof why);
@@ -201,7 +203,7 @@ TEST(bench_gradients, backward_alone_keeps_states) {
     bench_problem *p = bench_problem_create(&size, BENCH_BACKWARD, GRU_RESET_AFTER, BENCH_F32);
     REQUIRE(p, "no problem");
     p->y[0] = 7;
-    bench_problem_forget(p);
+    bench_problem_clear_outputs(p);
     CHECK(p->y[0] == 7 && isnan(p->gradients[BENCH_DX][0]) && isnan(p->gradients[BENCH_DBR][0]), "forgotten");
     CHECK(bench_problem_flops(p) == 2 * 6.0 * 5 * 9 * 2 * 3, "%g operations", bench_problem_flops(p));
     bench_problem_release(p);

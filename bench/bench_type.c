@@ -1,5 +1,5 @@
-/* format_number.c: rounds to 16 bits by integer arithmetic, as no type of C11 does it.  SPDX-License-Identifier: Apache-2.0 */
-#include "format_number.h"
+/* bench_type.c: rounds to 16 bits by integer arithmetic, as no type of C11 does it.  SPDX-License-Identifier: Apache-2.0 */
+#include "bench_type.h"
 
 #include <math.h>
 #include <string.h>
@@ -56,24 +56,24 @@ static float from_f16(uint16_t half) {
     return number_of(sign | (exponent + 112) << 23 | fraction << 13);
 }
 
-void bench_narrow(const float *numbers, int64_t count, int type, void *to) {
+void bench_type_narrow(const float *numbers, int64_t count, int type, void *to) {
     uint16_t *halves = to;
     if (is_wide(type)) memcpy(to, numbers, (size_t)count * sizeof *numbers);
     for (int64_t i = 0; !is_wide(type) && i < count; i++)
         halves[i] = type == BENCH_F16 ? to_f16(numbers[i]) : to_bf16(numbers[i]);
 }
 
-void bench_widen(const void *from, int64_t count, int type, float *numbers) {
+void bench_type_widen(const void *from, int64_t count, int type, float *numbers) {
     const uint16_t *halves = from;
     if (is_wide(type)) memcpy(numbers, from, (size_t)count * sizeof *numbers);
     for (int64_t i = 0; !is_wide(type) && i < count; i++)
         numbers[i] = type == BENCH_F16 ? from_f16(halves[i]) : number_of((uint32_t)halves[i] << 16);
 }
 
-void bench_round(float *numbers, int64_t count, int type) {
+void bench_type_round(float *numbers, int64_t count, int type) {
     uint16_t half;
     for (int64_t i = 0; !is_wide(type) && i < count; i++) {
-        bench_narrow(numbers + i, 1, type, &half);
-        bench_widen(&half, 1, type, numbers + i);
+        bench_type_narrow(numbers + i, 1, type, &half);
+        bench_type_widen(&half, 1, type, numbers + i);
     }
 }

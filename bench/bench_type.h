@@ -1,7 +1,7 @@
-/* format_number.h: the types in which a layer can be asked for, and the way of numbers into them and back.
+/* bench_type.h: the types in which a layer can be asked for, and the way of numbers into them and back.
  * SPDX-License-Identifier: Apache-2.0 */
-#ifndef BENCH_FORMAT_NUMBER_H
-#define BENCH_FORMAT_NUMBER_H
+#ifndef BENCH_TYPE_H
+#define BENCH_TYPE_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -13,9 +13,9 @@ extern const char *const bench_type_names[BENCH_TYPES]; /* "f32" ... */
 size_t bench_type_bytes(int type); /* of one number in memory */
 double bench_type_unit(int type);  /* largest relative error of one rounding: 2^-24, 2^-11, 2^-11, 2^-8 */
 /* numbers[count], rounded to nearest, ties to even, into what memory of this type holds; and back, exactly. */
-void bench_narrow(const float *numbers, int64_t count, int type, void *to);
-void bench_widen(const void *from, int64_t count, int type, float *numbers);
+void bench_type_narrow(const float *numbers, int64_t count, int type, void *to);
+void bench_type_widen(const void *from, int64_t count, int type, float *numbers);
 /* Rounds in place to what memory of this type can hold. */
-void bench_round(float *numbers, int64_t count, int type);
+void bench_type_round(float *numbers, int64_t count, int type);
 
 #endif
