@@ -17,7 +17,7 @@ typedef struct engine_state {
     gru_context *context;
     gru_layer *layer;
     gru_run run;
-    gru_memory memory;
+    gru_sizes memory;
     gru_gradients gradients;
     gru_weights weights; /* f32; BENCH_BOTH only: where gru_layer_update finds them */
     void *x, *h0, *dy;   /* x or projected and dy in the problem's type; h0 and hT in f32 */
@@ -64,13 +64,13 @@ static gru_status make_layer(engine_state *state, const bench_candidate *self, c
     context_config.backend = self->device == BENCH_GPU ? GRU_BACKEND_CUDA : GRU_BACKEND_CPU;
     context_config.flags = problem->type == BENCH_TF32 ? GRU_ALLOW_TF32 : 0;
     config.inputs = (int32_t)problem->shape.I, config.hidden = (int32_t)problem->shape.H;
-    config.reset = problem->reset;
+    config.reset_mode = problem->reset_mode;
     config.io_type = config.weight_type = type_of[problem->type];
     weights.W = problem->W, weights.R = problem->R, weights.bW = problem->bW, weights.bR = problem->bR;
     gru_status status = gru_context_create(&context_config, &state->context);
     if (status == GRU_OK) status = gru_layer_create(state->context, &config, &weights, &state->layer);
     if (status == GRU_OK)
-        status = gru_layer_memory(state->layer, problem->shape.T, problem->shape.N, &state->memory);
+        status = gru_layer_sizes(state->layer, problem->shape.T, problem->shape.N, &state->memory);
     return status;
 }
 
@@ -192,9 +192,10 @@ static gru_status call(const engine_state *state) {
     const int stage = state->problem->stage;
     gru_status status = GRU_OK;
     if (stage == BENCH_BOTH) status = gru_layer_update(state->layer, &state->weights, state->run.stream);
-    if (status == GRU_OK && stage != BENCH_BACKWARD) status = gru_forward(state->layer, &state->run);
-    return status == GRU_OK && state->problem->dy ? gru_backward(state->layer, &state->run, &state->gradients)
-                                                  : status;
+    if (status == GRU_OK && stage != BENCH_BACKWARD) status = gru_layer_forward(state->layer, &state->run);
+    return status == GRU_OK && state->problem->dy
+               ? gru_layer_backward(state->layer, &state->run, &state->gradients)
+               : status;
 }
 
 /* A failure leaves the NaN with which all outputs begin, which the check sees; later runs are the same call. */
@@ -210,8 +211,8 @@ static void run(void *opaque) {
 static gru_status probe_backward(const engine_state *state) {
     gru_run probe = state->run;
     probe.T = probe.N = 1;
-    const gru_status status = gru_forward(state->layer, &probe);
-    return status == GRU_OK ? gru_backward(state->layer, &probe, &state->gradients) : status;
+    const gru_status status = gru_layer_forward(state->layer, &probe);
+    return status == GRU_OK ? gru_layer_backward(state->layer, &probe, &state->gradients) : status;
 }
 
 /* A pass backward alone begins with what this leaves. */
@@ -222,7 +223,7 @@ static gru_status run_before(engine_state *state, int device) {
     if (status == GRU_OK) status = probe_backward(state);
     if (status == GRU_OK) status = clear_outputs(state);
     if (status == GRU_OK && state->problem->stage == BENCH_BACKWARD)
-        status = gru_forward(state->layer, &state->run);
+        status = gru_layer_forward(state->layer, &state->run);
     return status;
 }
 

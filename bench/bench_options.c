@@ -78,7 +78,7 @@ static int parse_reset(const char *text, bench_options *options) {
     static const char *const names[] = {"after", "before", "all"};
     for (int reset = GRU_RESET_AFTER; reset <= GRU_RESET_ALL; reset++)
         if (strcmp(text, names[reset]) == 0) {
-            options->reset = reset;
+            options->reset_mode = reset;
             return 1;
         }
     return complain("reset", text);

@@ -17,7 +17,7 @@ typedef struct bench_options {
     int stage_count;
     int types[BENCH_TYPES];
     int type_count;
-    int reset; /* GRU_RESET_... */
+    int reset_mode; /* GRU_RESET_... */
     int peers, cold, check_threads, check, gpu_probe, compare_lstm;
     double seconds; /* for one case: a shape, a stage, a type, a number of threads */
 } bench_options;

@@ -34,10 +34,10 @@ enum { BENCH_GRU, BENCH_LSTM }; /* LSTM: gates i, f, g, o instead of r, z, n; fo
 
 typedef struct bench_problem {
     bench_shape shape;
-    int layer; /* BENCH_GRU ... */
-    int stage; /* BENCH_FORWARD ... */
-    int reset; /* GRU_RESET_AFTER, _BEFORE or _ALL */
-    int type;  /* BENCH_F32 ...: all numbers below but reference are such that this type holds them exactly */
+    int layer;      /* BENCH_GRU ... */
+    int stage;      /* BENCH_FORWARD ... */
+    int reset_mode; /* GRU_RESET_AFTER, _BEFORE or _ALL */
+    int type; /* BENCH_F32 ...: all numbers below but reference are such that this type holds them exactly */
     int threads;
     const float *W, *R, *bW, *bR; /* [3H][I] [3H][H] [3H] [3H], gates r, z, n */
     const float *x, *h0;          /* [T][N][I] [N][H] */

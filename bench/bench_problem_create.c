@@ -97,7 +97,7 @@ static bench_problem *create(const bench_problem *wanted) {
 }
 
 bench_problem *bench_problem_create(const bench_shape *shape, int stage, int reset, int type) {
-    bench_problem wanted = {.shape = *shape, .stage = stage, .reset = reset, .type = type, .threads = 1};
+    bench_problem wanted = {.shape = *shape, .stage = stage, .reset_mode = reset, .type = type, .threads = 1};
     if (stage == BENCH_STREAMING) wanted.shape.T = wanted.shape.whole_T = 1;
     return create(&wanted);
 }

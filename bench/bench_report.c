@@ -118,7 +118,7 @@ static void write_json(FILE *json, const report_row *row, int cold) {
         "\"type\": \"%s\", \"cold\": %s, ",
         row->times->name, kinds[row->entry->kind], shape.name, (long long)shape.T, (long long)shape.whole_T,
         (long long)shape.N, (long long)shape.I, (long long)shape.H, problem->threads,
-        bench_stage_names[problem->stage], resets[problem->reset], bench_type_names[problem->type],
+        bench_stage_names[problem->stage], resets[problem->reset_mode], bench_type_names[problem->type],
         cold ? "true" : "false");
     (void)fprintf(json, "\"samples\": %d, \"disturbed\": %d, \"median_us\": %.6g, \"min_us\": %.6g, ",
                   row->times->count, row->times->disturbed, row->times->median * 1e6,

@@ -156,7 +156,7 @@ static void check_threads(bench_program *program, const bench_problem *problem) 
 }
 
 static void bench_one(bench_program *program, const bench_shape *shape, int stage, int type) {
-    bench_problem *problem = bench_problem_create(shape, stage, program->options.reset, type);
+    bench_problem *problem = bench_problem_create(shape, stage, program->options.reset_mode, type);
     if (!problem) {
         program->failed = 1;
         return;

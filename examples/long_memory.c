@@ -95,14 +95,14 @@ static void gru_all_forward(network *q) {
     gru_weights weights = GRU_INIT;
     weights.W = q->p + W, weights.R = q->p + R, weights.bW = q->p + BW, weights.bR = q->p + BR;
     check(gru_layer_update(q->layer, &weights, NULL));
-    check(gru_forward(q->layer, &q->run));
+    check(gru_layer_forward(q->layer, &q->run));
 }
 
 static void gru_all_back(network *q) {
     gru_gradients wanted = GRU_INIT;
     wanted.dhT = q->dh[0];
     wanted.dW = q->d + W, wanted.dR = q->d + R, wanted.dbW = q->d + BW, wanted.dbR = q->d + BR;
-    check(gru_backward(q->layer, &q->run, &wanted));
+    check(gru_layer_backward(q->layer, &q->run, &wanted));
 }
 
 /* One step is run again from the state that entered it. */
@@ -112,8 +112,8 @@ static void gru_back(network *q, int t) {
     step.T = 1, step.x.data = q->x + t * N * I, step.y.data = NULL;
     step.h0 = t ? q->y + (t - 1) * N * H : NULL;
     wanted.dhT = q->dh[0], wanted.dh0 = q->dh[1];
-    check(gru_forward(q->layer, &step));
-    check(gru_backward(q->layer, &step, &wanted));
+    check(gru_layer_forward(q->layer, &step));
+    check(gru_layer_backward(q->layer, &step, &wanted));
 }
 
 /* ---- learning --------------------------------------------------------------------------------------------------- */
@@ -204,11 +204,11 @@ static void begin(network *q, int kind, int L) {
     if (kind == PLAIN) return;
     gru_layer_config config = GRU_INIT;
     gru_weights weights = GRU_INIT;
-    gru_memory memory;
+    gru_sizes memory;
     weights.W = q->p + W, weights.R = q->p + R, weights.bW = q->p + BW, weights.bR = q->p + BR;
     config.inputs = I, config.hidden = H, config.update = kind == WRITE ? GRU_UPDATE_WRITE : GRU_UPDATE_KEEP;
     check(gru_layer_create(context, &config, &weights, &q->layer));
-    check(gru_layer_memory(q->layer, L, N, &memory));
+    check(gru_layer_sizes(q->layer, L, N, &memory));
     q->run.T = L, q->run.N = N, q->run.mode = GRU_TRAIN, q->run.x.data = q->x, q->run.y.data = q->y;
     q->run.workspace_size =
         memory.workspace > memory.backward_workspace ? memory.workspace : memory.backward_workspace;

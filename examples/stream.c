@@ -17,13 +17,13 @@ typedef struct effect {
 static gru_status effect_open(effect *e, const gru_weights *weights) {
     gru_context_config machine = GRU_INIT;
     gru_layer_config shape = GRU_INIT;
-    gru_memory memory = GRU_INIT;
+    gru_sizes memory = GRU_INIT;
     machine.backend = GRU_BACKEND_CPU;
     machine.threads = 1; /* an audio callback has no time to wait for others */
     shape.inputs = I, shape.hidden = H;
     gru_status status = gru_context_create(&machine, &e->context);
     if (status == GRU_OK) status = gru_layer_create(e->context, &shape, weights, &e->layer);
-    if (status == GRU_OK) status = gru_layer_memory(e->layer, 1, 1, &memory);
+    if (status == GRU_OK) status = gru_layer_sizes(e->layer, 1, 1, &memory);
     if (status == GRU_OK) status = gru_allocate(e->context, memory.workspace, &e->step.workspace);
     e->step.workspace_size = memory.workspace;
     e->step.T = e->step.N = 1;
@@ -42,7 +42,7 @@ static void effect_close(effect *e) {
 static gru_status effect_process(effect *e, float *samples, int count) {
     for (int i = 0; i < count; i++) {
         e->x[0] = samples[i];
-        const gru_status status = gru_forward(e->layer, &e->step);
+        const gru_status status = gru_layer_forward(e->layer, &e->step);
         if (status != GRU_OK) return status; /* the rest of the samples passes dry */
         for (int j = 0; j < H; j++) samples[i] += e->dense[j] * e->h[j];
     }
@@ -59,15 +59,15 @@ static void fill(float *numbers, int count, unsigned seed) {
 
 /* The state after the same samples in one call. */
 static gru_status whole(effect *e, const float *samples, float *h) {
-    gru_memory memory = GRU_INIT;
+    gru_sizes memory = GRU_INIT;
     gru_run run = GRU_INIT;
     run.T = BLOCKS * BLOCK, run.N = 1;
     run.x.data = samples;
     run.hT = h;
-    gru_status status = gru_layer_memory(e->layer, run.T, run.N, &memory);
+    gru_status status = gru_layer_sizes(e->layer, run.T, run.N, &memory);
     if (status == GRU_OK) status = gru_allocate(e->context, memory.workspace, &run.workspace);
     run.workspace_size = memory.workspace;
-    if (status == GRU_OK) status = gru_forward(e->layer, &run);
+    if (status == GRU_OK) status = gru_layer_forward(e->layer, &run);
     gru_free(e->context, run.workspace);
     return status;
 }

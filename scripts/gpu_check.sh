@@ -227,7 +227,7 @@ for kind in tf32 f16 bf16; do stage $kind 590 engines_beside_peers $kind --type 
 stage steps 590 engines_beside_peers steps --type f32,tf32,f16,bf16 --threads 1 --stage recurrence,train \
     --shape S3_b8_h256,S3_b8_h1024,S3_b64_h512,S3_b64_h1024,S4_b128_h512
 stage training 590 engines_beside_peers training --type f32,tf32,f16,bf16 --threads 1 --stage train,backward,both \
-    --engine cuda_tile,cuda_hop,cuda_stepwise --shape $trained
+    --engine cuda_large_batch,cuda_fused_before,cuda_stepwise --shape $trained
 stage torch 590 torch
 stage picture 60 picture
 [ -z "$dry" ] || exit 0

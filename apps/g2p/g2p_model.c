@@ -65,17 +65,17 @@ static int load_gru(model *m, const gru_file *file, const char *prefix, gru_stac
 /* The encoder: one layer of one or two directions, which together have as many units as the decoder. */
 static int check_sizes(model *m) {
     gru_layer_config config = GRU_INIT;
-    const int32_t directions = gru_stack_cells(m->encoder);
-    if (gru_stack_cells(m->decoder_stack) != 1 || directions > 2) {
+    const int32_t directions = gru_stack_sublayers(m->encoder);
+    if (gru_stack_sublayers(m->decoder_stack) != 1 || directions > 2) {
         fprintf(stderr,
                 "g2p: model: encoder and decoder have %d and %d cells, expected one or two, and one\n",
-                directions, gru_stack_cells(m->decoder_stack));
+                directions, gru_stack_sublayers(m->decoder_stack));
         return 0;
     }
-    if (gru_stack_cell(m->decoder_stack, 0, &config, &m->decoder) != GRU_OK) return failed("model");
+    if (gru_stack_sublayer(m->decoder_stack, 0, &config, &m->decoder) != GRU_OK) return failed("model");
     m->I = config.inputs, m->H = config.hidden;
     const int same_inputs = gru_stack_inputs(m->encoder) == m->I;
-    if (gru_stack_cell(m->encoder, 0, &config, NULL) != GRU_OK) return failed("model");
+    if (gru_stack_sublayer(m->encoder, 0, &config, NULL) != GRU_OK) return failed("model");
     if (same_inputs && config.hidden * directions == m->H) return 1; /* a second cell is the same layer's */
     fprintf(stderr, "g2p: model: encoder and decoder have sizes that do not fit\n");
     return 0;
@@ -91,9 +91,9 @@ static int load_weights(model *m, const gru_file *file) {
 
 static int reserve_buffers(model *m) {
     const size_t N = (size_t)m->batch, T = MAX_LETTERS + 1, row = sizeof(float) * (size_t)m->H;
-    gru_memory encoder, decoder;
-    if (gru_stack_memory(m->encoder, (int64_t)T, m->batch, &encoder) != GRU_OK ||
-        gru_layer_memory(m->decoder, 1, m->batch, &decoder) != GRU_OK)
+    gru_sizes encoder, decoder;
+    if (gru_stack_sizes(m->encoder, (int64_t)T, m->batch, &encoder) != GRU_OK ||
+        gru_layer_sizes(m->decoder, 1, m->batch, &decoder) != GRU_OK)
         return failed("memory");
     m->workspace_size = encoder.workspace > decoder.workspace ? encoder.workspace : decoder.workspace;
     if (gru_allocate(m->context, m->workspace_size, &m->workspace) != GRU_OK) return failed("memory");

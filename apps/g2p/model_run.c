@@ -16,7 +16,7 @@ static void embed_letters(model *m, word *const *words, int32_t count) {
 }
 
 gru_status model_encode(model *m, word *const *words, int32_t count) {
-    const int32_t directions = gru_stack_cells(m->encoder);
+    const int32_t directions = gru_stack_sublayers(m->encoder);
     int32_t *lengths = m->lengths.host;
     float *state = m->state.engine;
     void *const hT[] = {state, state + m->H / directions}; /* each direction has its columns of the rows */
@@ -94,7 +94,7 @@ static gru_status decode_step(model *m, gru_run *run, word *const *words, int32_
     gru_status status = hand_over(m->context, &m->slots, sizeof(int32_t) * (size_t)running);
     if (status == GRU_OK)
         status = hand_over(m->context, &m->x, sizeof(float) * (size_t)running * (size_t)m->I);
-    if (status == GRU_OK) status = gru_forward(m->decoder, run);
+    if (status == GRU_OK) status = gru_layer_forward(m->decoder, run);
     return status == GRU_OK ? take_back(m->context, &m->state, states) : status;
 }
 

@@ -116,7 +116,7 @@ static gru_status step(search *s) {
     gru_status status = hand_over(m->context, &m->slots, sizeof *slots * (size_t)s->running);
     if (status == GRU_OK)
         status = hand_over(m->context, &m->x, sizeof(float) * (size_t)s->running * (size_t)m->I);
-    if (status == GRU_OK) status = gru_forward(m->decoder, &run);
+    if (status == GRU_OK) status = gru_layer_forward(m->decoder, &run);
     const shared old = m->state;
     m->state = m->next, m->next = old;
     return status == GRU_OK

@@ -284,7 +284,7 @@ static void explain(const cudnn_layer *l, cudnnStatus_t status, char *why) {
 /* Why this problem is none for cuDNN; NULL: it may be one. */
 static const char *refusal(const bench_problem *problem) {
     if (!*bench_device()) return ""; /* a machine without a GPU never claimed to have one */
-    if (problem->reset != GRU_RESET_AFTER) return "cuDNN computes reset AFTER only";
+    if (problem->reset_mode != GRU_RESET_AFTER) return "cuDNN computes reset AFTER only";
     if (problem->stage == BENCH_BACKWARD) return "its backward pass overwrites what the forward pass kept";
     if (problem->stage == BENCH_RECURRENCE && problem->shape.I != problem->shape.H)
         return "CUDNN_SKIP_INPUT needs I = H";

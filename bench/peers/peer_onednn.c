@@ -49,7 +49,7 @@ static void put_bias(const bench_problem *p, float *bias) {
         bias[j] = p->bW[H + j] + p->bR[H + j];
         bias[H + j] = p->bW[j] + p->bR[j];
         bias[2 * H + j] = p->bW[2 * H + j];
-        if (p->reset == GRU_RESET_BEFORE)
+        if (p->reset_mode == GRU_RESET_BEFORE)
             bias[2 * H + j] += p->bR[2 * H + j];
         else
             bias[3 * H + j] = p->bR[2 * H + j];
@@ -62,7 +62,7 @@ static void take_bias(const bench_problem *p, const float *from) {
     float *dbW = p->gradients[BENCH_DBW], *dbR = p->gradients[BENCH_DBR];
     for (int g = 0; g < 3; g++)
         for (int64_t j = 0; j < H; j++) dbW[gate_of[g] * H + j] = dbR[gate_of[g] * H + j] = from[g * H + j];
-    if (p->reset == GRU_RESET_AFTER) memcpy(dbR + 2 * H, from + 3 * H, (size_t)H * sizeof *dbR);
+    if (p->reset_mode == GRU_RESET_AFTER) memcpy(dbR + 2 * H, from + 3 * H, (size_t)H * sizeof *dbR);
 }
 
 static void collect(void *opaque) {
@@ -91,7 +91,7 @@ static int make_arrays(onednn *state) {
 
 static void name_tensors(onednn *state) {
     const bench_shape shape = state->problem->shape;
-    const int64_t biases = state->problem->reset == GRU_RESET_BEFORE ? 3 : 4;
+    const int64_t biases = state->problem->reset_mode == GRU_RESET_BEFORE ? 3 : 4;
     const onednn_tensor forward[FORWARD] = {
         [X] = {DNNL_ARG_SRC_LAYER, 3, {shape.T, shape.N, shape.I}, dnnl_tnc},
         [H0] = {DNNL_ARG_SRC_ITER, 4, {1, 1, shape.N, shape.H}, dnnl_ldnc},
@@ -120,7 +120,8 @@ static dnnl_status_t describe_forward(const onednn *state, dnnl_primitive_desc_t
     dnnl_memory_desc_t d[FORWARD];
     dnnl_rnn_desc_t rnn;
     for (int i = 0; i < FORWARD; i++) ONEDNN_TRY(onednn_describe(&state->tensors[i], &d[i]));
-    ONEDNN_TRY((p->reset == GRU_RESET_BEFORE ? dnnl_gru_forward_desc_init : dnnl_lbr_gru_forward_desc_init)(
+    ONEDNN_TRY((p->reset_mode == GRU_RESET_BEFORE ? dnnl_gru_forward_desc_init
+                                                  : dnnl_lbr_gru_forward_desc_init)(
         &rnn, kind, dnnl_unidirectional_left2right, &d[X], &d[H0], &d[W], &d[R], &d[B], &d[Y], &d[HT], 0));
     return dnnl_primitive_desc_create(descriptor, &rnn, NULL, state->engine, NULL);
 }
@@ -130,8 +131,8 @@ static dnnl_status_t describe_backward(const onednn *state, const_dnnl_primitive
     dnnl_memory_desc_t d[TENSORS];
     dnnl_rnn_desc_t rnn;
     for (int i = 0; i < TENSORS; i++) ONEDNN_TRY(onednn_describe(&state->tensors[i], &d[i]));
-    ONEDNN_TRY((state->problem->reset == GRU_RESET_BEFORE ? dnnl_gru_backward_desc_init
-                                                          : dnnl_lbr_gru_backward_desc_init)(
+    ONEDNN_TRY((state->problem->reset_mode == GRU_RESET_BEFORE ? dnnl_gru_backward_desc_init
+                                                               : dnnl_lbr_gru_backward_desc_init)(
         &rnn, dnnl_backward, dnnl_unidirectional_left2right, &d[X], &d[H0], &d[W], &d[R], &d[B], &d[Y],
         &d[HT], &d[DX], &d[DH0], &d[DW], &d[DR], &d[DB], &d[DY], &d[DHT], 0));
     return dnnl_primitive_desc_create(descriptor, &rnn, NULL, state->engine, forward);
@@ -168,7 +169,7 @@ static dnnl_status_t create(onednn *state) {
 
 static void *prepare(const bench_candidate *self, const bench_problem *problem, char *why) {
     (void)self;
-    if (problem->layer != BENCH_GRU || problem->type != BENCH_F32 || problem->reset == GRU_RESET_ALL ||
+    if (problem->layer != BENCH_GRU || problem->type != BENCH_F32 || problem->reset_mode == GRU_RESET_ALL ||
         problem->stage == BENCH_RECURRENCE)
         return NULL;
     onednn *state = calloc(1, sizeof *state);

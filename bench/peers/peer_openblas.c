@@ -26,7 +26,7 @@ static void release(void *opaque) {
 static void *prepare(const bench_candidate *self, const bench_problem *problem, char *why) {
     (void)self;
     const bench_shape shape = problem->shape;
-    if (problem->type != BENCH_F32 || problem->reset != GRU_RESET_AFTER ||
+    if (problem->type != BENCH_F32 || problem->reset_mode != GRU_RESET_AFTER ||
         (problem->stage != BENCH_FORWARD && problem->stage != BENCH_STREAMING))
         return NULL;
     blas *state = calloc(1, sizeof *state);

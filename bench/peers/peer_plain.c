@@ -15,7 +15,7 @@ typedef struct plain {
 
 static void *prepare(const bench_candidate *self, const bench_problem *problem, char *why) {
     (void)self;
-    if (problem->type != BENCH_F32 || problem->reset != GRU_RESET_AFTER || problem->threads != 1 ||
+    if (problem->type != BENCH_F32 || problem->reset_mode != GRU_RESET_AFTER || problem->threads != 1 ||
         (problem->stage != BENCH_FORWARD && problem->stage != BENCH_STREAMING))
         return NULL;
     plain *state = malloc(sizeof *state);

@@ -36,7 +36,7 @@ extern "C" {
 #endif
 
 #define GRU_VERSION_MAJOR 0
-#define GRU_VERSION_MINOR 1
+#define GRU_VERSION_MINOR 2
 #define GRU_VERSION_PATCH 0
 /* The library that is loaded: major * 10000 + minor * 100 + patch. Never fails. */
 GRU_API int32_t gru_version(void);
@@ -67,7 +67,7 @@ enum { GRU_BACKEND_AUTO = 0, GRU_BACKEND_CPU = 1, GRU_BACKEND_CUDA = 2 };
 enum {
     GRU_ALLOW_TF32     = 1,              /* f32 products on tensor cores: about 3 decimal digits */
     GRU_BATCH_INVARIANT = 2,             /* only engines in which a row's bits do not depend on N; else UNSUPPORTED */
-    GRU_TRUST_MEMORY   = 4,              /* CUDA: runs do not ask of each pointer whether the device can reach it,
+    GRU_SKIP_POINTER_CHECKS = 4,         /* CUDA: runs do not ask of each pointer whether the device can reach it,
                                             which the driver is asked one by one. A wrong one then loses the
                                             context */
     GRU_CHECK_WEIGHTS  = 8               /* training keeps a sum over the packed weights in the reserve, backward
@@ -137,9 +137,9 @@ enum { GRU_F32 = 0, GRU_F16 = 1, GRU_BF16 = 2, GRU_F64 = 3, GRU_INT8 = 4 };
 typedef struct gru_layer_config {
     int32_t inputs;                      /* I >= 0 (0: pre-projected input only) */
     int32_t hidden;                      /* H >= 1 */
-    int32_t reset, update, gate, candidate, direction;
+    int32_t reset_mode, update, gate, candidate, direction;
     int32_t io_type;                     /* x, y, projected and their gradients: f32, f16, bf16, f64 */
-    int32_t state_type;                  /* h0, hT, h_reset and their gradients: f32, or io_type; a 16-bit state makes
+    int32_t state_type;                  /* h0, hT, h_restart and their gradients: f32, or io_type; a 16-bit state makes
                                             the bits depend on how T was cut into calls */
     int32_t weight_type;                 /* W, R as packed: f32, f16, bf16, int8; f64 exactly when io_type is f64 */
     float clip;                          /* pre-activations to [-clip, clip]; 0: no clip */
@@ -172,7 +172,7 @@ GRU_API gru_status gru_layer_describe(const gru_layer *layer, gru_layer_config *
  * runs on other streams are the caller's to order. weights->on_device = 1 can be captured in a graph. */
 GRU_API gru_status gru_layer_update(gru_layer *layer, const gru_weights *weights, void *stream);
 
-/* The same packing into the caller's memory (gru_memory.packed bytes, 64-byte aligned, context's memory), for
+/* The same packing into the caller's memory (gru_sizes.packed bytes, 64-byte aligned, context's memory), for
  * frameworks in which weights are arguments of each call: give it as gru_run.packed. The layer is not touched. */
 GRU_API gru_status gru_layer_pack(const gru_layer *layer, const gru_weights *weights, void *packed, void *stream);
 
@@ -197,20 +197,20 @@ typedef struct gru_run {
     const void *h0;                      /* [N][H] state_type, or [slot_count][H]; NULL: zeros */
     void *hT;                            /* same shape as h0, may be h0; NULL: not wanted */
     int64_t h0_stride, hT_stride;        /* row to row; 0: H */
-    const void *h_reset;                 /* [N][H] state_type, dense; NULL: zeros */
+    const void *h_restart;               /* [N][H] state_type, dense; NULL: zeros */
 
     const int32_t *lengths;              /* [N] 0..T; NULL: all T. Past a length h stays and y is zero; 0: hT = h0 */
     const int64_t *offsets;              /* [N+1]: row n's steps are rows offsets[n].. of x and y (time_stride apart),
                                             its length the difference; replaces lengths and batch_stride; NULL: none */
     const int32_t *h0_slots, *hT_slots;  /* [N]: rows of h0 to read, of hT to write; hT_slots distinct; NULL: n */
-    gru_const_view reset;                /* [T][N] bytes, strides as for rows of one; non-zero: step t starts a new
-                                            segment from h_reset. A forward layer applies it before step t, a reverse
+    gru_const_view restart;              /* [T][N] bytes, strides as for rows of one; non-zero: step t starts a new
+                                            segment from h_restart. A forward layer applies it before step t, a reverse
                                             layer on its way from t to t - 1. NULL: none */
     gru_const_view attention;            /* [T][N] f32 (f64 with io f64) w in 0..1: KEEP z <- (1 - w) z,
                                             WRITE z <- 1 - (1 - w)(1 - z) (AUGRU as in DIEN's code). NULL: none */
 
     const void *packed;                  /* from gru_layer_pack, 64-byte aligned; NULL: the layer's own weights */
-    void *workspace;                     /* gru_memory.workspace bytes, 64-byte aligned, of this call alone */
+    void *workspace;                     /* gru_sizes.workspace bytes, 64-byte aligned, of this call alone */
     size_t workspace_size;
     void *reserve;                       /* training: written by forward, read by backward, any number of times */
     size_t reserve_size;
@@ -218,10 +218,10 @@ typedef struct gru_run {
     uint64_t reserved[8];                /* 0 */
 } gru_run;
 
-typedef struct gru_memory { size_t workspace, backward_workspace, reserve, packed; } gru_memory;
+typedef struct gru_sizes { size_t workspace, backward_workspace, reserve, packed; } gru_sizes;
 
 /* Bytes for any run with T and N at most these, whatever its mode, pointers, strides and options are. */
-GRU_API gru_status gru_layer_memory(const gru_layer *layer, int64_t T, int64_t N, gru_memory *memory);
+GRU_API gru_status gru_layer_sizes(const gru_layer *layer, int64_t T, int64_t N, gru_sizes *sizes);
 
 /* Runs the layer over the sequence. x, y and the other tensors may not overlap, with two exceptions: hT may be h0, and
  * tensors of equal strides may be column ranges of one buffer. Checked before anything is written: every field, sizes,
@@ -230,7 +230,7 @@ GRU_API gru_status gru_layer_memory(const gru_layer *layer, int64_t T, int64_t N
  * memory is as large as said, and on CUDA that hT_slots are distinct.
  * Allocates nothing, takes no lock and makes no system call on one thread. Threads: any number at once on one layer,
  * each with its own workspace, reserve and outputs. NaN or infinity in one row stays in that row. */
-GRU_API gru_status gru_forward(const gru_layer *layer, const gru_run *run);
+GRU_API gru_status gru_layer_forward(const gru_layer *layer, const gru_run *run);
 
 enum { GRU_GRAD_DATA = 1, GRU_GRAD_WEIGHTS = 2, GRU_GRAD_OVERWRITE = 4 };   /* OVERWRITE: dW, dR, dbW, dbR are set */
 
@@ -241,30 +241,31 @@ typedef struct gru_gradients {
     const float *loss_scale;             /* [1] finite, above 0, in the memory of x (a captured graph can change it);
                                             NULL: 1. dy and dhT are this times the true gradients, so that 16 bits hold
                                             them: dW, dR, dbW, dbR are divided by it before they are added; dx,
-                                            dprojected, dattention, dh0, dh_reset stay scaled */
+                                            dprojected, dattention, dh0, dh_restart stay scaled */
     gru_view dx;                         /* [T][N][I] written; NULL: not wanted */
     gru_view dprojected;                 /* [T][N][3H] written; NULL */
     gru_view dattention;                 /* [T][N] type of attention, written; NULL */
-    void *dh0, *dh_reset;                /* [N][H] state_type, dense, written; NULL */
+    void *dh0, *dh_restart;              /* [N][H] state_type, dense, written; NULL */
     void *dW, *dR, *dbW, *dbR;           /* shapes of gru_weights, f32 (f64 with io f64); ADDED to; NULL. Of projected
                                             input only dR and dbR exist: W and bW are the caller's */
     uint64_t reserved[8];                /* 0 */
 } gru_gradients;
 
-/* run: the one given to gru_forward in a training mode, with a workspace of backward_workspace bytes; x, projected,
- * lengths, reset, attention and reserve unchanged since, and the layer's weights (GRU_CHECK_WEIGHTS finds a layer that
- * was updated in between); h0, y, hT not looked at. May run any number of times. What is written may overlap nothing
- * else of the call, but for column ranges of one buffer. Checked as for gru_forward; a reserve that another layer or
- * other sizes made is refused on the CPU. NaN or infinity in one row of dy or dhT stays in that row of dx, dprojected,
- * dattention, dh0, dh_reset; it reaches dW, dR, dbW, dbR, sums over all rows. dy past a length is not read. */
-GRU_API gru_status gru_backward(const gru_layer *layer, const gru_run *run, const gru_gradients *gradients);
+/* run: the one given to gru_layer_forward in a training mode, with a workspace of backward_workspace bytes; x,
+ * projected, lengths, restart, attention and reserve unchanged since, and the layer's weights (GRU_CHECK_WEIGHTS finds
+ * a layer that was updated in between); h0, y, hT not looked at. May run any number of times. What is written may
+ * overlap nothing else of the call, but for column ranges of one buffer. Checked as for gru_layer_forward; a reserve
+ * that another layer or other sizes made is refused on the CPU. NaN or infinity in one row of dy or dhT stays in that
+ * row of dx, dprojected, dattention, dh0, dh_restart; it reaches dW, dR, dbW, dbR, sums over all rows. dy past a length
+ * is not read. */
+GRU_API gru_status gru_layer_backward(const gru_layer *layer, const gru_run *run, const gru_gradients *gradients);
 
 /* ---- engines --------------------------------------------------------------------------------------------------- */
 
 /* Names of the engines in this library, fastest first, whether this machine can run them or not; NULL past the last. */
 GRU_API const char *gru_engine_at(int32_t index);
-/* The engine that gru_forward would use for this run ("" if none: gru_forward would fail), static; and one line for
- * each faster engine that declined, with its reason ("" if none), this thread's until its next call. run NULL:
+/* The engine that gru_layer_forward would use for this run ("" if none: gru_layer_forward would fail), static; and one
+ * line for each faster engine that declined, with its reason ("" if none), this thread's until its next call. run NULL:
  * any run. */
 GRU_API const char *gru_engine_name(const gru_layer *layer, const gru_run *run);
 GRU_API const char *gru_engine_reasons(const gru_layer *layer, const gru_run *run);

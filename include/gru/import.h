@@ -13,7 +13,7 @@ extern "C" {
 /* ---- orders ------------------------------------------------------------------------------------------------------ */
 
 /* Whose arrays, in which order. Shapes are [rows][columns], row-major; "z r n" means the rows (or columns) of the three
- * gates follow each other in that order. reset: what the library's GRU computes, and so what the order can hold.
+ * gates follow each other in that order. reset_mode: what the library's GRU computes, and so what the order can hold.
  * update is KEEP in all of them. Any bias may be NULL: zeros.
  *
  *   order       gates  reset   arrays
@@ -46,39 +46,40 @@ enum {
     GRU_ORDER_FLAX = 10
 };
 
-typedef struct gru_foreign {
+typedef struct gru_framework_weights {
     int32_t order;                       /* GRU_ORDER_... */
-    int32_t reset, update;               /* what the source computes; a reset that the order cannot hold is refused */
+    int32_t reset_mode, update;          /* what the source computes; a reset that the order cannot hold is refused */
     const float *arrays[8];              /* in the order of the table above; the rest NULL */
     size_t counts[8];                    /* numbers in each: checked. 0 for NULL */
     uint64_t reserved[4];                /* 0 */
-} gru_foreign;
+} gru_framework_weights;
 
 /* Canonical numbers in memory of the caller; none may be NULL, except W with 0 inputs. */
-typedef struct gru_canonical {
+typedef struct gru_native_weights {
     float *W, *R, *bW, *bR;              /* [3H][I] [3H][H] [3H] [3H], gates r, z, n */
-} gru_canonical;
+} gru_native_weights;
 
 /* Numbers in each array of this order for shape's I, H and reset; 0 in unused places. */
 GRU_API gru_status gru_order_counts(int32_t order, const gru_layer_config *shape, size_t counts[8]);
 
 /* source -> target. shape: I, H and the variant wanted. KEEP and WRITE convert into each other (the z rows change
  * sign); a reset never converts: GRU_UNSUPPORTED. */
-GRU_API gru_status gru_import(const gru_foreign *source, const gru_layer_config *shape, const gru_canonical *target);
+GRU_API gru_status gru_import(const gru_framework_weights *source, const gru_layer_config *shape,
+                              const gru_native_weights *target);
 
-typedef struct gru_foreign_target {
+typedef struct gru_framework_weights_out {
     int32_t order;
-    int32_t reset, update;               /* what the target will compute */
+    int32_t reset_mode, update;          /* what the target will compute */
     float *arrays[8];                    /* written; NULL only for a bias that the source has not */
     size_t counts[8];
     uint64_t reserved[4];                /* 0 */
-} gru_foreign_target;
+} gru_framework_weights_out;
 
 /* source (f32, host) -> target, which may not overlap. shape: I, H and the variant that source computes; KEEP and WRITE
  * as in gru_import. GRU_UNSUPPORTED where the order cannot hold the reset. Where it has one bias for two, they are
  * added: that happens only where they act as a sum. */
 GRU_API gru_status gru_export(const gru_weights *source, const gru_layer_config *shape,
-                              const gru_foreign_target *target);
+                              const gru_framework_weights_out *target);
 
 /* ---- safetensors files ------------------------------------------------------------------------------------------- */
 

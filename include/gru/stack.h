@@ -1,6 +1,6 @@
 /* stack.h: several layers, one or two directions each, run as one.
  *
- *   cell      one layer in one direction: a gru_layer
+ *   sublayer  one layer in one direction: a gru_layer
  *   layer k   reads the merged output of layer k - 1
  *
  * Rules of gru.h hold. SPDX-License-Identifier: Apache-2.0 */
@@ -35,20 +35,21 @@ typedef struct gru_stack gru_stack;
 /* inputs of layer k must be the outputs of layer k - 1; all layers share io_type and state_type. */
 GRU_API gru_status gru_stack_create(gru_context *context, const gru_stack_config *config, gru_stack **stack);
 GRU_API void gru_stack_release(gru_stack *stack);
-/* Number of cells, in PyTorch's order: layer 0 forward, layer 0 reverse, layer 1 forward ... */
-GRU_API int32_t gru_stack_cells(const gru_stack *stack);
+/* Number of sublayers, in PyTorch's order: layer 0 forward, layer 0 reverse, layer 1 forward ... */
+GRU_API int32_t gru_stack_sublayers(const gru_stack *stack);
 /* Numbers in one row of x and in one row of y: [T][N][inputs] -> [T][N][outputs]. */
 GRU_API int32_t gru_stack_inputs(const gru_stack *stack);
 GRU_API int32_t gru_stack_outputs(const gru_stack *stack);
-/* Cell k: its configuration and the layer itself (for update); either may be NULL; the layer belongs to the stack. */
-GRU_API gru_status gru_stack_cell(const gru_stack *stack, int32_t k, gru_layer_config *config, gru_layer **layer);
+/* Sublayer k: its configuration and the layer itself (for update; it belongs to the stack); either may be NULL. */
+GRU_API gru_status gru_stack_sublayer(const gru_stack *stack, int32_t k, gru_layer_config *config,
+                                      gru_layer **layer);
 
 typedef struct gru_stack_run {
-    gru_run data;                        /* as for a layer; h0, hT, their strides, h_reset, projected, packed: 0 */
+    gru_run data;                        /* as for a layer; h0, hT, their strides, h_restart, projected, packed: 0 */
     gru_view y_reverse;                  /* GRU_MERGE_SEPARATE only */
-    const void *const *h0;               /* [cells] host array of pointers, each [N][H_k] or [slot_count][H_k]; NULL */
-    void *const *hT;                     /* [cells]; NULL: not wanted */
-    const int64_t *h_strides;            /* [cells] for both; NULL: H_k */
+    const void *const *h0;               /* [sublayers] host array of pointers: [N][H_k] or [slot_count][H_k]; NULL */
+    void *const *hT;                     /* [sublayers]; NULL: not wanted */
+    const int64_t *h_strides;            /* [sublayers] for both; NULL: H_k */
     const uint64_t *dropout_seed;        /* [2] seed and offset, in the memory of x (a captured graph can change it);
                                             read only in training with dropout. Whether a number is dropped follows from
                                             seed, offset + n, its layer, t and i alone, on every machine: rows n0.. of a
@@ -60,14 +61,14 @@ typedef struct gru_stack_run {
 typedef struct gru_stack_gradients {
     gru_gradients data;                  /* dy, dx, parts, loss_scale; the rest zero */
     gru_const_view dy_reverse;
-    const void *const *dhT;              /* [cells] */
-    void *const *dh0;                    /* [cells] */
-    void *const *dW, *const *dR, *const *dbW, *const *dbR; /* [cells] each, ADDED to (GRU_GRAD_OVERWRITE: set) */
+    const void *const *dhT;              /* [sublayers] */
+    void *const *dh0;                    /* [sublayers] */
+    void *const *dW, *const *dR, *const *dbW, *const *dbR; /* [sublayers] each, ADDED to (GRU_GRAD_OVERWRITE: set) */
     uint64_t reserved[8];
 } gru_stack_gradients;
 
 /* As for a layer; the reserve also holds the outputs between layers. packed is 0. */
-GRU_API gru_status gru_stack_memory(const gru_stack *stack, int64_t T, int64_t N, gru_memory *memory);
+GRU_API gru_status gru_stack_sizes(const gru_stack *stack, int64_t T, int64_t N, gru_sizes *sizes);
 GRU_API gru_status gru_stack_forward(const gru_stack *stack, const gru_stack_run *run);
 GRU_API gru_status gru_stack_backward(const gru_stack *stack, const gru_stack_run *run,
                                       const gru_stack_gradients *gradients);

@@ -36,7 +36,7 @@ gru_status gru_check_layer_config(const gru_layer_config *config) {
         return gru_fail(GRU_BAD_ARGUMENT, "config.inputs is %d, expected 0 to %d", config->inputs, MAX_UNITS);
     if (config->hidden < 1 || config->hidden > MAX_UNITS)
         return gru_fail(GRU_BAD_ARGUMENT, "config.hidden is %d, expected 1 to %d", config->hidden, MAX_UNITS);
-    GRU_TRY(check_choice("reset", config->reset, GRU_RESET_ALL));
+    GRU_TRY(check_choice("reset_mode", config->reset_mode, GRU_RESET_ALL));
     GRU_TRY(check_choice("update", config->update, GRU_UPDATE_WRITE));
     GRU_TRY(check_choice("gate", config->gate, GRU_GATE_HARD_SIGMOID));
     GRU_TRY(check_choice("candidate", config->candidate, GRU_CANDIDATE_LINEAR));

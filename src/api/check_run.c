@@ -154,13 +154,13 @@ static gru_status check_input(call *c) {
                         "run.x is given, but the layer has 0 inputs and runs on projected input only");
     CHECK_VIEW(c, "run.x", run->x, (size_t)config->inputs, io, 0);
     CHECK_VIEW(c, "run.projected", run->projected, GATES * H, io, 0);
-    CHECK_VIEW(c, "run.reset", run->reset, 1, 1, 0);
+    CHECK_VIEW(c, "run.restart", run->restart, 1, 1, 0);
     const size_t w = config->io_type == GRU_F64 ? sizeof(double) : sizeof(float);
     CHECK_VIEW(c, "run.attention", run->attention, 1, w, 0);
     GRU_TRY(check_array(c, "run.lengths", run->lengths, (size_t)run->N, sizeof(int32_t), 0));
     GRU_TRY(check_array(c, "run.h0_slots", run->h0_slots, (size_t)run->N, sizeof(int32_t), 0));
     GRU_TRY(check_array(c, "run.hT_slots", run->hT_slots, (size_t)run->N, sizeof(int32_t), 0));
-    return check_array(c, "run.h_reset", run->h_reset, gru_size_times((size_t)run->N, H),
+    return check_array(c, "run.h_restart", run->h_restart, gru_size_times((size_t)run->N, H),
                        gru_type_bytes(config->state_type), 0);
 }
 
@@ -277,7 +277,7 @@ static gru_status check_gradients(call *c, gru_gradients *g) {
     GRU_TRY(check_array(c, "gradients.dhT", g->dhT, states, state, 0));
     GRU_TRY(check_array(c, "gradients.loss_scale", g->loss_scale, 1, sizeof(float), 0));
     GRU_TRY(check_array(c, "gradients.dh0", g->dh0, states, state, 1));
-    GRU_TRY(check_array(c, "gradients.dh_reset", g->dh_reset, states, state, 1));
+    GRU_TRY(check_array(c, "gradients.dh_restart", g->dh_restart, states, state, 1));
     GRU_TRY(check_array(c, "gradients.dW", g->dW, GATES * H * I, exact, 1));
     GRU_TRY(check_array(c, "gradients.dR", g->dR, GATES * H * H, exact, 1));
     GRU_TRY(check_array(c, "gradients.dbW", g->dbW, GATES * H, exact, 1));
@@ -298,7 +298,7 @@ static gru_status check_gradient_buffers(const call *c, const gru_gradients *g) 
         {"gradients.dprojected", g->dprojected.data},
         {"gradients.dattention", g->dattention.data},
         {"gradients.dh0", g->dh0},
-        {"gradients.dh_reset", g->dh_reset},
+        {"gradients.dh_restart", g->dh_restart},
         {"gradients.dW", g->dW},
         {"gradients.dR", g->dR},
         {"gradients.dbW", g->dbW},

@@ -13,8 +13,8 @@ static uintptr_t bits(const void *pointer) {
 
 /* One step of one sequence, with nothing that a stream seldom has. */
 static int is_plain(const gru_run *run) {
-    uint64_t extras = bits(run->projected.data) | bits(run->reset.data) | bits(run->attention.data) |
-                      bits(run->h_reset) | bits(run->lengths) | bits(run->offsets) | bits(run->h0_slots) |
+    uint64_t extras = bits(run->projected.data) | bits(run->restart.data) | bits(run->attention.data) |
+                      bits(run->h_restart) | bits(run->lengths) | bits(run->offsets) | bits(run->h0_slots) |
                       bits(run->hT_slots) | bits(run->stream);
     const int64_t strides = run->x.time_stride | run->x.batch_stride | run->y.time_stride |
                             run->y.batch_stride | run->h0_stride | run->hT_stride;

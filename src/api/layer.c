@@ -81,12 +81,12 @@ gru_status gru_layer_pack(const gru_layer *layer, const gru_weights *weights, vo
     return layer->context->backend->pack(layer, weights, packed, stream);
 }
 
-gru_status gru_layer_memory(const gru_layer *layer, int64_t T, int64_t N, gru_memory *memory) {
+gru_status gru_layer_sizes(const gru_layer *layer, int64_t T, int64_t N, gru_sizes *sizes) {
     if (!layer) return gru_fail(GRU_BAD_ARGUMENT, "layer is NULL");
-    if (!memory) return gru_fail(GRU_BAD_ARGUMENT, "memory is NULL, expected a place for the sizes");
+    if (!sizes) return gru_fail(GRU_BAD_ARGUMENT, "sizes is NULL, expected a place for the sizes");
     if (T < 0) return gru_fail(GRU_BAD_ARGUMENT, "T is %lld, expected 0 or more", (long long)T);
     if (N < 0) return gru_fail(GRU_BAD_ARGUMENT, "N is %lld, expected 0 or more", (long long)N);
-    gru_memory need = {.packed = layer->packed_bytes};
+    gru_sizes need = {.packed = layer->packed_bytes};
     need.reserve = layer->context->backend->reserve_bytes(&layer->config, T, N);
     need.workspace = gru_layer_workspace(layer, T, N, 0);
     need.backward_workspace = gru_layer_workspace(layer, T, N, 1);
@@ -94,6 +94,6 @@ gru_status gru_layer_memory(const gru_layer *layer, int64_t T, int64_t N, gru_me
         return gru_fail(GRU_BAD_ARGUMENT,
                         "T is %lld and N is %lld: with H %d this needs more bytes than there are addresses",
                         (long long)T, (long long)N, layer->config.hidden);
-    *memory = need;
+    *sizes = need;
     return GRU_OK;
 }

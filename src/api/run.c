@@ -4,7 +4,7 @@
 #include "core/error.h"
 #include "selection.h"
 
-gru_status gru_forward(const gru_layer *layer, const gru_run *run) {
+gru_status gru_layer_forward(const gru_layer *layer, const gru_run *run) {
     gru_run resolved;
     GRU_TRY(gru_check_forward(layer, run, &resolved));
     const gru_engine *engine;
@@ -13,7 +13,7 @@ gru_status gru_forward(const gru_layer *layer, const gru_run *run) {
     return engine->forward(&job, 1);
 }
 
-gru_status gru_backward(const gru_layer *layer, const gru_run *run, const gru_gradients *gradients) {
+gru_status gru_layer_backward(const gru_layer *layer, const gru_run *run, const gru_gradients *gradients) {
     gru_run resolved;
     gru_gradients resolved_gradients;
     GRU_TRY(gru_check_backward(layer, run, gradients, &resolved, &resolved_gradients));

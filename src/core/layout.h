@@ -47,13 +47,13 @@ static inline int64_t gru_hT_row(const gru_run *run, int64_t n) {
  * comes from, because a segment begins with its earliest step. */
 static inline int gru_segment_starts(const gru_run *run, int32_t direction, int64_t length, int64_t s,
                                      int64_t n) {
-    if (!run->reset.data) return 0;
+    if (!run->restart.data) return 0;
     if (direction == GRU_REVERSE) {
         if (s == 0) return 0;
         s -= 1;
     }
     const int64_t t = gru_step_time(direction, length, s);
-    return ((const uint8_t *)run->reset.data)[GRU_ROW(run->reset, t, n)] != 0;
+    return ((const uint8_t *)run->restart.data)[GRU_ROW(run->restart, t, n)] != 0;
 }
 
 #endif

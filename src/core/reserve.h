@@ -44,7 +44,7 @@ static inline size_t gru_reserve_bytes(const gru_layer_config *config, int64_t T
 static inline uint64_t gru_reserve_mark(const gru_layer_config *config) {
     const int32_t facts[] = {config->inputs,
                              config->hidden,
-                             config->reset,
+                             config->reset_mode,
                              config->update,
                              config->gate,
                              config->candidate,

@@ -47,7 +47,7 @@ static void lay_out(gru_cpu_backward_call *f, arena *a, int64_t T, int64_t N, in
     const gru_layer_config *config = &f->layer->config;
     const size_t rows = chunk_rows(T, N), all = gru_size_times((size_t)T, (size_t)N), n = (size_t)N;
     const size_t outputs = GATES * f->H, panels = f->padded_H / PANEL;
-    const int before = config->reset == GRU_RESET_BEFORE, widens = config->io_type != GRU_F32;
+    const int before = config->reset_mode == GRU_RESET_BEFORE, widens = config->io_type != GRU_F32;
     f->barrier = take(a, sizeof *f->barrier);
     f->R = take_floats(a, outputs, f->padded_H);
     f->W = take_floats(a, outputs, f->padded_I);
@@ -55,7 +55,7 @@ static void lay_out(gru_cpu_backward_call *f, arena *a, int64_t T, int64_t N, in
     f->sum_W = take_floats(a, outputs, f->padded_I);
     f->sum_bias = take_floats(a, D, f->H);
     f->dh = take_floats(a, n, f->padded_H);
-    f->dh_reset = take_floats(a, n, f->padded_H);
+    f->dh_restart = take_floats(a, n, f->padded_H);
     f->drh = take_floats(a, before ? n : 0, f->padded_H);
     f->dy = take_floats(a, widens ? n : 0, f->padded_H);
     f->dattention = take_floats(a, 2 * n, panels);
@@ -89,7 +89,7 @@ size_t gru_cpu_backward_workspace(const gru_layer *layer, int64_t T, int64_t N) 
 static void set_up_part(gru_cpu_backward_part *p, const gru_cpu_backward_call *f, int32_t index) {
     const size_t rows = f->list_rows, pointers = rows * sizeof(float *);
     char *lists = f->scratch + (size_t)index * scratch_bytes(rows, f->padded_H);
-    const int before = f->layer->config.reset == GRU_RESET_BEFORE;
+    const int before = f->layer->config.reset_mode == GRU_RESET_BEFORE;
     p->f = f;
     p->share = gru_cpu_share_of(&f->plan, f->run->N, f->layer->config.hidden, index);
     p->strip = (float *)(void *)lists;

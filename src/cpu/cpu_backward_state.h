@@ -33,7 +33,7 @@ typedef struct gru_cpu_backward_call {
     float *R;             /* [P] panels of outputs, in strips: [3H][outputs], terms in the order n, r, z */
     float *W;             /* the same of W, terms in the order r, z, n */
     float *dh, *drh;      /* [N][padded_H] */
-    float *dh_reset;      /* [N][padded_H] */
+    float *dh_restart;    /* [N][padded_H] */
     float *dy;            /* [N][padded_H] 16-bit dy of a step, widened */
     float *dattention;    /* [2][N][P] parts of an even, an odd step's gradients of attention */
     float *sum_W, *sum_R; /* [3H][padded_I], [3H][padded_H] the weights' gradients so far */

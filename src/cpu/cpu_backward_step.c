@@ -9,14 +9,14 @@ static float *state_row(const gru_cpu_backward_part *p, float *states, int64_t n
     return states + (size_t)n * p->f->padded_H;
 }
 
-/* The part's units of dhT, or zeros; nothing has come to h_reset. */
+/* The part's units of dhT, or zeros; nothing has come to h_restart. */
 void gru_cpu_sweep_begin(const gru_cpu_backward_part *p) {
     const gru_cpu_backward_call *f = p->f;
     const size_t first = p->share.units.begin, count = p->share.units.end - first;
     const size_t whole = (p->share.panels.end * PANEL - first) * sizeof(float);
     for (int64_t n = p->share.row_begin; n < p->share.row_end; n++) {
         float *dh = state_row(p, f->dh, n) + first;
-        memset(state_row(p, f->dh_reset, n) + first, 0, whole);
+        memset(state_row(p, f->dh_restart, n) + first, 0, whole);
         memset(dh, 0, whole);
         if (f->gradients->dhT)
             gru_load_floats(f->gradients->dhT, f->layer->config.state_type, (size_t)n * f->H + first, dh,
@@ -105,16 +105,16 @@ static void store_attention(const gru_cpu_backward_part *p, int64_t s) {
     }
 }
 
-/* Nothing flows past the start of a segment but to h_reset. */
+/* Nothing flows past the start of a segment but to h_restart. */
 static void end_segments(const gru_cpu_backward_part *p, int64_t s) {
     const gru_cpu_backward_call *f = p->f;
     const int32_t direction = f->layer->config.direction;
-    for (int64_t i = 0; f->run->reset.data && i < p->rows.count; i++) {
+    for (int64_t i = 0; f->run->restart.data && i < p->rows.count; i++) {
         const int64_t n = p->rows.row[i];
-        float *dh = state_row(p, f->dh, n), *dh_reset = state_row(p, f->dh_reset, n);
+        float *dh = state_row(p, f->dh, n), *dh_restart = state_row(p, f->dh_restart, n);
         if (!gru_segment_starts(f->run, direction, gru_run_length(f->run, n), s, n)) continue;
         for (size_t j = p->share.units.begin; j < p->share.units.end; j++) {
-            dh_reset[j] += dh[j];
+            dh_restart[j] += dh[j];
             dh[j] = 0.0f;
         }
     }
@@ -124,7 +124,7 @@ static void sweep_step(gru_cpu_backward_part *p, int64_t s) {
     const gru_cpu_backward_call *f = p->f;
     const gru_cpu_cell *cell = &f->terms.cell;
     const size_t begin = p->share.units.begin, end = p->share.units.end, H = f->H;
-    const int before = cell->reset == GRU_RESET_BEFORE;
+    const int before = cell->reset_mode == GRU_RESET_BEFORE;
     gather_rows(p, s);
     f->kernels->sweep(cell, &p->rows, begin, end, H);
     if (!p->share.by_rows) gru_cpu_backward_meet(p); /* d is whole before it is multiplied */
@@ -152,6 +152,7 @@ void gru_cpu_sweep_end(const gru_cpu_backward_part *p) {
     for (int64_t n = p->share.row_begin; n < p->share.row_end; n++) {
         const size_t at = (size_t)n * f->H + first;
         if (g->dh0) gru_store_floats(g->dh0, type, at, state_row(p, f->dh, n) + first, count);
-        if (g->dh_reset) gru_store_floats(g->dh_reset, type, at, state_row(p, f->dh_reset, n) + first, count);
+        if (g->dh_restart)
+            gru_store_floats(g->dh_restart, type, at, state_row(p, f->dh_restart, n) + first, count);
     }
 }

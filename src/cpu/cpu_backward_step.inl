@@ -105,7 +105,7 @@ INLINE vec sweep_vector(const gru_cpu_cell *cell, const sweep_panel *p, size_t i
     const vec dv = vec_mul(dn, candidate_slope(cell, kept_n, n));
     vec_store(p->dh + i, vec_mul(dh, keep ? attended : others));
     vec_store(p->d[D_Z] + i, vec_mul(dz, gate_slope(cell, kept_z, z)));
-    if (cell->reset == GRU_RESET_BEFORE) {
+    if (cell->reset_mode == GRU_RESET_BEFORE) {
         vec_store(p->d[D_N] + i, dv);
         vec_store(p->d[D_RECURRENT] + i, extra);
         return dattention;
@@ -113,7 +113,7 @@ INLINE vec sweep_vector(const gru_cpu_cell *cell, const sweep_panel *p, size_t i
     const vec r = gate_keeps_value(cell) ? kept_r : vec_gate(cell, kept_r);
     const vec inner = vec_mul(dv, r), dr = vec_mul(dv, extra);
     vec_store(p->d[D_RECURRENT] + i, inner);
-    vec_store(p->d[D_N] + i, cell->reset == GRU_RESET_AFTER ? dv : inner);
+    vec_store(p->d[D_N] + i, cell->reset_mode == GRU_RESET_AFTER ? dv : inner);
     vec_store(p->d[D_R] + i, vec_mul(dr, gate_slope(cell, kept_r, r)));
     return dattention;
 }

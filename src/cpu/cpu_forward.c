@@ -50,7 +50,7 @@ static size_t state_bytes(const gru_layer *layer, int64_t N) {
 size_t gru_cpu_forward_workspace(const gru_layer *layer, int64_t T, int64_t N) {
     const gru_layer_config *config = &layer->config;
     const size_t rows = gru_cpu_plan_rows(T, N, config->hidden);
-    const size_t states = config->reset == GRU_RESET_BEFORE ? 4 : 2;
+    const size_t states = config->reset_mode == GRU_RESET_BEFORE ? 4 : 2;
     const size_t threads = (size_t)layer->context->config.threads;
     const size_t widened = config->io_type == GRU_F32 ? 0 : (size_t)config->inputs * sizeof(float);
     const size_t a = gru_cpu_panels(config->hidden) * PANEL * GATES * sizeof(float);
@@ -83,7 +83,7 @@ static void set_up(forward *f, const gru_cpu_kernels *kernels, const gru_layer *
     f->state[1] = (float *)(void *)(memory + states);
     memory += 2 * states;
     f->z = f->rh = NULL;
-    if (config->reset == GRU_RESET_BEFORE) {
+    if (config->reset_mode == GRU_RESET_BEFORE) {
         f->z = (float *)(void *)memory;
         f->rh = (float *)(void *)(memory + states);
         memory += 2 * states;
@@ -122,13 +122,13 @@ static float *state_row(const forward *f, int64_t s, int64_t n) {
     return f->state[s & 1] + (size_t)n * f->padded;
 }
 
-/* The part's units of h_reset's row n, or zeros. */
+/* The part's units of h_restart's row n, or zeros. */
 static void start_segment(const part *p, int64_t n, float *state) {
     const forward *f = p->f;
     const size_t count = p->share.units.end - p->share.units.begin;
-    if (f->run->h_reset)
-        gru_load_floats(f->run->h_reset, f->layer->config.state_type, (size_t)n * f->H + p->share.units.begin,
-                        state + p->share.units.begin, count);
+    if (f->run->h_restart)
+        gru_load_floats(f->run->h_restart, f->layer->config.state_type,
+                        (size_t)n * f->H + p->share.units.begin, state + p->share.units.begin, count);
     else
         memset(state + p->share.units.begin, 0, count * sizeof *state);
 }
@@ -313,7 +313,7 @@ static void run_step(part *p, int64_t s) {
     const forward *f = p->f;
     gather_rows(p, s);
     keep_entering_states(p, s);
-    if (f->terms.cell.reset == GRU_RESET_BEFORE) {
+    if (f->terms.cell.reset_mode == GRU_RESET_BEFORE) {
         multiply(p, &f->terms.R, p->rows.in, f->kernels->gates);
         meet(p); /* r h is whole before the candidate multiplies it */
         multiply(p, &f->terms.R_n, (const float *const *)p->rows.rh, f->kernels->candidate);

@@ -29,7 +29,7 @@ typedef struct gru_cpu_strip {
 
 /* What the cell does besides its sums; the same for all rows of a call. */
 typedef struct gru_cpu_cell {
-    int32_t reset, update, gate, candidate;
+    int32_t reset_mode, update, gate, candidate;
     float clip, slope; /* clip 0: none */
     int32_t attends;   /* rows have attention weights */
     int32_t plain;     /* AFTER, KEEP, sigmoid, tanh, nothing else: the fast way through */

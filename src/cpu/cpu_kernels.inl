@@ -227,7 +227,7 @@ typedef struct cell_sums {
 /* w: attention of the row. kept: as above. */
 INLINE vec cell_vector(const gru_cpu_cell *cell, const cell_sums *sums, vec h, float w, float *kept) {
     const vec r = vec_gate(cell, sums->v_r), z = vec_gate(cell, sums->v_z);
-    const int after = cell->reset == GRU_RESET_AFTER;
+    const int after = cell->reset_mode == GRU_RESET_AFTER;
     const vec extra = after ? sums->c_n : vec_add(sums->a_n, sums->c_n);
     const vec v = after ? vec_fma(r, extra, sums->a_n) : vec_mul(r, extra);
     const vec n = vec_candidate(cell, v);
@@ -255,7 +255,7 @@ INLINE void cell_rows(const gru_cpu_cell *cell, const gru_cpu_rows *rows, int64_
 }
 
 /* The plain variant as a constant: its choices are made by the compiler. */
-static const gru_cpu_cell plain = {.reset = GRU_RESET_AFTER, .update = GRU_UPDATE_KEEP, .plain = 1};
+static const gru_cpu_cell plain = {.reset_mode = GRU_RESET_AFTER, .update = GRU_UPDATE_KEEP, .plain = 1};
 
 static void cell(const gru_cpu_cell *variant, const gru_cpu_rows *rows, int64_t first, int32_t count,
                  size_t unit, float *const *c) {

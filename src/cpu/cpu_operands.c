@@ -2,14 +2,14 @@
 #include "cpu_operands.h"
 
 static void describe_cell(const gru_layer_config *config, const gru_run *run, gru_cpu_cell *cell) {
-    cell->reset = config->reset;
+    cell->reset_mode = config->reset_mode;
     cell->update = config->update;
     cell->gate = config->gate;
     cell->candidate = config->candidate;
     cell->clip = config->clip;
     cell->slope = config->hard_slope;
     cell->attends = run->attention.data != NULL;
-    cell->plain = cell->reset == GRU_RESET_AFTER && cell->update == GRU_UPDATE_KEEP &&
+    cell->plain = cell->reset_mode == GRU_RESET_AFTER && cell->update == GRU_UPDATE_KEEP &&
                   cell->gate == GRU_GATE_SIGMOID && cell->candidate == GRU_CANDIDATE_TANH &&
                   cell->clip == 0 && !cell->attends;
 }
@@ -30,7 +30,7 @@ void gru_cpu_terms_of(const gru_layer *layer, const gru_run *run, gru_cpu_terms 
     const char *packed = gru_run_packed(layer, run);
     const size_t I = (size_t)config->inputs, H = (size_t)config->hidden;
     const size_t line = PANEL * gru_type_bytes(config->weight_type); /* one gate of one k */
-    const int split = config->reset == GRU_RESET_BEFORE;
+    const int split = config->reset_mode == GRU_RESET_BEFORE;
     describe_cell(config, run, &terms->cell);
     terms->W_pitch = I * GATES * line;
     terms->R_pitch = H * GATES * line;

@@ -101,7 +101,7 @@ void gru_cpu_pack(const gru_layer_config *config, const gru_weights *weights, vo
                       config->weight_type,
                       H,
                       H,
-                      config->reset == GRU_RESET_BEFORE,
+                      config->reset_mode == GRU_RESET_BEFORE,
                       base + layout.R};
     memset(packed, 0, layout.bytes);
     pack_bias(weights->bW, bias_type, bias_packed, H, base + layout.bW);

@@ -86,7 +86,7 @@ void gru_cpu_recompute(gru_cpu_backward_part *p) {
         take_projected(p);
     else
         project(p);
-    if (f->terms.cell.reset == GRU_RESET_BEFORE) {
+    if (f->terms.cell.reset_mode == GRU_RESET_BEFORE) {
         multiply(p, &f->terms.R, 0, f->kernels->gates);
         gru_cpu_backward_meet(p); /* r h is whole before the candidate multiplies it */
         multiply(p, &f->terms.R_n, 1, f->kernels->candidate);

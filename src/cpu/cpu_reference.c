@@ -16,11 +16,12 @@ static size_t reference_workspace(const gru_layer *layer, int64_t T, int64_t N) 
     return gru_size_plus(gru_reference_scratch(&layer->config), gru_size_times((size_t)N, row));
 }
 
-/* h_reset's row n, or zeros. */
+/* h_restart's row n, or zeros. */
 static void load_segment_start(const reference *f, int64_t n, double *h) {
     for (size_t j = 0; j < f->H; j++)
-        h[j] = f->run->h_reset ? gru_load_double(f->run->h_reset, f->config->state_type, (size_t)n * f->H + j)
-                               : 0;
+        h[j] = f->run->h_restart
+                   ? gru_load_double(f->run->h_restart, f->config->state_type, (size_t)n * f->H + j)
+                   : 0;
 }
 
 static void load_initial_state(const reference *f, int64_t n, double *h) {

@@ -59,7 +59,7 @@ static double through_candidate(const sweep *p, size_t j, double dv, double *d) 
     const reference *f = &p->f;
     const size_t H = f->H;
     const double a = f->a[GATE_N * H + j], c = f->c[GATE_N * H + j];
-    switch (f->config->reset) {
+    switch (f->config->reset_mode) {
     case GRU_RESET_AFTER:
         d[DA_N * H + j] = dv;
         d[EXTRA * H + j] = dv * f->r[j];
@@ -76,7 +76,7 @@ static double through_candidate(const sweep *p, size_t j, double dv, double *d) 
 
 /* dc of gate g within the vectors d of one step. */
 static const double *recurrent_gradient(const sweep *p, const double *d, int g) {
-    const int extra = g == GATE_N && p->f.config->reset == GRU_RESET_AFTER;
+    const int extra = g == GATE_N && p->f.config->reset_mode == GRU_RESET_AFTER;
     return d + (extra ? EXTRA : g) * (int64_t)p->f.H;
 }
 
@@ -99,7 +99,7 @@ static double sweep_step(sweep *p, double *d, int64_t t, int64_t n) {
         d[DA_Z * H + j] = dz * (1 - w) * gate_slope(config, f->v[GATE_Z * H + j], f->z[j]);
         dr[j] = through_candidate(p, j, dn * candidate_slope(config, f->v[GATE_N * H + j], f->n[j]), d);
     }
-    if (config->reset == GRU_RESET_BEFORE) {
+    if (config->reset_mode == GRU_RESET_BEFORE) {
         memset(p->drh, 0, H * sizeof *p->drh);
         add_transposed_R(f, GATE_N, d + DA_N * H, p->drh);
         for (size_t j = 0; j < H; j++) {
@@ -145,16 +145,16 @@ static double *step_vectors(const sweep *p, int64_t s, int64_t n) {
     return p->steps + ((size_t)s * (size_t)p->f.run->N + (size_t)n) * STEP_VECTORS * p->f.H;
 }
 
-/* The gradient that leaves row n through h0, and what segment starts passed to h_reset. */
+/* The gradient that leaves row n through h0, and what segment starts passed to h_restart. */
 static void sweep_row(sweep *p, const gru_layer *layer, int64_t n) {
     const gru_gradients *g = p->gradients;
     const reference *f = &p->f;
     const int32_t state = f->config->state_type, io = f->config->io_type, direction = f->config->direction;
     const int64_t length = gru_run_length(f->run, n);
-    double *dh_reset = p->drh + f->H; /* [H] */
+    double *dh_restart = p->drh + f->H; /* [H] */
     for (size_t j = 0; j < f->H; j++) {
         p->dh[j] = g->dhT ? gru_load_double(g->dhT, state, (size_t)n * f->H + j) : 0;
-        dh_reset[j] = 0;
+        dh_restart[j] = 0;
     }
     for (int64_t s = length - 1; s >= 0; s--) {
         const int64_t t = gru_step_time(direction, length, s);
@@ -167,14 +167,14 @@ static void sweep_row(sweep *p, const gru_layer *layer, int64_t n) {
         write_input_gradients(p, d, t, n, dw);
         if (!gru_segment_starts(f->run, direction, length, s, n)) continue;
         for (size_t j = 0; j < f->H; j++) {
-            dh_reset[j] += p->dh[j];
+            dh_restart[j] += p->dh[j];
             p->dh[j] = 0; /* nothing flows past the start of a segment */
         }
     }
     for (int64_t t = length; t < f->run->T; t++) write_input_gradients(p, NULL, t, n, 0);
     for (size_t j = 0; j < f->H; j++) {
         if (g->dh0) gru_store_double(g->dh0, state, (size_t)n * f->H + j, p->dh[j]);
-        if (g->dh_reset) gru_store_double(g->dh_reset, state, (size_t)n * f->H + j, dh_reset[j]);
+        if (g->dh_restart) gru_store_double(g->dh_restart, state, (size_t)n * f->H + j, dh_restart[j]);
     }
 }
 
@@ -184,7 +184,8 @@ static void sweep_row(sweep *p, const gru_layer *layer, int64_t n) {
 static double recurrent_input(const sweep *p, const gru_layer *layer, int g, size_t k, int64_t s, int64_t n) {
     const reference *f = &p->f;
     const void *states = gru_reserve_states(f->run);
-    if (g == GATE_N && f->config->reset == GRU_RESET_BEFORE) return step_vectors(p, s, n)[EXTRA * f->H + k];
+    if (g == GATE_N && f->config->reset_mode == GRU_RESET_BEFORE)
+        return step_vectors(p, s, n)[EXTRA * f->H + k];
     return gru_load_double(states, f->state_type, gru_reserve_index(layer, f->run, s, n) + k);
 }
 

@@ -14,7 +14,7 @@ double gru_reference_W(const reference *f, int g, size_t j, size_t i) {
 }
 
 double gru_reference_R(const reference *f, int g, size_t j, size_t k) {
-    return weight(f, f->R, f->config->reset == GRU_RESET_BEFORE, f->H, g, j, k);
+    return weight(f, f->R, f->config->reset_mode == GRU_RESET_BEFORE, f->H, g, j, k);
 }
 
 static double bias(const reference *f, const void *part, int g, size_t j) {
@@ -88,7 +88,7 @@ static void reset_and_update_gates(reference *f) {
 
 static void candidates(reference *f) {
     const size_t H = f->H;
-    const int32_t reset = f->config->reset;
+    const int32_t reset = f->config->reset_mode;
     double *rh = f->next; /* free until the new state is written */
     for (size_t k = 0; k < H; k++) rh[k] = f->r[k] * f->h[k];
     for (size_t j = 0; j < H; j++) {

@@ -12,8 +12,8 @@
 int gru_cpu_step_fits(const gru_layer *layer, const gru_run *run) {
     const gru_layer_config *config = &layer->config;
     return run->T == 1 && run->N == 1 && run->mode == GRU_INFERENCE && run->x.data && !run->lengths &&
-           !run->reset.data && !run->attention.data && config->io_type == GRU_F32 &&
-           config->reset != GRU_RESET_BEFORE &&
+           !run->restart.data && !run->attention.data && config->io_type == GRU_F32 &&
+           config->reset_mode != GRU_RESET_BEFORE &&
            (layer->context->config.threads == 1 ||
             !gru_cpu_plan_worth_thread(1, 1, config->inputs, config->hidden));
 }

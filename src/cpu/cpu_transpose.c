@@ -31,7 +31,7 @@ static void find_columns(const gru_cpu_backward_call *f, int recurrent, int gate
                          size_t count, columns *c) {
     const gru_layer_config *config = &f->layer->config;
     const size_t K = recurrent ? f->H : f->I;
-    const int split = recurrent && config->reset == GRU_RESET_BEFORE;
+    const int split = recurrent && config->reset_mode == GRU_RESET_BEFORE;
     const void *weights = recurrent ? f->terms.R.weights : f->terms.W.weights;
     for (size_t i = 0; i < count; i++) {
         const size_t at = gru_cpu_weight_index(split, K, gate, unit, k + i);

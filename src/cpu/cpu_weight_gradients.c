@@ -98,7 +98,7 @@ typedef struct slots {
 } slots;
 
 static slots slots_of(const gru_cpu_backward_call *f, int columns) {
-    const int before = f->terms.cell.reset == GRU_RESET_BEFORE;
+    const int before = f->terms.cell.reset_mode == GRU_RESET_BEFORE;
     if (columns == OF_X) return (slots){D_R, GATES};
     if (columns == OF_RH) return (slots){D_N, before ? 1 : 0};
     return (slots){before ? D_R : D_RECURRENT, before ? 2 : GATES};
@@ -209,7 +209,7 @@ static void add_matrix(const gru_cpu_backward_part *p, float *to, const float *s
 }
 
 static void add_biases(const gru_cpu_backward_call *f) {
-    const int slot_n = f->terms.cell.reset == GRU_RESET_AFTER ? D_RECURRENT : D_N;
+    const int slot_n = f->terms.cell.reset_mode == GRU_RESET_AFTER ? D_RECURRENT : D_N;
     const float *sums = f->steps ? f->sum_bias : NULL;
     float *dbW = f->gradients->dbW, *dbR = f->gradients->dbR;
     if (dbW) add_sums(f, dbW, sums ? sums + D_R * f->H : NULL, GATES * f->H);

@@ -26,7 +26,7 @@ static gru_cuda_plan stepwise_plan(const gru_layer *layer, const gru_cuda_size *
 /* Reset BEFORE: the gates wait for what came before the step, and the candidate for the gates. */
 static cudaError_t stepwise_launch(const gru_cuda_steps *steps, const gru_cuda_step *step) {
     const gru_cuda_tile tile = steps->plan.tile;
-    if (step->sequence[0].reset != GRU_RESET_BEFORE)
+    if (step->sequence[0].reset_mode != GRU_RESET_BEFORE)
         return gru_cuda_launch_stepwise(steps->math, GRU_CUDA_WHOLE, tile, step, steps->stream);
     gru_cuda_step gates = *step, candidate = *step;
     gates.trigger = candidate.depends = steps->overlap;
@@ -39,7 +39,8 @@ static cudaError_t stepwise_launch(const gru_cuda_steps *steps, const gru_cuda_s
 /* ---- cuda_stepwise_tile: large batches; sums in another order ---- */
 
 static const char *tile_declines(const gru_context *context, const gru_layer_config *config) {
-    if (config->reset == GRU_RESET_BEFORE) return "reset BEFORE has two products that wait for each other";
+    if (config->reset_mode == GRU_RESET_BEFORE)
+        return "reset BEFORE has two products that wait for each other";
     if (gru_cuda_machine_of(context)->invariant)
         return "its sums depend on the size of the batch, and the context asks for GRU_BATCH_INVARIANT";
     return NULL;
@@ -61,11 +62,12 @@ static cudaError_t tile_launch(const gru_cuda_steps *steps, const gru_cuda_step 
     return gru_cuda_launch_tile(steps->math, steps->plan.tile, step, steps->stream);
 }
 
-/* ---- cuda_hop: reset BEFORE in one launch a step; the bits of cuda_stepwise ---- */
+/* ---- cuda_fused_before: reset BEFORE in one launch a step; the bits of cuda_stepwise ---- */
 
 static const char *hop_declines(const gru_context *context, const gru_layer_config *config) {
     (void)context;
-    return config->reset == GRU_RESET_BEFORE ? NULL : "only reset BEFORE has r h to hand on inside a step";
+    return config->reset_mode == GRU_RESET_BEFORE ? NULL
+                                                  : "only reset BEFORE has r h to hand on inside a step";
 }
 
 static gru_cuda_plan hop_plan(const gru_layer *layer, const gru_cuda_size *size) {

@@ -9,9 +9,9 @@
 #include "cuda/kernels/cuda_kernels.h"
 
 extern const gru_backend gru_backend_cuda;
-extern const gru_engine gru_engine_cuda_stepwise; /* any layer, any size */
-extern const gru_engine gru_engine_cuda_tile;     /* large batches, reset AFTER and ALL */
-extern const gru_engine gru_engine_cuda_hop;      /* reset BEFORE in one launch a step */
+extern const gru_engine gru_engine_cuda_stepwise;     /* any layer, any size */
+extern const gru_engine gru_engine_cuda_large_batch;  /* large batches, reset AFTER and ALL */
+extern const gru_engine gru_engine_cuda_fused_before; /* reset BEFORE in one launch a step */
 
 /* One device, as a context sees it (context->machine). Read only after the context's creation, but for lost and
  * blocks. */

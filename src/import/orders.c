@@ -63,12 +63,12 @@ enum { ORDERS = sizeof orders / sizeof *orders };
 typedef struct plan {
     const order_form *order;
     size_t I, H;
-    int32_t reset;
+    int32_t reset_mode;
     size_t counts[ARRAYS];
 } plan;
 
 static biases biases_of(const plan *p) {
-    return p->order->biases[p->reset == GRU_RESET_BEFORE];
+    return p->order->biases[p->reset_mode == GRU_RESET_BEFORE];
 }
 
 /* ---- where a number lies ---- */
@@ -154,8 +154,8 @@ static const char *reset_name(int32_t reset) {
 /* reset and update of the struct called who. */
 static gru_status check_variant(const char *who, int32_t reset, int32_t update) {
     if (reset < GRU_RESET_AFTER || reset > GRU_RESET_ALL)
-        return gru_fail(GRU_BAD_ARGUMENT, "%s.reset is %d, expected GRU_RESET_AFTER, _BEFORE or _ALL", who,
-                        reset);
+        return gru_fail(GRU_BAD_ARGUMENT, "%s.reset_mode is %d, expected GRU_RESET_AFTER, _BEFORE or _ALL",
+                        who, reset);
     if (update != GRU_UPDATE_KEEP && update != GRU_UPDATE_WRITE)
         return gru_fail(GRU_BAD_ARGUMENT, "%s.update is %d, expected GRU_UPDATE_KEEP or _WRITE", who, update);
     return GRU_OK;
@@ -173,18 +173,18 @@ static gru_status make_plan(int32_t order, const gru_layer_config *shape, plan *
     if (shape->hidden < 1 || shape->hidden > INT32_MAX / 8)
         return gru_fail(GRU_BAD_ARGUMENT, "shape.hidden is %d, expected 1 to %d", shape->hidden,
                         INT32_MAX / 8);
-    GRU_TRY(check_variant("shape", shape->reset, shape->update));
+    GRU_TRY(check_variant("shape", shape->reset_mode, shape->update));
     GRU_TRY(gru_check_reserved("shape", shape->reserved, 8));
     *p = (plan){.order = &orders[order],
                 .I = (size_t)shape->inputs,
                 .H = (size_t)shape->hidden,
-                .reset = shape->reset};
-    const int held = shape->reset == GRU_RESET_AFTER    ? p->order->after
-                     : shape->reset == GRU_RESET_BEFORE ? p->order->before
-                                                        : 0;
+                .reset_mode = shape->reset_mode};
+    const int held = shape->reset_mode == GRU_RESET_AFTER    ? p->order->after
+                     : shape->reset_mode == GRU_RESET_BEFORE ? p->order->before
+                                                             : 0;
     if (!held)
         return gru_fail(GRU_UNSUPPORTED, "%s cannot hold weights with the reset gate %s: it means %s",
-                        p->order->name, reset_name(shape->reset), p->order->after ? "AFTER" : "BEFORE");
+                        p->order->name, reset_name(shape->reset_mode), p->order->after ? "AFTER" : "BEFORE");
     count_arrays(p);
     return GRU_OK;
 }
@@ -237,7 +237,8 @@ static float sign_of(int gate, int convert) {
     return convert && gate == GATE_Z ? -1.0f : 1.0f;
 }
 
-static void read_gate(const plan *p, const gru_foreign *source, int part, int gate, float sign, float *to) {
+static void read_gate(const plan *p, const gru_framework_weights *source, int part, int gate, float sign,
+                      float *to) {
     const place from = locate(p, part, gate);
     const float *array = from.array == NONE ? NULL : source->arrays[from.array];
     const size_t columns = columns_of(p, part);
@@ -257,14 +258,15 @@ gru_status gru_order_counts(int32_t order, const gru_layer_config *shape, size_t
     return GRU_OK;
 }
 
-gru_status gru_import(const gru_foreign *source, const gru_layer_config *shape, const gru_canonical *target) {
+gru_status gru_import(const gru_framework_weights *source, const gru_layer_config *shape,
+                      const gru_native_weights *target) {
     plan p;
     if (!source) return gru_fail(GRU_BAD_ARGUMENT, "source is NULL");
     if (!target) return gru_fail(GRU_BAD_ARGUMENT, "target is NULL");
-    GRU_TRY(check_variant("source", source->reset, source->update));
+    GRU_TRY(check_variant("source", source->reset_mode, source->update));
     GRU_TRY(gru_check_reserved("source", source->reserved, 4));
-    if (shape) GRU_TRY(check_variant("shape", shape->reset, shape->update));
-    if (shape) GRU_TRY(check_resets(source->reset, shape->reset));
+    if (shape) GRU_TRY(check_variant("shape", shape->reset_mode, shape->update));
+    if (shape) GRU_TRY(check_resets(source->reset_mode, shape->reset_mode));
     GRU_TRY(make_plan(source->order, shape, &p));
     GRU_TRY(check_arrays(&p, "source", (const void *const *)source->arrays, source->counts));
     float *const to[PARTS] = {target->W, target->R, target->bW, target->bR};
@@ -286,7 +288,7 @@ static float number_at(const gru_weights *source, int part, size_t index, int wi
 }
 
 static void write_gate(const plan *p, const gru_weights *source, int part, int gate, float sign,
-                       const gru_foreign_target *target) {
+                       const gru_framework_weights_out *target) {
     const place to = locate(p, part, gate);
     float *array = to.array == NONE ? NULL : target->arrays[to.array];
     const int with_bR = part == PART_BW && locate(p, PART_BR, gate).array == NONE;
@@ -310,7 +312,7 @@ static gru_status check_source(const plan *p, const gru_weights *source) {
 
 /* Every bias that source has must find an array. */
 static gru_status check_biases_fit(const plan *p, const gru_weights *source,
-                                   const gru_foreign_target *target) {
+                                   const gru_framework_weights_out *target) {
     for (int part = PART_BW; part < PARTS; part++) {
         if (!(part == PART_BW ? source->bW : source->bR)) continue;
         for (int gate = 0; gate < GATES; gate++) {
@@ -326,14 +328,14 @@ static gru_status check_biases_fit(const plan *p, const gru_weights *source,
 }
 
 gru_status gru_export(const gru_weights *source, const gru_layer_config *shape,
-                      const gru_foreign_target *target) {
+                      const gru_framework_weights_out *target) {
     plan p;
     if (!source) return gru_fail(GRU_BAD_ARGUMENT, "source is NULL");
     if (!target) return gru_fail(GRU_BAD_ARGUMENT, "target is NULL");
-    GRU_TRY(check_variant("target", target->reset, target->update));
+    GRU_TRY(check_variant("target", target->reset_mode, target->update));
     GRU_TRY(gru_check_reserved("target", target->reserved, 4));
-    if (shape) GRU_TRY(check_variant("shape", shape->reset, shape->update));
-    if (shape) GRU_TRY(check_resets(shape->reset, target->reset));
+    if (shape) GRU_TRY(check_variant("shape", shape->reset_mode, shape->update));
+    if (shape) GRU_TRY(check_resets(shape->reset_mode, target->reset_mode));
     GRU_TRY(make_plan(target->order, shape, &p));
     GRU_TRY(check_source(&p, source));
     GRU_TRY(check_arrays(&p, "target", (const void *const *)target->arrays, target->counts));

@@ -20,7 +20,7 @@ typedef struct option {
 #define CONFIG(member) (offsetof(gru_stack_layer, config) + offsetof(gru_layer_config, member))
 
 static const option options[GRU_VARIANT_FIELDS] = {
-    {"reset", CONFIG(reset), {"after", "before", "all"}},
+    {"reset", CONFIG(reset_mode), {"after", "before", "all"}},
     {"update", CONFIG(update), {"keep", "write"}},
     {"gate", CONFIG(gate), {"sigmoid", "hard_sigmoid"}},
     {"candidate", CONFIG(candidate), {"tanh", "relu", "linear"}},

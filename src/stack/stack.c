@@ -116,7 +116,7 @@ void gru_stack_release(gru_stack *stack) {
 
 /* ---- description ---- */
 
-int32_t gru_stack_cells(const gru_stack *stack) {
+int32_t gru_stack_sublayers(const gru_stack *stack) {
     return stack ? stack->cells : 0;
 }
 
@@ -128,7 +128,8 @@ int32_t gru_stack_outputs(const gru_stack *stack) {
     return stack ? stack->parts[stack->count - 1].outputs : 0;
 }
 
-gru_status gru_stack_cell(const gru_stack *stack, int32_t k, gru_layer_config *config, gru_layer **layer) {
+gru_status gru_stack_sublayer(const gru_stack *stack, int32_t k, gru_layer_config *config,
+                              gru_layer **layer) {
     if (!stack) return gru_fail(GRU_BAD_ARGUMENT, "stack is NULL");
     if (k < 0 || k >= stack->cells)
         return gru_fail(GRU_BAD_ARGUMENT, "k is %d, expected 0 to %d, a cell of the stack", k,
@@ -141,13 +142,13 @@ gru_status gru_stack_cell(const gru_stack *stack, int32_t k, gru_layer_config *c
     return GRU_OK;
 }
 
-gru_status gru_stack_memory(const gru_stack *stack, int64_t T, int64_t N, gru_memory *memory) {
+gru_status gru_stack_sizes(const gru_stack *stack, int64_t T, int64_t N, gru_sizes *sizes) {
     gru_stack_plan plan;
     if (!stack) return gru_fail(GRU_BAD_ARGUMENT, "stack is NULL");
-    if (!memory) return gru_fail(GRU_BAD_ARGUMENT, "memory is NULL, expected a place for the sizes");
+    if (!sizes) return gru_fail(GRU_BAD_ARGUMENT, "sizes is NULL, expected a place for the sizes");
     if (T < 0) return gru_fail(GRU_BAD_ARGUMENT, "T is %lld, expected 0 or more", (long long)T);
     if (N < 0) return gru_fail(GRU_BAD_ARGUMENT, "N is %lld, expected 0 or more", (long long)N);
     GRU_TRY(gru_stack_plan_for(stack, T, N, &plan));
-    *memory = plan.memory;
+    *sizes = plan.memory;
     return GRU_OK;
 }

@@ -26,7 +26,7 @@ static gru_status check_unused(const gru_run *data) {
     GRU_TRY(refuse(data->hT != NULL, "run.data.hT", states));
     GRU_TRY(refuse(data->h0_stride != 0, "run.data.h0_stride", "a stack has run.h_strides"));
     GRU_TRY(refuse(data->hT_stride != 0, "run.data.hT_stride", "a stack has run.h_strides"));
-    GRU_TRY(refuse(data->h_reset != NULL, "run.data.h_reset", "segments of a stack start from zeros"));
+    GRU_TRY(refuse(data->h_restart != NULL, "run.data.h_restart", "segments of a stack start from zeros"));
     GRU_TRY(refuse(data->projected.data != NULL, "run.data.projected", "a stack projects its input itself"));
     return refuse(data->packed != NULL, "run.data.packed", "a stack has the weights of its layers");
 }
@@ -42,8 +42,8 @@ static gru_status check_gradient_fields(const gru_stack_gradients *gradients) {
     GRU_TRY(refuse(data->dR != NULL, "gradients.data.dR", cells));
     GRU_TRY(refuse(data->dbW != NULL, "gradients.data.dbW", cells));
     GRU_TRY(refuse(data->dbR != NULL, "gradients.data.dbR", cells));
-    GRU_TRY(
-        refuse(data->dh_reset != NULL, "gradients.data.dh_reset", "segments of a stack start from zeros"));
+    GRU_TRY(refuse(data->dh_restart != NULL, "gradients.data.dh_restart",
+                   "segments of a stack start from zeros"));
     GRU_TRY(refuse(data->dprojected.data != NULL, "gradients.data.dprojected",
                    "a stack projects its input itself"));
     return refuse(data->dattention.data != NULL, "gradients.data.dattention",
@@ -88,7 +88,7 @@ static gru_status check_lent(gru_regions *regions, const char *name, void *data,
 }
 
 static gru_status check_memory(gru_stack_call *c, gru_regions *regions) {
-    const gru_memory *need = &c->plan.memory;
+    const gru_sizes *need = &c->plan.memory;
     GRU_TRY(gru_stack_plan_for(c->stack, c->data.T, c->data.N, &c->plan));
     GRU_TRY(check_lent(regions, "run.data.workspace", c->data.workspace, c->data.workspace_size,
                        c->gradients ? need->backward_workspace : need->workspace));
@@ -106,7 +106,7 @@ static gru_status check_inputs(gru_stack_call *c, gru_regions *regions) {
     const size_t weight = c->stack->io_type == GRU_F64 ? sizeof(double) : sizeof(float);
     const size_t I = (size_t)c->stack->parts[0].inputs;
     CHECK_VIEW("run.data.x", data->x, I, io, 0);
-    CHECK_VIEW("run.data.reset", data->reset, 1, 1, 0);
+    CHECK_VIEW("run.data.restart", data->restart, 1, 1, 0);
     CHECK_VIEW("run.data.attention", data->attention, 1, weight, 0);
     gru_regions_add(regions, "run.data.lengths", data->lengths, indices, 0);
     if (c->gradients) return GRU_OK;

@@ -28,7 +28,7 @@ static size_t workspace_bytes(const gru_layer *layer, int64_t T, int64_t N, int 
 static void plan_part(const gru_stack *stack, int32_t k, int64_t T, int64_t N, gru_stack_plan *plan) {
     const gru_stack_part *part = &stack->parts[k];
     const size_t output = rows_bytes(stack, T, N, part->outputs);
-    gru_memory *whole = &plan->memory;
+    gru_sizes *whole = &plan->memory;
     for (int32_t d = 0; d < part->directions; d++) {
         const gru_layer *cell = part->cells[d];
         plan->cell[d] = larger(plan->cell[d], workspace_bytes(cell, T, N, 0));
@@ -48,7 +48,7 @@ static void plan_part(const gru_stack *stack, int32_t k, int64_t T, int64_t N, g
 gru_status gru_stack_plan_for(const gru_stack *stack, int64_t T, int64_t N, gru_stack_plan *plan) {
     *plan = (gru_stack_plan){0};
     for (int32_t k = 0; k < stack->count; k++) plan_part(stack, k, T, N, plan);
-    gru_memory *whole = &plan->memory;
+    gru_sizes *whole = &plan->memory;
     const size_t between = gru_size_plus(plan->between[0], plan->between[1]);
     whole->workspace =
         gru_size_plus(between, gru_size_plus(plan->sum, gru_size_plus(plan->cell[0], plan->cell[1])));
@@ -96,7 +96,7 @@ static int training(const gru_stack_call *c) {
 
 /* What lies before the part of layer k: in the reserve, and in the backward workspace among the cells'. The sizes were
  * found countable by the plan. */
-static gru_memory before(const gru_stack_call *c, int32_t k) {
+static gru_sizes before(const gru_stack_call *c, int32_t k) {
     gru_stack_plan sums = {0};
     for (int32_t i = 0; i < k; i++) plan_part(c->stack, i, c->data.T, c->data.N, &sums);
     return sums.memory;

@@ -31,7 +31,7 @@ typedef struct gru_stack_plan {
     size_t between[2];        /* outputs between layers (backward: their gradients) take turns in these */
     size_t sum, sum_backward; /* the reverse direction's part of a sum, until it is added */
     size_t cell[2];           /* forward workspaces: both directions of a layer run at once */
-    gru_memory memory;        /* the wholes */
+    gru_sizes memory;         /* the wholes */
 } gru_stack_plan;
 
 gru_status gru_stack_plan_for(const gru_stack *stack, int64_t T, int64_t N, gru_stack_plan *plan);

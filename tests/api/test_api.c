@@ -198,7 +198,7 @@ TEST(api, layer_configurations) {
     CONFIG_REFUSED(config.hidden = INT_MIN, GRU_BAD_ARGUMENT, "config.hidden", "-2147483648");
     CONFIG_REFUSED(config.hidden = INT_MAX, GRU_BAD_ARGUMENT, "config.hidden", "2147483647");
     CONFIG_REFUSED((config.inputs = 1 << 24, config.hidden = 1 << 24), GRU_OUT_OF_MEMORY, "memory", "bytes");
-    CONFIG_REFUSED(config.reset = 3, GRU_BAD_ARGUMENT, "config.reset", "3");
+    CONFIG_REFUSED(config.reset_mode = 3, GRU_BAD_ARGUMENT, "config.reset_mode", "3");
     CONFIG_REFUSED(config.update = 2, GRU_BAD_ARGUMENT, "config.update", "2");
     CONFIG_REFUSED(config.gate = -1, GRU_BAD_ARGUMENT, "config.gate", "-1");
     CONFIG_REFUSED(config.candidate = 3, GRU_BAD_ARGUMENT, "config.candidate", "3");
@@ -229,7 +229,7 @@ static void bytes_of_layer(const fixture *f, float y[20]) {
     run.packed = NULL;
     run.y.data = y;
     run.hT = NULL;
-    REQUIRE(gru_forward(r.layer, &run) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_layer_forward(r.layer, &run) == GRU_OK, "%s", gru_last_error());
 }
 
 /* Wrong weights are refused alike when a layer is made, updated and packed, and the old ones stay. */
@@ -283,7 +283,7 @@ TEST(api, layer_calls) {
     fixture f;
     set_up(&f);
     gru_layer_config config;
-    gru_memory memory;
+    gru_sizes memory;
     gru_weights inside = f.p->weights;
     char *packed = tester_allocate(f.r.memory.packed);
     memset(&config, 0xFF, sizeof config);
@@ -299,14 +299,14 @@ TEST(api, layer_calls) {
     inside.bR = packed + 64;
     REFUSED(gru_layer_pack(f.r.layer, &inside, packed, NULL), "weights.bR", "packed");
     CHECK(tester_untouched(packed, f.r.memory.packed), "a refused gru_layer_pack wrote");
-    REFUSED(gru_layer_memory(NULL, 1, 1, &memory), "layer", "NULL");
-    REFUSED(gru_layer_memory(f.r.layer, 1, 1, NULL), "memory", "NULL");
-    REFUSED(gru_layer_memory(f.r.layer, -1, 1, &memory), "T is -1", "0 or more");
-    REFUSED(gru_layer_memory(f.r.layer, 1, INT64_MIN, &memory), "N is -9223372036854775808", "0 or more");
-    REFUSED(gru_layer_memory(f.r.layer, INT64_MAX, INT64_MAX, &memory), "T is 9223372036854775807",
+    REFUSED(gru_layer_sizes(NULL, 1, 1, &memory), "layer", "NULL");
+    REFUSED(gru_layer_sizes(f.r.layer, 1, 1, NULL), "sizes", "NULL");
+    REFUSED(gru_layer_sizes(f.r.layer, -1, 1, &memory), "T is -1", "0 or more");
+    REFUSED(gru_layer_sizes(f.r.layer, 1, INT64_MIN, &memory), "N is -9223372036854775808", "0 or more");
+    REFUSED(gru_layer_sizes(f.r.layer, INT64_MAX, INT64_MAX, &memory), "T is 9223372036854775807",
             "addresses");
-    REFUSED(gru_layer_memory(f.r.layer, INT64_MAX, 1, &memory), "T is 9223372036854775807", "addresses");
-    REFUSED(gru_layer_memory(f.r.layer, 0, INT64_MAX, &memory), "N is 9223372036854775807", "addresses");
+    REFUSED(gru_layer_sizes(f.r.layer, INT64_MAX, 1, &memory), "T is 9223372036854775807", "addresses");
+    REFUSED(gru_layer_sizes(f.r.layer, 0, INT64_MAX, &memory), "N is 9223372036854775807", "addresses");
     CHECK(tester_untouched(&config, sizeof config) && tester_untouched(&memory, sizeof memory),
           "a refused call wrote its result");
     tester_free(packed);
@@ -327,7 +327,7 @@ TEST(api, defaults_are_described) {
 
 /* ---- sizes, updates, lifetimes -------------------------------------------------------------------------------------- */
 
-static int less(gru_memory a, gru_memory b) {
+static int less(gru_sizes a, gru_sizes b) {
     return a.workspace < b.workspace || a.backward_workspace < b.backward_workspace || a.reserve < b.reserve;
 }
 
@@ -341,12 +341,12 @@ ENGINE_TEST(api, sizes_grow_with_steps_and_rows) {
         problem *p = problem_make(&sizes, &config, 0, 1);
         result r;
         REQUIRE(problem_open(p, context, &r) == GRU_OK, "%s", gru_last_error());
-        gru_memory here, longer, wider;
+        gru_sizes here, longer, wider;
         for (int64_t T = 0; T < 300; T += 1 + T / 5)
             for (int64_t N = 0; N < 300; N += 1 + N / 5) {
-                REQUIRE(gru_layer_memory(r.layer, T, N, &here) == GRU_OK &&
-                            gru_layer_memory(r.layer, T + 1, N, &longer) == GRU_OK &&
-                            gru_layer_memory(r.layer, T, N + 1, &wider) == GRU_OK,
+                REQUIRE(gru_layer_sizes(r.layer, T, N, &here) == GRU_OK &&
+                            gru_layer_sizes(r.layer, T + 1, N, &longer) == GRU_OK &&
+                            gru_layer_sizes(r.layer, T, N + 1, &wider) == GRU_OK,
                         "%s", gru_last_error());
                 CHECK(!less(longer, here) && !less(wider, here),
                       "T %lld, N %lld need more than one step or row more: %s", (long long)T, (long long)N,
@@ -362,7 +362,7 @@ ENGINE_TEST(api, updated_layers_equal_new_ones) {
     const shape sizes = {3, 2, 4, 19, "a panel and three units"};
     gru_layer_config config = GRU_INIT;
     gru_context *context = tester_context(engine, 1);
-    config.reset = GRU_RESET_BEFORE;
+    config.reset_mode = GRU_RESET_BEFORE;
     problem *p = problem_make(&sizes, &config, PROBLEM_H0, 1);
     problem *other = problem_make(&sizes, &config, PROBLEM_H0, 2);
     result fresh, updated;

@@ -1,4 +1,4 @@
-/* test_api_backward.c: every argument of gru_backward, wrong in every way; nothing may have been written. */
+/* test_api_backward.c: every argument of gru_layer_backward, wrong in every way; nothing may have been written. */
 #include <limits.h>
 #include <math.h>
 #include <stddef.h>
@@ -17,7 +17,7 @@ static void fill_gradients(const fixture *f, gru_gradients *g) {
     g->dprojected.data = f->g.data[GRAD_PROJECTED];
     g->dattention.data = f->g.data[GRAD_ATTENTION];
     g->dh0 = f->g.data[GRAD_H0];
-    g->dh_reset = f->g.data[GRAD_H_RESET];
+    g->dh_restart = f->g.data[GRAD_H_RESET];
     g->dW = f->g.data[GRAD_W];
     g->dR = f->g.data[GRAD_R];
     g->dbW = f->g.data[GRAD_BW];
@@ -25,25 +25,26 @@ static void fill_gradients(const fixture *f, gru_gradients *g) {
 }
 
 /* change: statements on `run` and `g`. */
-#define BACKWARD_REFUSED(change, expected, name, value)                                             \
-    do {                                                                                            \
-        gru_run run = f.r.run;                                                                      \
-        gru_gradients g;                                                                            \
-        fill_gradients(&f, &g);                                                                     \
-        run.workspace = f.wide;                                                                     \
-        run.workspace_size = 1 << 16;                                                               \
-        change;                                                                                     \
-        check_refused(&f, gru_backward(f.r.layer, &run, &g), (expected), #change, (name), (value)); \
+#define BACKWARD_REFUSED(change, expected, name, value)                                                   \
+    do {                                                                                                  \
+        gru_run run = f.r.run;                                                                            \
+        gru_gradients g;                                                                                  \
+        fill_gradients(&f, &g);                                                                           \
+        run.workspace = f.wide;                                                                           \
+        run.workspace_size = 1 << 16;                                                                     \
+        change;                                                                                           \
+        check_refused(&f, gru_layer_backward(f.r.layer, &run, &g), (expected), #change, (name), (value)); \
     } while (0)
 
 TEST(api_backward, arguments) {
     fixture f;
     gru_gradients none = GRU_INIT;
     set_up(&f, all_options);
-    check_refused(&f, gru_backward(NULL, &f.r.run, &none), GRU_BAD_ARGUMENT, "no layer", "layer", "NULL");
-    check_refused(&f, gru_backward(f.r.layer, NULL, &none), GRU_BAD_ARGUMENT, "no run", "run", "NULL");
-    check_refused(&f, gru_backward(f.r.layer, &f.r.run, NULL), GRU_BAD_ARGUMENT, "no gradients", "gradients",
+    check_refused(&f, gru_layer_backward(NULL, &f.r.run, &none), GRU_BAD_ARGUMENT, "no layer", "layer",
                   "NULL");
+    check_refused(&f, gru_layer_backward(f.r.layer, NULL, &none), GRU_BAD_ARGUMENT, "no run", "run", "NULL");
+    check_refused(&f, gru_layer_backward(f.r.layer, &f.r.run, NULL), GRU_BAD_ARGUMENT, "no gradients",
+                  "gradients", "NULL");
     BACKWARD_REFUSED(run.mode = GRU_INFERENCE, GRU_BAD_ARGUMENT, "run.mode", "GRU_INFERENCE");
     BACKWARD_REFUSED(run.T = -1, GRU_BAD_ARGUMENT, "run.T", "-1");
     BACKWARD_REFUSED(run.N = -3, GRU_BAD_ARGUMENT, "run.N", "-3");
@@ -88,7 +89,7 @@ TEST(api_backward, alignment) {
                      "multiple of 4");
     BACKWARD_REFUSED(g.dx.data = odd, GRU_BAD_ARGUMENT, "gradients.dx", "multiple of 4");
     BACKWARD_REFUSED(g.dh0 = odd, GRU_BAD_ARGUMENT, "gradients.dh0", "multiple of 4");
-    BACKWARD_REFUSED(g.dh_reset = odd, GRU_BAD_ARGUMENT, "gradients.dh_reset", "multiple of 4");
+    BACKWARD_REFUSED(g.dh_restart = odd, GRU_BAD_ARGUMENT, "gradients.dh_restart", "multiple of 4");
     BACKWARD_REFUSED(g.dattention.data = odd, GRU_BAD_ARGUMENT, "gradients.dattention", "multiple of 4");
     BACKWARD_REFUSED(g.dW = odd, GRU_BAD_ARGUMENT, "gradients.dW", "multiple of 4");
     BACKWARD_REFUSED(g.dR = odd, GRU_BAD_ARGUMENT, "gradients.dR", "multiple of 4");
@@ -151,7 +152,7 @@ typedef struct place {
     { "run." field, offsetof(gru_run, path), 1 }
 
 static const place written[] = {OF_GRADIENTS("dx", dx.data), OF_GRADIENTS("dattention", dattention.data),
-                                OF_GRADIENTS("dh0", dh0),    OF_GRADIENTS("dh_reset", dh_reset),
+                                OF_GRADIENTS("dh0", dh0),    OF_GRADIENTS("dh_restart", dh_restart),
                                 OF_GRADIENTS("dW", dW),      OF_GRADIENTS("dR", dR),
                                 OF_GRADIENTS("dbW", dbW),    OF_GRADIENTS("dbR", dbR)};
 static const place only_read[] = {OF_GRADIENTS("dy", dy.data),
@@ -159,8 +160,8 @@ static const place only_read[] = {OF_GRADIENTS("dy", dy.data),
                                   OF_GRADIENTS("loss_scale", loss_scale),
                                   OF_RUN("x", x.data),
                                   OF_RUN("attention", attention.data),
-                                  OF_RUN("reset", reset.data),
-                                  OF_RUN("h_reset", h_reset),
+                                  OF_RUN("reset", restart.data),
+                                  OF_RUN("h_restart", h_restart),
                                   OF_RUN("lengths", lengths),
                                   OF_RUN("packed", packed),
                                   OF_RUN("workspace", workspace),
@@ -184,7 +185,8 @@ static void refuse_overlap(const fixture *f, const place *output, const place *o
     REQUIRE(taken && pointer_of(output, &run, &g), "%s or %s is NULL", output->name, other->name);
     memcpy((char *)&g + output->offset, &taken, sizeof taken);
     (void)snprintf(what, sizeof what, "%s at %s", output->name, other->name);
-    check_refused(f, gru_backward(f->r.layer, &run, &g), GRU_BAD_ARGUMENT, what, output->name, other->name);
+    check_refused(f, gru_layer_backward(f->r.layer, &run, &g), GRU_BAD_ARGUMENT, what, output->name,
+                  other->name);
 }
 
 TEST(api_backward, overlaps) {
@@ -217,14 +219,15 @@ TEST(api_backward, columns_of_one_buffer) {
         memcpy(buffer + i * ROW, (const float *)f.p->dy.data + i * H, H * sizeof *buffer);
     g.dy = (gru_const_view){buffer, N * ROW, ROW};
     g.dx = (gru_view){buffer + H, N * ROW, ROW};
-    CHECK(gru_backward(f.r.layer, &run, &g) == GRU_OK, "%s", gru_last_error());
+    CHECK(gru_layer_backward(f.r.layer, &run, &g) == GRU_OK, "%s", gru_last_error());
     for (int i = 0; i < T * N; i++)
         CHECK(memcmp(buffer + i * ROW + H, (const float *)f.g.data[GRAD_X] + i * I, I * sizeof *buffer) == 0,
               "row %d of dx differs", i);
     memcpy(buffer, f.p->dy.data, T * N * H * sizeof *buffer);
     g.dx.data = buffer + H - 1;
     f.hash = tester_hash(1, buffer, T * N * ROW * sizeof *buffer);
-    CHECK(gru_backward(f.r.layer, &run, &g) == GRU_BAD_ARGUMENT && strstr(gru_last_error(), "gradients.dx"),
+    CHECK(gru_layer_backward(f.r.layer, &run, &g) == GRU_BAD_ARGUMENT &&
+              strstr(gru_last_error(), "gradients.dx"),
           "one column is both dy's and dx's: %s", gru_last_error());
     CHECK(tester_hash(1, buffer, T * N * ROW * sizeof *buffer) == f.hash, "a refused call wrote dx");
     tester_free(buffer);
@@ -265,7 +268,7 @@ TEST(api_backward, of_another_layers_reserve) {
     for (int i = 0; i < 8; i++) {
         gru_layer_config config = GRU_INIT;
         config.inputs = i == 0 ? I + 1 : I, config.hidden = H;
-        config.reset = i == 1, config.update = i == 2, config.gate = i == 3;
+        config.reset_mode = i == 1, config.update = i == 2, config.gate = i == 3;
         config.candidate = i == 4, config.direction = i == 5;
         config.clip = i == 6 ? 3 : 0, config.hard_slope = i == 7 ? 0.25f : 0;
         const shape sizes = {T, N, config.inputs, H, "another layer"};

@@ -1,4 +1,4 @@
-/* test_api_run.c: every argument of gru_forward, wrong in every way; nothing may have been written. */
+/* test_api_run.c: every argument of gru_layer_forward, wrong in every way; nothing may have been written. */
 #include <limits.h>
 #include <string.h>
 
@@ -6,11 +6,11 @@
 #include "support/device_mirror.h"
 
 /* change: statements on `run`, a copy of the right run, and f. */
-#define REFUSED(change, expected, name, value)                                                 \
-    do {                                                                                       \
-        gru_run run = f.r.run;                                                                 \
-        change;                                                                                \
-        check_refused(&f, gru_forward(f.r.layer, &run), (expected), #change, (name), (value)); \
+#define REFUSED(change, expected, name, value)                                                       \
+    do {                                                                                             \
+        gru_run run = f.r.run;                                                                       \
+        change;                                                                                      \
+        check_refused(&f, gru_layer_forward(f.r.layer, &run), (expected), #change, (name), (value)); \
     } while (0)
 
 /* ---- forward ----------------------------------------------------------------------------------------------------- */
@@ -18,8 +18,8 @@
 TEST(api_run, sizes_and_modes) {
     fixture f;
     set_up(&f, all_options);
-    check_refused(&f, gru_forward(NULL, &f.r.run), GRU_BAD_ARGUMENT, "no layer", "layer", "NULL");
-    check_refused(&f, gru_forward(f.r.layer, NULL), GRU_BAD_ARGUMENT, "no run", "run", "NULL");
+    check_refused(&f, gru_layer_forward(NULL, &f.r.run), GRU_BAD_ARGUMENT, "no layer", "layer", "NULL");
+    check_refused(&f, gru_layer_forward(f.r.layer, NULL), GRU_BAD_ARGUMENT, "no run", "run", "NULL");
     REFUSED(run.T = -1, GRU_BAD_ARGUMENT, "run.T", "-1");
     REFUSED(run.T = INT64_MIN, GRU_BAD_ARGUMENT, "run.T", text_of(INT64_MIN));
     REFUSED(run.T = INT64_MAX, GRU_BAD_ARGUMENT, "T ", text_of(INT64_MAX));
@@ -50,7 +50,7 @@ TEST(api_run, inputs) {
     REFUSED((run.x.data = NULL, run.projected.data = odd), GRU_BAD_ARGUMENT, "run.projected",
             "multiple of 4");
     REFUSED(run.attention.data = odd, GRU_BAD_ARGUMENT, "run.attention", "multiple of 4");
-    REFUSED(run.h_reset = odd, GRU_BAD_ARGUMENT, "run.h_reset", "multiple of 4");
+    REFUSED(run.h_restart = odd, GRU_BAD_ARGUMENT, "run.h_restart", "multiple of 4");
     REFUSED(run.lengths = (const int32_t *)(uintptr_t)(odd), GRU_BAD_ARGUMENT, "run.lengths",
             "multiple of 4");
     REFUSED(run.h0 = odd, GRU_BAD_ARGUMENT, "run.h0", "multiple of 4");
@@ -60,8 +60,8 @@ TEST(api_run, inputs) {
     REFUSED(run.x.batch_stride = INT64_MAX / 2, GRU_BAD_ARGUMENT, "run.x", text_of(INT64_MAX / 2));
     REFUSED((run.x.data = NULL, run.projected.data = f.wide, run.projected.time_stride = -1),
             GRU_BAD_ARGUMENT, "run.projected.time_stride", "-1");
-    REFUSED(run.reset.time_stride = -1, GRU_BAD_ARGUMENT, "run.reset.time_stride", "-1");
-    REFUSED(run.reset.batch_stride = INT64_MAX, GRU_BAD_ARGUMENT, "run.reset", text_of(INT64_MAX));
+    REFUSED(run.restart.time_stride = -1, GRU_BAD_ARGUMENT, "run.restart.time_stride", "-1");
+    REFUSED(run.restart.batch_stride = INT64_MAX, GRU_BAD_ARGUMENT, "run.restart", text_of(INT64_MAX));
     REFUSED(run.attention.batch_stride = INT64_MIN, GRU_BAD_ARGUMENT, "run.attention", text_of(INT64_MIN));
     tear_down(&f);
 }
@@ -113,7 +113,7 @@ TEST(api_run, outputs) {
     REFUSED(run.hT = run.y.data, GRU_BAD_ARGUMENT, "run.y", "run.hT");
     REFUSED((run.hT = h0, run.hT_stride = H + 1), GRU_BAD_ARGUMENT, "run.h0", "run.hT");
     REFUSED(run.hT = (void *)(uintptr_t)run.lengths, GRU_BAD_ARGUMENT, "run.lengths", "run.hT");
-    REFUSED(run.hT = (void *)(uintptr_t)run.h_reset, GRU_BAD_ARGUMENT, "run.h_reset", "run.hT");
+    REFUSED(run.hT = (void *)(uintptr_t)run.h_restart, GRU_BAD_ARGUMENT, "run.h_restart", "run.hT");
     REFUSED(run.y.data = (void *)(uintptr_t)run.attention.data, GRU_BAD_ARGUMENT, "run.attention", "run.y");
     REFUSED(run.y.data = run.workspace, GRU_BAD_ARGUMENT, "run.y", "run.workspace");
     REFUSED(run.y.data = run.reserve, GRU_BAD_ARGUMENT, "run.y", "run.reserve");

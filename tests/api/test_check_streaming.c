@@ -109,9 +109,9 @@ TEST(check_step, leaves_what_is_not_plain) {
     LEAVES(run.mode = 3);
     LEAVES(run.projected.data = other);
     LEAVES((run.x.data = NULL, run.projected.data = other));
-    LEAVES(run.reset.data = other);
+    LEAVES(run.restart.data = other);
     LEAVES(run.attention.data = other);
-    LEAVES(run.h_reset = other);
+    LEAVES(run.h_restart = other);
     LEAVES(run.lengths = (const int32_t *)(void *)other);
     LEAVES(run.offsets = (const int64_t *)(void *)other);
     LEAVES(run.h0_slots = (const int32_t *)(void *)other);

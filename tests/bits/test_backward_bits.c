@@ -57,7 +57,7 @@ static void for_shapes(const char *engine, training_property check) {
             k < tester_shape_count ? &tester_shapes[k] : &long_shapes[k - tester_shape_count];
         if (!tester_takes((uint64_t)i)) continue;
         gru_layer_config config = problem_variant(i % DRAWS ? (int)(tester_random(1, draw) % VARIANTS) : 0);
-        config.reset = i % 3;
+        config.reset_mode = i % 3;
         problem_types(&config, i % 2 ? (int)(tester_random(2, draw) % TYPES) : 0);
         problem *p = problem_make(sizes, &config, training_options(draw), draw);
         gradients plain;

@@ -54,7 +54,7 @@ class GruFunction {
 
     Saved forward(const Tensor &x, Tensor &y, const double *h0, double *hT, std::int64_t T, std::int64_t N,
                   bool train) const {
-        const gru_memory memory = sizes(T, N);
+        const gru_sizes memory = sizes(T, N);
         Saved saved{};
         gru_run &run = saved.run;
         run.T = T, run.N = N;
@@ -68,7 +68,7 @@ class GruFunction {
             saved.reserve = allocate(memory.reserve);
             run.reserve = saved.reserve.get(), run.reserve_size = memory.reserve;
         }
-        check(gru_forward(layer_.get(), &run));
+        check(gru_layer_forward(layer_.get(), &run));
         return saved;
     }
 
@@ -76,7 +76,7 @@ class GruFunction {
     void backward(const Saved &saved, const Tensor &dy, Tensor &dx, double *dh0,
                   double *const gradients[4]) const {
         gru_run run = saved.run;
-        const gru_memory memory = sizes(run.T, run.N);
+        const gru_sizes memory = sizes(run.T, run.N);
         const Buffer workspace = allocate(memory.backward_workspace);
         run.workspace = workspace.get(), run.workspace_size = memory.backward_workspace;
         run.y = {}, run.h0 = nullptr, run.hT = nullptr;
@@ -87,16 +87,16 @@ class GruFunction {
         wanted.dh0 = dh0;
         wanted.dW = gradients[0], wanted.dR = gradients[1], wanted.dbW = gradients[2],
         wanted.dbR = gradients[3];
-        check(gru_backward(layer_.get(), &run, &wanted));
+        check(gru_layer_backward(layer_.get(), &run, &wanted));
     }
 
     // After the optimizer's step.
     void update(const gru_weights &weights) { check(gru_layer_update(layer_.get(), &weights, nullptr)); }
 
   private:
-    gru_memory sizes(std::int64_t T, std::int64_t N) const {
-        gru_memory memory{};
-        check(gru_layer_memory(layer_.get(), T, N, &memory));
+    gru_sizes sizes(std::int64_t T, std::int64_t N) const {
+        gru_sizes memory{};
+        check(gru_layer_sizes(layer_.get(), T, N, &memory));
         return memory;
     }
 

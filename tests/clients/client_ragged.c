@@ -39,9 +39,9 @@ static void encoder_close(encoder *e) {
 /* x [N][T][I], y [N][T][D] */
 static gru_status encode(const encoder *e, int64_t T, int64_t N, const float *x, const int32_t *lengths,
                          float *y) {
-    gru_memory memory = GRU_INIT;
+    gru_sizes memory = GRU_INIT;
     gru_stack_run run = GRU_INIT;
-    gru_status status = gru_stack_memory(e->stack, T, N, &memory);
+    gru_status status = gru_stack_sizes(e->stack, T, N, &memory);
     if (status == GRU_OK) status = gru_allocate(e->context, memory.workspace, &run.data.workspace);
     run.data.workspace_size = memory.workspace;
     run.data.T = T, run.data.N = N;

@@ -27,12 +27,12 @@ static void fill(float *numbers, int count, unsigned *seed) {
 static gru_status server_open(server *s, const gru_weights *weights) {
     gru_context_config machine = GRU_INIT;
     gru_layer_config shape = GRU_INIT;
-    gru_memory memory = GRU_INIT;
+    gru_sizes memory = GRU_INIT;
     machine.backend = GRU_BACKEND_CPU;
     shape.inputs = I, shape.hidden = H;
     gru_status status = gru_context_create(&machine, &s->context);
     if (status == GRU_OK) status = gru_layer_create(s->context, &shape, weights, &s->layer);
-    if (status == GRU_OK) status = gru_layer_memory(s->layer, 1, SLOTS, &memory); /* enough for fewer, too */
+    if (status == GRU_OK) status = gru_layer_sizes(s->layer, 1, SLOTS, &memory); /* enough for fewer, too */
     if (status == GRU_OK) status = gru_allocate(s->context, memory.workspace, &s->tick.workspace);
     s->tick.workspace_size = memory.workspace;
     s->tick.T = 1;
@@ -54,8 +54,8 @@ static gru_status server_tick(server *s, int64_t ready, const float *x, float *y
     s->tick.x.data = x;
     s->tick.y.data = y;
     s->tick.h0_slots = s->tick.hT_slots = slots;
-    s->tick.reset.data = fresh;
-    return gru_forward(s->layer, &s->tick);
+    s->tick.restart.data = fresh;
+    return gru_layer_forward(s->layer, &s->tick);
 }
 
 /* The same step of one stream alone, its state its own. */
@@ -65,10 +65,10 @@ static gru_status alone(const server *s, const float *x, float *h, int fresh) {
     step.x.data = x;
     step.y.data = NULL;
     step.h0_slots = step.hT_slots = NULL;
-    step.reset.data = NULL;
+    step.restart.data = NULL;
     step.h0 = fresh ? NULL : h;
     step.hT = h;
-    return gru_forward(s->layer, &step);
+    return gru_layer_forward(s->layer, &step);
 }
 
 /* One tick of random streams; the number that differ from themselves alone, or -1. */

@@ -50,8 +50,8 @@ static gru_status allocate(const trainer *t, void *place, size_t bytes) {
 }
 
 static gru_status allocate_all(trainer *t) {
-    gru_memory memory = GRU_INIT;
-    gru_status status = gru_layer_memory(t->layer, T, N, &memory);
+    gru_sizes memory = GRU_INIT;
+    gru_status status = gru_layer_sizes(t->layer, T, N, &memory);
     if (memory.backward_workspace > memory.workspace) memory.workspace = memory.backward_workspace;
     if (status == GRU_OK) status = allocate(t, &t->run.workspace, memory.workspace);
     if (status == GRU_OK) status = allocate(t, &t->run.reserve, memory.reserve);
@@ -126,9 +126,9 @@ static gru_status step(trainer *t, double *total) {
         t->run.x.data = t->x + m * ROWS * I;
         t->run.y.data = t->y + m * ROWS * H;
         t->wanted.dy.data = t->dy + m * ROWS * H;
-        status = gru_forward(t->layer, &t->run);
+        status = gru_layer_forward(t->layer, &t->run);
         *total += loss(t, m);
-        if (status == GRU_OK) status = gru_backward(t->layer, &t->run, &t->wanted);
+        if (status == GRU_OK) status = gru_layer_backward(t->layer, &t->run, &t->wanted);
     }
     for (int i = 0; i < TENSORS; i++)
         for (size_t j = 0; j < counts[i]; j++) t->masters[i][j] -= 4 * t->gradients[i][j];

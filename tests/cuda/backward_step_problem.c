@@ -128,16 +128,16 @@ static void lend_outputs(sweep_problem *p) {
     const size_t pitch = (size_t)gru_cuda_unit_pitch(config->hidden), octets = (N + 7) / 8;
     const size_t tiles = octets * GATES * (size_t)w->forward.groups * GRU_CUDA_TILE_BYTES;
     w->rows = keep(p, NULL,
-                   rows * (size_t)gru_cuda_gradient_planes(config->reset) * pitch *
+                   rows * (size_t)gru_cuda_gradient_planes(config->reset_mode) * pitch *
                        gru_type_bytes(config->weight_type));
     for (int i = 0; i < 2; i++) w->exchange[i] = keep(p, NULL, tiles);
     w->direct = keep(p, NULL, N * pitch * sizeof(float));
-    w->arrived = config->reset == GRU_RESET_BEFORE ? keep(p, NULL, octets * sizeof(uint32_t)) : NULL;
+    w->arrived = config->reset_mode == GRU_RESET_BEFORE ? keep(p, NULL, octets * sizeof(uint32_t)) : NULL;
     if (p->options & SWEEP_FEW) return;
     w->dprojected = (gru_view){keep(p, NULL, rows * (3 * H + 1) * gru_type_bytes(config->io_type)),
                                (int64_t)(3 * H + 1), p->T * (int64_t)(3 * H + 1)};
     w->dh0 = keep(p, NULL, N * H * gru_type_bytes(config->state_type));
-    w->dh_reset = keep(p, NULL, N * H * gru_type_bytes(config->state_type));
+    w->dh_restart = keep(p, NULL, N * H * gru_type_bytes(config->state_type));
     if (w->forward.restart.data) w->reset_sum = keep(p, NULL, N * pitch * sizeof(float));
     if (w->forward.attention.data) p->octets = keep(p, NULL, rows * pitch / 8 * sizeof(float));
 }
@@ -150,7 +150,7 @@ static void describe_layer(sweep_problem *p) {
     q->T = p->T, q->N = (int32_t)p->N, q->H = config->hidden;
     q->octets = gru_cuda_unit_octets(config->hidden);
     q->groups = gru_cuda_groups(config->hidden, config->weight_type);
-    q->reset = config->reset, q->update = config->update, q->gate = config->gate;
+    q->reset_mode = config->reset_mode, q->update = config->update, q->gate = config->gate;
     q->candidate = config->candidate, q->direction = config->direction;
     q->clip = config->clip, q->hard_slope = config->hard_slope;
     q->io_type = config->io_type, q->state_type = config->state_type;
@@ -180,7 +180,7 @@ sweep_problem *sweep_problem_make(gru_context *context, const gru_layer_config *
         p->text, sizeof p->text,
         "math %d, T %d, N %d, H %d, reset %d, update %d, gate %d, candidate %d, direction %d, clip %g, "
         "types %d %d, options %#x",
-        (int)p->math, (int)T, (int)N, config->hidden, config->reset, config->update, config->gate,
+        (int)p->math, (int)T, (int)N, config->hidden, config->reset_mode, config->update, config->gate,
         config->candidate, config->direction, (double)config->clip, config->io_type, config->state_type,
         (unsigned)options);
     return p;
@@ -201,12 +201,12 @@ typedef struct exact {
     const sweep_problem *p;
     const gru_layer_config *config;
     size_t H;
-    const float *bias;      /* as packed */
-    double *R;              /* [3][H][H] as packed */
-    double *rows;           /* [T][N][4][H]: da of r, z, n and dc of n; absent steps zero */
-    double *dh0, *dh_reset; /* [N][H] */
-    double *dw;             /* [T][N], by step */
-    double *dh, *drh, *dc;  /* [H], [H], [3][H] of one step; dc rounded */
+    const float *bias;        /* as packed */
+    double *R;                /* [3][H][H] as packed */
+    double *rows;             /* [T][N][4][H]: da of r, z, n and dc of n; absent steps zero */
+    double *dh0, *dh_restart; /* [N][H] */
+    double *dw;               /* [T][N], by step */
+    double *dh, *drh, *dc;    /* [H], [H], [3][H] of one step; dc rounded */
     double largest;
 } exact;
 
@@ -263,7 +263,7 @@ static double unit_gradients(const exact *e, int64_t s, int64_t t, int64_t n, si
     double a[3], c[3], slope[3];
     for (int g = 0; g < 3; g++) sides(e, s, t, n, g, j, &a[g], &c[g]);
     const double r = gate(e, a[0] + c[0], &slope[0]), z = gate(e, a[1] + c[1], &slope[1]);
-    const int32_t reset = e->config->reset;
+    const int32_t reset = e->config->reset_mode;
     const double v = reset == GRU_RESET_AFTER    ? a[2] + r * c[2]
                      : reset == GRU_RESET_BEFORE ? a[2] + c[2]
                                                  : r * (a[2] + c[2]);
@@ -335,14 +335,14 @@ static void sweep_row(exact *e, int64_t n) {
             e->dh[j] = unit_gradients(e, s, t, n, j, e->dh[j], row + j, &e->dw[at]);
         }
         round_gate(e, GATE_N, row + 3 * H);
-        if (e->config->reset == GRU_RESET_BEFORE) through_reset(e, s, t, n, row);
+        if (e->config->reset_mode == GRU_RESET_BEFORE) through_reset(e, s, t, n, row);
         round_gate(e, GATE_R, row);
         round_gate(e, GATE_Z, row + H);
         add_product(e, GATE_R, e->dh);
         add_product(e, GATE_Z, e->dh);
-        if (e->config->reset != GRU_RESET_BEFORE) add_product(e, GATE_N, e->dh);
+        if (e->config->reset_mode != GRU_RESET_BEFORE) add_product(e, GATE_N, e->dh);
         for (size_t j = 0; starts_segment(e, length, s, n) && j < H; j++) {
-            e->dh_reset[(size_t)n * H + j] += e->dh[j];
+            e->dh_restart[(size_t)n * H + j] += e->dh[j];
             e->dh[j] = 0;
         }
     }
@@ -375,18 +375,19 @@ static double *zeros(size_t count) {
 static exact exact_make(const sweep_problem *p) {
     const size_t H = (size_t)p->layer->config.hidden, N = (size_t)p->N, rows = (size_t)p->T * N;
     exact e = {.p = p, .config = &p->layer->config, .H = H};
-    e.R = zeros(3 * H * H), e.rows = zeros(rows * 4 * H), e.dh0 = zeros(N * H), e.dh_reset = zeros(N * H);
+    e.R = zeros(3 * H * H), e.rows = zeros(rows * 4 * H), e.dh0 = zeros(N * H), e.dh_restart = zeros(N * H);
     e.dw = zeros(rows), e.dh = zeros(H), e.drh = zeros(H), e.dc = zeros(3 * H);
     read_weights(&e);
     for (int64_t n = 0; n < p->N; n++) sweep_row(&e, n);
     e.largest = 1;
     for (size_t i = 0; i < rows * 4 * H; i++) e.largest = fmax(e.largest, fabs(e.rows[i]));
-    for (size_t i = 0; i < N * H; i++) e.largest = fmax(e.largest, fmax(fabs(e.dh0[i]), fabs(e.dh_reset[i])));
+    for (size_t i = 0; i < N * H; i++)
+        e.largest = fmax(e.largest, fmax(fabs(e.dh0[i]), fabs(e.dh_restart[i])));
     return e;
 }
 
 static void exact_free(exact *e) {
-    free((void *)(uintptr_t)e->bias), free(e->R), free(e->rows), free(e->dh0), free(e->dh_reset);
+    free((void *)(uintptr_t)e->bias), free(e->R), free(e->rows), free(e->dh0), free(e->dh_restart);
     free(e->dw), free(e->dh), free(e->drh), free(e->dc);
 }
 
@@ -416,7 +417,7 @@ static void check_near(const exact *e, const char *what, int32_t stored, double 
 
 static void check_rows(const exact *e) {
     const sweep_problem *p = e->p;
-    const size_t planes = (size_t)gru_cuda_gradient_planes(e->config->reset), H = e->H;
+    const size_t planes = (size_t)gru_cuda_gradient_planes(e->config->reset_mode), H = e->H;
     const size_t pitch = (size_t)gru_cuda_unit_pitch(e->config->hidden), rows = (size_t)(p->T * p->N);
     const int32_t type = e->config->weight_type;
     void *got = device_read(p->sweep.rows, rows * planes * pitch * gru_type_bytes(type));
@@ -480,6 +481,6 @@ void sweep_problem_check(const sweep_problem *p) {
     if (p->sweep.dprojected.data) check_times(&e);
     if (p->octets) check_attention(&e);
     if (p->sweep.dh0) check_states(&e, "dh0", p->sweep.dh0, e.dh0);
-    if (p->sweep.dh_reset) check_states(&e, "dh_reset", p->sweep.dh_reset, e.dh_reset);
+    if (p->sweep.dh_restart) check_states(&e, "dh_restart", p->sweep.dh_restart, e.dh_restart);
     exact_free(&e);
 }

@@ -47,7 +47,7 @@ sweep_problem *sweep_problem_make(gru_context *context, const gru_layer_config *
                                   uint32_t options, uint64_t seed);
 void sweep_problem_free(sweep_problem *p);
 
-/* The context's stream is done: compares rows, dprojected, dh0, dh_reset and attention with double precision. */
+/* The context's stream is done: compares rows, dprojected, dh0, dh_restart and attention with double precision. */
 void sweep_problem_check(const sweep_problem *p);
 
 /* ---- memory of the device, also for tests of other kernels ---- */

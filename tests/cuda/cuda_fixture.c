@@ -9,8 +9,8 @@ const uint32_t study_options =
 gru_layer_config study_config(const form *f, int math, int variant) {
     static const int types[MATHS] = {0, 0, 1, 2}; /* of problem_types */
     gru_layer_config config = GRU_INIT;
-    config.reset = variant % 3;
-    while (!form_has_reset(f, config.reset)) config.reset = (config.reset + 1) % 3;
+    config.reset_mode = variant % 3;
+    while (!form_has_reset(f, config.reset_mode)) config.reset_mode = (config.reset_mode + 1) % 3;
     config.direction = variant / 3 % 2;
     problem_types(&config, types[math]);
     return config;

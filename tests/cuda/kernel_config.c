@@ -14,11 +14,11 @@
             0, 0, 0, 0, 0                                 \
         }                                                 \
     }
-#define TILE(octets, split)                                                \
-    {                                                                      \
-        "tile of 8 x " #octets " octets, split " #split, "cuda_tile", 0, { \
-            8, octets, split, 0, 0                                         \
-        }                                                                  \
+#define TILE(octets, split)                                                       \
+    {                                                                             \
+        "tile of 8 x " #octets " octets, split " #split, "cuda_large_batch", 0, { \
+            8, octets, split, 0, 0                                                \
+        }                                                                         \
     }
 
 const form forms[FORMS] = {
@@ -35,8 +35,8 @@ const form forms[FORMS] = {
     TILE(16, 2),
     TILE(16, 4),
     TILE(16, 8),
-    {"hop in a cluster", "cuda_hop", 0, {0, 0, 0, 1, 0}},
-    {"hop in a grid", "cuda_hop", 0, {0, 0, 0, 2, 0}},
+    {"hop in a cluster", "cuda_fused_before", 0, {0, 0, 0, 1, 0}},
+    {"hop in a grid", "cuda_fused_before", 0, {0, 0, 0, 2, 0}},
 };
 
 #define SWEEP(engine, tile)                                 \
@@ -55,8 +55,8 @@ const form sweep_forms[SWEEP_FORMS] = {
     TILE(8, 1),
     TILE(8, 4),
     TILE(16, 2), /* of 64 rows where there are none of 128 */
-    {"sweep in a cluster", "cuda_hop", 0, {0, 0, 0, 1, 0}},
-    {"sweep in a grid", "cuda_hop", 0, {0, 0, 0, 2, 0}},
+    {"sweep in a cluster", "cuda_fused_before", 0, {0, 0, 0, 1, 0}},
+    {"sweep in a grid", "cuda_fused_before", 0, {0, 0, 0, 2, 0}},
 };
 
 static int is_engine(const form *f, const char *engine) {
@@ -73,7 +73,7 @@ int form_has_turn(int i) {
 }
 
 int form_has_reset(const form *f, int32_t reset) {
-    if (is_engine(f, "cuda_hop")) return reset == GRU_RESET_BEFORE;
+    if (is_engine(f, "cuda_fused_before")) return reset == GRU_RESET_BEFORE;
     return is_engine(f, "cuda_stepwise") || reset != GRU_RESET_BEFORE;
 }
 
@@ -100,7 +100,7 @@ void form_force_sweep(const form *f, gru_cuda_math math) {
     gru_cuda_tile tiles[GRU_CUDA_SWEEP_TILES];
     const int32_t count = gru_cuda_sweep_tiles(math, tiles);
     gru_cuda_tile tile = tiles[f->tile % count];
-    if (is_engine(f, "cuda_tile")) {
+    if (is_engine(f, "cuda_large_batch")) {
         const int32_t larger = gru_cuda_sweep_tile_tiles(math, tiles);
         tile = tiles[f->force.batch_octets == tiles[larger - 1].batch_octets ? larger - 1 : 0];
     }
@@ -117,13 +117,14 @@ void form_free_choice(void) {
 int form_was_taken(const form *f, const gru_layer *layer, int64_t N) {
     const gru_cuda_machine *machine = gru_cuda_machine_of(layer->context);
     const gru_cuda_layer *prepared = gru_cuda_layer_of(layer);
-    const gru_cuda_size size = {prepared->math, N, layer->config.hidden, layer->config.reset, 1};
-    if (is_engine(f, "cuda_hop")) {
+    const gru_cuda_size size = {prepared->math, N, layer->config.hidden, layer->config.reset_mode, 1};
+    if (is_engine(f, "cuda_fused_before")) {
         const gru_cuda_plan plan = gru_cuda_plan_hop(machine, &size, &prepared->room);
         return (plan.cluster > 0) == (f->force.hop == 1);
     }
-    const gru_cuda_plan plan = is_engine(f, "cuda_tile") ? gru_cuda_plan_tile(machine, &size, &prepared->room)
-                                                         : gru_cuda_plan_stepwise(machine, &size);
+    const gru_cuda_plan plan = is_engine(f, "cuda_large_batch")
+                                   ? gru_cuda_plan_tile(machine, &size, &prepared->room)
+                                   : gru_cuda_plan_stepwise(machine, &size);
     return plan.tile.unit_octets == gru_cuda_forced.unit_octets &&
            plan.tile.batch_octets == gru_cuda_forced.batch_octets &&
            plan.tile.split == (gru_cuda_forced.split ? gru_cuda_forced.split : 1);
@@ -132,12 +133,12 @@ int form_was_taken(const form *f, const gru_layer *layer, int64_t N) {
 int form_sweep_was_taken(const form *f, const gru_layer *layer, int64_t N) {
     const gru_cuda_machine *machine = gru_cuda_machine_of(layer->context);
     const gru_cuda_layer *prepared = gru_cuda_layer_of(layer);
-    const gru_cuda_size size = {prepared->math, N, layer->config.hidden, layer->config.reset, 1};
-    if (is_engine(f, "cuda_hop")) {
+    const gru_cuda_size size = {prepared->math, N, layer->config.hidden, layer->config.reset_mode, 1};
+    if (is_engine(f, "cuda_fused_before")) {
         const gru_cuda_plan hop = gru_cuda_plan_hop(machine, &size, &prepared->sweep_room);
         return hop.seconds < HUGE_VAL && (hop.cluster > 0) == (f->force.hop == 1);
     }
-    const gru_cuda_plan plan = is_engine(f, "cuda_tile")
+    const gru_cuda_plan plan = is_engine(f, "cuda_large_batch")
                                    ? gru_cuda_plan_sweep_tile(machine, &size, &prepared->sweep_room)
                                    : gru_cuda_plan_sweep(machine, &size);
     return plan.tile.unit_octets == gru_cuda_forced.unit_octets &&

@@ -21,7 +21,7 @@ enum { HIDDEN = sizeof hidden / sizeof *hidden, BATCHES = sizeof batches / sizeo
 /* "7.3 2x1": stepwise with tiles of 2 unit octets x 1 batch octet; "10.7 128/4": tiles of 128 rows, split over 4 blocks. */
 static void print_cell(const gru_cuda_size *size) {
     const gru_cuda_plan stepwise = gru_cuda_plan_stepwise(&h200, size);
-    const int before = size->reset == GRU_RESET_BEFORE;
+    const int before = size->reset_mode == GRU_RESET_BEFORE;
     const gru_cuda_plan other =
         before ? gru_cuda_plan_hop(&h200, size, &room) : gru_cuda_plan_tile(&h200, size, &room);
     char how[24];
@@ -37,7 +37,7 @@ static void print_cell(const gru_cuda_size *size) {
 
 /* The same of a step of the sweep, and how many times the forward step's time that is. */
 static void print_swept_cell(const gru_cuda_size *size) {
-    const int before = size->reset == GRU_RESET_BEFORE;
+    const int before = size->reset_mode == GRU_RESET_BEFORE;
     const gru_cuda_plan small = gru_cuda_plan_sweep(&h200, size);
     const gru_cuda_plan other =
         before ? gru_cuda_plan_hop(&h200, size, &room) : gru_cuda_plan_sweep_tile(&h200, size, &room);
@@ -65,9 +65,10 @@ static void print_table(gru_cuda_math math, int32_t reset, void (*print)(const g
 int main(void) {
     static const gru_cuda_math maths[] = {GRU_CUDA_BF16, GRU_CUDA_TF32, GRU_CUDA_F32};
     printf("PREDICTED, not measured: what the planner's model expects of an H200 (emulated_predictions).\n"
-           "AxB: cuda_stepwise, tiles of A octets of units x B of rows. R/S: cuda_tile, R rows, k split over "
+           "AxB: cuda_stepwise, tiles of A octets of units x B of rows. R/S: cuda_large_batch, R rows, k "
+           "split over "
            "S blocks.\n"
-           "cluster, grid: cuda_hop. f16 is as bf16.\n");
+           "cluster, grid: cuda_fused_before. f16 is as bf16.\n");
     for (int i = 0; i < 3; i++) print_table(maths[i], GRU_RESET_AFTER, print_cell);
     for (int i = 0; i < 3; i++) print_table(maths[i], GRU_RESET_BEFORE, print_cell);
     for (int i = 0; i < 3; i++) print_table(maths[i], GRU_RESET_AFTER, print_swept_cell);

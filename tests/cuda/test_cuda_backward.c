@@ -81,7 +81,7 @@ static const int levels[DIMENSIONS] = {SWEEP_FORMS, SHAPES, ARITHMETICS, 3, 2, 3
 
 static int excludes(int a, int la, int b, int lb) {
     if (a == FORM && b == RESET) return !form_has_reset(&sweep_forms[la], lb);
-    if (a == FORM && b == INVARIANT) return lb && strcmp(sweep_forms[la].engine, "cuda_tile") == 0;
+    if (a == FORM && b == INVARIANT) return lb && strcmp(sweep_forms[la].engine, "cuda_large_batch") == 0;
     if (a == SHAPE && shapes[la].I == 0 && b >= SWITCH)
         return !lb && switches[b - SWITCH] == PROBLEM_PROJECTED;
     return 0;

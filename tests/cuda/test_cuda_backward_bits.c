@@ -35,7 +35,7 @@ TEST(cuda_backward_bits, any_tile_and_hop) {
             if (!form_has_turn(math + reset)) continue;
             for (int i = 0; i < SWEEP_FORMS; i++) {
                 if (!form_has_reset(&sweep_forms[i], reset) ||
-                    strcmp(sweep_forms[i].engine, "cuda_tile") == 0)
+                    strcmp(sweep_forms[i].engine, "cuda_large_batch") == 0)
                     continue;
                 study s = open_study(&sweep_forms[i], math, reset + 3, study_options, 0);
                 run_gradient_call(s.p, &s.r, &s.call, i ? &other : &first);
@@ -65,7 +65,7 @@ static void compare_rows(const problem *part, const gradients *whole, const grad
 TEST(cuda_backward_bits, one_row_in_any_batch) {
     for (int i = 0; i < SWEEP_FORMS; i++) {
         const form *f = &sweep_forms[i];
-        if (!form_has_turn(i) || strcmp(f->engine, "cuda_tile") == 0) continue;
+        if (!form_has_turn(i) || strcmp(f->engine, "cuda_large_batch") == 0) continue;
         study s = open_study(f, i % MATHS, i, study_options, GRU_BATCH_INVARIANT);
         gradients whole;
         run_gradient_call(s.p, &s.r, &s.call, &whole);
@@ -151,8 +151,8 @@ static void take_numbers(problem *p, uint64_t seed) {
 /* One step of training in the stream: weights from the device's memory, forward, backward. */
 static gru_status train(gru_layer *layer, const gru_weights *weights, const lent *l) {
     gru_status status = gru_layer_update(layer, weights, l->run.stream);
-    if (status == GRU_OK) status = gru_forward(layer, &l->run);
-    return status == GRU_OK ? gru_backward(layer, &l->backward, &l->gradients) : status;
+    if (status == GRU_OK) status = gru_layer_forward(layer, &l->run);
+    return status == GRU_OK ? gru_layer_backward(layer, &l->backward, &l->gradients) : status;
 }
 
 static gru_weights weights_there(gru_context *context, const gru_weights *here, void *memory[4],

@@ -15,7 +15,7 @@ TEST(cuda_backward_runs, first_passes_load_and_allocate_nothing) {
         lent l = lend(&s);
         form_force_sweep(f, (gru_cuda_math)(i / SWEEP_FORMS));
         const uint64_t allocated = emu_allocations(), loaded = emu_loaded(), launched = emu_launches();
-        REQUIRE(gru_backward(s.r.layer, &l.backward, &l.gradients) == GRU_OK, "%s: %s", f->name,
+        REQUIRE(gru_layer_backward(s.r.layer, &l.backward, &l.gradients) == GRU_OK, "%s: %s", f->name,
                 gru_last_error());
         mirror_receive(l.m);
         CHECK(emu_launches() > launched, "nothing was launched");
@@ -39,21 +39,23 @@ TEST(cuda_backward_runs, no_steps_and_no_rows) {
         lent l = lend(&s);
         const float *dhT = s.p->dhT, *dh0 = l.here.data[GRAD_H0], *dR = l.here.data[GRAD_R];
         l.backward.N = 0;
-        CHECK(gru_backward(s.r.layer, &l.backward, &l.gradients) == GRU_OK, "N 0: %s", gru_last_error());
+        CHECK(gru_layer_backward(s.r.layer, &l.backward, &l.gradients) == GRU_OK, "N 0: %s",
+              gru_last_error());
         mirror_receive(l.m);
         CHECK(tester_untouched(dh0, N * H * sizeof *dh0) && dR[5] == 0, "no rows wrote something");
         l.backward.N = N, l.backward.T = 0;
-        CHECK(gru_backward(s.r.layer, &l.backward, &l.gradients) == GRU_OK, "T 0: %s", gru_last_error());
+        CHECK(gru_layer_backward(s.r.layer, &l.backward, &l.gradients) == GRU_OK, "T 0: %s",
+              gru_last_error());
         mirror_receive(l.m);
         CHECK(memcmp(dh0, dhT, N * H * sizeof *dh0) == 0, "%s: after no steps dh0 is not dhT",
               sweep_forms[i].name);
         ((float *)l.here.data[GRAD_R])[5] = ((float *)l.here.data[GRAD_BR])[7] = 3;
         mirror_send(l.m);
-        CHECK(gru_backward(s.r.layer, &l.backward, &l.gradients) == GRU_OK, "%s", gru_last_error());
+        CHECK(gru_layer_backward(s.r.layer, &l.backward, &l.gradients) == GRU_OK, "%s", gru_last_error());
         mirror_receive(l.m);
         CHECK(dR[5] == 3, "nothing was added, and dR is %g", (double)dR[5]);
         l.gradients.parts = GRU_GRAD_OVERWRITE;
-        CHECK(gru_backward(s.r.layer, &l.backward, &l.gradients) == GRU_OK, "%s", gru_last_error());
+        CHECK(gru_layer_backward(s.r.layer, &l.backward, &l.gradients) == GRU_OK, "%s", gru_last_error());
         mirror_receive(l.m);
         CHECK(dR[5] == 0 && ((float *)l.here.data[GRAD_BR])[7] == 0, "the sum of nothing is %g",
               (double)dR[5]);
@@ -74,7 +76,7 @@ TEST(cuda_backward_runs, host_memory_is_refused) {
     do {                                                                                               \
         gru_gradients wrong = l.gradients;                                                             \
         *(void **)&wrong.field = host;                                                                 \
-        CHECK(gru_backward(s.r.layer, &l.backward, &wrong) == GRU_BAD_ARGUMENT &&                      \
+        CHECK(gru_layer_backward(s.r.layer, &l.backward, &wrong) == GRU_BAD_ARGUMENT &&                \
                   strstr(gru_last_error(), "host memory") &&                                           \
                   strncmp(gru_last_error(), "gradients." #field, sizeof "gradients." #field - 1) == 0, \
               #field " in host memory: \"%s\"", gru_last_error());                                     \
@@ -82,7 +84,7 @@ TEST(cuda_backward_runs, host_memory_is_refused) {
     REFUSED(dhT);
     REFUSED(loss_scale);
     REFUSED(dh0);
-    REFUSED(dh_reset);
+    REFUSED(dh_restart);
     REFUSED(dW);
     REFUSED(dR);
     REFUSED(dbW);
@@ -92,7 +94,7 @@ TEST(cuda_backward_runs, host_memory_is_refused) {
     do {                                                                                               \
         gru_gradients wrong = l.gradients;                                                             \
         wrong.field.data = host;                                                                       \
-        CHECK(gru_backward(s.r.layer, &l.backward, &wrong) == GRU_BAD_ARGUMENT &&                      \
+        CHECK(gru_layer_backward(s.r.layer, &l.backward, &wrong) == GRU_BAD_ARGUMENT &&                \
                   strstr(gru_last_error(), "host memory") &&                                           \
                   strncmp(gru_last_error(), "gradients." #field, sizeof "gradients." #field - 1) == 0, \
               #field " in host memory: \"%s\"", gru_last_error());                                     \
@@ -103,7 +105,7 @@ TEST(cuda_backward_runs, host_memory_is_refused) {
 #undef REFUSED
     gru_run wrong = l.backward;
     wrong.reserve = host;
-    CHECK(gru_backward(s.r.layer, &wrong, &l.gradients) == GRU_BAD_ARGUMENT &&
+    CHECK(gru_layer_backward(s.r.layer, &wrong, &l.gradients) == GRU_BAD_ARGUMENT &&
               strstr(gru_last_error(), "run.reserve"),
           "the reserve in host memory: \"%s\"", gru_last_error());
     CHECK(emu_launches() == launched, "a refused call launched something");
@@ -120,11 +122,11 @@ TEST(cuda_backward_runs, a_fault_loses_the_context) {
     void *small;
     REQUIRE(gru_allocate(s.context, 256, &small) == GRU_OK, "%s", gru_last_error());
     l.gradients.dh0 = (char *)small + 256 - sizeof(float); /* room for one number */
-    CHECK(gru_backward(s.r.layer, &l.backward, &l.gradients) == GRU_OK, "%s", gru_last_error());
+    CHECK(gru_layer_backward(s.r.layer, &l.backward, &l.gradients) == GRU_OK, "%s", gru_last_error());
     CHECK(gru_wait(s.context, l.run.stream) == GRU_DEVICE_FAILED &&
               strstr(gru_last_error(), "the context is lost"),
           "the fault: \"%s\"", gru_last_error());
-    CHECK(gru_backward(s.r.layer, &l.backward, &l.gradients) == GRU_DEVICE_FAILED &&
+    CHECK(gru_layer_backward(s.r.layer, &l.backward, &l.gradients) == GRU_DEVICE_FAILED &&
               strstr(gru_last_error(), "in an earlier call"),
           "afterwards: \"%s\"", gru_last_error());
     gru_free(s.context, small);

@@ -55,7 +55,7 @@ static uint64_t run_tower(tower *t, tower_gradients *g) {
 
 static void same(const tower *t, const char *what, int32_t k, const void *a, const void *b, size_t bytes) {
     CHECK(memcmp(a, b, bytes) == 0, "%s of cell %d, reset %d: both directions together have other bits", what,
-          k, t->sizes.reset);
+          k, t->sizes.reset_mode);
 }
 
 /* Direction d of the tower's only layer, of the same numbers, alone. */
@@ -64,7 +64,7 @@ static tower *take_apart(const tower *both, const tower_gradients *g, int32_t d,
     const size_t states = (size_t)N * H * sizeof(float), row = H * sizeof(float);
     tower *t = tower_make(both->context, floors, 1, both->sizes);
     gru_layer *layer;
-    REQUIRE(gru_stack_cell(t->stack, 0, NULL, &layer) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_stack_sublayer(t->stack, 0, NULL, &layer) == GRU_OK, "%s", gru_last_error());
     REQUIRE(gru_layer_update(layer, both->weights[d], NULL) == GRU_OK && gru_wait(t->context, NULL) == GRU_OK,
             "%s", gru_last_error());
     *alone = ask(t);
@@ -99,7 +99,7 @@ static void compare_directions(const form *f, int32_t lengths) {
     const int32_t reset = form_has_reset(f, GRU_RESET_AFTER) ? GRU_RESET_AFTER : GRU_RESET_BEFORE;
     gru_context *context = study_context(f, 0, 0);
     const tower_sizes tall = {
-        .T = T, .N = N, .I = INPUTS, .lengths = lengths, .reset = reset, .mode = GRU_TRAIN};
+        .T = T, .N = N, .I = INPUTS, .lengths = lengths, .reset_mode = reset, .mode = GRU_TRAIN};
     form_force_sweep(f, GRU_CUDA_F32);
     tower *t = tower_make(context, floors, 1, tall);
     tower_gradients g = ask(t);

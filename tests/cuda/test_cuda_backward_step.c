@@ -16,7 +16,7 @@ static gru_layer_config draw_config(int math, int32_t reset, int32_t hidden, uin
     static const int types[MATHS][2] = {{0, 5}, {0, 8}, {1, 3}, {2, 7}}; /* of problem_types */
     gru_layer_config config = problem_variant((int)(tester_random(7, draw) % VARIANTS));
     problem_types(&config, types[math][draw % 3 == 0]);
-    config.reset = reset;
+    config.reset_mode = reset;
     config.hidden = hidden;
     return config;
 }
@@ -61,7 +61,7 @@ static void point(pass *a, int64_t s) {
 }
 
 static cudaError_t launch(const pass *a) {
-    const int before = a->step.sweep[0].forward.reset == GRU_RESET_BEFORE;
+    const int before = a->step.sweep[0].forward.reset_mode == GRU_RESET_BEFORE;
     gru_cuda_sweep_step first = a->step, second = a->step;
     if (a->way.tile.unit_octets == 8)
         return gru_cuda_launch_sweep_tile(a->math, a->way.tile, &first, a->stream);

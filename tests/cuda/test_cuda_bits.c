@@ -25,7 +25,7 @@ static gru_context *make_context(const form *f, int math, uint32_t flags) {
 static gru_layer_config draw_config(const form *f, int math, uint64_t draw) {
     static const int types[MATHS][2] = {{0, 5}, {0, 8}, {1, 3}, {2, 7}}; /* of problem_types */
     gru_layer_config config = problem_variant((int)(tester_random(emu_option.seed, draw) % VARIANTS));
-    while (!form_has_reset(f, config.reset)) config.reset = (config.reset + 1) % 3;
+    while (!form_has_reset(f, config.reset_mode)) config.reset_mode = (config.reset_mode + 1) % 3;
     problem_types(&config, types[math][draw % 3 == 0]);
     return config;
 }
@@ -44,7 +44,7 @@ static void for_forms(int32_t direction, property check) {
             problem_make(&shapes[i % SHAPES], &config, problem_options(draw) & property_options, draw);
         result plain;
         form_name(f, p->text, sizeof p->text);
-        form_force(f, (gru_cuda_math)math, config.reset);
+        form_force(f, (gru_cuda_math)math, config.reset_mode);
         problem_run(p, context, &plain);
         check(context, p, &plain);
         result_free(&plain);
@@ -73,7 +73,7 @@ TEST(cuda_bits, nan_and_infinity_stay_in_their_row) {
 /* ---- batch and tiles --------------------------------------------------------------------------------------------- */
 
 static void rows_where_promised(gru_context *context, const problem *p, const result *plain) {
-    if (strcmp(context->config.engine, "cuda_tile") != 0) property_rows(context, p, plain);
+    if (strcmp(context->config.engine, "cuda_large_batch") != 0) property_rows(context, p, plain);
 }
 
 TEST(cuda_bits, one_row_in_any_batch) {
@@ -84,12 +84,12 @@ TEST(cuda_bits, one_row_in_any_batch) {
 static void compare_forms(int math, int32_t reset) {
     gru_layer_config config = draw_config(&forms[0], math, (uint64_t)(10 * math + reset));
     const uint32_t options = PROBLEM_LENGTHS | PROBLEM_H0 | PROBLEM_SEGMENTS | PROBLEM_TRAIN;
-    config.reset = reset;
+    config.reset_mode = reset;
     problem *p = problem_make(&shapes[math % SHAPES], &config, options, (uint64_t)math);
     result first = {0};
     for (int i = 0; i < FORMS; i++) {
         result r;
-        if (strcmp(forms[i].engine, "cuda_tile") == 0 || !form_has_reset(&forms[i], reset)) continue;
+        if (strcmp(forms[i].engine, "cuda_large_batch") == 0 || !form_has_reset(&forms[i], reset)) continue;
         gru_context *context = make_context(&forms[i], math, 0);
         form_force(&forms[i], (gru_cuda_math)math, reset);
         problem_run(p, context, i ? &r : &first);
@@ -121,14 +121,14 @@ TEST(cuda_bits, invariance_pins_the_engines) {
         gru_context *context =
             tester_device_context(GRU_BATCH_INVARIANT | (math == GRU_CUDA_TF32 ? GRU_ALLOW_TF32 : 0));
         gru_layer_config layer = draw_config(&forms[0], math, (uint64_t)math);
-        layer.reset = GRU_RESET_AFTER;
+        layer.reset_mode = GRU_RESET_AFTER;
         problem *p = problem_make(&large, &layer, 0, 1);
         problem *q = problem_make(&shapes[math % SHAPES], &layer, PROBLEM_H0, 1);
         result r;
         REQUIRE(problem_open(p, context, &r) == GRU_OK, "%s", gru_last_error());
         CHECK(strcmp(gru_engine_name(r.layer, &r.run), "cuda_stepwise") == 0, "%s runs",
               gru_engine_name(r.layer, &r.run));
-        CHECK(strstr(gru_engine_reasons(r.layer, &r.run), "cuda_tile: ") &&
+        CHECK(strstr(gru_engine_reasons(r.layer, &r.run), "cuda_large_batch: ") &&
                   strstr(gru_engine_reasons(r.layer, &r.run), "GRU_BATCH_INVARIANT"),
               "the reasons are \"%s\"", gru_engine_reasons(r.layer, &r.run));
         result_free(&r);
@@ -165,7 +165,7 @@ TEST(cuda_bits, chunks_of_steps) {
         config.weight_type = GRU_F16; /* has the widest tile */
         config.direction = i;
         problem *p = problem_make(&two_chunks, &config, PROBLEM_H0 | (i ? PROBLEM_LENGTHS : 0), 1);
-        form_force(&forms[4], GRU_CUDA_F16, config.reset);
+        form_force(&forms[4], GRU_CUDA_F16, config.reset_mode);
         CHECK(check_problem(p, context), "%s", gru_last_error());
         problem_free(p);
     }
@@ -180,7 +180,7 @@ static cudaGraphExec_t record(const gru_layer *layer, const gru_run *run) {
     cudaGraphExec_t replay;
     REQUIRE(cudaStreamBeginCapture(run->stream, cudaStreamCaptureModeThreadLocal) == cudaSuccess,
             "no capture");
-    const gru_status status = gru_forward(layer, run);
+    const gru_status status = gru_layer_forward(layer, run);
     REQUIRE(cudaStreamEndCapture(run->stream, &graph) == cudaSuccess, "the capture was spoilt");
     REQUIRE(status == GRU_OK, "%s", gru_last_error());
     REQUIRE(cudaGraphInstantiate(&replay, graph, 0) == cudaSuccess, "no graph");
@@ -212,7 +212,7 @@ static void compare_replays(const form *f, int math) {
     problem *p = problem_make(&shapes[math % SHAPES], &config, options, 1);
     result replayed, direct;
     gru_run run;
-    form_force(f, (gru_cuda_math)math, config.reset);
+    form_force(f, (gru_cuda_math)math, config.reset_mode);
     REQUIRE(problem_open(p, context, &replayed) == GRU_OK && problem_open(p, context, &direct) == GRU_OK,
             "%s", gru_last_error());
     problem_lend(p, &replayed);

@@ -48,12 +48,12 @@ typedef struct fixture {
 enum { PIECE = 256 };
 
 static void make_fixture(fixture *f, uint32_t flags, int32_t device) {
-    gru_memory need = GRU_INIT;
+    gru_sizes need = GRU_INIT;
     void *memory = NULL;
     memset(f, 0, sizeof *f);
     f->context = must_open(flags, device);
     REQUIRE(make_layer(f->context, &f->layer) == GRU_OK, "%s", gru_last_error());
-    REQUIRE(gru_layer_memory(f->layer, T, N, &need) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_layer_sizes(f->layer, T, N, &need) == GRU_OK, "%s", gru_last_error());
     const size_t bytes = 4 * PIECE + need.workspace;
     char *nothing = calloc(1, bytes);
     REQUIRE(gru_allocate(f->context, bytes, &memory) == GRU_OK, "%s", gru_last_error());
@@ -265,7 +265,7 @@ TEST(cuda_context, the_current_device_stays) {
     struct cudaPointerAttributes facts;
     CHECK(cudaPointerGetAttributes(&facts, f.memory) == cudaSuccess && facts.device == 1,
           "memory of device %d", facts.device);
-    CHECK(gru_forward(f.layer, &f.run) == GRU_OK && gru_context_check(f.context, NULL) == GRU_OK, "%s",
+    CHECK(gru_layer_forward(f.layer, &f.run) == GRU_OK && gru_context_check(f.context, NULL) == GRU_OK, "%s",
           gru_last_error());
     CHECK(cudaGetDevice(&current) == cudaSuccess && current == 2, "the current device is %d", current);
     free_fixture(&f);
@@ -288,16 +288,16 @@ TEST(cuda_context, streams) {
               !cudaStreamCreateWithFlags(&mine, cudaStreamNonBlocking) && !cudaSetDevice(0),
           "streams");
     f.run.stream = mine;
-    CHECK(gru_forward(f.layer, &f.run) == GRU_OK && gru_wait(f.context, mine) == GRU_OK, "%s",
+    CHECK(gru_layer_forward(f.layer, &f.run) == GRU_OK && gru_wait(f.context, mine) == GRU_OK, "%s",
           gru_last_error());
     f.run.stream = other;
-    check_sentence("another device's", gru_forward(f.layer, &f.run), GRU_BAD_ARGUMENT,
+    check_sentence("another device's", gru_layer_forward(f.layer, &f.run), GRU_BAD_ARGUMENT,
                    "of CUDA device 0, expected one of CUDA device 1");
     f.run.stream = &f;
-    check_sentence("no stream", gru_forward(f.layer, &f.run), GRU_BAD_ARGUMENT, "run.stream is ");
+    check_sentence("no stream", gru_layer_forward(f.layer, &f.run), GRU_BAD_ARGUMENT, "run.stream is ");
     f.run.stream = cudaStreamLegacy;
-    CHECK(gru_forward(f.layer, &f.run) == GRU_OK && gru_wait(f.context, cudaStreamLegacy) == GRU_OK, "%s",
-          gru_last_error());
+    CHECK(gru_layer_forward(f.layer, &f.run) == GRU_OK && gru_wait(f.context, cudaStreamLegacy) == GRU_OK,
+          "%s", gru_last_error());
     CHECK(!cudaStreamDestroy(mine) && !cudaStreamDestroy(other), "streams");
     free_fixture(&f);
     emu_option = before;
@@ -310,46 +310,48 @@ TEST(cuda_context, memory_that_runs_may_use) {
     emu_option.devices = 2;
     fixture f, trusting;
     make_fixture(&f, 0, 0);
-    make_fixture(&trusting, GRU_TRUST_MEMORY, 0);
+    make_fixture(&trusting, GRU_SKIP_POINTER_CHECKS, 0);
     _Alignas(64) static char host[1 << 12];
     void *elsewhere, *pinned, *managed;
     CHECK(!cudaSetDevice(1) && !cudaMalloc(&elsewhere, 1 << 12) && !cudaSetDevice(0), "device 1");
     CHECK(!cudaMallocHost(&pinned, 1 << 12) && !cudaMallocManaged(&managed, 1 << 12, cudaMemAttachGlobal),
           "memory");
-#define REFUSED(field, value, words)                                                                       \
-    do {                                                                                                   \
-        fixture bad = f;                                                                                   \
-        bad.run.field = (value);                                                                           \
-        check_sentence(#field, gru_forward(f.layer, &bad.run), GRU_BAD_ARGUMENT, "run." words " is 0x");   \
-        check_sentence(#field, gru_forward(f.layer, &bad.run), GRU_BAD_ARGUMENT, "memory of CUDA device"); \
-        bad.layer = trusting.layer;                                                                        \
-        CHECK(gru_cuda_check_run(bad.layer, &bad.run) == GRU_OK, "%s", gru_last_error());                  \
+#define REFUSED(field, value, words)                                                      \
+    do {                                                                                  \
+        fixture bad = f;                                                                  \
+        bad.run.field = (value);                                                          \
+        check_sentence(#field, gru_layer_forward(f.layer, &bad.run), GRU_BAD_ARGUMENT,    \
+                       "run." words " is 0x");                                            \
+        check_sentence(#field, gru_layer_forward(f.layer, &bad.run), GRU_BAD_ARGUMENT,    \
+                       "memory of CUDA device");                                          \
+        bad.layer = trusting.layer;                                                       \
+        CHECK(gru_cuda_check_run(bad.layer, &bad.run) == GRU_OK, "%s", gru_last_error()); \
     } while (0)
     REFUSED(x.data, host, "x");
     REFUSED(x.data, elsewhere, "x");
     REFUSED(y.data, host, "y");
     REFUSED(h0, host, "h0");
     REFUSED(hT, elsewhere, "hT");
-    REFUSED(h_reset, host, "h_reset");
+    REFUSED(h_restart, host, "h_restart");
     REFUSED(lengths, (const int32_t *)(void *)host, "lengths");
-    REFUSED(reset.data, host, "reset");
+    REFUSED(restart.data, host, "reset");
     REFUSED(attention.data, host, "attention");
     REFUSED(packed, host, "packed");
-    REFUSED(workspace, (gru_layer_memory(f.layer, 0, 0, &(gru_memory){0}), bad.run.T = bad.run.N = 0, host),
+    REFUSED(workspace, (gru_layer_sizes(f.layer, 0, 0, &(gru_sizes){0}), bad.run.T = bad.run.N = 0, host),
             "workspace");
 #undef REFUSED
     f.run.slot_count = N;
     f.run.h0_slots = (const int32_t *)(void *)host;
-    check_sentence("h0_slots", gru_forward(f.layer, &f.run), GRU_BAD_ARGUMENT, "run.h0_slots is 0x");
+    check_sentence("h0_slots", gru_layer_forward(f.layer, &f.run), GRU_BAD_ARGUMENT, "run.h0_slots is 0x");
     f.run.h0_slots = NULL;
     f.run.hT_slots = (const int32_t *)(void *)host;
-    check_sentence("hT_slots", gru_forward(f.layer, &f.run), GRU_BAD_ARGUMENT, "run.hT_slots is 0x");
+    check_sentence("hT_slots", gru_layer_forward(f.layer, &f.run), GRU_BAD_ARGUMENT, "run.hT_slots is 0x");
     f.run.hT_slots = NULL;
     memset(pinned, 0, 1 << 12);
     memset(managed, 0, 1 << 12);
     f.run.x.data = pinned;
     f.run.hT = managed;
-    CHECK(gru_forward(f.layer, &f.run) == GRU_OK && gru_wait(f.context, NULL) == GRU_OK,
+    CHECK(gru_layer_forward(f.layer, &f.run) == GRU_OK && gru_wait(f.context, NULL) == GRU_OK,
           "pinned and managed memory: %s", gru_last_error());
     CHECK(!cudaFree(elsewhere) && !cudaFreeHost(pinned) && !cudaFree(managed), "memory");
     free_fixture(&f);
@@ -364,7 +366,7 @@ TEST(cuda_context, stacks_may_use_the_same_memory) {
     gru_stack_config config = GRU_INIT;
     gru_stack_run run = GRU_INIT;
     gru_stack *stack = NULL;
-    gru_memory need = GRU_INIT;
+    gru_sizes need = GRU_INIT;
     const void *h0[2] = {NULL, zeros};
     make_fixture(&f, 0, 0);
     memset(layers, 0, sizeof layers);
@@ -374,7 +376,7 @@ TEST(cuda_context, stacks_may_use_the_same_memory) {
     }
     config.count = 2, config.layers = layers;
     REQUIRE(gru_stack_create(f.context, &config, &stack) == GRU_OK, "%s", gru_last_error());
-    REQUIRE(gru_stack_memory(stack, T, N, &need) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_stack_sizes(stack, T, N, &need) == GRU_OK, "%s", gru_last_error());
     run.data = f.run;
     run.data.h0 = run.data.hT = NULL;
     run.data.workspace_size = need.workspace;
@@ -407,18 +409,18 @@ TEST(cuda_context, lengths_and_slots_are_reported) {
     REQUIRE(gru_allocate(f.context, sizeof numbers, &memory) == GRU_OK, "%s", gru_last_error());
     CHECK(gru_copy(f.context, memory, numbers, sizeof numbers, NULL) == GRU_OK, "%s", gru_last_error());
     f.run.lengths = memory;
-    CHECK(gru_forward(f.layer, &f.run) == GRU_OK, "%s", gru_last_error());
+    CHECK(gru_layer_forward(f.layer, &f.run) == GRU_OK, "%s", gru_last_error());
     check_sentence("lengths", gru_context_check(f.context, NULL), GRU_BAD_DATA,
                    "run.lengths[1] was 7, expected 0 to T, which was 2");
     CHECK(gru_context_check(f.context, NULL) == GRU_OK, "the second check: %s", gru_last_error());
     f.run.lengths = NULL;
     f.run.slot_count = N;
     f.run.hT_slots = memory;
-    CHECK(gru_forward(f.layer, &f.run) == GRU_OK, "%s", gru_last_error());
+    CHECK(gru_layer_forward(f.layer, &f.run) == GRU_OK, "%s", gru_last_error());
     check_sentence("slots", gru_context_check(f.context, NULL), GRU_BAD_DATA,
                    "run.hT_slots[1] was 7, expected 0 to 1, below slot_count");
     CHECK(gru_copy(f.context, memory, good, sizeof good, NULL) == GRU_OK, "%s", gru_last_error());
-    CHECK(gru_forward(f.layer, &f.run) == GRU_OK && gru_context_check(f.context, NULL) == GRU_OK, "%s",
+    CHECK(gru_layer_forward(f.layer, &f.run) == GRU_OK && gru_context_check(f.context, NULL) == GRU_OK, "%s",
           gru_last_error());
     gru_free(f.context, memory);
     free_fixture(&f);
@@ -432,9 +434,9 @@ TEST(cuda_context, a_fault_loses_the_context) {
     make_fixture(&second, 0, 0);
     REQUIRE(gru_allocate(f.context, 256, &small) == GRU_OK, "%s", gru_last_error());
     f.run.hT = (char *)small + 256 - H * sizeof(float); /* room for one row of N */
-    CHECK(gru_forward(f.layer, &f.run) == GRU_OK, "%s", gru_last_error());
+    CHECK(gru_layer_forward(f.layer, &f.run) == GRU_OK, "%s", gru_last_error());
     check_sentence("the fault", gru_wait(f.context, NULL), GRU_DEVICE_FAILED, "the context is lost");
-    check_sentence("forward", gru_forward(f.layer, &f.run), GRU_DEVICE_FAILED, "in an earlier call");
+    check_sentence("forward", gru_layer_forward(f.layer, &f.run), GRU_DEVICE_FAILED, "in an earlier call");
     check_sentence("allocate", gru_allocate(f.context, 1, &small), GRU_DEVICE_FAILED, "in an earlier call");
     check_sentence("check", gru_context_check(f.context, NULL), GRU_DEVICE_FAILED, "in an earlier call");
     check_sentence("layer", make_layer(f.context, &layer), GRU_DEVICE_FAILED, "in an earlier call");

@@ -40,7 +40,7 @@ static void check_size(const gru_cuda_machine *machine, const gru_cuda_room *roo
     const gru_cuda_plan tile = gru_cuda_plan_tile(machine, size, room);
     const gru_cuda_plan hop = gru_cuda_plan_hop(machine, size, room);
     CHECK(stepwise.seconds > 0 && stepwise.seconds < HUGE_VAL &&
-              exists(size->math, size->reset, stepwise.tile),
+              exists(size->math, size->reset_mode, stepwise.tile),
           "math %d, H %d, N %lld: stepwise takes a tile of %d x %d octets", size->math, size->H,
           (long long)size->N, stepwise.tile.unit_octets, stepwise.tile.batch_octets);
     CHECK(stepwise.tile.shared_bytes <= machine->shared_bytes, "a tile takes %d bytes of %d",

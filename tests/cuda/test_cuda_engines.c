@@ -99,7 +99,7 @@ static void compare(int f, int arithmetic, problem *p) {
     gru_context *context = context_for(f, arithmetics[arithmetic].tf32);
     result r;
     form_name(&forms[f], p->text, sizeof p->text);
-    form_force(&forms[f], math_of(&p->config, arithmetics[arithmetic].tf32), p->config.reset);
+    form_force(&forms[f], math_of(&p->config, arithmetics[arithmetic].tf32), p->config.reset_mode);
     REQUIRE(problem_open(p, context, &r) == GRU_OK, "%s: %s", gru_last_error(), p->text);
     CHECK(form_was_taken(&forms[f], r.layer, p->shape.N), "another form runs: %s", p->text);
     check_call(p, &r);
@@ -145,7 +145,7 @@ TEST(cuda_engines, agree_on_wide_layers) {
         const int arithmetic = f % 2 ? 2 : 0; /* bf16, f32 */
         gru_layer_config config = GRU_INIT;
         problem_types(&config, arithmetics[arithmetic].types);
-        config.reset = form_has_reset(&forms[f], GRU_RESET_AFTER) ? GRU_RESET_AFTER : GRU_RESET_BEFORE;
+        config.reset_mode = form_has_reset(&forms[f], GRU_RESET_AFTER) ? GRU_RESET_AFTER : GRU_RESET_BEFORE;
         problem *p = problem_make(&sizes, &config, PROBLEM_H0, 1);
         compare(f, arithmetic, p);
         problem_free(p);
@@ -163,13 +163,13 @@ TEST(cuda_engines, keep_what_backward_needs) {
         if (!form_has_turn(f + a)) continue;
         gru_layer_config config =
             problem_variant((int)(tester_random(emu_option.seed, (uint64_t)i) % VARIANTS));
-        while (!form_has_reset(&forms[f], config.reset)) config.reset = (config.reset + 1) % 3;
+        while (!form_has_reset(&forms[f], config.reset_mode)) config.reset_mode = (config.reset_mode + 1) % 3;
         problem_types(&config, arithmetics[a].types);
         const uint32_t left_out = PROBLEM_RECOMPUTE | PROBLEM_NO_Y | PROBLEM_NO_HT;
         const uint32_t options = problem_options((uint64_t)i) & ~left_out;
         problem *p = problem_make(&small[i % 2], &config, options | PROBLEM_TRAIN, (uint64_t)i);
         form_name(&forms[f], p->text, sizeof p->text);
-        form_force(&forms[f], math_of(&config, arithmetics[a].tf32), config.reset);
+        form_force(&forms[f], math_of(&config, arithmetics[a].tf32), config.reset_mode);
         check_kept(p, context_for(f, arithmetics[a].tf32));
         problem_free(p);
     }
@@ -191,7 +191,7 @@ static void compare_directions(int f, int arithmetic, int32_t lengths) {
                                .lengths = lengths,
                                .type = config.io_type,
                                .weights = config.weight_type,
-                               .reset = reset};
+                               .reset_mode = reset};
     gru_context *context = context_for(f, arithmetics[arithmetic].tf32);
     form_force(&forms[f], math_of(&config, arithmetics[arithmetic].tf32), reset);
     tower *t = tower_make(context, floors, 1, sizes);

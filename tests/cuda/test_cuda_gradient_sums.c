@@ -22,7 +22,7 @@ static gru_cuda_sequence make_sequence(int32_t direction, int32_t io_type, const
                                  .H = H,
                                  .octets = OCTETS,
                                  .groups = 2,
-                                 .reset = GRU_RESET_BEFORE,
+                                 .reset_mode = GRU_RESET_BEFORE,
                                  .direction = direction,
                                  .io_type = io_type,
                                  .lengths = there_lengths};
@@ -235,7 +235,7 @@ static void compare_bias_sums(int math, int32_t reset, int64_t count, int overwr
     const gru_cuda_bias_sums a = {.rows = there,
                                   .count = count,
                                   .H = H,
-                                  .reset = reset,
+                                  .reset_mode = reset,
                                   .parts = parts,
                                   .loss_scale = scale != 0 ? there_scale : NULL,
                                   .overwrite = overwrite,

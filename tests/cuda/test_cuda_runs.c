@@ -14,8 +14,8 @@ static const shape sizes = {T, N, I, H, "two octets of rows, two of units and a 
 static gru_layer_config config_for(const form *f, int math, int reset) {
     static const int types[MATHS] = {0, 0, 1, 2}; /* of problem_types */
     gru_layer_config config = GRU_INIT;
-    config.reset = form_has_reset(f, reset) ? reset : (reset + 1) % 3;
-    while (!form_has_reset(f, config.reset)) config.reset = (config.reset + 1) % 3;
+    config.reset_mode = form_has_reset(f, reset) ? reset : (reset + 1) % 3;
+    while (!form_has_reset(f, config.reset_mode)) config.reset_mode = (config.reset_mode + 1) % 3;
     problem_types(&config, types[math]);
     return config;
 }
@@ -32,12 +32,12 @@ static void count_run(const form *f, int math, int reset, uint32_t options) {
     problem *p = problem_make(&sizes, &config, options, 1);
     result r;
     gru_run run;
-    form_force(f, (gru_cuda_math)math, config.reset);
+    form_force(f, (gru_cuda_math)math, config.reset_mode);
     REQUIRE(problem_open(p, context, &r) == GRU_OK, "%s", gru_last_error());
     problem_lend(p, &r);
     mirror *m = mirror_open(context, &r.run, &run);
     const uint64_t allocated = emu_allocations(), loaded = emu_loaded(), launched = emu_launches();
-    REQUIRE(gru_forward(r.layer, &run) == GRU_OK, "%s: %s", f->name, gru_last_error());
+    REQUIRE(gru_layer_forward(r.layer, &run) == GRU_OK, "%s: %s", f->name, gru_last_error());
     mirror_receive(m);
     CHECK(emu_launches() > launched, "nothing was launched");
     CHECK(emu_allocations() == allocated, "%s: the first run left %d allocations more", f->name,
@@ -69,13 +69,13 @@ TEST(cuda_runs, first_runs_can_be_recorded) {
         result r;
         gru_run run;
         cudaGraph_t graph = NULL;
-        form_force(&forms[i], (gru_cuda_math)math, config.reset);
+        form_force(&forms[i], (gru_cuda_math)math, config.reset_mode);
         REQUIRE(problem_open(p, context, &r) == GRU_OK, "%s", gru_last_error());
         problem_lend(p, &r);
         mirror *m = mirror_open(context, &r.run, &run);
         REQUIRE(gru_wait(context, run.stream) == GRU_OK, "%s", gru_last_error());
         REQUIRE(cudaStreamBeginCapture(run.stream, cudaStreamCaptureModeGlobal) == cudaSuccess, "no capture");
-        const gru_status status = gru_forward(r.layer, &run);
+        const gru_status status = gru_layer_forward(r.layer, &run);
         const cudaError_t ended = cudaStreamEndCapture(run.stream, &graph);
         CHECK(status == GRU_OK && ended == cudaSuccess && graph, "%s cannot be recorded: %s", forms[i].name,
               status ? gru_last_error() : cudaGetErrorName(ended));
@@ -107,7 +107,7 @@ static void clamp_lengths(const form *f, int math, int direction) {
         problem_make(&sizes, &config, PROBLEM_H0 | PROBLEM_LENGTHS | PROBLEM_SEGMENTS | PROBLEM_TRAIN, 1);
     int32_t *lengths = (int32_t *)(uintptr_t)p->run.lengths;
     result right, clamped;
-    form_force(f, (gru_cuda_math)math, config.reset);
+    form_force(f, (gru_cuda_math)math, config.reset_mode);
     lengths[2] = T, lengths[5] = 0;
     problem_run(p, context, &right);
     CHECK(gru_context_check(context, tester_machine.stream) == GRU_OK, "%s", gru_last_error());
@@ -139,7 +139,7 @@ static void refuse_slots(const form *f, int math, int32_t bad, int written) {
     problem *p = problem_make(&sizes, &config, PROBLEM_H0 | PROBLEM_SLOTS, 1);
     int32_t *slots = (int32_t *)(uintptr_t)(written ? p->run.hT_slots : p->run.h0_slots), right = slots[3];
     result good, r;
-    form_force(f, (gru_cuda_math)math, config.reset);
+    form_force(f, (gru_cuda_math)math, config.reset_mode);
     if (!written) memset(state_row(p->run.h0, right), 0, H * sizeof(float));
     problem_run(p, context, &good);
     REQUIRE(problem_open(p, context, &r) == GRU_OK, "%s", gru_last_error());
@@ -179,7 +179,7 @@ TEST(cuda_runs, no_steps_and_no_rows) {
         gru_context *context = make_context(&forms[i], i % MATHS);
         problem *p = problem_make(&sizes, &config, PROBLEM_H0, 1);
         result r;
-        form_force(&forms[i], (gru_cuda_math)(i % MATHS), config.reset);
+        form_force(&forms[i], (gru_cuda_math)(i % MATHS), config.reset_mode);
         REQUIRE(problem_open(p, context, &r) == GRU_OK, "%s", gru_last_error());
         problem_lend(p, &r);
         gru_run run = r.run;
@@ -216,18 +216,19 @@ TEST(cuda_runs, host_memory_is_refused) {
     problem_lend(p, &r);
     mirror *m = mirror_open(context, &r.run, &run);
     const uint64_t launched = emu_launches();
-#define REFUSED(field)                                                                                     \
-    do {                                                                                                   \
-        gru_run wrong = run;                                                                               \
-        wrong.field = r.run.field;                                                                         \
-        CHECK(gru_forward(r.layer, &wrong) == GRU_BAD_ARGUMENT && strstr(gru_last_error(), "host memory"), \
-              #field " in host memory: \"%s\"", gru_last_error());                                         \
+#define REFUSED(field)                                                  \
+    do {                                                                \
+        gru_run wrong = run;                                            \
+        wrong.field = r.run.field;                                      \
+        CHECK(gru_layer_forward(r.layer, &wrong) == GRU_BAD_ARGUMENT && \
+                  strstr(gru_last_error(), "host memory"),              \
+              #field " in host memory: \"%s\"", gru_last_error());      \
     } while (0)
     REFUSED(x);
     REFUSED(y);
     REFUSED(h0);
     REFUSED(hT);
-    REFUSED(h_reset);
+    REFUSED(h_restart);
     REFUSED(lengths);
     REFUSED(h0_slots);
     REFUSED(hT_slots);
@@ -238,11 +239,12 @@ TEST(cuda_runs, host_memory_is_refused) {
     REFUSED(reserve);
 #undef REFUSED
     run.workspace_size--;
-    CHECK(gru_forward(r.layer, &run) == GRU_BAD_ARGUMENT && strstr(gru_last_error(), "run.workspace_size"),
+    CHECK(gru_layer_forward(r.layer, &run) == GRU_BAD_ARGUMENT &&
+              strstr(gru_last_error(), "run.workspace_size"),
           "a workspace of one byte less: \"%s\"", gru_last_error());
     run.workspace_size++;
     CHECK(emu_launches() == launched, "a refused run launched something");
-    CHECK(gru_forward(r.layer, &run) == GRU_OK, "%s", gru_last_error());
+    CHECK(gru_layer_forward(r.layer, &run) == GRU_OK, "%s", gru_last_error());
     mirror_receive(m);
     mirror_close(m);
     result_free(&r);
@@ -262,7 +264,7 @@ typedef struct worker {
 
 static void *work(void *argument) {
     worker *w = argument;
-    for (int i = 0; i < CALLS && w->status == GRU_OK; i++) w->status = gru_forward(w->layer, &w->run);
+    for (int i = 0; i < CALLS && w->status == GRU_OK; i++) w->status = gru_layer_forward(w->layer, &w->run);
     if (w->status == GRU_OK) w->status = gru_wait(w->context, w->run.stream);
     return NULL;
 }
@@ -277,7 +279,7 @@ static void run_together(const form *f, int math) {
     worker workers[THREADS];
     pthread_t threads[THREADS];
     cudaStream_t streams[THREADS];
-    form_force(f, (gru_cuda_math)math, config.reset);
+    form_force(f, (gru_cuda_math)math, config.reset_mode);
     problem_run(p, context, &alone);
     for (int i = 0; i < THREADS; i++) {
         REQUIRE(problem_open(p, context, &r[i]) == GRU_OK, "%s", gru_last_error());

@@ -17,13 +17,13 @@ typedef struct study {
 static void open_study(study *s, gru_context *context, int types, int reset) {
     const shape sizes = {3, 5, 7, 19, "two octets of units and a tail"};
     gru_layer_config config = GRU_INIT;
-    config.reset = reset;
+    config.reset_mode = reset;
     problem_types(&config, types);
     s->p = problem_make(&sizes, &config, PROBLEM_TRAIN, 1);
     REQUIRE(problem_open(s->p, context, &s->r) == GRU_OK, "%s", gru_last_error());
     problem_lend(s->p, &s->r);
     s->m = mirror_open(context, &s->r.run, &s->run);
-    REQUIRE(gru_forward(s->r.layer, &s->run) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_layer_forward(s->r.layer, &s->run) == GRU_OK, "%s", gru_last_error());
 }
 
 static void close_study(study *s) {

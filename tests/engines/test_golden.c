@@ -9,7 +9,7 @@
 
 /* NAME/config: golden/README.md. */
 typedef struct golden_config {
-    int32_t reset, update, gate, candidate, direction;
+    int32_t reset_mode, update, gate, candidate, direction;
     int32_t T, N, I, H;
     int32_t has_lengths, has_h0, has_gradients, layers, directions, has_bias, has_y, source_bits;
 } golden_config;
@@ -128,7 +128,7 @@ static gru_layer_config config_of(const golden *g, int32_t cell) {
     gru_layer_config config = GRU_INIT;
     config.inputs = (int32_t)inputs_of(g, cell);
     config.hidden = c->H;
-    config.reset = c->reset, config.update = c->update, config.direction = c->direction;
+    config.reset_mode = c->reset_mode, config.update = c->update, config.direction = c->direction;
     config.gate = c->gate, config.candidate = c->candidate;
     config.io_type = config.state_type = config.weight_type = g->type;
     config.clip = (float)g->clip;
@@ -170,7 +170,7 @@ static int64_t outputs_count(const golden *g) {
 }
 
 /* All of a run but the states. */
-static gru_run run_of(golden *g, int32_t mode, const gru_memory *memory) {
+static gru_run run_of(golden *g, int32_t mode, const gru_sizes *memory) {
     const golden_config *c = g->config;
     gru_run run = GRU_INIT;
     run.T = c->T, run.N = c->N, run.mode = mode;
@@ -227,21 +227,21 @@ static void run_layer(golden *g, int32_t mode) {
     const gru_layer_config config = config_of(g, 0);
     const gru_weights weights = weights_of(g, 0);
     gru_layer *layer = NULL;
-    gru_memory memory = GRU_INIT;
+    gru_sizes memory = GRU_INIT;
     cells all = GRU_INIT;
     REQUIRE(gru_layer_create(g->context, &config, &weights, &layer) == GRU_OK, "%s", gru_last_error());
-    REQUIRE(gru_layer_memory(layer, g->config->T, g->config->N, &memory) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_layer_sizes(layer, g->config->T, g->config->N, &memory) == GRU_OK, "%s", gru_last_error());
     fill_cells(g, &all);
     gru_run run = run_of(g, mode, &memory);
     run.h0 = all.h0[0], run.hT = all.hT[0];
-    REQUIRE(gru_forward(layer, &run) == GRU_OK, "%s: %s", g->name, gru_last_error());
+    REQUIRE(gru_layer_forward(layer, &run) == GRU_OK, "%s: %s", g->name, gru_last_error());
     compare_forward(g, run.y.data, &all);
     if (mode != GRU_INFERENCE) {
         gru_gradients gradients = gradients_of(g);
         gradients.dhT = all.dhT[0], gradients.dh0 = all.dh0[0];
         gradients.dW = all.dW[0], gradients.dR = all.dR[0], gradients.dbW = all.dbW[0],
         gradients.dbR = all.dbR[0];
-        check_backward(g, gru_backward(layer, &run, &gradients));
+        check_backward(g, gru_layer_backward(layer, &run, &gradients));
         compare_backward(g, gradients.dx.data, &all);
     }
     gru_layer_release(layer);
@@ -269,10 +269,10 @@ static gru_stack *make_stack(golden *g) {
 
 static void run_stack(golden *g, int32_t mode) {
     gru_stack *stack = make_stack(g);
-    gru_memory memory = GRU_INIT;
+    gru_sizes memory = GRU_INIT;
     cells all = GRU_INIT;
     gru_stack_run run = GRU_INIT;
-    REQUIRE(gru_stack_memory(stack, g->config->T, g->config->N, &memory) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_stack_sizes(stack, g->config->T, g->config->N, &memory) == GRU_OK, "%s", gru_last_error());
     fill_cells(g, &all);
     run.data = run_of(g, mode, &memory);
     run.h0 = all.h0, run.hT = all.hT;

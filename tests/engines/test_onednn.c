@@ -21,7 +21,7 @@ enum { FIRST = 0, FIRST_REVERSE = 4, FIRST_ATTENTION = 8, LAST = 12 };
 
 static problem *make_problem(const shape *sizes, int variant, uint32_t options) {
     gru_layer_config config = GRU_INIT;
-    config.reset = variant & 1 ? GRU_RESET_BEFORE : GRU_RESET_AFTER;
+    config.reset_mode = variant & 1 ? GRU_RESET_BEFORE : GRU_RESET_AFTER;
     if (variant & 2) options |= PROBLEM_H0;
     if (variant >= FIRST_ATTENTION)
         options |= PROBLEM_ATTENTION;

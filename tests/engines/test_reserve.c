@@ -128,7 +128,7 @@ TEST(reserve, a_stack_names_the_cell_that_was_updated) {
     run.data.workspace = tower_allocate(t, t->memory.backward_workspace);
     run.data.workspace_size = t->memory.backward_workspace;
     check_answer(gru_stack_backward(t->stack, &run, &g), 0, "nothing was updated");
-    REQUIRE(gru_stack_cell(t->stack, 1, NULL, &layer) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_stack_sublayer(t->stack, 1, NULL, &layer) == GRU_OK, "%s", gru_last_error());
     REQUIRE(gru_layer_update(layer, t->weights[0], NULL) == GRU_OK, "%s", gru_last_error());
     check_answer(gru_stack_backward(t->stack, &run, &g), 1, "layer 0, reverse, was updated");
     CHECK(strstr(gru_last_error(), "layer 0, reverse: "), "%s", gru_last_error());

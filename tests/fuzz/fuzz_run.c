@@ -194,7 +194,7 @@ static void pick_config(void) {
     gru_layer_config *c = &now.config;
     *c = (gru_layer_config)GRU_INIT;
     c->inputs = pick(9), c->hidden = 1 + pick(17);
-    c->reset = pick(3), c->update = pick(2), c->gate = pick(2), c->candidate = pick(3),
+    c->reset_mode = pick(3), c->update = pick(2), c->gate = pick(2), c->candidate = pick(3),
     c->direction = pick(2);
     c->io_type = byte() % 2 ? GRU_F32 : pick(4);
     c->state_type = byte() % 2 ? GRU_F32 : c->io_type;
@@ -235,7 +235,7 @@ static void lend(void **memory, size_t *size, size_t bytes, role as) {
     if (rarely()) *memory = NULL;
 }
 
-static gru_run pick_run(const gru_memory *need) {
+static gru_run pick_run(const gru_sizes *need) {
     gru_run run = GRU_INIT;
     const int32_t H = now.config.hidden, I = now.config.inputs;
     const size_t io = gru_type_bytes(now.config.io_type);
@@ -252,8 +252,8 @@ static gru_run pick_run(const gru_memory *need) {
     run.h0 = make_state(run.h0_slots ? run.slot_count : now.N, &run.h0_stride, READ);
     run.hT = make_state(run.hT_slots ? run.slot_count : now.N, &run.hT_stride, WRITTEN);
     if (now.N >= 0 && now.N < 64 && byte() % 2)
-        run.h_reset = make_block((size_t)(now.N * H) * gru_type_bytes(now.config.state_type), READ);
-    run.reset = make_input(1, 1);
+        run.h_restart = make_block((size_t)(now.N * H) * gru_type_bytes(now.config.state_type), READ);
+    run.restart = make_input(1, 1);
     run.attention = make_input(1, now.config.io_type == GRU_F64 ? sizeof(double) : sizeof(float));
     lend(&run.workspace, &run.workspace_size, need->workspace, SCRATCH);
     lend(&run.reserve, &run.reserve_size, need->reserve, WRITTEN);
@@ -290,7 +290,7 @@ static gru_gradients pick_gradients(void) {
     if (byte() % 2) g.dhT = make_block(states * state, READ);
     if (byte() % 2) g.loss_scale = make_scale();
     g.dh0 = pick_gradient(states, state);
-    g.dh_reset = pick_gradient(states, state);
+    g.dh_restart = pick_gradient(states, state);
     g.dW = pick_gradient((size_t)(3 * H * I), exact);
     g.dR = pick_gradient((size_t)(3 * H * H), exact);
     g.dbW = pick_gradient((size_t)(3 * H), exact);
@@ -310,7 +310,7 @@ static void check_status(const char *call, gru_status status) {
 }
 
 /* Both parts at once or apart, twice or not; the reserve rarely as forward left it. */
-static void use_backward(const gru_layer *layer, gru_run *run, const gru_memory *need) {
+static void use_backward(const gru_layer *layer, gru_run *run, const gru_sizes *need) {
     for (int i = 0; i < block_count; i++)
         if (blocks[i].role == WRITTEN) blocks[i].role = READ; /* the reserve above all */
     lend(&run->workspace, &run->workspace_size, need->backward_workspace, SCRATCH);
@@ -318,22 +318,22 @@ static void use_backward(const gru_layer *layer, gru_run *run, const gru_memory 
         ((uint8_t *)run->reserve)[byte() % run->reserve_size] ^= (uint8_t)(1 << byte() % 8);
     gru_gradients gradients = pick_gradients();
     remember_blocks();
-    const gru_status status = gru_backward(layer, run, &gradients);
-    check_status("gru_backward", status);
+    const gru_status status = gru_layer_backward(layer, run, &gradients);
+    check_status("gru_layer_backward", status);
     if (status != GRU_OK) return;
     gradients.parts = byte() % 8;
     remember_blocks();
-    check_status("gru_backward again", gru_backward(layer, run, &gradients));
+    check_status("gru_layer_backward again", gru_layer_backward(layer, run, &gradients));
 }
 
 static void use(gru_layer *layer, const gru_weights *weights) {
-    gru_memory need = GRU_INIT;
+    gru_sizes need = GRU_INIT;
     now.T = pick_count(), now.N = pick_count();
-    if (gru_layer_memory(layer, now.T, now.N, &need) != GRU_OK) now.impossible = 1;
+    if (gru_layer_sizes(layer, now.T, now.N, &need) != GRU_OK) now.impossible = 1;
     gru_run run = pick_run(&need);
     remember_blocks();
-    const gru_status status = gru_forward(layer, &run);
-    check_status("gru_forward", status);
+    const gru_status status = gru_layer_forward(layer, &run);
+    check_status("gru_layer_forward", status);
     (void)gru_engine_reasons(layer, &run);
     if (status != GRU_OK || run.mode == GRU_INFERENCE) return;
     if (rarely()) check_status("gru_layer_update", gru_layer_update(layer, weights, NULL));

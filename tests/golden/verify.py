@@ -50,7 +50,7 @@ def step(c, w, x, h, attention=None):
     return (1 - z) * n + z * h if c["update"] == KEEP else (1 - z) * h + z * n
 
 
-def gru(c, w, x, lengths, h0, attention=None, reset=None, h_reset=None):
+def gru(c, w, x, lengths, h0, attention=None, reset=None, h_restart=None):
     """One layer in one direction: y [T][N][H] and hT [N][H]."""
     T, N, _ = x.shape
     y = np.zeros((T, N, c["H"]), complex)
@@ -63,7 +63,7 @@ def gru(c, w, x, lengths, h0, attention=None, reset=None, h_reset=None):
             # A forward walk enters a segment at its first step, a reverse walk at its last.
             entered = t + 1 in starts if c["direction"] == REVERSE else t in starts
             if entered:
-                h = np.zeros(c["H"]) if h_reset is None else h_reset[n]
+                h = np.zeros(c["H"]) if h_restart is None else h_restart[n]
             h = step(c, w, x[t, n], h, None if attention is None else attention[t, n])
             y[t, n] = h
         hT[n] = h

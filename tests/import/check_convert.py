@@ -47,7 +47,7 @@ def check_stack(library, file):
     assert library.gru_context_create(None, ctypes.byref(context)) == 0, library.gru_last_error().decode()
     status = library.gru_stack_load(context, file, None, ctypes.byref(stack))
     assert status == 0, library.gru_last_error().decode()
-    assert library.gru_stack_cells(stack) == 1 and library.gru_stack_inputs(stack) == I
+    assert library.gru_stack_sublayers(stack) == 1 and library.gru_stack_inputs(stack) == I
     assert library.gru_stack_outputs(stack) == H
     library.gru_stack_release(stack)
     library.gru_context_release(context)

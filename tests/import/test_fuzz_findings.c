@@ -24,7 +24,8 @@ TEST(fuzz_findings, more_rows_than_memory) {
         if (which == 0) run.h0_slots = slots;
         if (which == 1) run.lengths = slots;
         if (which == 2) run.hT_slots = slots, run.hT = state;
-        CHECK(gru_forward(layer, &run) == GRU_BAD_ARGUMENT && strstr(gru_last_error(), "further than memory"),
+        CHECK(gru_layer_forward(layer, &run) == GRU_BAD_ARGUMENT &&
+                  strstr(gru_last_error(), "further than memory"),
               "%d: %s", which, gru_last_error());
     }
     tester_free(slots);

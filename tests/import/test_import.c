@@ -14,8 +14,8 @@ typedef struct canonical {
     float W[MOST], R[MOST], bW[64], bR[64];
 } canonical;
 
-static gru_canonical target_of(canonical *c) {
-    const gru_canonical target = {c->W, c->R, c->bW, c->bR};
+static gru_native_weights target_of(canonical *c) {
+    const gru_native_weights target = {c->W, c->R, c->bW, c->bR};
     return target;
 }
 
@@ -27,7 +27,7 @@ static gru_weights weights_of(const canonical *c) {
 
 static gru_layer_config shape_of(int32_t I, int32_t H, int32_t reset, int32_t update) {
     gru_layer_config variant = GRU_INIT;
-    variant.inputs = I, variant.hidden = H, variant.reset = reset, variant.update = update;
+    variant.inputs = I, variant.hidden = H, variant.reset_mode = reset, variant.update = update;
     return variant;
 }
 
@@ -45,7 +45,7 @@ static void fill(canonical *c, int32_t I, int32_t H, uint64_t seed) {
 enum { RECURRENT_NONE, RECURRENT_N, RECURRENT_ALL };
 
 typedef struct order_case {
-    int32_t order, reset, recurrent;
+    int32_t order, reset_mode, recurrent;
     size_t counts[8];
     float arrays[4][40];
 } order_case;
@@ -72,9 +72,9 @@ static canonical expected(const order_case *c) {
     return e;
 }
 
-static gru_foreign foreign_of(const order_case *c) {
-    gru_foreign source = GRU_INIT;
-    source.order = c->order, source.reset = c->reset;
+static gru_framework_weights foreign_of(const order_case *c) {
+    gru_framework_weights source = GRU_INIT;
+    source.order = c->order, source.reset_mode = c->reset_mode;
     for (int a = 0; a < 8; a++) {
         source.counts[a] = c->counts[a];
         source.arrays[a] = a < 4 && c->counts[a] ? c->arrays[a] : NULL;
@@ -86,15 +86,15 @@ TEST(import, every_number_of_every_order) {
     int seen[ORDERS] = {0};
     for (int i = 0; i < ORDER_CASES; i++) {
         const order_case *c = &order_cases[i];
-        const gru_layer_config variant = shape_of(I3, H2, c->reset, GRU_UPDATE_KEEP);
-        const gru_foreign source = foreign_of(c);
+        const gru_layer_config variant = shape_of(I3, H2, c->reset_mode, GRU_UPDATE_KEEP);
+        const gru_framework_weights source = foreign_of(c);
         const canonical want = expected(c);
         canonical got;
         memset(&got, 0, sizeof got);
-        const gru_canonical target = target_of(&got);
+        const gru_native_weights target = target_of(&got);
         REQUIRE(gru_import(&source, &variant, &target) == GRU_OK, "case %d: %s", i, gru_last_error());
         CHECK(memcmp(&got, &want, sizeof got) == 0, "order %d, reset %d: other numbers came in", c->order,
-              c->reset);
+              c->reset_mode);
         size_t counts[8];
         REQUIRE(gru_order_counts(c->order, &variant, counts) == GRU_OK, "%s", gru_last_error());
         for (int a = 0; a < 8; a++)
@@ -107,22 +107,23 @@ TEST(import, every_number_of_every_order) {
 
 typedef struct foreign_buffer {
     float arrays[4][MOST];
-    gru_foreign_target target;
+    gru_framework_weights_out target;
 } foreign_buffer;
 
 /* A target of NaN for this order, with all of its arrays. */
 static void make_target(foreign_buffer *b, int32_t order, const gru_layer_config *variant) {
-    const gru_foreign_target none = GRU_INIT;
+    const gru_framework_weights_out none = GRU_INIT;
     memset(b->arrays, 0xff, sizeof b->arrays);
     b->target = none;
-    b->target.order = order, b->target.reset = variant->reset;
+    b->target.order = order, b->target.reset_mode = variant->reset_mode;
     REQUIRE(gru_order_counts(order, variant, b->target.counts) == GRU_OK, "%s", gru_last_error());
     for (int a = 0; a < 4; a++) b->target.arrays[a] = b->target.counts[a] ? b->arrays[a] : NULL;
 }
 
-static gru_foreign source_of(const foreign_buffer *b) {
-    gru_foreign source = GRU_INIT;
-    source.order = b->target.order, source.reset = b->target.reset, source.update = b->target.update;
+static gru_framework_weights source_of(const foreign_buffer *b) {
+    gru_framework_weights source = GRU_INIT;
+    source.order = b->target.order, source.reset_mode = b->target.reset_mode,
+    source.update = b->target.update;
     for (int a = 0; a < 8; a++)
         source.arrays[a] = b->target.arrays[a], source.counts[a] = b->target.counts[a];
     return source;
@@ -132,14 +133,14 @@ TEST(import, export_writes_the_same_numbers) {
     static foreign_buffer out;
     for (int i = 0; i < ORDER_CASES; i++) {
         const order_case *c = &order_cases[i];
-        const gru_layer_config variant = shape_of(I3, H2, c->reset, GRU_UPDATE_KEEP);
+        const gru_layer_config variant = shape_of(I3, H2, c->reset_mode, GRU_UPDATE_KEEP);
         const canonical numbers = expected(c);
         const gru_weights weights = weights_of(&numbers);
         make_target(&out, c->order, &variant);
         REQUIRE(gru_export(&weights, &variant, &out.target) == GRU_OK, "case %d: %s", i, gru_last_error());
         for (int a = 0; a < 4; a++) {
             CHECK(memcmp(out.arrays[a], c->arrays[a], c->counts[a] * sizeof(float)) == 0,
-                  "order %d, reset %d: array %d has other numbers", c->order, c->reset, a);
+                  "order %d, reset %d: array %d has other numbers", c->order, c->reset_mode, a);
             CHECK(isnan(out.arrays[a][c->counts[a]]), "order %d: array %d was written past its end", c->order,
                   a);
         }
@@ -154,7 +155,7 @@ TEST(import, round_trip_of_larger_layers) {
             for (int update = GRU_UPDATE_KEEP; update <= GRU_UPDATE_WRITE; update++) {
                 const order_case *c = &order_cases[i];
                 const int32_t I = sizes[s][0], H = sizes[s][1];
-                const gru_layer_config variant = shape_of(I, H, c->reset, GRU_UPDATE_KEEP);
+                const gru_layer_config variant = shape_of(I, H, c->reset_mode, GRU_UPDATE_KEEP);
                 canonical numbers, back;
                 fill(&numbers, I, H, (uint64_t)i);
                 for (int32_t j = 0; j < 3 * H; j++)
@@ -165,8 +166,8 @@ TEST(import, round_trip_of_larger_layers) {
                 make_target(&out, c->order, &variant);
                 out.target.update = update; /* twice the same change of sign is none */
                 REQUIRE(gru_export(&weights, &variant, &out.target) == GRU_OK, "%s", gru_last_error());
-                const gru_foreign source = source_of(&out);
-                const gru_canonical target = target_of(&back);
+                const gru_framework_weights source = source_of(&out);
+                const gru_native_weights target = target_of(&back);
                 REQUIRE(gru_import(&source, &variant, &target) == GRU_OK, "%s", gru_last_error());
                 for (int32_t j = 0; j < 3 * H; j++) back.bR[j] += 0.0f; /* -0 */
                 CHECK(memcmp(&back, &numbers, sizeof back) == 0,
@@ -178,14 +179,14 @@ TEST(import, missing_biases_are_zeros) {
     static foreign_buffer out;
     for (int i = 0; i < ORDER_CASES; i++) {
         const order_case *c = &order_cases[i];
-        const gru_layer_config variant = shape_of(I3, H2, c->reset, GRU_UPDATE_KEEP);
-        gru_foreign source = foreign_of(c);
+        const gru_layer_config variant = shape_of(I3, H2, c->reset_mode, GRU_UPDATE_KEEP);
+        gru_framework_weights source = foreign_of(c);
         const int first_bias = c->order == GRU_ORDER_TF1 || c->order == GRU_ORDER_TFLITE ? 1 : 2;
         source.arrays[first_bias] = source.arrays[3] = NULL;
         source.counts[first_bias] = 0;
         canonical got;
         memset(&got, 0xff, sizeof got);
-        const gru_canonical target = target_of(&got);
+        const gru_native_weights target = target_of(&got);
         REQUIRE(gru_import(&source, &variant, &target) == GRU_OK, "case %d: %s", i, gru_last_error());
         for (int j = 0; j < 3 * H2; j++)
             CHECK(got.bW[j] == 0 && got.bR[j] == 0, "order %d: bias %d is %g, %g", c->order, j,
@@ -207,18 +208,18 @@ static void run(const canonical *c, gru_layer_config config, double *y) {
     static double x[T * N * 32];
     gru_context *context = tester_context(NULL, 1);
     gru_layer *layer = NULL;
-    gru_memory memory = GRU_INIT;
+    gru_sizes memory = GRU_INIT;
     gru_run call = GRU_INIT;
     const gru_weights weights = weights_of(c);
     config.io_type = config.state_type = config.weight_type = GRU_F64;
     tester_fill(x, GRU_F64, (size_t)(T * N * config.inputs), 1.0, 99);
     REQUIRE(gru_layer_create(context, &config, &weights, &layer) == GRU_OK, "%s", gru_last_error());
-    REQUIRE(gru_layer_memory(layer, T, N, &memory) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_layer_sizes(layer, T, N, &memory) == GRU_OK, "%s", gru_last_error());
     REQUIRE(gru_allocate(context, memory.workspace, &call.workspace) == GRU_OK, "%s", gru_last_error());
     call.T = T, call.N = N;
     call.x.data = x, call.y.data = y;
     call.workspace_size = memory.workspace;
-    REQUIRE(gru_forward(layer, &call) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_layer_forward(layer, &call) == GRU_OK, "%s", gru_last_error());
     gru_free(context, call.workspace);
     gru_layer_release(layer);
     gru_context_release(context);
@@ -240,7 +241,7 @@ TEST(import, keep_and_write_are_one_function) {
             gru_layer_config variant = shape_of(I, H, reset, GRU_UPDATE_KEEP);
             variant.gate = gate;
             run(&numbers, variant, keep);
-            gru_foreign source = GRU_INIT;
+            gru_framework_weights source = GRU_INIT;
             float B[6 * 9];
             static foreign_buffer onnx;
             const gru_weights weights = weights_of(&numbers);
@@ -249,7 +250,7 @@ TEST(import, keep_and_write_are_one_function) {
             REQUIRE(gru_export(&weights, &variant, &onnx.target) == GRU_OK, "%s", gru_last_error());
             source = source_of(&onnx);
             variant.update = GRU_UPDATE_WRITE;
-            const gru_canonical target = target_of(&converted);
+            const gru_native_weights target = target_of(&converted);
             REQUIRE(gru_import(&source, &variant, &target) == GRU_OK, "%s", gru_last_error());
             run(&converted, variant, write);
             run(&numbers, variant, wrong);
@@ -270,14 +271,14 @@ TEST(import, folded_biases_are_the_same_function) {
         const order_case *c = &order_cases[i];
         if (c->recurrent == RECURRENT_ALL) continue;
         const int32_t I = 4, H = 5;
-        const gru_layer_config variant = shape_of(I, H, c->reset, GRU_UPDATE_KEEP);
+        const gru_layer_config variant = shape_of(I, H, c->reset_mode, GRU_UPDATE_KEEP);
         canonical numbers, back;
         fill(&numbers, I, H, 17);
         const gru_weights weights = weights_of(&numbers);
         make_target(&out, c->order, &variant);
         REQUIRE(gru_export(&weights, &variant, &out.target) == GRU_OK, "%s", gru_last_error());
-        const gru_foreign source = source_of(&out);
-        const gru_canonical target = target_of(&back);
+        const gru_framework_weights source = source_of(&out);
+        const gru_native_weights target = target_of(&back);
         REQUIRE(gru_import(&source, &variant, &target) == GRU_OK, "%s", gru_last_error());
         CHECK(back.bR[0] == 0 && back.bW[0] == numbers.bW[0] + numbers.bR[0],
               "order %d: r's biases are not added", c->order);
@@ -303,20 +304,20 @@ TEST(import, folded_biases_are_the_same_function) {
 TEST(import, resets_never_convert) {
     static foreign_buffer out;
     canonical numbers, got;
-    const gru_canonical target = target_of(&got);
+    const gru_native_weights target = target_of(&got);
     fill(&numbers, I3, H2, 1);
     memset(&got, 0xff, sizeof got);
     const gru_weights weights = weights_of(&numbers);
     for (int from = GRU_RESET_AFTER; from <= GRU_RESET_ALL; from++)
         for (int to = GRU_RESET_AFTER; to <= GRU_RESET_ALL; to++) {
             const gru_layer_config variant = shape_of(I3, H2, to, GRU_UPDATE_KEEP);
-            gru_foreign source = foreign_of(&order_cases[GRU_ORDER_ONNX]);
-            source.order = GRU_ORDER_ONNX, source.reset = from;
+            gru_framework_weights source = foreign_of(&order_cases[GRU_ORDER_ONNX]);
+            source.order = GRU_ORDER_ONNX, source.reset_mode = from;
             if (from == to) continue;
             CHECK_REFUSED(gru_import(&source, &variant, &target), GRU_UNSUPPORTED, "cannot be converted to");
             const gru_layer_config after = shape_of(I3, H2, GRU_RESET_AFTER, GRU_UPDATE_KEEP);
             make_target(&out, GRU_ORDER_ONNX, &after);
-            out.target.reset = from;
+            out.target.reset_mode = from;
             CHECK_REFUSED(gru_export(&weights, &variant, &out.target), GRU_UNSUPPORTED,
                           "cannot be converted to");
             CHECK(isnan(out.arrays[0][0]), "a refused export wrote");
@@ -344,8 +345,8 @@ TEST(import, orders_refuse_resets_they_do_not_mean) {
 TEST(import, wrong_arguments) {
     canonical got;
     memset(&got, 0xff, sizeof got);
-    const gru_canonical target = target_of(&got);
-    const gru_foreign good = foreign_of(&order_cases[0]);
+    const gru_native_weights target = target_of(&got);
+    const gru_framework_weights good = foreign_of(&order_cases[0]);
     const gru_layer_config variant = shape_of(I3, H2, GRU_RESET_AFTER, GRU_UPDATE_KEEP);
     size_t counts[8];
     CHECK_REFUSED(gru_import(NULL, &variant, &target), GRU_BAD_ARGUMENT, "source is NULL");
@@ -365,28 +366,32 @@ TEST(import, wrong_arguments) {
     WITH(gru_layer_config, variant, bad.hidden = 0, gru_import(&good, &bad, &target), "shape.hidden is 0");
     WITH(gru_layer_config, variant, bad.hidden = INT32_MAX, gru_import(&good, &bad, &target),
          "shape.hidden is");
-    WITH(gru_layer_config, variant, bad.reset = 3, gru_import(&good, &bad, &target), "shape.reset is 3");
+    WITH(gru_layer_config, variant, bad.reset_mode = 3, gru_import(&good, &bad, &target),
+         "shape.reset_mode is 3");
     WITH(gru_layer_config, variant, bad.update = 2, gru_import(&good, &bad, &target), "shape.update is 2");
     WITH(gru_layer_config, variant, bad.reserved[7] = 1, gru_import(&good, &bad, &target),
          "shape.reserved[7]");
-    WITH(gru_foreign, good, bad.order = 99, gru_import(&bad, &variant, &target), "order is 99");
-    WITH(gru_foreign, good, bad.reset = -1, gru_import(&bad, &variant, &target), "source.reset is -1");
-    WITH(gru_foreign, good, bad.update = 7, gru_import(&bad, &variant, &target), "source.update is 7");
-    WITH(gru_foreign, good, bad.reserved[0] = 1, gru_import(&bad, &variant, &target), "source.reserved[0]");
-    WITH(gru_foreign, good, bad.arrays[0] = NULL, gru_import(&bad, &variant, &target),
+    WITH(gru_framework_weights, good, bad.order = 99, gru_import(&bad, &variant, &target), "order is 99");
+    WITH(gru_framework_weights, good, bad.reset_mode = -1, gru_import(&bad, &variant, &target),
+         "source.reset_mode is -1");
+    WITH(gru_framework_weights, good, bad.update = 7, gru_import(&bad, &variant, &target),
+         "source.update is 7");
+    WITH(gru_framework_weights, good, bad.reserved[0] = 1, gru_import(&bad, &variant, &target),
+         "source.reserved[0]");
+    WITH(gru_framework_weights, good, bad.arrays[0] = NULL, gru_import(&bad, &variant, &target),
          "source.arrays[0] is NULL");
-    WITH(gru_foreign, good, bad.arrays[1] = NULL, gru_import(&bad, &variant, &target),
+    WITH(gru_framework_weights, good, bad.arrays[1] = NULL, gru_import(&bad, &variant, &target),
          "source.arrays[1] is NULL");
-    WITH(gru_foreign, good, bad.counts[0] = 17, gru_import(&bad, &variant, &target),
+    WITH(gru_framework_weights, good, bad.counts[0] = 17, gru_import(&bad, &variant, &target),
          "counts[0] is 17, expected 18");
-    WITH(gru_foreign, good, bad.counts[3] = 0, gru_import(&bad, &variant, &target),
+    WITH(gru_framework_weights, good, bad.counts[3] = 0, gru_import(&bad, &variant, &target),
          "counts[3] is 0, expected 6");
-    WITH(gru_foreign, good, bad.counts[7] = 1, (bad.arrays[7] = got.W, gru_import(&bad, &variant, &target)),
-         "counts[7] is 1, expected 0");
-    WITH(gru_foreign, good, bad.arrays[2] = (const float *)((const char *)good.arrays[2] + 1),
+    WITH(gru_framework_weights, good, bad.counts[7] = 1,
+         (bad.arrays[7] = got.W, gru_import(&bad, &variant, &target)), "counts[7] is 1, expected 0");
+    WITH(gru_framework_weights, good, bad.arrays[2] = (const float *)((const char *)good.arrays[2] + 1),
          gru_import(&bad, &variant, &target), "expected a multiple of 4");
-    WITH(gru_canonical, target, bad.bR = NULL, gru_import(&good, &variant, &bad), "target.bR is NULL");
-    WITH(gru_canonical, target, bad.W = NULL, gru_import(&good, &variant, &bad), "target.W is NULL");
+    WITH(gru_native_weights, target, bad.bR = NULL, gru_import(&good, &variant, &bad), "target.bR is NULL");
+    WITH(gru_native_weights, target, bad.W = NULL, gru_import(&good, &variant, &bad), "target.W is NULL");
     CHECK(tester_untouched(&got, sizeof got), "a refused import wrote");
 }
 
@@ -396,7 +401,7 @@ TEST(import, wrong_arguments_of_export) {
     const gru_weights good = weights_of(&numbers);
     const gru_layer_config variant = shape_of(I3, H2, GRU_RESET_AFTER, GRU_UPDATE_KEEP);
     make_target(&out, GRU_ORDER_PYTORCH, &variant);
-    const gru_foreign_target target = out.target;
+    const gru_framework_weights_out target = out.target;
     CHECK_REFUSED(gru_export(NULL, &variant, &target), GRU_BAD_ARGUMENT, "source is NULL");
     CHECK_REFUSED(gru_export(&good, NULL, &target), GRU_BAD_ARGUMENT, "shape is NULL");
     CHECK_REFUSED(gru_export(&good, &variant, NULL), GRU_BAD_ARGUMENT, "target is NULL");
@@ -405,12 +410,13 @@ TEST(import, wrong_arguments_of_export) {
     WITH(gru_weights, good, bad.W = NULL, gru_export(&bad, &variant, &target), "source.W is NULL");
     WITH(gru_weights, good, bad.R = NULL, gru_export(&bad, &variant, &target), "source.R is NULL");
     WITH(gru_weights, good, bad.reserved[3] = 5, gru_export(&bad, &variant, &target), "source.reserved[3]");
-    WITH(gru_foreign_target, target, bad.reserved[3] = 5, gru_export(&good, &variant, &bad),
+    WITH(gru_framework_weights_out, target, bad.reserved[3] = 5, gru_export(&good, &variant, &bad),
          "target.reserved[3]");
-    WITH(gru_foreign_target, target, bad.counts[1] = 0, gru_export(&good, &variant, &bad), "counts[1] is 0");
-    WITH(gru_foreign_target, target, bad.arrays[2] = NULL, gru_export(&good, &variant, &bad),
+    WITH(gru_framework_weights_out, target, bad.counts[1] = 0, gru_export(&good, &variant, &bad),
+         "counts[1] is 0");
+    WITH(gru_framework_weights_out, target, bad.arrays[2] = NULL, gru_export(&good, &variant, &bad),
          "source has bW");
-    WITH(gru_foreign_target, target, bad.arrays[3] = NULL, gru_export(&good, &variant, &bad),
+    WITH(gru_framework_weights_out, target, bad.arrays[3] = NULL, gru_export(&good, &variant, &bad),
          "source has bR");
     CHECK(tester_untouched(out.arrays, sizeof out.arrays), "a refused export wrote");
 }

@@ -48,9 +48,10 @@ static void check_direction(const gru_file *file, const golden *g, const char *r
     REQUIRE(gru_file_tensor(file, full, &config) == GRU_OK, "%s", gru_last_error());
     const int32_t *word = config.data;
     gru_layer_config variant = GRU_INIT;
-    variant.reset = word[0], variant.update = word[1], variant.inputs = word[7], variant.hidden = word[8];
-    gru_foreign source = GRU_INIT;
-    source.order = g->order, source.reset = word[0];
+    variant.reset_mode = word[0], variant.update = word[1], variant.inputs = word[7],
+    variant.hidden = word[8];
+    gru_framework_weights source = GRU_INIT;
+    source.order = g->order, source.reset_mode = word[0];
     for (int a = 0; a < 4 && g->arrays[a]; a++) {
         source.counts[a] = raw_array(file, raw, g->arrays[a], &source.arrays[a]) / D;
         if (source.arrays[a]) source.arrays[a] += d * source.counts[a];
@@ -60,7 +61,7 @@ static void check_direction(const gru_file *file, const golden *g, const char *r
     static const char *const parts[4] = {"W", "R", "bW", "bR"};
     float *got[4];
     for (int i = 0; i < 4; i++) got[i] = tester_allocate(counts[i] * sizeof(float));
-    const gru_canonical target = {got[0], got[1], got[2], got[3]};
+    const gru_native_weights target = {got[0], got[1], got[2], got[3]};
     REQUIRE(gru_import(&source, &variant, &target) == GRU_OK, "%s: %s", name, gru_last_error());
     for (int i = 0; i < 4; i++) {
         check_golden(file, name, parts[i], got[i], counts[i]);

@@ -18,7 +18,7 @@ TEST(load, a_saved_pytorch_module) {
     gru_load_options options = loaded_in_double();
     loaded_open(TEST_DATA "/golden/samples/encoder.safetensors", &file);
     REQUIRE(gru_stack_load(context, file, &options, &stack) == GRU_OK, "%s", gru_last_error());
-    REQUIRE(gru_stack_cells(stack) == 4, "%d cells", gru_stack_cells(stack));
+    REQUIRE(gru_stack_sublayers(stack) == 4, "%d cells", gru_stack_sublayers(stack));
     REQUIRE(gru_file_tensor(file, "expected.x", &x) == GRU_OK, "%s", gru_last_error());
     REQUIRE(gru_file_tensor(file, "expected.y", &want) == GRU_OK, "%s", gru_last_error());
     const size_t inputs = x.bytes / sizeof(float), outputs = want.bytes / sizeof(double);

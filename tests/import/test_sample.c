@@ -29,11 +29,11 @@ static void compare(const char *what, int32_t type, const void *got, const doubl
 /* Runs the whole batch with no h0. y: [T][N][2H]; states: [CELLS][N][H]; both of type. */
 static void run(const gru_stack *stack, int32_t type, const float *x, void *y, void *states) {
     void *hT[CELLS], *inputs = tester_allocate(INPUTS * gru_type_bytes(type));
-    gru_memory memory;
+    gru_sizes memory;
     gru_stack_run run = GRU_INIT;
     for (size_t i = 0; i < INPUTS; i++) gru_store_double(inputs, type, i, (double)x[i]);
     for (int k = 0; k < CELLS; k++) hT[k] = (char *)states + (size_t)(k * STATES) * gru_type_bytes(type);
-    REQUIRE(gru_stack_memory(stack, T, N, &memory) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_stack_sizes(stack, T, N, &memory) == GRU_OK, "%s", gru_last_error());
     run.data.workspace = tester_allocate(memory.workspace);
     run.data.workspace_size = memory.workspace;
     run.data.T = T, run.data.N = N;
@@ -57,9 +57,9 @@ static void load_and_compare(const char *engine, int32_t type, double budget) {
     if (opened == GRU_NOT_BUILT) SKIP("%s", gru_last_error());
     REQUIRE(opened == GRU_OK, "%s", gru_last_error());
     REQUIRE(gru_stack_load(context, file, &options, &stack) == GRU_OK, "%s", gru_last_error());
-    REQUIRE(gru_stack_cells(stack) == CELLS && gru_stack_inputs(stack) == I &&
+    REQUIRE(gru_stack_sublayers(stack) == CELLS && gru_stack_inputs(stack) == I &&
                 gru_stack_outputs(stack) == 2 * H,
-            "%d cells, %d inputs, %d outputs", gru_stack_cells(stack), gru_stack_inputs(stack),
+            "%d cells, %d inputs, %d outputs", gru_stack_sublayers(stack), gru_stack_inputs(stack),
             gru_stack_outputs(stack));
     run(stack, type, expected(file, "expected.x", GRU_F32, INPUTS), y, states);
     compare("y", type, y, expected(file, "expected.y", GRU_F64, OUTPUTS), OUTPUTS, budget);

@@ -48,13 +48,13 @@ static void make_sample(sample *s) {
     memset(s, 0, sizeof *s);
     gru_stack_layer *l = s->layers;
     l[0].config.inputs = INPUTS, l[0].config.hidden = 3;
-    l[0].config.reset = GRU_RESET_BEFORE, l[0].config.update = GRU_UPDATE_WRITE;
+    l[0].config.reset_mode = GRU_RESET_BEFORE, l[0].config.update = GRU_UPDATE_WRITE;
     l[0].config.gate = GRU_GATE_HARD_SIGMOID, l[0].config.hard_slope = 1.0f / 6, l[0].config.clip = 0.7f;
     l[0].bidirectional = 1;
     l[1].config.inputs = 6, l[1].config.hidden = 4;
     l[1].config.candidate = GRU_CANDIDATE_RELU, l[1].config.direction = GRU_REVERSE;
     l[2].config.inputs = 4, l[2].config.hidden = 2;
-    l[2].config.reset = GRU_RESET_ALL, l[2].config.candidate = GRU_CANDIDATE_LINEAR;
+    l[2].config.reset_mode = GRU_RESET_ALL, l[2].config.candidate = GRU_CANDIDATE_LINEAR;
     l[2].bidirectional = 1, l[2].merge = GRU_MERGE_SUM;
     for (int k = 0; k < LAYERS; k++) {
         l[k].config.io_type = l[k].config.state_type = l[k].config.weight_type = GRU_F64;
@@ -133,11 +133,12 @@ TEST(save, what_was_saved_is_what_is_loaded) {
     REQUIRE(gru_stack_create(context, &s.config, &direct) == GRU_OK, "%s", gru_last_error());
     REQUIRE(gru_stack_load(context, file, &options, &loaded) == GRU_OK, "%s", gru_last_error());
     gru_file_close(file);
-    REQUIRE(gru_stack_cells(loaded) == gru_stack_cells(direct), "%d cells", gru_stack_cells(loaded));
-    for (int32_t k = 0; k < gru_stack_cells(direct); k++) {
+    REQUIRE(gru_stack_sublayers(loaded) == gru_stack_sublayers(direct), "%d cells",
+            gru_stack_sublayers(loaded));
+    for (int32_t k = 0; k < gru_stack_sublayers(direct); k++) {
         gru_layer_config a, b;
-        REQUIRE(gru_stack_cell(direct, k, &a, NULL) == GRU_OK &&
-                    gru_stack_cell(loaded, k, &b, NULL) == GRU_OK,
+        REQUIRE(gru_stack_sublayer(direct, k, &a, NULL) == GRU_OK &&
+                    gru_stack_sublayer(loaded, k, &b, NULL) == GRU_OK,
                 "%s", gru_last_error());
         CHECK(memcmp(&a, &b, sizeof a) == 0, "cell %d has another configuration", k);
     }
@@ -250,7 +251,7 @@ TEST(save, stacks_that_cannot_be_saved) {
     REFUSED(GRU_BAD_ARGUMENT, s.layers[0].config.inputs = 0, "config.layers[0].config.inputs is 0");
     REFUSED(GRU_BAD_ARGUMENT, s.layers[1].config.inputs = 5,
             "inputs is 5, expected 6, what layer 0 puts out");
-    REFUSED(GRU_BAD_ARGUMENT, s.layers[0].config.reset = 3, "reset is 3, expected 0 (after) to 2");
+    REFUSED(GRU_BAD_ARGUMENT, s.layers[0].config.reset_mode = 3, "reset is 3, expected 0 (after) to 2");
     REFUSED(GRU_BAD_ARGUMENT, s.layers[1].config.update = -1, "update is -1, expected 0 (keep) to 1");
     REFUSED(GRU_BAD_ARGUMENT, s.layers[2].merge = 3, "merge is 3");
     REFUSED(GRU_BAD_ARGUMENT, s.layers[2].bidirectional = 2, "bidirectional is 2");

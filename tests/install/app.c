@@ -16,7 +16,7 @@ int main(void) {
     gru_context_config machine = GRU_INIT;
     gru_layer_config config = GRU_INIT;
     gru_weights weights = GRU_INIT;
-    gru_memory memory = GRU_INIT;
+    gru_sizes memory = GRU_INIT;
     gru_run run = GRU_INIT;
 
     if (gru_version() != GRU_VERSION_MAJOR * 10000 + GRU_VERSION_MINOR * 100 + GRU_VERSION_PATCH) {
@@ -32,12 +32,12 @@ int main(void) {
     machine.backend = GRU_BACKEND_CPU; /* x and the states are the host's */
     if (gru_context_create(&machine, &context)) return fail("gru_context_create");
     if (gru_layer_create(context, &config, &weights, &layer)) return fail("gru_layer_create");
-    if (gru_layer_memory(layer, 1, 1, &memory)) return fail("gru_layer_memory");
+    if (gru_layer_sizes(layer, 1, 1, &memory)) return fail("gru_layer_sizes");
     if (gru_allocate(context, memory.workspace, &run.workspace)) return fail("gru_allocate");
     run.workspace_size = memory.workspace;
     run.T = run.N = 1;
     run.x.data = &x, run.h0 = &h0, run.hT = &hT;
-    if (gru_forward(layer, &run)) return fail("gru_forward");
+    if (gru_layer_forward(layer, &run)) return fail("gru_layer_forward");
     gru_free(context, run.workspace);
     gru_layer_release(layer);
     gru_context_release(context);

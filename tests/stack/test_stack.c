@@ -91,7 +91,7 @@ TEST(stack, segments_and_attention_reach_every_cell) {
             reset[s] = s % 4 == 1;
             attention[s] = (float)(0.5 + 0.5 * tester_uniform(3, s));
         }
-        t->run.data.reset.data = reset, t->run.data.attention.data = attention;
+        t->run.data.restart.data = reset, t->run.data.attention.data = attention;
         tower_by_hand(t, &hand);
         REQUIRE(mirror_stack_forward(t->stack, &t->run) == GRU_OK, "%s", gru_last_error());
         check_tower(t, buildings[i].name, &hand);
@@ -246,20 +246,21 @@ TEST(stack, describes_its_cells_in_order) {
                               (tower_sizes){.T = 1, .N = 1, .I = 2});
         gru_layer_config config, same;
         gru_layer *layer = NULL;
-        CHECK(gru_stack_cells(t->stack) == t->cells, "%d cells", gru_stack_cells(t->stack));
+        CHECK(gru_stack_sublayers(t->stack) == t->cells, "%d cells", gru_stack_sublayers(t->stack));
         CHECK(gru_stack_inputs(t->stack) == 2, "%d inputs", gru_stack_inputs(t->stack));
         CHECK(gru_stack_outputs(t->stack) == t->outputs, "%d outputs", gru_stack_outputs(t->stack));
         for (int32_t k = 0; k < t->cells; k++) {
-            REQUIRE(gru_stack_cell(t->stack, k, &config, &layer) == GRU_OK, "%s", gru_last_error());
+            REQUIRE(gru_stack_sublayer(t->stack, k, &config, &layer) == GRU_OK, "%s", gru_last_error());
             REQUIRE(gru_layer_describe(layer, &same) == GRU_OK, "%s", gru_last_error());
             CHECK(memcmp(&config, &same, sizeof same) == 0, "cell %d describes itself in two ways", k);
             CHECK(config.inputs == t->cell[k].inputs && config.hidden == t->cell[k].hidden &&
                       config.direction == t->cell[k].direction,
                   "cell %d is another", k);
         }
-        CHECK(gru_stack_cell(t->stack, 0, NULL, NULL) == GRU_OK, "%s", gru_last_error());
-        CHECK(gru_stack_cell(t->stack, t->cells, &config, NULL) == GRU_BAD_ARGUMENT, "a cell past the last");
-        CHECK(gru_stack_cell(t->stack, -1, &config, NULL) == GRU_BAD_ARGUMENT, "a cell before the first");
+        CHECK(gru_stack_sublayer(t->stack, 0, NULL, NULL) == GRU_OK, "%s", gru_last_error());
+        CHECK(gru_stack_sublayer(t->stack, t->cells, &config, NULL) == GRU_BAD_ARGUMENT,
+              "a cell past the last");
+        CHECK(gru_stack_sublayer(t->stack, -1, &config, NULL) == GRU_BAD_ARGUMENT, "a cell before the first");
         tower_free(t);
     }
     gru_context_release(context);
@@ -272,15 +273,15 @@ TEST(stack, memory_grows_with_T_and_N_and_saturates) {
     int refused = 0;
     for (int32_t i = 0; i < COUNT(sizes); i++)
         for (int32_t j = 1; j < COUNT(sizes); j++) {
-            gru_memory less, more;
+            gru_sizes less, more;
             for (int swap = 0; swap < 2; swap++) {
                 const int64_t T = sizes[swap ? j : i], N = sizes[swap ? i : j];
                 const int64_t T0 = sizes[swap ? j - 1 : i], N0 = sizes[swap ? i : j - 1];
-                if (gru_stack_memory(t->stack, T, N, &more) != GRU_OK) {
+                if (gru_stack_sizes(t->stack, T, N, &more) != GRU_OK) {
                     refused++;
                     continue;
                 }
-                REQUIRE(gru_stack_memory(t->stack, T0, N0, &less) == GRU_OK, "%s", gru_last_error());
+                REQUIRE(gru_stack_sizes(t->stack, T0, N0, &less) == GRU_OK, "%s", gru_last_error());
                 CHECK(less.workspace <= more.workspace && less.reserve <= more.reserve &&
                           less.backward_workspace <= more.backward_workspace,
                       "T %lld, N %lld needs less than T %lld, N %lld", (long long)T, (long long)N,
@@ -289,8 +290,8 @@ TEST(stack, memory_grows_with_T_and_N_and_saturates) {
             }
         }
     CHECK(refused > 0, "sizes past all memory were accepted");
-    CHECK(gru_stack_memory(t->stack, -1, 1, &t->memory) == GRU_BAD_ARGUMENT, "T = -1");
-    CHECK(gru_stack_memory(t->stack, 1, -1, &t->memory) == GRU_BAD_ARGUMENT, "N = -1");
+    CHECK(gru_stack_sizes(t->stack, -1, 1, &t->memory) == GRU_BAD_ARGUMENT, "T = -1");
+    CHECK(gru_stack_sizes(t->stack, 1, -1, &t->memory) == GRU_BAD_ARGUMENT, "N = -1");
     tower_free(t);
     gru_context_release(context);
 }

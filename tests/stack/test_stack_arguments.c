@@ -56,10 +56,10 @@ TEST(stack_arguments, wrong_configurations_are_refused) {
     REFUSE_CONFIG(layers[1].config.hidden = 0, "layer 1, forward: config.hidden is 0");
     REFUSE_CONFIG(layers[0].weights[1].R = NULL, "layer 0, reverse: weights.R is NULL");
     REFUSE_CONFIG(layers[1].config.clip = -1, "layer 1, forward: config.clip is -1");
-    CHECK(gru_stack_cell(NULL, 0, NULL, NULL) == GRU_BAD_ARGUMENT, "stack is NULL");
-    CHECK(gru_stack_memory(NULL, 1, 1, &t->memory) == GRU_BAD_ARGUMENT, "stack is NULL");
-    CHECK(gru_stack_memory(t->stack, 1, 1, NULL) == GRU_BAD_ARGUMENT, "memory is NULL");
-    CHECK(gru_stack_cells(NULL) == 0 && gru_stack_inputs(NULL) == 0 && gru_stack_outputs(NULL) == 0,
+    CHECK(gru_stack_sublayer(NULL, 0, NULL, NULL) == GRU_BAD_ARGUMENT, "stack is NULL");
+    CHECK(gru_stack_sizes(NULL, 1, 1, &t->memory) == GRU_BAD_ARGUMENT, "stack is NULL");
+    CHECK(gru_stack_sizes(t->stack, 1, 1, NULL) == GRU_BAD_ARGUMENT, "sizes is NULL");
+    CHECK(gru_stack_sublayers(NULL) == 0 && gru_stack_inputs(NULL) == 0 && gru_stack_outputs(NULL) == 0,
           "stack is NULL");
     CHECK(!stack, "a stack came of it");
     tower_free(t);
@@ -116,7 +116,7 @@ TEST(stack_arguments, wrong_runs_are_refused) {
     REFUSE(data->hT = t->hT[0], "run.data.hT is given");
     REFUSE(data->h0_stride = 4, "run.data.h0_stride is given");
     REFUSE(data->hT_stride = 4, "run.data.hT_stride is given");
-    REFUSE(data->h_reset = t->h0[0], "run.data.h_reset is given");
+    REFUSE(data->h_restart = t->h0[0], "run.data.h_restart is given");
     REFUSE(data->projected.data = t->x, "run.data.projected is given");
     REFUSE(data->packed = aligned, "run.data.packed is given");
     REFUSE(data->x.data = NULL, "layer 0, forward: run.x is NULL");

@@ -93,7 +93,7 @@ static double loss(const study *s) {
     double total = 0;
     for (int32_t k = 0; k < t->cells; k++) {
         gru_layer *layer = NULL;
-        REQUIRE(gru_stack_cell(t->stack, k, NULL, &layer) == GRU_OK, "%s", gru_last_error());
+        REQUIRE(gru_stack_sublayer(t->stack, k, NULL, &layer) == GRU_OK, "%s", gru_last_error());
         REQUIRE(gru_layer_update(layer, t->weights[k], NULL) == GRU_OK, "%s", gru_last_error());
     }
     REQUIRE(gru_stack_forward(t->stack, &t->run) == GRU_OK, "%s", gru_last_error());

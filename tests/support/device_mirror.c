@@ -112,11 +112,11 @@ gru_run mirror_run(mirror *m, const gru_run *run) {
     r.x.data = there(m, run->x.data, READS);
     r.projected.data = there(m, run->projected.data, READS);
     r.h0 = there(m, run->h0, READS);
-    r.h_reset = there(m, run->h_reset, READS);
+    r.h_restart = there(m, run->h_restart, READS);
     r.lengths = there(m, run->lengths, READS);
     r.h0_slots = there(m, run->h0_slots, READS);
     r.hT_slots = there(m, run->hT_slots, READS);
-    r.reset.data = there(m, run->reset.data, READS);
+    r.restart.data = there(m, run->restart.data, READS);
     r.attention.data = there(m, run->attention.data, READS);
     r.packed = there(m, run->packed, READS);
     r.y.data = there(m, run->y.data, WRITES);
@@ -136,7 +136,7 @@ gru_gradients mirror_gradients(mirror *m, const gru_gradients *gradients) {
     g.dprojected.data = there(m, gradients->dprojected.data, WRITES);
     g.dattention.data = there(m, gradients->dattention.data, WRITES);
     g.dh0 = there(m, gradients->dh0, WRITES);
-    g.dh_reset = there(m, gradients->dh_reset, WRITES);
+    g.dh_restart = there(m, gradients->dh_restart, WRITES);
     g.dW = there(m, gradients->dW, WRITES);
     g.dR = there(m, gradients->dR, WRITES);
     g.dbW = there(m, gradients->dbW, WRITES);
@@ -151,18 +151,18 @@ mirror *mirror_open(gru_context *context, const gru_run *run, gru_run *out) {
 }
 
 gru_status mirror_forward(const gru_layer *layer, const gru_run *run) {
-    if (!is_elsewhere(layer->context)) return gru_forward(layer, run);
+    if (!is_elsewhere(layer->context)) return gru_layer_forward(layer, run);
     gru_run r;
     mirror *m = mirror_open(layer->context, run, &r);
-    return finish(m, gru_forward(layer, &r));
+    return finish(m, gru_layer_forward(layer, &r));
 }
 
 gru_status mirror_backward(const gru_layer *layer, const gru_run *run, const gru_gradients *gradients) {
-    if (!is_elsewhere(layer->context)) return gru_backward(layer, run, gradients);
+    if (!is_elsewhere(layer->context)) return gru_layer_backward(layer, run, gradients);
     gru_run r;
     mirror *m = mirror_open(layer->context, run, &r);
     const gru_gradients g = mirror_gradients(m, gradients);
-    return finish(m, gru_backward(layer, &r, &g));
+    return finish(m, gru_layer_backward(layer, &r, &g));
 }
 
 /* ---- stacks ------------------------------------------------------------------------------------------------------ */

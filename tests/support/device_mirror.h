@@ -9,7 +9,7 @@
 
 #include "gru/stack.h"
 
-/* gru_forward, gru_backward, gru_stack_forward, gru_stack_backward and gru_layer_pack. End the test if a pointer lies in no
+/* gru_layer_forward, gru_layer_backward, gru_stack_forward, gru_stack_backward and gru_layer_pack. End the test if a pointer lies in no
  * guarded buffer. */
 gru_status mirror_forward(const gru_layer *layer, const gru_run *run);
 gru_status mirror_backward(const gru_layer *layer, const gru_run *run, const gru_gradients *gradients);

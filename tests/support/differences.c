@@ -20,7 +20,7 @@ problem *difference_problem(int variant, uint32_t options, uint64_t seed) {
 /* The numbers of the problem that gradient g belongs to. */
 static double *numbers_of(const problem *p, int g) {
     const void *const data[GRADS] = {p->run.x.data, p->run.projected.data, p->run.attention.data,
-                                     p->run.h0,     p->run.h_reset,        p->weights.W,
+                                     p->run.h0,     p->run.h_restart,      p->weights.W,
                                      p->weights.R,  p->weights.bW,         p->weights.bR};
     return (double *)(uintptr_t)data[g];
 }

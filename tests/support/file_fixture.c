@@ -4,9 +4,9 @@
 #include "tester.h"
 
 void loaded_run(gru_stack *stack, int64_t T, int64_t N, const double *x, double *y) {
-    gru_memory memory = GRU_INIT;
+    gru_sizes memory = GRU_INIT;
     gru_stack_run call = GRU_INIT;
-    REQUIRE(gru_stack_memory(stack, T, N, &memory) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_stack_sizes(stack, T, N, &memory) == GRU_OK, "%s", gru_last_error());
     call.data.T = T, call.data.N = N;
     call.data.x.data = x, call.data.y.data = y;
     call.data.workspace = tester_allocate(memory.workspace);

@@ -64,7 +64,7 @@ static double recurrent_side(const problem *p, int q, int64_t j, const double *u
 static void step(model *m, int64_t t, int64_t n, double *h) {
     const problem *p = m->p;
     const int64_t H = p->shape.H;
-    const int32_t reset = p->config.reset;
+    const int32_t reset = p->config.reset_mode;
     const double w = p->run.attention.data ? at(&p->run.attention, p, 1, t, n, 0) : 0;
     double r[MODEL_UNITS], z[MODEL_UNITS], rh[MODEL_UNITS], next[MODEL_UNITS];
     for (int64_t j = 0; j < H; j++) {
@@ -88,7 +88,7 @@ static void step(model *m, int64_t t, int64_t n, double *h) {
 
 /* Whether the state starts anew before the s-th step that the layer makes, at time t. */
 static int starts_segment(const problem *p, int64_t s, int64_t t, int64_t n) {
-    const uint8_t *reset = p->run.reset.data;
+    const uint8_t *reset = p->run.restart.data;
     if (!reset) return 0;
     if (p->config.direction == GRU_FORWARD) return reset[t * p->shape.N + n] != 0;
     return s > 0 && reset[(t + 1) * p->shape.N + n] != 0; /* the later step, just made, began a segment */
@@ -103,7 +103,7 @@ static double run_row(model *m, int64_t n, double *y, double *hT) {
         const int64_t t = p->config.direction == GRU_FORWARD ? s : length - 1 - s;
         if (starts_segment(p, s, t, n))
             for (int64_t j = 0; j < H; j++)
-                h[j] = p->run.h_reset ? ((const double *)p->run.h_reset)[n * H + j] : 0;
+                h[j] = p->run.h_restart ? ((const double *)p->run.h_restart)[n * H + j] : 0;
         step(m, t, n, h);
         for (int64_t j = 0; j < H; j++) {
             if (y) y[(t * N + n) * H + j] = h[j];

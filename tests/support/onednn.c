@@ -54,13 +54,13 @@ typedef struct layer {
 /* ---- weights ------------------------------------------------------------------------------------------- */
 
 static int32_t order_of(const problem *p) {
-    return p->config.reset == GRU_RESET_BEFORE ? GRU_ORDER_ONEDNN : GRU_ORDER_ONEDNN_LBR;
+    return p->config.reset_mode == GRU_RESET_BEFORE ? GRU_ORDER_ONEDNN : GRU_ORDER_ONEDNN_LBR;
 }
 
 /* Buffers of the order's sizes in tensors[first ..]. */
-static void make_weights(const problem *p, layer *l, int first, gru_foreign_target *foreign) {
+static void make_weights(const problem *p, layer *l, int first, gru_framework_weights_out *foreign) {
     foreign->order = order_of(p);
-    foreign->reset = p->config.reset;
+    foreign->reset_mode = p->config.reset_mode;
     REQUIRE(gru_order_counts(foreign->order, &p->config, foreign->counts) == GRU_OK, "%s", gru_last_error());
     for (int i = 0; i < 3; i++) {
         const size_t bytes = foreign->counts[i] * sizeof(float);
@@ -70,13 +70,13 @@ static void make_weights(const problem *p, layer *l, int first, gru_foreign_targ
 }
 
 /* Gradients in oneDNN's order -> canonical. A bias that acts as a sum has its gradient in both parts. */
-static void take_gradients(const problem *p, const gru_foreign_target *foreign, gradients *g) {
-    const size_t H = (size_t)p->shape.H, shared = p->config.reset == GRU_RESET_BEFORE ? 3 * H : 2 * H;
-    gru_foreign source = GRU_INIT;
+static void take_gradients(const problem *p, const gru_framework_weights_out *foreign, gradients *g) {
+    const size_t H = (size_t)p->shape.H, shared = p->config.reset_mode == GRU_RESET_BEFORE ? 3 * H : 2 * H;
+    gru_framework_weights source = GRU_INIT;
     source.order = foreign->order;
-    source.reset = foreign->reset;
+    source.reset_mode = foreign->reset_mode;
     for (int i = 0; i < 3; i++) source.arrays[i] = foreign->arrays[i], source.counts[i] = foreign->counts[i];
-    const gru_canonical target = {g->data[GRAD_W], g->data[GRAD_R], g->data[GRAD_BW], g->data[GRAD_BR]};
+    const gru_native_weights target = {g->data[GRAD_W], g->data[GRAD_R], g->data[GRAD_BW], g->data[GRAD_BR]};
     REQUIRE(gru_import(&source, &p->config, &target) == GRU_OK, "%s", gru_last_error());
     memcpy(target.bR, target.bW, shared * sizeof(float));
 }
@@ -85,7 +85,7 @@ static void take_gradients(const problem *p, const gru_foreign_target *foreign, 
 
 static void describe_tensors(const problem *p, layer *l, float *y, float *hT) {
     const int64_t T = p->shape.T, N = p->shape.N, I = p->shape.I, H = p->shape.H;
-    const int64_t biases = p->config.reset == GRU_RESET_BEFORE ? 3 : 4;
+    const int64_t biases = p->config.reset_mode == GRU_RESET_BEFORE ? 3 : 4;
     const tensor forward[FORWARD] = {
         [X] = {DNNL_ARG_SRC_LAYER, (float *)p->run.x.data, 3, {T, N, I}, dnnl_tnc},
         [H0] = {DNNL_ARG_SRC_ITER, (float *)p->run.h0, 4, {1, 1, N, H}, dnnl_ldnc},
@@ -131,7 +131,7 @@ static dnnl_rnn_direction_t direction_of(const problem *p) {
 static dnnl_primitive_desc_t forward_descriptor(const problem *p, const layer *l) {
     const dnnl_prop_kind_t kind = l->used == FORWARD ? dnnl_forward_inference : dnnl_forward_training;
     const dnnl_memory_desc_t *d = l->descs;
-    const int after = p->config.reset == GRU_RESET_AFTER;
+    const int after = p->config.reset_mode == GRU_RESET_AFTER;
     dnnl_rnn_desc_t rnn;
     dnnl_primitive_desc_t descriptor;
     if (p->run.attention.data)
@@ -148,7 +148,7 @@ static dnnl_primitive_desc_t forward_descriptor(const problem *p, const layer *l
 static dnnl_primitive_desc_t backward_descriptor(const problem *p, const layer *l,
                                                  dnnl_primitive_desc_t forward) {
     const dnnl_memory_desc_t *d = l->descs;
-    const int after = p->config.reset == GRU_RESET_AFTER;
+    const int after = p->config.reset_mode == GRU_RESET_AFTER;
     dnnl_rnn_desc_t rnn;
     dnnl_primitive_desc_t descriptor;
     DNNL((after ? dnnl_lbr_gru_backward_desc_init : dnnl_gru_backward_desc_init)(
@@ -216,7 +216,7 @@ static void run_training(const problem *p, const layer *l, dnnl_primitive_desc_t
 
 void onednn_run(const problem *p, float *y, float *hT, gradients *g) {
     layer l = {.used = g ? TENSORS : FORWARD};
-    gru_foreign_target weights = GRU_INIT, weight_gradients = GRU_INIT;
+    gru_framework_weights_out weights = GRU_INIT, weight_gradients = GRU_INIT;
     describe_tensors(p, &l, y, hT);
     make_weights(p, &l, W, &weights);
     make_weights(p, &l, DW, &weight_gradients);

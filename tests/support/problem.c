@@ -169,7 +169,7 @@ gru_layer_config problem_variant(int number) {
     static const float slopes[] = {0, 0.2f, 1.0f / 6},
                        clips[] = {0, 1.5f}; /* 1.5: within reach of contracting sums */
     gru_layer_config config = GRU_INIT;
-    config.reset = number % 3;
+    config.reset_mode = number % 3;
     config.update = number / 3 % 2;
     config.gate = number / 6 % 3 ? GRU_GATE_HARD_SIGMOID : GRU_GATE_SIGMOID;
     config.hard_slope = slopes[number / 6 % 3];
@@ -203,9 +203,9 @@ uint32_t problem_options(uint64_t draw) {
 static void describe(problem *p) {
     static const char *const resets[] = {"AFTER", "BEFORE", "ALL"}, *const candidates[] = {"tanh", "relu",
                                                                                            "linear"};
-    static const char *const options[] = {"lengths",  "h0",        "segments",  "h_reset", "attention",
-                                          "strides",  "slots",     "projected", "no y",    "no hT",
-                                          "training", "recompute", "in place",  "no bias", "packed"};
+    static const char *const options[] = {"lengths",  "h0",        "segments",  "h_restart", "attention",
+                                          "strides",  "slots",     "projected", "no y",      "no hT",
+                                          "training", "recompute", "in place",  "no bias",   "packed"};
     const gru_layer_config *c = &p->config;
     char gate[40] = "sigmoid", clip[40] = "";
     if (c->gate) (void)snprintf(gate, sizeof gate, "hard sigmoid %.3g", (double)c->hard_slope);
@@ -213,8 +213,8 @@ static void describe(problem *p) {
     int used = snprintf(p->text, sizeof p->text,
                         "T %lld, N %lld, I %d, H %d (%s); %s, %s, %s, %s%s, %s; io %s, state %s, weights %s",
                         (long long)p->shape.T, (long long)p->shape.N, p->shape.I, p->shape.H, p->shape.why,
-                        resets[c->reset], c->update ? "WRITE" : "KEEP", gate, candidates[c->candidate], clip,
-                        c->direction ? "reverse" : "forward", gru_type_name(c->io_type),
+                        resets[c->reset_mode], c->update ? "WRITE" : "KEEP", gate, candidates[c->candidate],
+                        clip, c->direction ? "reverse" : "forward", gru_type_name(c->io_type),
                         gru_type_name(c->state_type), gru_type_name(c->weight_type));
     for (size_t i = 0; i < sizeof options / sizeof *options && used < (int)sizeof p->text; i++)
         if (p->options >> i & 1)
@@ -231,8 +231,8 @@ static void make_inputs(problem *p) {
     else
         p->run.x = fill_rows(p, X, p->shape.I, p->io_type, io, 1);
     if (options & PROBLEM_ATTENTION) p->run.attention = fill_rows(p, ATTENTION, 1, given_exact, exact, 0);
-    if (options & PROBLEM_SEGMENTS) p->run.reset = fill_segments(p);
-    if (options & PROBLEM_H_RESET) p->run.h_reset = fill_states(p, H_RESET);
+    if (options & PROBLEM_SEGMENTS) p->run.restart = fill_segments(p);
+    if (options & PROBLEM_H_RESET) p->run.h_restart = fill_states(p, H_RESET);
     if (options & PROBLEM_LENGTHS) p->run.lengths = make_lengths(p);
     if (options & PROBLEM_STRIDES) p->run.h0_stride = p->run.hT_stride = state_stride(p);
     if (options & PROBLEM_H0) {

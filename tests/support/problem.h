@@ -85,7 +85,7 @@ typedef struct result {
     void *hT; /* [N][H] state_type, dense, by row whatever the slots; NULL: not wanted */
     gru_layer *layer;
     gru_run run; /* as it was given */
-    gru_memory memory;
+    gru_sizes memory;
     void *lent[6]; /* workspace, reserve, packed, y, hT, backward workspace */
 } result;
 
@@ -101,7 +101,7 @@ void problem_run(const problem *p, gru_context *context, result *out);
 void problem_run_exact(const problem *p, result *out);
 void result_free(result *r);
 
-/* Gradients of a training result, dense. io_type: dx, dprojected; state_type: dh0, dh_reset; the others f32, or f64 with
+/* Gradients of a training result, dense. io_type: dx, dprojected; state_type: dh0, dh_restart; the others f32, or f64 with
  * io_type f64. Sizes in elements. */
 enum {
     GRAD_X,

@@ -40,7 +40,7 @@ static gru_status open_layer(const problem *p, gru_context *context, result *out
     gru_status status;
     if (p->options & PROBLEM_PACKED) weights.bW = NULL; /* the run must not use the layer's own */
     status = gru_layer_create(context, &p->config, &weights, &out->layer);
-    if (status == GRU_OK) status = gru_layer_memory(out->layer, p->shape.T, p->shape.N, &out->memory);
+    if (status == GRU_OK) status = gru_layer_sizes(out->layer, p->shape.T, p->shape.N, &out->memory);
     if (status != GRU_OK || !(p->options & PROBLEM_PACKED)) return status;
     out->run.packed = out->lent[PACKED] = tester_allocate(out->memory.packed);
     return mirror_pack(out->layer, &p->weights, out->lent[PACKED]);
@@ -173,7 +173,7 @@ void result_free(result *r) {
 
 /* ---- backward ---- */
 
-const char *const gradient_names[GRADS] = {"dx", "dprojected", "dattention", "dh0", "dh_reset",
+const char *const gradient_names[GRADS] = {"dx", "dprojected", "dattention", "dh0", "dh_restart",
                                            "dW", "dR",         "dbW",        "dbR"};
 
 void gradients_make(const problem *p, gradients *g) {
@@ -191,7 +191,7 @@ void gradients_make(const problem *p, gradients *g) {
         {!from_x, rows * GATES * H, io},
         {p->run.attention.data != NULL, rows, exact},
         {p->run.h0 != NULL, states, state},
-        {p->run.h_reset != NULL, states, state},
+        {p->run.h_restart != NULL, states, state},
         {from_x, GATES * H * I, exact},
         {1, GATES * H * H, exact},
         {from_x, GATES * H, exact},
@@ -227,7 +227,7 @@ void problem_backward_call(const problem *p, result *r, uint32_t parts, const gr
     wanted->dprojected.data = g->data[GRAD_PROJECTED];
     wanted->dattention.data = g->data[GRAD_ATTENTION];
     wanted->dh0 = g->data[GRAD_H0];
-    wanted->dh_reset = g->data[GRAD_H_RESET];
+    wanted->dh_restart = g->data[GRAD_H_RESET];
     wanted->dW = g->data[GRAD_W];
     wanted->dR = g->data[GRAD_R];
     wanted->dbW = g->data[GRAD_BW];

@@ -62,7 +62,7 @@ static void set_layers(tower *t, const tower_floor *floors, int32_t count) {
         layer->config.io_type = t->sizes.type;
         layer->config.state_type = f64 ? GRU_F64 : GRU_F32;
         layer->config.weight_type = f64 ? GRU_F64 : t->sizes.weights;
-        layer->config.reset = t->sizes.reset;
+        layer->config.reset_mode = t->sizes.reset_mode;
         for (int32_t d = 0; d <= layer->bidirectional; d++) {
             set_weights(t, &layer->config, &layer->weights[d]);
             t->weights[t->cells] = &layer->weights[d];
@@ -118,7 +118,7 @@ tower *tower_make(gru_context *context, const tower_floor *floors, int32_t count
     t->config.dropout = sizes.dropout;
     set_layers(t, floors, count);
     REQUIRE(gru_stack_create(context, &t->config, &t->stack) == GRU_OK, "%s", gru_last_error());
-    REQUIRE(gru_stack_memory(t->stack, sizes.T, sizes.N, &t->memory) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_stack_sizes(t->stack, sizes.T, sizes.N, &t->memory) == GRU_OK, "%s", gru_last_error());
     set_run(t);
     return t;
 }
@@ -134,16 +134,17 @@ void tower_free(tower *t) {
 /* One cell alone, dense. Returns its y. */
 static void *run_cell(tower *t, int32_t cell, const void *x, void *hT) {
     gru_layer *layer = NULL;
-    gru_memory memory = GRU_INIT;
+    gru_sizes memory = GRU_INIT;
     gru_run run = GRU_INIT;
     void *y = tower_allocate(t, (size_t)t->sizes.T * tower_states(t, cell) * tower_io_bytes(t));
     REQUIRE(gru_layer_create(t->context, &t->cell[cell], t->weights[cell], &layer) == GRU_OK, "%s",
             gru_last_error());
-    REQUIRE(gru_layer_memory(layer, t->sizes.T, t->sizes.N, &memory) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_layer_sizes(layer, t->sizes.T, t->sizes.N, &memory) == GRU_OK, "%s", gru_last_error());
     run.T = t->sizes.T, run.N = t->sizes.N;
     run.x.data = x, run.y.data = y;
     run.h0 = t->run.h0 ? t->run.h0[cell] : NULL, run.hT = hT;
-    run.lengths = t->run.data.lengths, run.reset = t->run.data.reset, run.attention = t->run.data.attention;
+    run.lengths = t->run.data.lengths, run.restart = t->run.data.restart,
+    run.attention = t->run.data.attention;
     run.workspace = tower_allocate(t, memory.workspace);
     run.workspace_size = memory.workspace;
     REQUIRE(mirror_forward(layer, &run) == GRU_OK, "%s", gru_last_error());

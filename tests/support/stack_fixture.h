@@ -21,10 +21,10 @@ typedef struct tower_floor {
 typedef struct tower_sizes {
     int64_t T, N;
     int32_t I;
-    int32_t type;    /* io_type; f64: states and weights too, else states are f32 */
-    int32_t weights; /* weight_type, unless type is f64 */
-    int32_t reset;   /* of all cells */
-    int32_t lengths; /* ragged, the last row empty */
+    int32_t type;       /* io_type; f64: states and weights too, else states are f32 */
+    int32_t weights;    /* weight_type, unless type is f64 */
+    int32_t reset_mode; /* of all cells */
+    int32_t lengths;    /* ragged, the last row empty */
     int32_t mode;
     float dropout;
 } tower_sizes;
@@ -35,7 +35,7 @@ typedef struct tower {
     gru_stack_config config;
     gru_stack_layer layers[TOWER_FLOORS];
     gru_stack *stack;
-    gru_memory memory;
+    gru_sizes memory;
     int32_t cells, outputs;
     gru_layer_config cell[TOWER_CELLS];
     const gru_weights *weights[TOWER_CELLS];
@@ -59,7 +59,7 @@ size_t tower_state_bytes(const tower *t); /* of one number of h0, hT, gradients 
 size_t tower_y_count(const tower *t);     /* numbers in y */
 size_t tower_states(const tower *t, int32_t cell);
 
-/* The outputs of the tower's cells, each run alone by gru_forward on dense copies, merged and dropped by the test itself.
+/* The outputs of the tower's cells, each run alone by gru_layer_forward on dense copies, merged and dropped by the test itself.
  * Memory of the tower. */
 typedef struct tower_outputs {
     void *y, *y_reverse;

@@ -53,7 +53,8 @@ static gru_status create_smallest_layers(gru_context *context) {
     gru_status status = GRU_OK;
     config.inputs = config.hidden = 1;
     weights.W = weights.R = weights_of_one;
-    for (config.reset = GRU_RESET_AFTER; status == GRU_OK && config.reset <= GRU_RESET_ALL; config.reset++) {
+    for (config.reset_mode = GRU_RESET_AFTER; status == GRU_OK && config.reset_mode <= GRU_RESET_ALL;
+         config.reset_mode++) {
         gru_layer *layer = NULL;
         status = gru_layer_create(context, &config, &weights, &layer);
         gru_layer_release(layer);

@@ -95,7 +95,7 @@ enum { SILENT_RUNS = 18 };
 
 static problem *silent_problem(int i) {
     gru_layer_config config = problem_variant((int)(tester_random(11, (uint64_t)i) % VARIANTS));
-    config.reset = i % 3;
+    config.reset_mode = i % 3;
     problem_types(&config, i % 2 ? i % TYPES : 0);
     return problem_make(&tester_shapes[i % tester_shape_count], &config, problem_options((uint64_t)i),
                         (uint64_t)i);
@@ -104,7 +104,7 @@ static problem *silent_problem(int i) {
 /* The same in training, with the numbers of its backward call. */
 static problem *silent_training(int i, gru_context *context, result *r, gradients *g) {
     gru_layer_config config = problem_variant((int)(tester_random(12, (uint64_t)i) % VARIANTS));
-    config.reset = i % 3;
+    config.reset_mode = i % 3;
     problem_types(&config, i % 2 ? i % TYPES : 0);
     const uint32_t recompute = i % 4 < 2 ? PROBLEM_RECOMPUTE : PROBLEM_TRAIN;
     const uint32_t options = problem_options((uint64_t)i) & ~(uint32_t)(PROBLEM_TRAIN | PROBLEM_RECOMPUTE);
@@ -183,7 +183,7 @@ ENGINE_TEST(resources, runs_allocate_nothing_and_take_no_lock) {
         REQUIRE(problem_open(p, context, &r) == GRU_OK, "%s: %s", gru_last_error(), p->text);
         problem_lend(p, &r);
         counted = 0;
-        const gru_status status = gru_forward(r.layer, &r.run);
+        const gru_status status = gru_layer_forward(r.layer, &r.run);
         const long calls = counted;
         counted = -1;
         CHECK(status == GRU_OK, "%s: %s", gru_last_error(), p->text);
@@ -199,7 +199,7 @@ ENGINE_TEST(resources, runs_allocate_nothing_and_take_no_lock) {
         problem *p = silent_training(i, context, &r, &g);
         problem_backward_call(p, &r, 0, &g, &run, &wanted);
         counted = 0;
-        const gru_status status = gru_backward(r.layer, &run, &wanted);
+        const gru_status status = gru_layer_backward(r.layer, &run, &wanted);
         const long calls = counted;
         counted = -1;
         CHECK(status == GRU_OK, "%s: %s", gru_last_error(), p->text);
@@ -219,7 +219,8 @@ static int run_in_jail(const gru_layer *layer, const gru_run *run, const gru_gra
     if (child == 0) {
         if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) != 0) syscall(SYS_exit, 2);
         if (!layer) syscall(SYS_exit, (int)syscall(SYS_getppid) & 0);
-        const gru_status status = wanted ? gru_backward(layer, run, wanted) : gru_forward(layer, run);
+        const gru_status status =
+            wanted ? gru_layer_backward(layer, run, wanted) : gru_layer_forward(layer, run);
         syscall(SYS_exit, status != GRU_OK);
     }
     REQUIRE(child > 0 && waitpid(child, &end, 0) == child, "no child");
@@ -276,7 +277,8 @@ static void run_around_fork(const char *engine, int32_t threads, const shape *si
     if (child == 0) {
         (void)alarm(20); /* a run that waits for threads which it has not ends by a signal */
         memset(r.run.y.data, 0xFF, bytes);
-        const int same = gru_forward(r.layer, &r.run) == GRU_OK && memcmp(r.run.y.data, r.y, bytes) == 0;
+        const int same =
+            gru_layer_forward(r.layer, &r.run) == GRU_OK && memcmp(r.run.y.data, r.y, bytes) == 0;
         gru_context_release(context);
         _exit(!same);
     }
@@ -284,7 +286,7 @@ static void run_around_fork(const char *engine, int32_t threads, const shape *si
     CHECK(WIFEXITED(end) && WEXITSTATUS(end) == 0, "with %d threads the child ended with %x: %s", threads,
           end, p->text);
     memset(r.run.y.data, 0xFF, bytes);
-    CHECK(gru_forward(r.layer, &r.run) == GRU_OK && memcmp(r.run.y.data, r.y, bytes) == 0,
+    CHECK(gru_layer_forward(r.layer, &r.run) == GRU_OK && memcmp(r.run.y.data, r.y, bytes) == 0,
           "after the fork the parent's bits differ: %s", p->text);
     result_free(&r);
     problem_free(p);

@@ -68,7 +68,7 @@ int network_update(network *n) {
         const gru_weights weights = weights_of(n, grus[k]);
         gru_layer *layer = n->inner->decoder;
         gru_status status = GRU_OK;
-        if (grus[k] != DECODER) status = gru_stack_cell(n->inner->encoder, k, NULL, &layer);
+        if (grus[k] != DECODER) status = gru_stack_sublayer(n->inner->encoder, k, NULL, &layer);
         if (status == GRU_OK) status = gru_layer_update(layer, &weights, NULL);
         if (status != GRU_OK) return failed("new weights");
     }
@@ -111,9 +111,9 @@ static size_t larger(size_t a, size_t b) {
 
 static int reserve_engine_memory(network_inner *m) {
     const int64_t N = m->config.batch, T = m->config.letters + 1;
-    gru_memory encoder, decoder;
-    if (gru_stack_memory(m->encoder, T, N, &encoder) != GRU_OK ||
-        gru_layer_memory(m->decoder, MAX_STEPS, N, &decoder) != GRU_OK)
+    gru_sizes encoder, decoder;
+    if (gru_stack_sizes(m->encoder, T, N, &encoder) != GRU_OK ||
+        gru_layer_sizes(m->decoder, MAX_STEPS, N, &decoder) != GRU_OK)
         return failed("memory");
     m->workspace_size = larger(larger(encoder.workspace, encoder.backward_workspace),
                                larger(decoder.workspace, decoder.backward_workspace));

@@ -69,7 +69,7 @@ static gru_status decode_backward(const network *n) {
     wanted.dW = engine_gradient(n, DECODER + W), wanted.dR = engine_gradient(n, DECODER + R);
     wanted.dbW = engine_gradient(n, DECODER + BW), wanted.dbR = engine_gradient(n, DECODER + BR);
     gru_status status = hand_over(m->context, &m->d_outputs, network_bytes(m, m->U, 2 * m->config.hidden));
-    if (status == GRU_OK) status = gru_backward(m->decoder, &run, &wanted);
+    if (status == GRU_OK) status = gru_layer_backward(m->decoder, &run, &wanted);
     if (status == GRU_OK)
         status = take_back(m->context, &m->d_sounds, network_bytes(m, m->U, m->config.embedding));
     return status == GRU_OK ? take_back(m->context, &m->d_state, network_bytes(m, 1, 2 * m->config.hidden))

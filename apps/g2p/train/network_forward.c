@@ -54,7 +54,7 @@ static gru_status decode(const network *n) {
     gru_status status = hand_over(m->context, &m->sound_counts, network_bytes(m, 1, 1));
     if (status == GRU_OK)
         status = hand_over(m->context, &m->sounds, network_bytes(m, m->U, m->config.embedding));
-    if (status == GRU_OK) status = gru_forward(m->decoder, &run);
+    if (status == GRU_OK) status = gru_layer_forward(m->decoder, &run);
     return status == GRU_OK ? take_back(m->context, &m->outputs, network_bytes(m, m->U, 2 * m->config.hidden))
                             : status;
 }

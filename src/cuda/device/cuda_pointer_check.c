@@ -58,11 +58,11 @@ gru_status gru_cuda_check_run(const gru_layer *layer, const gru_run *run) {
         {"run.y", run->y.data},
         {"run.h0", run->h0},
         {"run.hT", run->hT},
-        {"run.h_reset", run->h_reset},
+        {"run.h_restart", run->h_restart},
         {"run.lengths", run->lengths},
         {"run.h0_slots", run->h0_slots},
         {"run.hT_slots", run->hT_slots},
-        {"run.reset", run->reset.data},
+        {"run.restart", run->restart.data},
         {"run.attention", run->attention.data},
         {"run.packed", run->packed},
         {"run.workspace", run->workspace},
@@ -72,13 +72,13 @@ gru_status gru_cuda_check_run(const gru_layer *layer, const gru_run *run) {
         return gru_fail(GRU_UNSUPPORTED, "run.N is %lld, expected at most %d on a CUDA device",
                         (long long)run->N, MOST_SEQUENCES);
     GRU_TRY(check_stream(machine, run->stream));
-    if (layer->context->config.flags & GRU_TRUST_MEMORY) return GRU_OK;
+    if (layer->context->config.flags & GRU_SKIP_POINTER_CHECKS) return GRU_OK;
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         GRU_TRY(gru_cuda_check_memory(machine, buffers[i].name, buffers[i].data));
     return GRU_OK;
 }
 
 gru_status gru_cuda_check_buffer(gru_context *context, const char *name, const void *data) {
-    if (context->config.flags & GRU_TRUST_MEMORY) return GRU_OK;
+    if (context->config.flags & GRU_SKIP_POINTER_CHECKS) return GRU_OK;
     return gru_cuda_check_memory(gru_cuda_machine_of(context), name, data);
 }

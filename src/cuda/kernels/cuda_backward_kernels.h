@@ -4,7 +4,7 @@
  *   rows    states of the reserve as GEMM rows; x rows by gru_cuda_launch_prologue with begins 0
  *           (GEMMs: a = W x + bW as in the forward pass, c = R h)
  *           reset BEFORE: r h as GEMM rows (GEMM: c of n = R_n (r h))
- *   sweep   a launch for each step of the chunk, s descending; behind step 0 one more, s = -1, writes dh0 and dh_reset
+ *   sweep   a launch for each step of the chunk, s descending; behind step 0 one more, s = -1, writes dh0 and dh_restart
  *   then    attention's gradient; (GEMM: dx rows = da W) and their scattering
  * and over all rows: (GEMMs: dW = da' x, dR = dc' h), their sums into dW and dR, and column sums into dbW and dbR. */
 #ifndef GRU_CUDA_BACKWARD_KERNELS_H
@@ -27,7 +27,7 @@ typedef struct gru_cuda_sweep {
     const void *dhT;     /* [N][H] state_type; NULL: zeros */
     gru_view dprojected; /* [T][N][3H] io_type, zeros past lengths; data NULL: not wanted */
     void *dh0;           /* [N][H] state_type; NULL: not wanted */
-    void *dh_reset;      /* [N][H] state_type; NULL: not wanted */
+    void *dh_restart;    /* [N][H] state_type; NULL: not wanted */
     /* workspace */
     /* Gate gradients as GEMM rows, step by step (not time by time), [T][N][plane][unit pitch] of math's type. Every number is
      * written, zeros for tails and for steps that a row does not have. */
@@ -35,8 +35,9 @@ typedef struct gru_cuda_sweep {
     /* dc as the products read it, [batch octet][gate][group][tile]: step s writes s % 2 and reads the other. The rows launch
      * that begins makes both zero. */
     void *exchange[2];
-    float *direct;     /* [N][unit pitch] what dh hands to the state before it, besides the product */
-    float *reset_sum;  /* [N][unit pitch] dh_reset so far; NULL exactly when dh_reset or forward.restart is */
+    float *direct; /* [N][unit pitch] what dh hands to the state before it, besides the product */
+    float *
+        reset_sum; /* [N][unit pitch] dh_restart so far; NULL exactly when dh_restart or forward.restart is */
     uint32_t *arrived; /* [batch octet] counts blocks that have published da of n; NULL unless reset BEFORE */
 } gru_cuda_sweep;
 
@@ -47,7 +48,7 @@ typedef struct gru_cuda_sweep_step {
     /* c of this step's rows, time_stride 0, gate_stride the unit pitch, bias the packed bR; with BEFORE c of n is R_n (r h) */
     gru_cuda_input recurrent[GRU_CUDA_DIRECTIONS];
     float *attention[GRU_CUDA_DIRECTIONS]; /* this step's [N][unit octet]; NULL: dattention is not wanted */
-    int64_t s; /* -1, behind step 0: dh0 and dh_reset, no step: input and recurrent are not read */
+    int64_t s; /* -1, behind step 0: dh0 and dh_restart, no step: input and recurrent are not read */
     int32_t directions;
     int32_t depends, trigger; /* as in gru_cuda_step: the first launch of a chunk depends on nothing early */
 } gru_cuda_sweep_step;
@@ -136,7 +137,7 @@ cudaError_t gru_cuda_launch_weight_sums(const gru_cuda_weight_sums *sums, cudaSt
 typedef struct gru_cuda_bias_sums {
     const void *rows; /* [count][planes][unit pitch] of math's type */
     int64_t count;
-    int32_t H, reset;
+    int32_t H, reset_mode;
     float *parts;            /* workspace: [GRU_CUDA_SUM_PARTS][planes][unit pitch] */
     const float *loss_scale; /* [1] or NULL: 1 */
     int32_t overwrite;       /* 1: set; 0: added */

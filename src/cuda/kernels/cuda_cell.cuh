@@ -48,7 +48,7 @@ GRU_DEVICE float blend(const gru_cuda_sequence &q, float z, float n, float h) {
 
 /* The candidate of reset AFTER and ALL from both sides' sums. */
 template <class M> GRU_DEVICE float whole_candidate(const gru_cuda_sequence &q, float r, float a, float c) {
-    return candidate<M>(q, q.reset == GRU_RESET_AFTER ? __fmaf_rn(r, c, a) : r * (a + c));
+    return candidate<M>(q, q.reset_mode == GRU_RESET_AFTER ? __fmaf_rn(r, c, a) : r * (a + c));
 }
 
 /* ---- derivatives ---- */
@@ -100,7 +100,7 @@ GRU_DEVICE void whole_slopes(const gru_cuda_sequence &q, Slopes &d, const float 
                              float w) {
     const float v_r = a[GATE_R] + c[GATE_R], r = gate<M>(q, v_r);
     const float v_z = a[GATE_Z] + c[GATE_Z], z = gate<M>(q, v_z);
-    const bool after = q.reset == GRU_RESET_AFTER;
+    const bool after = q.reset_mode == GRU_RESET_AFTER;
     const float side = after ? c[GATE_N] : a[GATE_N] + c[GATE_N]; /* what r multiplies */
     const float v_n = after ? __fmaf_rn(r, side, a[GATE_N]) : r * side, n = candidate<M>(q, v_n);
     const float dv = update_slopes(q, d, v_z, z, w, n, h) * candidate_slope(q, v_n, n);

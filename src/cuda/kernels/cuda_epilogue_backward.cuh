@@ -86,7 +86,7 @@ GRU_DEVICE void load_direct(const gru_cuda_sweep_step &step, gru_cuda_part part,
 }
 
 /* The gradient of the state that leaves the step, by way of the steps behind it. Where those start a segment it belongs to
- * h_reset. */
+ * h_restart. */
 GRU_DEVICE float carried_gradient(const gru_cuda_sweep_step &step, const SweepUnit &u, float product) {
     const gru_cuda_sweep &w = step.sweep[blockIdx.z];
     const gru_cuda_sequence &q = w.forward;
@@ -99,7 +99,7 @@ GRU_DEVICE float carried_gradient(const gru_cuda_sweep_step &step, const SweepUn
         if (starts) sum += carried;
         *at = sum;
     }
-    if (step.s < 0 && w.dh_reset) store_number(w.dh_reset, q.state_type, dense_index(q, u.o), sum);
+    if (step.s < 0 && w.dh_restart) store_number(w.dh_restart, q.state_type, dense_index(q, u.o), sum);
     return starts ? 0.0f : carried;
 }
 
@@ -140,7 +140,7 @@ GRU_DEVICE void store_zeros(const gru_cuda_sweep_step &step, gru_cuda_part part,
         store_plane<M>(step, o, g, 0.0f);
         store_projected(step, o, g, 0.0f);
     }
-    if (q.reset == GRU_RESET_AFTER) store_plane<M>(step, o, GRU_CUDA_DC_N, 0.0f);
+    if (q.reset_mode == GRU_RESET_AFTER) store_plane<M>(step, o, GRU_CUDA_DC_N, 0.0f);
 }
 
 /* The end of a unit; returns its part of the gradient of attention. */
@@ -168,7 +168,7 @@ GRU_DEVICE float finish_unit(const gru_cuda_sweep_step &step, gru_cuda_part part
     if (part == GRU_CUDA_WHOLE) hand_out<M>(step, u.o, GATE_R, dh * u.slopes.r, dh * u.slopes.r);
     hand_out<M>(step, u.o, GATE_Z, dh * u.slopes.z, dh * u.slopes.z);
     hand_out<M>(step, u.o, GATE_N, dh * u.slopes.n, dh * u.slopes.c_n);
-    if (q.reset == GRU_RESET_AFTER) store_plane<M>(step, u.o, GRU_CUDA_DC_N, dh * u.slopes.c_n);
+    if (q.reset_mode == GRU_RESET_AFTER) store_plane<M>(step, u.o, GRU_CUDA_DC_N, dh * u.slopes.c_n);
     return dh * u.slopes.attention;
 }
 

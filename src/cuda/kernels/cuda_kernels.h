@@ -34,16 +34,16 @@ typedef struct gru_cuda_sequence {
     int64_t T;
     int32_t N, H, octets, groups; /* octets of units, even; groups of H */
     /* the layer */
-    int32_t reset, update, gate, candidate, direction; /* GRU_RESET_... */
-    float clip, hard_slope;                            /* clip 0: none */
-    const void *R;                                     /* packed */
+    int32_t reset_mode, update, gate, candidate, direction; /* GRU_RESET_... */
+    float clip, hard_slope;                                 /* clip 0: none */
+    const void *R;                                          /* packed */
     const float *bR;
     /* the run: tensors with strides in elements, as in gru_run */
     int32_t io_type, state_type;
     const int32_t *lengths; /* [N] or NULL; clamped to 0..T */
-    gru_const_view restart; /* run.reset: a non-zero byte starts a segment */
+    gru_const_view restart; /* run.restart: a non-zero byte starts a segment */
     gru_const_view attention;
-    const void *h_reset; /* [N][H] state_type, or NULL: zeros */
+    const void *h_restart; /* [N][H] state_type, or NULL: zeros */
     gru_view y;
     void *hT;
     int64_t hT_stride;

@@ -59,7 +59,7 @@ GRU_DEVICE int packed_unit(int unit, int g) {
 
 /* gru_cuda_gradient_planes on the device. */
 GRU_DEVICE int gradient_planes(const gru_cuda_sequence &q) {
-    return q.reset == GRU_RESET_AFTER ? GATES + 1 : GATES;
+    return q.reset_mode == GRU_RESET_AFTER ? GATES + 1 : GATES;
 }
 
 GRU_DEVICE float recurrent_bias(const gru_cuda_sequence &q, int unit, int g) {
@@ -112,7 +112,8 @@ GRU_DEVICE void write_state(const gru_cuda_step &step, const gru_cuda_sequence &
         write_final_state(q, o, h);
         return;
     }
-    if (o.starts) h = q.h_reset ? load_number(q.h_reset, q.state_type, int64_t(o.n) * q.H + o.unit) : 0.0f;
+    if (o.starts)
+        h = q.h_restart ? load_number(q.h_restart, q.state_type, int64_t(o.n) * q.H + o.unit) : 0.0f;
     q.state[state_index(q, o)] = h;
     M::store(q.exchange[(step.s + 1) % 2], tile_index<M>(o.n, o.unit, q.groups), h);
 }

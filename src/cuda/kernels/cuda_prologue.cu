@@ -21,7 +21,7 @@ GRU_DEVICE void look_at_row(const gru_cuda_prologue &p, const gru_cuda_sequence 
 /* The state that enters the first step. */
 GRU_DEVICE float first_state(const gru_cuda_prologue &p, const gru_cuda_sequence &q, int z, int n, int unit) {
     if (segment_starts(q, row_length(q, n), 0, n))
-        return q.h_reset ? load_number(q.h_reset, q.state_type, int64_t(n) * q.H + unit) : 0.0f;
+        return q.h_restart ? load_number(q.h_restart, q.state_type, int64_t(n) * q.H + unit) : 0.0f;
     const int32_t *slots = p.h0_slots[z];
     const int64_t row = slots ? slots[n] : n;
     if (!p.h0[z] || (slots && (row < 0 || row >= q.slot_count))) return 0.0f;

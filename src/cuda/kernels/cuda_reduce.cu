@@ -66,7 +66,7 @@ __global__ void __launch_bounds__(WARPS * 32, 1) bias_sums_kernel(const __grid_c
     for (int part = 0; part < p.parts; part++) sum += a.parts[int64_t(part) * p.columns + column];
     sum = unscaled(sum, a.loss_scale);
     const bool only_recurrent = plane == GRU_CUDA_DC_N,
-               only_input = a.reset == GRU_RESET_AFTER && plane == GATE_N;
+               only_input = a.reset_mode == GRU_RESET_AFTER && plane == GATE_N;
     const int at = (only_recurrent ? GATE_N : plane) * a.H + unit;
     if (a.dbW && !only_recurrent) store_gradient(a.dbW + at, sum, a.overwrite);
     if (a.dbR && !only_input) store_gradient(a.dbR + at, sum, a.overwrite);
@@ -77,7 +77,7 @@ BiasSums describe(gru_cuda_math math, const gru_cuda_bias_sums &sums) {
     BiasSums p = {sums, GRU_F32, 0, 0, 0};
     if (math == GRU_CUDA_F16) p.type = GRU_F16;
     if (math == GRU_CUDA_BF16) p.type = GRU_BF16;
-    p.columns = int32_t(gru_cuda_gradient_planes(sums.reset) * gru_cuda_unit_pitch(sums.H));
+    p.columns = int32_t(gru_cuda_gradient_planes(sums.reset_mode) * gru_cuda_unit_pitch(sums.H));
     p.each = max(int64_t(32), (sums.count + GRU_CUDA_SUM_PARTS - 1) / GRU_CUDA_SUM_PARTS);
     p.parts = int32_t((sums.count + p.each - 1) / p.each);
     return p;

@@ -18,11 +18,11 @@ gru_cuda_math gru_cuda_math_of(const gru_cuda_machine *machine, const gru_layer_
 }
 
 static cudaError_t load_engine(const gru_engine *engine, int32_t reset, gru_cuda_layer *prepared) {
-    if (engine == &gru_engine_cuda_hop) {
+    if (engine == &gru_engine_cuda_fused_before) {
         const cudaError_t error = gru_cuda_load_sweep_hop(prepared->math, &prepared->sweep_room);
         return error ? error : gru_cuda_load_hop(prepared->math, &prepared->room);
     }
-    if (engine == &gru_engine_cuda_tile) {
+    if (engine == &gru_engine_cuda_large_batch) {
         const cudaError_t error = gru_cuda_load_sweep_tile(prepared->math, &prepared->sweep_room);
         return error ? error : gru_cuda_load_tile(prepared->math, &prepared->room);
     }
@@ -41,7 +41,7 @@ static gru_status load_kernels(const gru_layer *layer, gru_cuda_layer *prepared)
     GRU_CUDA_TRY(machine, gru_cuda_load_gradients(prepared->math), what);
     GRU_CUDA_TRY(machine, gru_cuda_load_sweep(prepared->math), what);
     for (int32_t i = 0; i < layer->engine_count; i++)
-        GRU_CUDA_TRY(machine, load_engine(layer->engines[i], layer->config.reset, prepared), what);
+        GRU_CUDA_TRY(machine, load_engine(layer->engines[i], layer->config.reset_mode, prepared), what);
     return GRU_OK;
 }
 
@@ -49,8 +49,8 @@ static gru_status load_kernels(const gru_layer *layer, gru_cuda_layer *prepared)
 
 static gru_status prepare_products(gru_layer *layer, gru_cuda_layer *prepared) {
     const gru_layer_config *config = &layer->config;
-    const int before = config->reset == GRU_RESET_BEFORE, x = config->inputs > 0;
-    const int own_candidate = config->reset != GRU_RESET_ALL; /* dR of n has factors of its own */
+    const int before = config->reset_mode == GRU_RESET_BEFORE, x = config->inputs > 0;
+    const int own_candidate = config->reset_mode != GRU_RESET_ALL; /* dR of n has factors of its own */
     const int64_t pitch = gru_cuda_input_pitch(config->inputs, config->weight_type);
     const int64_t units = gru_cuda_unit_pitch(config->hidden), all = GATES * units;
     const int64_t projected = gru_cuda_projected_row(config->hidden);

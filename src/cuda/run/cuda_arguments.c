@@ -15,14 +15,14 @@ gru_cuda_sequence gru_cuda_sequence_of(const gru_job *job) {
     gru_cuda_sequence q = {.T = run->T, .N = (int32_t)run->N, .H = config->hidden};
     q.octets = gru_cuda_unit_octets(config->hidden);
     q.groups = gru_cuda_groups(config->hidden, config->weight_type);
-    q.reset = config->reset, q.update = config->update, q.gate = config->gate;
+    q.reset_mode = config->reset_mode, q.update = config->update, q.gate = config->gate;
     q.candidate = config->candidate, q.direction = config->direction;
     q.clip = config->clip, q.hard_slope = config->hard_slope;
     q.R = packed_part(job, parts.R);
     q.bR = packed_part(job, parts.bR);
     q.io_type = config->io_type, q.state_type = config->state_type;
     q.lengths = run->lengths;
-    q.restart = run->reset, q.attention = run->attention, q.h_reset = run->h_reset;
+    q.restart = run->restart, q.attention = run->attention, q.h_restart = run->h_restart;
     q.y = run->y;
     q.hT = run->hT, q.hT_stride = run->hT_stride, q.hT_slots = run->hT_slots, q.slot_count = run->slot_count;
     q.reserve = run->mode == GRU_INFERENCE ? NULL : gru_reserve_states(run);
@@ -32,7 +32,7 @@ gru_cuda_sequence gru_cuda_sequence_of(const gru_job *job) {
 int gru_cuda_alike(const gru_job *a, const gru_job *b) {
     const gru_layer_config *p = &a->layer->config, *q = &b->layer->config;
     return p->hidden == q->hidden && p->weight_type == q->weight_type && p->io_type == q->io_type &&
-           p->reset == q->reset && !p->inputs == !q->inputs && a->run->T == b->run->T &&
+           p->reset_mode == q->reset_mode && !p->inputs == !q->inputs && a->run->T == b->run->T &&
            a->run->N == b->run->N && !a->run->x.data == !b->run->x.data && a->run->stream == b->run->stream;
 }
 

@@ -40,12 +40,12 @@ static gru_cuda_sweep sweep_of(const gru_cuda_direction *d) {
     const gru_cuda_turned_parts parts = gru_cuda_turned_parts_of(&d->job->layer->config);
     q.R_transposed = gru_cuda_place(run, w->turned + parts.R_transposed);
     q.dy = g->dy, q.dhT = g->dhT, q.dprojected = g->dprojected;
-    q.dh0 = g->dh0, q.dh_reset = g->dh_reset;
+    q.dh0 = g->dh0, q.dh_restart = g->dh_restart;
     q.rows = gru_cuda_place(run, w->gradients);
     for (int i = 0; i < 2; i++) q.exchange[i] = gru_cuda_place(run, w->exchange[i]);
     q.direct = gru_cuda_place(run, w->direct);
-    if (g->dh_reset && run->reset.data) q.reset_sum = gru_cuda_place(run, w->reset_sum);
-    if (q.forward.reset == GRU_RESET_BEFORE) q.arrived = gru_cuda_place(run, w->arrived);
+    if (g->dh_restart && run->restart.data) q.reset_sum = gru_cuda_place(run, w->reset_sum);
+    if (q.forward.reset_mode == GRU_RESET_BEFORE) q.arrived = gru_cuda_place(run, w->arrived);
     return q;
 }
 
@@ -54,7 +54,7 @@ static void prepare_direction(backward *b, int32_t i, const gru_job *job) {
     gru_cuda_direction *d = &b->direction[i];
     *d = (gru_cuda_direction){.job = job, .machine = b->machine, .stream = b->steps.stream};
     d->places = gru_cuda_backward_workspace_of(job->layer, job->run->T, job->run->N);
-    d->planes = gru_cuda_gradient_planes(config->reset);
+    d->planes = gru_cuda_gradient_planes(config->reset_mode);
     d->units = gru_cuda_unit_pitch(config->hidden);
     d->pitch = gru_cuda_input_pitch(config->inputs, config->weight_type);
     b->step.sweep[i] = b->states.sweep[i] = sweep_of(d);
@@ -73,11 +73,11 @@ static void choose_plan(backward *b, const gru_layer *layer, const gru_run *run)
     b->steps.hop_blocks = room->hop_blocks;
     const double others = layer->context->config.engine ? HUGE_VAL : b->steps.plan.seconds;
     for (int32_t i = 0; i < layer->engine_count; i++) {
-        if (layer->engines[i] == &gru_engine_cuda_tile) {
+        if (layer->engines[i] == &gru_engine_cuda_large_batch) {
             const gru_cuda_plan large = gru_cuda_plan_sweep_tile(b->machine, &size, room);
             b->large = large.seconds < others;
             if (b->large) b->steps.plan = large;
-        } else if (layer->engines[i] == &gru_engine_cuda_hop) {
+        } else if (layer->engines[i] == &gru_engine_cuda_fused_before) {
             const gru_cuda_plan hop = gru_cuda_plan_hop(b->machine, &size, room);
             b->hops = hop.seconds < others;
             b->steps.plan.cluster = hop.cluster;
@@ -216,7 +216,7 @@ static gru_status recompute(backward *b, const gru_cuda_chunk *chunk) {
         GRU_TRY(project(b, i, chunk));
         GRU_TRY(recur(b, i, chunk));
     }
-    return b->step.sweep[0].forward.reset == GRU_RESET_BEFORE ? recur_reset(b, chunk) : GRU_OK;
+    return b->step.sweep[0].forward.reset_mode == GRU_RESET_BEFORE ? recur_reset(b, chunk) : GRU_OK;
 }
 
 /* ---- the sweep ---- */
@@ -225,7 +225,7 @@ static gru_status recompute(backward *b, const gru_cuda_chunk *chunk) {
 static cudaError_t launch_step(const backward *b, const gru_cuda_sweep_step *step) {
     const gru_cuda_steps *c = &b->steps;
     if (b->large) return gru_cuda_launch_sweep_tile(c->math, c->plan.tile, step, c->stream);
-    if (step->sweep[0].forward.reset != GRU_RESET_BEFORE)
+    if (step->sweep[0].forward.reset_mode != GRU_RESET_BEFORE)
         return gru_cuda_launch_sweep(c->math, GRU_CUDA_WHOLE, c->plan.tile, step, c->stream);
     if (step->s < 0) return gru_cuda_launch_sweep(c->math, GRU_CUDA_CANDIDATE, c->plan.tile, step, c->stream);
     if (b->hops) return gru_cuda_launch_sweep_hop(c->math, c->plan.cluster, c->hop_blocks, step, c->stream);
@@ -251,7 +251,7 @@ static void find_rows(const backward *b, gru_cuda_sweep_step *step, int32_t d, i
 
 static int wants_states(const backward *b) {
     int wanted = 0;
-    for (int32_t i = 0; i < b->count; i++) wanted |= b->step.sweep[i].dh0 || b->step.sweep[i].dh_reset;
+    for (int32_t i = 0; i < b->count; i++) wanted |= b->step.sweep[i].dh0 || b->step.sweep[i].dh_restart;
     return wanted;
 }
 

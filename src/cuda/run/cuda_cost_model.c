@@ -73,7 +73,7 @@ static double launch_seconds(const gru_cuda_machine *machine) {
 static double stepwise_seconds(const gru_cuda_machine *machine, const gru_cuda_size *size,
                                gru_cuda_tile tile) {
     const double launch = launch_seconds(machine) + body;
-    if (size->reset != GRU_RESET_BEFORE)
+    if (size->reset_mode != GRU_RESET_BEFORE)
         return launch + product_seconds(size, tile, 3, size->H, machine->processors);
     return 2 * launch + product_seconds(size, tile, 2, size->H, machine->processors) +
            product_seconds(size, tile, 1, size->H, machine->processors);
@@ -82,7 +82,7 @@ static double stepwise_seconds(const gru_cuda_machine *machine, const gru_cuda_s
 /* A step of the sweep: one sum over the gradients of all gates; with reset BEFORE one over two and one over the third. */
 static double sweep_seconds(const gru_cuda_machine *machine, const gru_cuda_size *size, gru_cuda_tile tile) {
     const double launch = launch_seconds(machine) + body, H = size->H;
-    if (size->reset != GRU_RESET_BEFORE)
+    if (size->reset_mode != GRU_RESET_BEFORE)
         return launch + product_seconds(size, tile, 1, 3 * H, machine->processors);
     return 2 * launch + product_seconds(size, tile, 1, 2 * H, machine->processors) +
            product_seconds(size, tile, 1, H, machine->processors);
@@ -106,7 +106,7 @@ fastest(const gru_cuda_machine *machine, const gru_cuda_size *size, const gru_cu
 
 gru_cuda_plan gru_cuda_plan_stepwise(const gru_cuda_machine *machine, const gru_cuda_size *size) {
     gru_cuda_tile tiles[GRU_CUDA_STEPWISE_TILES];
-    const gru_cuda_part part = size->reset == GRU_RESET_BEFORE ? GRU_CUDA_GATES : GRU_CUDA_WHOLE;
+    const gru_cuda_part part = size->reset_mode == GRU_RESET_BEFORE ? GRU_CUDA_GATES : GRU_CUDA_WHOLE;
     return fastest(machine, size, tiles, gru_cuda_stepwise_tiles(size->math, part, tiles), stepwise_seconds);
 }
 

@@ -15,7 +15,7 @@ typedef struct gru_cuda_plan {
 typedef struct gru_cuda_size {
     gru_cuda_math math;
     int64_t N;
-    int32_t H, reset, directions;
+    int32_t H, reset_mode, directions;
 } gru_cuda_size;
 
 /* The fastest by the model. With reset BEFORE, stepwise takes two launches, of the same tile. */

@@ -35,7 +35,7 @@ static gru_cuda_sequence sequence_of(const gru_job *job, const gru_cuda_workspac
     gru_cuda_sequence q = gru_cuda_sequence_of(job);
     for (int i = 0; i < 2; i++) q.exchange[i] = gru_cuda_place(run, w->exchange[i]);
     q.state = gru_cuda_place(run, w->state);
-    if (q.reset != GRU_RESET_BEFORE) return q;
+    if (q.reset_mode != GRU_RESET_BEFORE) return q;
     q.exchange_reset = gru_cuda_place(run, w->exchange_reset);
     q.update_gate = gru_cuda_place(run, w->update_gate);
     q.arrived = gru_cuda_place(run, w->arrived);
@@ -179,6 +179,6 @@ size_t gru_cuda_forward_workspace(const gru_layer *layer, int64_t T, int64_t N) 
 
 gru_cuda_size gru_cuda_size_of(const gru_layer *layer, const gru_run *run, int32_t directions) {
     const gru_cuda_size size = {gru_cuda_layer_of(layer)->math, run->N, layer->config.hidden,
-                                layer->config.reset, directions};
+                                layer->config.reset_mode, directions};
     return size;
 }

@@ -91,7 +91,7 @@ static gru_status sum_W(const gru_cuda_direction *d, const gru_cuda_chunk *chunk
 }
 
 static gru_status sum_R(const gru_cuda_direction *d, const gru_cuda_chunk *chunk) {
-    const int32_t reset = d->job->layer->config.reset;
+    const int32_t reset = d->job->layer->config.reset_mode;
     const int64_t first = chunk->s * d->job->run->N;
     gru_cuda_factors factors = {.in = gru_cuda_row(d, d->places.states, 0, 0),
                                 .in_stride = d->units,
@@ -139,7 +139,7 @@ static gru_status add_biases(const gru_cuda_direction *d) {
     const gru_cuda_bias_sums sums = {.rows = gru_cuda_row(d, d->places.gradients, 0, 0),
                                      .count = d->job->run->T * d->job->run->N,
                                      .H = d->job->layer->config.hidden,
-                                     .reset = d->job->layer->config.reset,
+                                     .reset_mode = d->job->layer->config.reset_mode,
                                      .parts = floats(d, d->places.bias_parts),
                                      .loss_scale = g->loss_scale,
                                      .overwrite = overwrites(d),

@@ -50,7 +50,7 @@ gru_cuda_workspace gru_cuda_workspace_of(const gru_layer *layer, int64_t T, int6
     gru_cuda_workspace w = {0};
     w.exchange[0] = take(&w.bytes, tiles);
     w.exchange[1] = take(&w.bytes, tiles);
-    if (config->reset == GRU_RESET_BEFORE) {
+    if (config->reset_mode == GRU_RESET_BEFORE) {
         w.exchange_reset = take(&w.bytes, tiles);
         w.update_gate = take(&w.bytes, units);
         w.arrived = take(&w.bytes, gru_size_times(octets, sizeof(uint32_t)));
@@ -88,9 +88,9 @@ static void take_whole(gru_cuda_backward_workspace *w, const gru_layer_config *c
     const size_t element = gru_type_bytes(config->weight_type);
     const int64_t pitch = config->inputs ? gru_cuda_input_pitch(config->inputs, config->weight_type) : 0;
     const int64_t units = gru_cuda_unit_pitch(config->hidden);
-    const int64_t gradients = gru_cuda_gradient_planes(config->reset) * units;
+    const int64_t gradients = gru_cuda_gradient_planes(config->reset_mode) * units;
     w->gradients = take_rows(&w->bytes, rows, gradients, element);
-    if (config->reset == GRU_RESET_BEFORE) w->reset_states = take_rows(&w->bytes, rows, units, element);
+    if (config->reset_mode == GRU_RESET_BEFORE) w->reset_states = take_rows(&w->bytes, rows, units, element);
     w->W_sums = take_rows(&w->bytes, GATES * units, pitch, sizeof(float));
     w->R_sums = take_rows(&w->bytes, GATES * units, units, sizeof(float));
     w->bias_parts = take_rows(&w->bytes, GRU_CUDA_SUM_PARTS, gradients, sizeof(float));
