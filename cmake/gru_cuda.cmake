@@ -25,6 +25,8 @@ if(GRU_SANITIZE)
     set(GRU_CUDA_DEFAULT OFF)    # nvcc knows no sanitizer
 endif()
 option(GRU_CUDA "Build the CUDA backend (needs nvcc 12.8 and cublasLt.h)" ${GRU_CUDA_DEFAULT})
+option(GRU_CUDA_REPORT "Let nvcc print the registers and the memory of each kernel" OFF)
+mark_as_advanced(GRU_CUDA_REPORT)
 if(GRU_CUDA AND NOT GRU_CUDA_FOUND)
     message(FATAL_ERROR "GRU_CUDA is on, but there is no nvcc 12.8 that can compile here, or no cublasLt.h")
 endif()
@@ -52,10 +54,15 @@ function(gru_add_cuda objects)
     target_sources(${objects} PRIVATE ${sources})
     target_compile_definitions(${objects} PRIVATE GRU_HAVE_CUDA)
     target_include_directories(${objects} SYSTEM PRIVATE ${CUBLASLT_INCLUDE} ${CUDAToolkit_INCLUDE_DIRS})
-    # Two architectures at a time. No contraction that the source does not ask for, as in C. Nothing of the C++ library, so
+    # Two architectures at a time, or one after the other where each tells of its kernels. No contraction that the source does not ask for, as in C. Nothing of the C++ library, so
     # that C programs link without it: the only guarded statics are in stubs for <<<>>>, which nobody calls.
-    set(flags --threads=2 --fmad=false -Xcompiler=-Wall,-Wextra,-ffp-contract=off
+    set(flags --fmad=false -Xcompiler=-Wall,-Wextra,-ffp-contract=off
               -Xcompiler=-fno-exceptions,-fno-rtti,-fno-threadsafe-statics)
+    if(GRU_CUDA_REPORT)
+        list(APPEND flags "SHELL:-Xptxas -v")
+    else()
+        list(APPEND flags --threads=2)
+    endif()
     if(GRU_WERROR)
         list(APPEND flags "SHELL:-Werror all-warnings" "SHELL:-Xptxas -warn-spills,-warn-lmem-usage,-Werror")
     endif()

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Installs a built tree into a scratch prefix and builds tests/install against it in every way that README.md names:
 # CMake and pkg-config, shared and static, and as a part of another project.
-# usage: scripts/check_install.sh [BUILD]      BUILD: a built folder, default build
+# usage: scripts/check_install.sh [BUILD [OPTION...]]      BUILD: a built folder, default build; OPTION: of CMake, for the
+# build as a part of another project
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source_folder=$PWD
 build=${1:-build}
+shift || true
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 prefix=$scratch/moved
@@ -52,7 +54,7 @@ with_cmake static gru::static -DCMAKE_PREFIX_PATH="$prefix"
 expect no "$scratch/cmake-static/app" libgru.so.0
 report "CMake, static"
 
-with_cmake subproject gru::static -DGRU_SOURCE="$source_folder" -DCMAKE_CUDA_ARCHITECTURES=90-real    # one is enough here
+with_cmake subproject gru::static -DGRU_SOURCE="$source_folder" "$@"
 report "CMake, add_subdirectory"
 with_cmake without-cjson gru::gru -DGRU_SOURCE="$source_folder" -DGRU_CUDA=OFF -DCJSON_LIBRARY=    # as if find_library found none
 expect no "$scratch/cmake-without-cjson/gru/libgru.so.0" libcjson

@@ -73,11 +73,17 @@ quietly() {
     "$@" >"$log" 2>&1 || { cat "$log" >&2; fail "this failed: $*"; }
 }
 
-# The CUDA architectures to build for: this machine's GPUs, so that a first build is short; without any, two that show
-# whether the kernels compile.
-cuda_architectures() {
+# Lets CMake call the compilers through ccache, where it is there: what was compiled once, in whichever build folder, is taken
+# from its cache. Not nvcc: ccache sees one of the architectures only, and may take a kernel for unchanged.
+use_ccache() {
+    command -v ccache >/dev/null || return 0
+    export CMAKE_C_COMPILER_LAUNCHER=ccache CMAKE_CXX_COMPILER_LAUNCHER=ccache
+}
+
+# The option for CMake's CUDA: this machine's GPUs and no others, so that a first build is short; without any, no CUDA.
+cuda_option() {
     local found
     found=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | tr -d '. ' | sort -u |
         sed -e 's/^90$/90a/' -e 's/$/-real/' | paste -sd ';')
-    echo "${found:-80-real;90a-real}"
+    if [ "$found" ]; then echo "-DCMAKE_CUDA_ARCHITECTURES=$found"; else echo -DGRU_CUDA=OFF; fi
 }

@@ -12,8 +12,9 @@ seconds=20 # for each engine on the word list; the slowest do not finish it in t
 need_packages gcc libc6-dev cmake ninja-build pkg-config libcjson-dev wamerican
 
 say "building"
+use_ccache
 options=(-DCMAKE_BUILD_TYPE=Release)
-[ -f build/CMakeCache.txt ] || options+=(-G Ninja -DGRU_TESTS=OFF -DCMAKE_CUDA_ARCHITECTURES="$(cuda_architectures)")
+[ -f build/CMakeCache.txt ] || options+=(-G Ninja -DGRU_TESTS=OFF "$(cuda_option)")
 quietly build/configure.log cmake -S . -B build "${options[@]}"
 quietly build/build.log cmake --build build --parallel "$(nproc)" --target g2p gru_bench
 

@@ -1,21 +1,32 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds everything in build/ and runs the whole test suite. As root, or with sudo for what has
-# to be installed; a second call needs no network.
-# usage: scripts/test.sh [ARGUMENT OF CTEST...]      such as -R stack, or -V
+# Installs what is missing, builds everything in build/ and runs the test suite: the short tier, or with --full the long one
+# (TESTING.md). As root, or with sudo for what has to be installed; a second call needs no network.
+# usage: scripts/test.sh [--full] [ARGUMENT OF CTEST...]      such as -R stack, or -V
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/common.sh
+tier=(-LE '^full$')
+if [ "${1:-}" = --full ]; then
+    tier=()
+    shift
+fi
 
-need_packages gcc g++ libc6-dev cmake ninja-build pkg-config libcriterion-dev libcjson-dev libdnnl-dev libopenblas-dev \
-    wamerican festlex-cmu
+need_packages gcc g++ libc6-dev cmake ninja-build ccache pkg-config libcriterion-dev libcjson-dev libdnnl-dev \
+    libopenblas-dev wamerican festlex-cmu
 python=$(venv .venv numpy)
 
 say "building"
+use_ccache
 options=(-DCMAKE_BUILD_TYPE=Release -DGRU_TESTS=ON -DGRU_BENCH=ON -DGRU_EXAMPLES=ON)
-[ -f build/CMakeCache.txt ] || options+=(-G Ninja -DCMAKE_CUDA_ARCHITECTURES="$(cuda_architectures)")
+[ -f build/CMakeCache.txt ] || options+=(-G Ninja "$(cuda_option)")
 quietly build/configure.log cmake -S . -B build "${options[@]}"
 quietly build/build.log cmake --build build --parallel "$(nproc)"
 "$python" apps/g2p/fetch_model.py
 
-say "testing"
-ctest --test-dir build --output-on-failure --no-tests=error --parallel "$(nproc)" "$@"
+# One seed for the emulated tests, the commit's: each commit tries another, and any can be tried again.
+if [ -z "${GRU_EMU_SEED:-}" ]; then
+    commit=$(git rev-parse HEAD 2>/dev/null || echo 000001)
+    export GRU_EMU_SEED=$((16#${commit:0:6} % 1000))
+fi
+say "testing; seed of the emulated tests: GRU_EMU_SEED=$GRU_EMU_SEED"
+ctest --test-dir build --output-on-failure --no-tests=error --parallel "$(nproc)" "${tier[@]}" "$@"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# run.sh [SECONDS]: builds the fuzzers with clang and the address and undefined-behaviour sanitizers, and runs each for
-# SECONDS (60). What they find lies in build-fuzz/findings; what they learn stays in build-fuzz/corpus for the next time.
+# run.sh [SECONDS]: builds the fuzzers with clang and the address and undefined-behaviour sanitizers, and runs them side by
+# side for SECONDS (60). What they find lies in build-fuzz/findings; what they learn stays in build-fuzz/corpus for the next time.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 seconds=${1:-60}
@@ -25,16 +25,29 @@ cell() { # SUFFIX BEGIN
 { printf '\x00\x48\x00{"__metadata__":{"gru.reset":"before"},'; cell "" 0; printf ','; cell _reverse 36; printf '}'; } \
     >build-fuzz/corpus/fuzz_safetensors/directions
 
-for name in fuzz_safetensors fuzz_run; do
-    options=(-max_total_time="$seconds" -max_len=4096 -timeout=20 -rss_limit_mb=2048 -print_final_stats=1
-             -artifact_prefix="build-fuzz/findings/$name-")
-    [ "$name" = fuzz_run ] || options+=(-dict=tests/fuzz/safetensors.dict)
-    if ! "build-fuzz/tests/fuzz/$name" "${options[@]}" "build-fuzz/corpus/$name" >"build-fuzz/$name.log" 2>&1; then
+fuzz() { # NAME
+    local options=(-max_total_time="$seconds" -max_len=4096 -timeout=20 -rss_limit_mb=2048 -print_final_stats=1
+                   -artifact_prefix="build-fuzz/findings/$1-")
+    [ "$1" = fuzz_run ] || options+=(-dict=tests/fuzz/safetensors.dict)
+    "build-fuzz/tests/fuzz/$1" "${options[@]}" "build-fuzz/corpus/$1" >"build-fuzz/$1.log" 2>&1
+}
+names=(fuzz_safetensors fuzz_run)
+pids=()
+for name in "${names[@]}"; do
+    fuzz "$name" &
+    pids+=($!)
+done
+failed=0
+for i in "${!names[@]}"; do
+    name=${names[i]}
+    if ! wait "${pids[i]}"; then
         tail -n 60 "build-fuzz/$name.log"
         echo "$name failed"
-        exit 1
+        failed=1
+        continue
     fi
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "build-fuzz/$name.log")
-    [ "${runs:-0}" -gt 100 ] || { echo "$name made only ${runs:-0} runs"; exit 1; }
+    [ "${runs:-0}" -gt 100 ] || { echo "$name made only ${runs:-0} runs"; failed=1; continue; }
     echo "$name: $runs runs in $seconds seconds, nothing found"
 done
+exit $failed
