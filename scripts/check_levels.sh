@@ -5,9 +5,13 @@
 #   5         tests                                       everything, bench and emulator too
 #   4         src/api, src/stack, src/import
 #   3         src/registry                                the only file that knows which backends exist
-#   2         src/cpu, src/cuda                           never each other
+#   2         src/cpu, src/cuda                           never each other; folders of src/cuda below
 #   1         src/core                                    contracts between the levels
 #   0         include/gru                                 <stddef.h> and <stdint.h> only
+#
+# Within src/cuda a file may include its own folder and those before it: kernels, device, layer, run, src/cuda itself. So
+# device/ knows no layer and layer/ no run. kernels/ has no host C, and host C sees of kernels/ only its .h files, so no PTX.
+# No files of src/cuda include each other in a circle; x.h and x.c count as one.
 #
 # Intrinsics only in src/cpu/cpu_kernels_*.c, CUDA's headers only in src/cuda, cJSON only in src/import.
 # The emulator stands in for PTX: only cuda_ptx.cuh may include it. The emulator tests the library's PTX wrappers and the
@@ -16,6 +20,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 failed=0
 includes=0
+planner="src/cuda/run/cuda_backward.c src/cuda/cuda_engine.h"   # backward still asks which engines a layer has
+pairs=$(mktemp)
+trap 'rm -f "$pairs" "$pairs.circle"' EXIT
 complain() {
     echo "$*"
     failed=1
@@ -33,6 +40,34 @@ level() {
     tests/*) REPLY=5 ;;
     *) REPLY=6 ;;
     esac
+}
+
+cuda_level() { # sets REPLY, as resolve does
+    case $1 in
+    src/cuda/kernels/*) REPLY=0 ;;
+    src/cuda/device/*) REPLY=1 ;;
+    src/cuda/layer/*) REPLY=2 ;;
+    src/cuda/run/*) REPLY=3 ;;
+    src/cuda/*/*) REPLY=none ;;
+    *) REPLY=4 ;;
+    esac
+}
+
+check_cuda() { # FILE INCLUDED, both of the library
+    local from to
+    cuda_level "$1"
+    from=$REPLY
+    cuda_level "$2"
+    to=$REPLY
+    if [ "$from" = none ]; then
+        complain "$1 lies in a folder of src/cuda that has no level: give it one here"
+    elif [[ $2 == src/cuda/* && "$1 $2" != "$planner" ]] && [ "$to" -gt "$from" ]; then
+        complain "$1 includes $2: only folders before its own, in the order kernels, device, layer, run"
+    elif [[ $1 == *.[ch] && $2 == *.cuh ]]; then
+        complain "$1 includes $2: host C includes no device code"
+    elif [[ $1 == src/cuda/device/* && $2 == src/core/@(layer|engine).h ]]; then
+        complain "$1 includes $2: device/ knows no layer"
+    fi
 }
 
 # The file that #include "$2" in file $1 means: beside it, else in include/, src/, tests/ or emulator/; empty: none of this tree.
@@ -68,6 +103,7 @@ check_ours() { # FILE INCLUDED
     elif [ "$from" = 2 ] && [ "$to" = 2 ] && [ "${1:0:8}" != "${2:0:8}" ]; then
         complain "$1 includes $2: backends never include each other"
     fi
+    [[ $1 != src/cuda/* ]] || check_cuda "$1" "$2"
 }
 
 check_foreign() { # FILE INCLUDED
@@ -91,6 +127,7 @@ while IFS=: read -r file line; do
     includes=$((includes + 1))
     resolve "$file" "$included"
     if [ -n "$REPLY" ]; then
+        [[ $file != src/cuda/* || "$file $REPLY" == "$planner" ]] || echo "${file%.*} ${REPLY%.*}" >>"$pairs"
         check_ours "$file" "$REPLY"
     elif [[ $line == *\"* ]]; then
         complain "$file includes \"$included\": no such file in the tree"
@@ -98,6 +135,11 @@ while IFS=: read -r file line; do
         check_foreign "$file" "$included"
     fi
 done < <(git grep -E '^[[:space:]]*#[[:space:]]*include[[:space:]]*["<]' -- '*.c' '*.h' '*.inl' '*.cu' '*.cuh' '*.cpp' '*.cc')
+
+tsort "$pairs" >/dev/null 2>"$pairs.circle" || complain "files include each other in a circle: $(sed 's/tsort: //' "$pairs.circle" | tr '\n' ' ')"
+if git ls-files 'src/cuda/kernels/*.c' | grep .; then
+    complain "host C lies in src/cuda/kernels"
+fi
 
 # bench, examples and python reach the library through its headers, never by declaring its inner functions themselves
 if git grep -nE '^[[:space:]]*extern .*gru_' -- bench examples python; then

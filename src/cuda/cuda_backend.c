@@ -2,10 +2,15 @@
 #include <string.h>
 
 #include "core/dropout.h"
-#include "core/error.h"
 #include "core/host_memory.h"
 #include "core/reserve.h"
 #include "cuda/device/cuda_blaslt.h"
+#include "cuda/device/cuda_memory.h"
+#include "cuda/device/cuda_pointer_check.h"
+#include "cuda/layer/cuda_layer.h"
+#include "cuda/layer/cuda_pack.h"
+#include "cuda/run/cuda_check_run.h"
+#include "cuda_engine.h"
 
 enum { OLDEST_CAPABILITY = 80 };
 
@@ -177,6 +182,10 @@ static gru_status cuda_drop(gru_context *context, const gru_dropout *d, void *st
     return gru_cuda_status(machine, error, "launching the dropout between two layers");
 }
 
+static size_t cuda_packed_bytes(const gru_layer_config *config) {
+    return gru_cuda_packed_parts(config).bytes;
+}
+
 const gru_backend gru_backend_cuda = {
     .id = GRU_BACKEND_CUDA,
     .name = "cuda",
@@ -189,7 +198,7 @@ const gru_backend gru_backend_cuda = {
     .check = cuda_check,
     .add = cuda_add,
     .drop = cuda_drop,
-    .packed_bytes = gru_cuda_packed_bytes,
+    .packed_bytes = cuda_packed_bytes,
     .reserve_bytes = gru_reserve_bytes,
     .pack = gru_cuda_pack_weights,
     .prepare = gru_cuda_prepare,

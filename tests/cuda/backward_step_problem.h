@@ -9,7 +9,7 @@
 #ifndef BACKWARD_STEP_PROBLEM_H
 #define BACKWARD_STEP_PROBLEM_H
 
-#include "cuda/cuda_engine.h"
+#include "cuda/layer/cuda_layer.h"
 #include "cuda/kernels/cuda_backward_kernels.h"
 
 enum {

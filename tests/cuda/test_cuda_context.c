@@ -6,6 +6,7 @@
 
 #include "control.h"
 #include "cuda/device/cuda_blaslt.h"
+#include "cuda/run/cuda_check_run.h"
 #include "gru/stack.h"
 #include "support/tester.h"
 

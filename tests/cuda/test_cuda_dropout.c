@@ -3,7 +3,8 @@
 #include <string.h>
 
 #include "control.h"
-#include "cuda/cuda_engine.h"
+#include "core/engine.h"
+#include "cuda/device/cuda_device.h"
 #include "support/device_mirror.h"
 #include "core/number.h"
 #include "support/stack_fixture.h"

@@ -6,6 +6,8 @@
 
 #include "control.h"
 #include "cuda/layer/cuda_gemm.h"
+#include "cuda/layer/cuda_gemm_prepare.h"
+#include "cuda/layer/cuda_layer.h"
 #include "core/number.h"
 #include "support/problem.h"
 
@@ -100,6 +102,7 @@ static product open_product(int kind, int math, uint32_t flags, int64_t inputs, 
     const int64_t line = 16 / (int64_t)gru_type_bytes(type), m = inputs * line, n = outputs * line;
     const int sums = kind == GRU_CUDA_GEMM_SUM_ROWS;
     p.form = (gru_cuda_gemm_form){.name = "the tested product",
+                                  .math = gru_cuda_layer_of(p.layer)->math,
                                   .kind = (gru_cuda_gemm_kind)kind,
                                   .inputs = m,
                                   .outputs = n,

@@ -5,7 +5,8 @@
 #include <string.h>
 
 #include "control.h"
-#include "cuda/cuda_engine.h"
+#include "core/layer.h"
+#include "cuda/layer/cuda_packed_layout.h"
 #include "core/number.h"
 #include "support/tester.h"
 

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "control.h"
-#include "cuda/cuda_engine.h"
+#include "cuda/run/cuda_weight_checksum.h"
 #include "support/device_mirror.h"
 #include "support/problem.h"
 

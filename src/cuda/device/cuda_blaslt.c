@@ -4,7 +4,6 @@
 #include <dlfcn.h>
 #include <string.h>
 
-#include "core/error.h"
 #include "core/host_memory.h"
 
 #define TEXT(x) #x

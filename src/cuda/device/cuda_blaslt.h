@@ -4,7 +4,7 @@
 
 #include <cublasLt.h>
 
-#include "cuda/cuda_engine.h"
+#include "cuda_device.h"
 
 #define GRU_CUDA_BLAS_FUNCTIONS(X)  \
     X(Create)                       \
@@ -41,5 +41,9 @@ void gru_cuda_blas_close(gru_context *context); /* also when it was never opened
 /* GRU_OK, or the status for a failed call of cuBLASLt with a sentence. */
 gru_status gru_cuda_blas_status(gru_cuda_machine *machine, cublasStatus_t status, const char *what);
 #define GRU_BLAS_TRY(machine, expression, what) GRU_TRY(gru_cuda_blas_status((machine), (expression), (what)))
+/* Sets one attribute of a description. */
+#define GRU_BLAS_SET(machine, setter, object, attribute, value)                                    \
+    GRU_BLAS_TRY(machine, (machine)->blas->setter((object), (attribute), &(value), sizeof(value)), \
+                 "describing a GEMM")
 
 #endif

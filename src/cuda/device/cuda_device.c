@@ -1,7 +1,5 @@
 /* cuda_device.c: failures of the CUDA runtime as statuses, and the device that is current while the library works. */
-#include "cuda/cuda_engine.h"
-
-#include "core/error.h"
+#include "cuda_device.h"
 
 /* After one of these the device answers every call of this process with it again. */
 static int ends_the_device(cudaError_t error) {

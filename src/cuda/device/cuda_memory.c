@@ -1,7 +1,6 @@
 /* cuda_memory.c: device memory of a context, from cudaMalloc or from the caller's allocator, and copies to and from it. */
-#include "cuda/cuda_engine.h"
+#include "cuda_memory.h"
 
-#include "core/error.h"
 #include "core/host_memory.h"
 
 /* What the caller's allocator gave: it wants to know the size again, and no line before the memory can keep it, because

@@ -5,7 +5,7 @@
 #include <cuda_runtime_api.h>
 
 #include "core/reserve.h"
-#include "cuda/layer/cuda_layout.h"
+#include "cuda_layout.h"
 
 #ifdef __cplusplus
 extern "C" {

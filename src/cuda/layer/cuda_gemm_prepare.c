@@ -1,8 +1,12 @@
 /* cuda_gemm_prepare.c: asks cuBLASLt for an algorithm for every rung of a product's ladder, and runs each for the first time. */
+#include "cuda_gemm_prepare.h"
+
 #include <string.h>
 
-#include "core/error.h"
+#include "core/host_memory.h"
+#include "cuda/device/cuda_memory.h"
 #include "cuda_gemm.h"
+#include "cuda_packed_layout.h"
 
 /* An algorithm may ask for this much workspace. It takes some to split the sum over k, which pays where the result is
  * too small to fill the device: 2^18 numbers in 4 parts, say. */
@@ -14,20 +18,18 @@ enum { CANDIDATES = 8, ROW_ALIGNMENT = 16 };
 
 static gru_status limit(gru_cuda_machine *machine, const gru_cuda_gemm *gemm,
                         cublasLtMatmulPreference_t preference) {
-    const gru_cuda_blas *blas = machine->blas;
     const uint64_t workspace = gemm->fixed_rows ? 0 : MOST_WORKSPACE;
     const uint32_t alignment = ROW_ALIGNMENT, unsplit = CUBLASLT_REDUCTION_SCHEME_NONE;
     static const cublasLtMatmulPreferenceAttributes_t aligned[] = {
         CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
         CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES};
-#define PREFER(attribute, value)                                                                       \
-    GRU_BLAS_TRY(machine,                                                                              \
-                 blas->MatmulPreferenceSetAttribute(preference, (attribute), &(value), sizeof(value)), \
-                 "describing a product")
-    PREFER(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, workspace);
-    if (gemm->fixed_rows) PREFER(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, unsplit);
-    for (size_t i = 0; i < sizeof aligned / sizeof *aligned; i++) PREFER(aligned[i], alignment);
-#undef PREFER
+    GRU_BLAS_SET(machine, MatmulPreferenceSetAttribute, preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
+                 workspace);
+    if (gemm->fixed_rows)
+        GRU_BLAS_SET(machine, MatmulPreferenceSetAttribute, preference,
+                     CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, unsplit);
+    for (size_t i = 0; i < sizeof aligned / sizeof *aligned; i++)
+        GRU_BLAS_SET(machine, MatmulPreferenceSetAttribute, preference, aligned[i], alignment);
     return GRU_OK;
 }
 
@@ -83,7 +85,7 @@ static gru_status choose(gru_cuda_machine *machine, gru_cuda_gemm *gemm, int32_t
 static gru_status choose_each(gru_cuda_machine *machine, gru_cuda_gemm *gemm, int *found) {
     const gru_cuda_blas *blas = machine->blas;
     cublasLtMatmulPreference_t preference;
-    GRU_BLAS_TRY(machine, blas->MatmulPreferenceCreate(&preference), "describing a product");
+    GRU_BLAS_TRY(machine, blas->MatmulPreferenceCreate(&preference), "describing a GEMM");
     gru_status status = limit(machine, gemm, preference);
     *found = 1;
     for (int32_t i = 0; i < gemm->rungs && status == GRU_OK && *found; i++)
@@ -93,7 +95,7 @@ static gru_status choose_each(gru_cuda_machine *machine, gru_cuda_gemm *gemm, in
 }
 
 /* Kernels add the bias themselves where no algorithm does. */
-gru_status gru_cuda_gemm_choose(const gru_layer *layer, gru_cuda_gemm *gemm) {
+static gru_status choose_algorithms(const gru_layer *layer, gru_cuda_gemm *gemm) {
     int found = 0;
     for (int bias = gemm->form.adds_bias; !found && bias >= 0; bias--) {
         GRU_TRY(gru_cuda_gemm_describe(layer, gemm, bias));
@@ -146,7 +148,7 @@ static gru_status run_each(gru_cuda_machine *machine, const gru_cuda_gemm *gemm,
     return gru_cuda_status(machine, cudaStreamSynchronize(cudaStreamLegacy), "running a product");
 }
 
-gru_status gru_cuda_gemm_warm(gru_context *context, const gru_cuda_gemm *gemm) {
+static gru_status warm_up(gru_context *context, const gru_cuda_gemm *gemm) {
     int32_t highest = 0;
     for (int32_t i = 0; i < gemm->rungs; i++)
         if (is_new(gemm, i)) highest = i;
@@ -158,4 +160,32 @@ gru_status gru_cuda_gemm_warm(gru_context *context, const gru_cuda_gemm *gemm) {
     const gru_status status = run_each(gru_cuda_machine_of(context), gemm, memory, zeros);
     gru_cuda_release(context, memory);
     return status;
+}
+
+/* ---- creation ---- */
+
+gru_status gru_cuda_gemm_create(gru_layer *layer, const gru_cuda_gemm_form *form, gru_cuda_gemm **gemm) {
+    gru_context *context = layer->context;
+    const int fixed = gru_cuda_machine_of(context)->invariant && form->kind != GRU_CUDA_GEMM_SUM_ROWS;
+    gru_cuda_gemm *fresh = gru_host_allocate(context, sizeof *fresh, "the algorithms of a product");
+    if (!fresh) return GRU_OUT_OF_MEMORY;
+    memset(fresh, 0, sizeof *fresh);
+    fresh->form = *form;
+    fresh->fixed_rows = fixed ? GRU_CUDA_FIXED_ROWS : 0;
+    fresh->rungs = 1;
+    while (!fixed && fresh->rungs < GRU_CUDA_RUNGS &&
+           gru_cuda_rung_rows(fresh, fresh->rungs - 1) < gru_cuda_chunk_rows(&layer->config))
+        fresh->rungs++;
+    gru_status status = choose_algorithms(layer, fresh);
+    if (status == GRU_OK) status = warm_up(context, fresh);
+    if (status != GRU_OK) {
+        gru_cuda_gemm_release(layer, fresh);
+        return status;
+    }
+    *gemm = fresh;
+    return GRU_OK;
+}
+
+void gru_cuda_gemm_release(gru_layer *layer, gru_cuda_gemm *gemm) {
+    gru_host_free(layer->context, gemm, sizeof *gemm);
 }

@@ -1,10 +1,11 @@
 /* cuda_layer.c: what a layer prepares at its creation, so that no run has to find, load or allocate anything. */
+#include "cuda_layer.h"
+
 #include <string.h>
 
-#include "core/error.h"
 #include "core/host_memory.h"
-#include "cuda_gemm.h"
 #include "cuda/kernels/cuda_backward_kernels.h"
+#include "cuda_gemm_prepare.h"
 
 gru_cuda_math gru_cuda_math_of(const gru_cuda_machine *machine, const gru_layer_config *config) {
     switch (config->weight_type) {
@@ -17,38 +18,46 @@ gru_cuda_math gru_cuda_math_of(const gru_cuda_machine *machine, const gru_layer_
     }
 }
 
-static cudaError_t load_engine(const gru_engine *engine, int32_t reset, gru_cuda_layer *prepared) {
-    if (engine == &gru_engine_cuda_fused_before) {
-        const cudaError_t error = gru_cuda_load_sweep_hop(prepared->math, &prepared->sweep_room);
-        return error ? error : gru_cuda_load_hop(prepared->math, &prepared->room);
+/* ---- kernels ---- */
+
+/* What every layer and every call needs, the steps of forward excepted. */
+static cudaError_t load_shared(const gru_layer *layer, gru_cuda_math math) {
+    cudaError_t error = gru_cuda_load_pack();
+    if (!error) error = gru_cuda_load_add();
+    if (!error) error = gru_cuda_load_dropout();
+    if (!error) error = gru_cuda_load_prologue(math);
+    if (!error && layer->context->config.flags & GRU_CHECK_WEIGHTS) error = gru_cuda_load_weights_sum();
+    if (!error) error = gru_cuda_load_gradients(math);
+    return error;
+}
+
+/* The steps of all engines that can run this variant, forward and backward: cuda_engine.c says which. */
+static cudaError_t load_steps(const gru_layer *layer, gru_cuda_layer *prepared) {
+    const gru_cuda_math math = prepared->math;
+    cudaError_t error = gru_cuda_load_stepwise(math, layer->config.reset_mode);
+    if (!error) error = gru_cuda_load_sweep(math);
+    if (layer->config.reset_mode == GRU_RESET_BEFORE) {
+        if (!error) error = gru_cuda_load_hop(math, &prepared->room);
+        if (!error) error = gru_cuda_load_sweep_hop(math, &prepared->sweep_room);
+    } else if (!gru_cuda_machine_of(layer->context)->invariant) {
+        if (!error) error = gru_cuda_load_tile(math, &prepared->room);
+        if (!error) error = gru_cuda_load_sweep_tile(math, &prepared->sweep_room);
     }
-    if (engine == &gru_engine_cuda_large_batch) {
-        const cudaError_t error = gru_cuda_load_sweep_tile(prepared->math, &prepared->sweep_room);
-        return error ? error : gru_cuda_load_tile(prepared->math, &prepared->room);
-    }
-    return gru_cuda_load_stepwise(prepared->math, reset);
+    return error;
 }
 
 static gru_status load_kernels(const gru_layer *layer, gru_cuda_layer *prepared) {
-    static const char what[] = "loading kernels";
     gru_cuda_machine *machine = gru_cuda_machine_of(layer->context);
-    GRU_CUDA_TRY(machine, gru_cuda_load_pack(), what);
-    GRU_CUDA_TRY(machine, gru_cuda_load_add(), what);
-    GRU_CUDA_TRY(machine, gru_cuda_load_dropout(), what);
-    GRU_CUDA_TRY(machine, gru_cuda_load_prologue(prepared->math), what);
-    if (layer->context->config.flags & GRU_CHECK_WEIGHTS)
-        GRU_CUDA_TRY(machine, gru_cuda_load_weights_sum(), what);
-    GRU_CUDA_TRY(machine, gru_cuda_load_gradients(prepared->math), what);
-    GRU_CUDA_TRY(machine, gru_cuda_load_sweep(prepared->math), what);
-    for (int32_t i = 0; i < layer->engine_count; i++)
-        GRU_CUDA_TRY(machine, load_engine(layer->engines[i], layer->config.reset_mode, prepared), what);
-    return GRU_OK;
+    cudaError_t error = load_shared(layer, prepared->math);
+    if (!error) error = load_steps(layer, prepared);
+    return gru_cuda_status(machine, error, "loading kernels");
 }
 
 /* ---- products ---- */
 
 static gru_status prepare_products(gru_layer *layer, gru_cuda_layer *prepared) {
     const gru_layer_config *config = &layer->config;
+    const gru_cuda_math math = prepared->math;
     const int before = config->reset_mode == GRU_RESET_BEFORE, x = config->inputs > 0;
     const int own_candidate = config->reset_mode != GRU_RESET_ALL; /* dR of n has factors of its own */
     const int64_t pitch = gru_cuda_input_pitch(config->inputs, config->weight_type);
@@ -58,15 +67,15 @@ static gru_status prepare_products(gru_layer *layer, gru_cuda_layer *prepared) {
         int wanted;
         gru_cuda_gemm_form form;
     } each[GRU_CUDA_PRODUCTS] = {
-        {x, {"the projection", GRU_CUDA_GEMM_PROJECT, pitch, projected, projected, 1}},
-        {1, {"R h", GRU_CUDA_GEMM_PROJECT, units, before ? GATE_N * units : all, all, 0}},
-        {before, {"R (r h)", GRU_CUDA_GEMM_PROJECT, units, units, all, 0}},
-        {x, {"the gradient of inputs", GRU_CUDA_GEMM_BACK, all, pitch, pitch, 0}},
-        {x, {"the gradient of W", GRU_CUDA_GEMM_SUM_ROWS, pitch, all, pitch, 0}},
+        {x, {"the projection", math, GRU_CUDA_GEMM_PROJECT, pitch, projected, projected, 1}},
+        {1, {"R h", math, GRU_CUDA_GEMM_PROJECT, units, before ? GATE_N * units : all, all, 0}},
+        {before, {"R (r h)", math, GRU_CUDA_GEMM_PROJECT, units, units, all, 0}},
+        {x, {"the gradient of inputs", math, GRU_CUDA_GEMM_BACK, all, pitch, pitch, 0}},
+        {x, {"the gradient of W", math, GRU_CUDA_GEMM_SUM_ROWS, pitch, all, pitch, 0}},
         {1,
-         {"the gradient of R", GRU_CUDA_GEMM_SUM_ROWS, units, own_candidate ? GATE_N * units : all, units,
-          0}},
-        {own_candidate, {"the gradient of R_n", GRU_CUDA_GEMM_SUM_ROWS, units, units, units, 0}},
+         {"the gradient of R", math, GRU_CUDA_GEMM_SUM_ROWS, units, own_candidate ? GATE_N * units : all,
+          units, 0}},
+        {own_candidate, {"the gradient of R_n", math, GRU_CUDA_GEMM_SUM_ROWS, units, units, units, 0}},
     };
     for (int i = 0; i < GRU_CUDA_PRODUCTS; i++)
         if (each[i].wanted) GRU_TRY(gru_cuda_gemm_create(layer, &each[i].form, &prepared->products[i]));

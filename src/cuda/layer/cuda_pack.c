@@ -1,7 +1,9 @@
 /* cuda_pack.c: packs a layer's weights on the device, wherever they lie: those of the host travel piece by piece through
  * the staging part of the packed memory, in stream order, so that nothing is allocated and nothing waits. */
-#include "core/error.h"
-#include "cuda/cuda_engine.h"
+#include "cuda_pack.h"
+
+#include "cuda/device/cuda_pointer_check.h"
+#include "cuda_layer.h"
 
 /* One of W, R and the biases, on its way into its part. */
 typedef struct matrix {
@@ -20,10 +22,6 @@ typedef struct packing {
     int on_device;
     cudaStream_t stream;
 } packing;
-
-size_t gru_cuda_packed_bytes(const gru_layer_config *config) {
-    return gru_cuda_packed_parts(config).bytes;
-}
 
 /* ---- sides ---- */
 

@@ -3,7 +3,8 @@
 #ifndef GRU_CUDA_ARGUMENTS_H
 #define GRU_CUDA_ARGUMENTS_H
 
-#include "cuda/cuda_engine.h"
+#include "core/engine.h"
+#include "cuda/layer/cuda_layer.h"
 
 static inline void *gru_cuda_place(const gru_run *run, size_t offset) {
     return (char *)run->workspace + offset;

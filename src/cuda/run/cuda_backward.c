@@ -10,7 +10,9 @@
 
 #include "core/error.h"
 #include "cuda_forward.h"
+#include "cuda/cuda_engine.h"
 #include "cuda/layer/cuda_gemm.h"
+#include "cuda_weight_checksum.h"
 
 /* One call of one or two directions. */
 typedef struct backward {

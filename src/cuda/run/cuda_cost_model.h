@@ -2,7 +2,7 @@
 #ifndef GRU_CUDA_COST_MODEL_H
 #define GRU_CUDA_COST_MODEL_H
 
-#include "cuda/cuda_engine.h"
+#include "cuda/layer/cuda_layer.h"
 
 /* A way to run a step: by launches of this tile, or of the hop kernel with this cluster (0: a cooperative grid). */
 typedef struct gru_cuda_plan {

@@ -12,6 +12,7 @@
 #include "core/reserve.h"
 #include "cuda_arguments.h"
 #include "cuda/layer/cuda_gemm.h"
+#include "cuda_weight_checksum.h"
 #include "cuda_workspace.h"
 
 /* One call of one or two directions. */

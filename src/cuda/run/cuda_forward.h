@@ -2,6 +2,7 @@
 #ifndef GRU_CUDA_FORWARD_H
 #define GRU_CUDA_FORWARD_H
 
+#include "core/engine.h"
 #include "cuda_cost_model.h"
 
 /* What the launches of a call's steps have in common. */

@@ -1,7 +1,7 @@
 /* cuda_weight_checksum.c: which weights GRU_CHECK_WEIGHTS sums on the device, and into which reserve. */
-#include "core/error.h"
+#include "cuda_weight_checksum.h"
+
 #include "core/reserve.h"
-#include "cuda/cuda_engine.h"
 
 gru_status gru_cuda_sum_weights(const gru_layer *layer, const gru_run *run, int compare) {
     gru_cuda_machine *machine = gru_cuda_machine_of(layer->context);

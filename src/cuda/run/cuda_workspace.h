@@ -2,7 +2,7 @@
 #ifndef GRU_CUDA_WORKSPACE_H
 #define GRU_CUDA_WORKSPACE_H
 
-#include "cuda/cuda_engine.h"
+#include "cuda/layer/cuda_layer.h"
 
 /* Byte offsets, each a multiple of GRU_CUDA_ALIGN. Monotone in T and N, whatever the run's options are.
  *   exchange[2]      [batch octet][group][tile]   h on its way from step to step

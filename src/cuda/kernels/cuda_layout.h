@@ -46,25 +46,6 @@ static inline int64_t gru_cuda_projected_row(int32_t hidden) {
     return (int64_t)gru_cuda_unit_octets(hidden) * GATES * GRU_CUDA_OCTET;
 }
 
-/* Rows of projected input of one chunk: those of several steps, or of a single one with more. They stay in L2 (50 MB on an
- * H100), beside weights and x, until their steps read them. */
-enum { GRU_CUDA_CHUNK_BYTES = 16 << 20 };
-static inline int64_t gru_cuda_chunk_rows(const gru_layer_config *config) {
-    const int64_t row = gru_cuda_projected_row(config->hidden) * (int64_t)sizeof(float);
-    return row > GRU_CUDA_CHUNK_BYTES ? 1 : GRU_CUDA_CHUNK_BYTES / row;
-}
-
-/* Packed weights. Byte offsets of
- *   bW, bR   [unit octet][gate][8]                    f32
- *   W        [unit octet][gate][8][input pitch]       weight_type: the rows of one GEMM
- *   R        [unit octet][group][gate][tile]          weight_type
- *   staging  room through which weights in host memory travel, a piece of rows at a time */
-typedef struct gru_cuda_parts {
-    size_t bW, bR, W, R, staging, staging_bytes, bytes;
-} gru_cuda_parts;
-
-gru_cuda_parts gru_cuda_packed_parts(const gru_layer_config *config);
-
 /* ---- backward ---- */
 
 /* Numbers of one gate in rows of the backward pass, where gates lie one behind the other, tails being zeros: 8 for each unit
@@ -79,17 +60,6 @@ enum { GRU_CUDA_DC_N = GATES };
 static inline int32_t gru_cuda_gradient_planes(int32_t reset) {
     return reset == GRU_RESET_AFTER ? GATES + 1 : GATES;
 }
-
-/* Weights as the backward pass reads them, made from packed ones by gru_cuda_launch_turn. Byte offsets of
- *   R_transposed  [unit octet][gate][group][tile]     the sweep's: k is the unit that R_g's rows belong to
- *   R             [gate][unit pitch][unit pitch]      the rows of one GEMM: c = R h
- *   W             [gate][unit pitch][input pitch]     the rows of another: dx = da W; none without inputs
- * all of weight_type, tails zeros. */
-typedef struct gru_cuda_turned_parts {
-    size_t R_transposed, R, W, bytes;
-} gru_cuda_turned_parts;
-
-gru_cuda_turned_parts gru_cuda_turned_parts_of(const gru_layer_config *config);
 
 /* Parts into which the rows of a column sum are cut; each is summed in order, then the parts. */
 enum { GRU_CUDA_SUM_PARTS = 128 };

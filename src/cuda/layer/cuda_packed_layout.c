@@ -1,5 +1,5 @@
-/* cuda_layout.c: how many bytes the weights of a layer take, packed and as backward reads them, part by part. */
-#include "cuda_layout.h"
+/* cuda_packed_layout.c: computes the byte offsets of packed and transposed weights. */
+#include "cuda_packed_layout.h"
 
 /* Weights in host memory travel in pieces of about this many bytes: large beside what one more copy and launch cost, and
  * small beside the weights of a layer that needs several. */
