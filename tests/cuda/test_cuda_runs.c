@@ -232,7 +232,7 @@ TEST(cuda_runs, host_memory_is_refused) {
     REFUSED(lengths);
     REFUSED(h0_slots);
     REFUSED(hT_slots);
-    REFUSED(reset);
+    REFUSED(restart);
     REFUSED(attention);
     REFUSED(packed);
     REFUSED(workspace);
