@@ -43,14 +43,15 @@ __global__ void __launch_bounds__(STEP_THREADS, (GENERATIONS<M, TILES>))
     Transposed product(w.R_transposed, octet, GATES * q.groups, part_groups(part, q.groups));
     if (EARLY) load_units();
     if (EARLY) find_all_slopes();
-    dependency_wait(); /* from here on: what the launches before this one have written */
+    /* From here on: what the launches before this one have written. */
+    GRU_FAULT_POINT(earlier_launches) dependency_wait();
     if (EARLY) load_directs();
     product.run(read_exchange(step, part), row_octet, (q.N + 7) / 8);
     product.deposit(sums);
     if (!EARLY) load_units();
     if (!EARLY) load_directs();
     if (!EARLY) find_all_slopes();
-    __syncthreads(); /* the slices of all warps are there */
+    GRU_FAULT_POINT(slices_stored) __syncthreads(); /* the slices of all warps are there */
     GRU_UNROLL for (int i = 0; i < OUTPUTS; i++) {
         float sum = 0.0f;
         if (u[i].o.active)

@@ -40,7 +40,7 @@ template <class M> struct HopPart {
         float sum = 0.0f;
         if (u.o.active) sum = PartSums::total(sums, 0, u.o.n % 8, u.o.unit % UNITS);
         store_attention(step, part, u.o, finish_unit<M>(step, part, u, sum));
-        __syncthreads(); /* they are read: the next product may overwrite them */
+        GRU_FAULT_POINT(sums_read) __syncthreads(); /* they are read: the next product may overwrite them */
     }
 };
 

@@ -44,7 +44,8 @@ __global__ void __launch_bounds__(TILE_THREADS, M::TENSOR ? 2 : 1)
     const TilePlace place =
         place_of<ROWS>(w.forward, w.R_transposed, read_exchange(step, GRU_CUDA_WHOLE), tile.split);
     typename TileProduct<M, ROWS, GATES>::Type product(place);
-    dependency_wait(); /* from here on: what the launches before this one have written */
+    /* From here on: what the launches before this one have written. */
+    GRU_FAULT_POINT(earlier_launches) dependency_wait();
     float *sums = sum_tile(product, place, shared, tile.split);
     finish_rows<M, ROWS>(step, place, sums, int(blockIdx.x) % tile.split, tile.split);
     release_sums(tile.split);

@@ -14,7 +14,8 @@ GRU_DEVICE void publish(int32_t cluster, uint32_t *arrived) {
         cluster_arrive();
         return;
     }
-    __syncthreads(); /* what every thread published comes before the block's arrival */
+    /* What every thread published comes before the block's arrival. */
+    GRU_FAULT_POINT(published) __syncthreads();
     if (threadIdx.x == 0) add_release(arrived + blockIdx.y, 1u);
 }
 

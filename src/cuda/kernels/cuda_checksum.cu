@@ -15,7 +15,7 @@ __global__ void __launch_bounds__(SUM_THREADS, 1)
         sum += gru_weights_term(w.words[i], uint64_t(i));
     sums[threadIdx.x] = sum;
     for (int half = SUM_THREADS / 2; half > 0; half /= 2) {
-        __syncthreads();
+        GRU_FAULT_POINT(sums_stored) __syncthreads();
         if (int(threadIdx.x) < half) sums[threadIdx.x] += sums[threadIdx.x + half];
     }
     if (threadIdx.x != 0) return;

@@ -191,7 +191,7 @@ template <class Product> GRU_DEVICE void sum_groups(Product &product, const Tile
         product.multiply(p, stages, k);
     }
     copy_async_wait<0>();
-    __syncthreads(); /* the stages have been read: the sums take their place */
+    GRU_FAULT_POINT(stages_read) __syncthreads(); /* the stages have been read: the sums take their place */
 }
 
 /* One output: the partial sums of the cluster's blocks in the order of their ranks. */
@@ -229,7 +229,8 @@ GRU_DEVICE float *sum_tile(Product &product, const TilePlace &place, uint4 *shar
     product.deposit(sums);
     if (split > 1) {
         cluster_arrive();
-        cluster_wait(); /* the partial sums of all blocks of the cluster are there */
+        /* The partial sums of all blocks of the cluster are there. */
+        GRU_FAULT_POINT(partial_sums_stored) cluster_wait();
     } else {
         __syncthreads(); /* the sums of all warps are there */
     }

@@ -17,6 +17,9 @@
 #define GRU_UNROLL _Pragma("unroll")
 #endif
 
+// The statement behind GRU_FAULT_POINT(name) is left out in a copy that tests/mutation makes: a test must notice it.
+#define GRU_FAULT_POINT(name)
+
 // GRU_SHARED(float, sums, [8][16]); is an array of the block; GRU_DYNAMIC_SHARED(float, rows); the launch's
 // bytes.
 #if defined(CUDA_EMU)

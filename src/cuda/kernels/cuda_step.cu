@@ -46,7 +46,8 @@ __global__ void __launch_bounds__(STEP_THREADS, (GENERATIONS<M, TILES>))
     Part product(q.R, octet, q.groups, {0, q.groups});
     if (EARLY) load_inputs();
     if (EARLY) add_input_bias();
-    dependency_wait(); /* from here on: what the launches before this one have written */
+    /* From here on: what the launches before this one have written. */
+    GRU_FAULT_POINT(earlier_launches) dependency_wait();
     if (EARLY) load_states();
     product.run(PART == GRU_CUDA_CANDIDATE ? q.exchange_reset : q.exchange[step.s % 2], row_octet,
                 (q.N + 7) / 8);
@@ -54,7 +55,7 @@ __global__ void __launch_bounds__(STEP_THREADS, (GENERATIONS<M, TILES>))
     if (!EARLY) load_inputs();
     if (!EARLY) load_states();
     if (!EARLY) add_input_bias();
-    __syncthreads(); /* the slices of all warps are there */
+    GRU_FAULT_POINT(slices_stored) __syncthreads(); /* the slices of all warps are there */
     GRU_UNROLL for (int i = 0; i < OUTPUTS; i++) {
         if (!o[i].exists) continue;
         float c[COUNT];

@@ -30,7 +30,7 @@ GRU_DEVICE float recurrent_side(const gru_cuda_sequence &q, typename HopTile<M>:
     float c = 0.0f;
     if (o.exists)
         c = Tile::PartSums::total(sums, 0, o.n % 8, o.unit % Tile::UNITS) + recurrent_bias(q, o.unit, GATE);
-    __syncthreads(); /* they are read: the next product may overwrite them */
+    GRU_FAULT_POINT(sums_read) __syncthreads(); /* they are read: the next product may overwrite them */
     return c;
 }
 
@@ -54,7 +54,8 @@ __global__ void __launch_bounds__(STEP_THREADS, 1) hop_kernel(const __grid_const
     /* The weights of a block's first tile come while it waits. (A cluster may have more blocks than there are tiles.) */
     const int first = min(int(blockIdx.x), tiles - 1);
     Reset reset_product(q.R, first * Tile::OCTETS, q.groups, {0, q.groups});
-    dependency_wait(); /* from here on: what the launches before this one have written */
+    /* From here on: what the launches before this one have written. */
+    GRU_FAULT_POINT(earlier_launches) dependency_wait();
     for (int tile = int(blockIdx.x); tile < tiles; tile += int(gridDim.x)) {
         if (tile != first) reset_product = Reset(q.R, tile * Tile::OCTETS, q.groups, {0, q.groups});
         const Output o = output(tile);

@@ -54,7 +54,8 @@ __global__ void __launch_bounds__(TILE_THREADS, (TILE_GENERATIONS<M, ROWS>))
     const gru_cuda_sequence &q = step.sequence[blockIdx.z];
     const TilePlace place = place_of<ROWS>(q, q.R, q.exchange[step.s % 2], tile.split);
     typename TileProduct<M, ROWS, 1>::Type product(place);
-    dependency_wait(); /* from here on: what the launches before this one have written */
+    /* From here on: what the launches before this one have written. */
+    GRU_FAULT_POINT(earlier_launches) dependency_wait();
     float *sums = sum_tile(product, place, shared, tile.split);
     finish_rows<M, ROWS>(step, q, step.input[blockIdx.z], place, sums, int(blockIdx.x) % tile.split,
                          tile.split);
