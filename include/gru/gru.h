@@ -1,19 +1,29 @@
-/* gru.h: run and train gated recurrent unit layers on CPUs and NVIDIA GPUs.
+/** @file gru.h
+ * Runs and trains gated recurrent unit (GRU) layers on CPUs and NVIDIA GPUs.
  *
- *     r  = f(Wr x + bWr + Rr h + bRr)             reset gate     f: sigmoid, hard sigmoid
+ *     r  = f(Wr x + bWr + Rr h + bRr)             reset gate     f: sigmoid or hard sigmoid
  *     z  = f(Wz x + bWz + Rz h + bRz)             update gate
- *     n  = g(Wn x + bWn + r * (Rn h + bRn))       candidate      g: tanh, relu, linear; other resets: GRU_RESET_...
+ *     n  = g(Wn x + bWn + r * (Rn h + bRn))       candidate      g: tanh, relu or linear; other forms: GRU_RESET_...
  *     h' = (1 - z) * n + z * h                    next state     or (1 - z) * h + z * n: GRU_UPDATE_WRITE
  *
- *   context   a machine: the CPU with its threads, or one CUDA device
- *   layer     the weights of one layer in one direction, packed for a context
- *   run       the data of one call
+ * Three objects:
  *
- * Letters: T steps, N sequences, I inputs, H hidden units. Gates always in the order r, z, n.
- * Every struct here is made with GRU_INIT, which sets it to zero; zero is the default written beside each field.
- * Every function that can fail returns gru_status; on failure nothing that the caller can see was written, and
- * gru_last_error() says which argument, its value and what was expected. Sizes are counted in elements unless the name
- * says bytes. 64-bit little-endian platforms only.
+ *     context   a device: the CPU with its threads, or one CUDA device
+ *     layer     the weights of one layer in one direction, packed for a context
+ *     run       the data of one call
+ *
+ * An engine is one way to run a layer on a device, such as cpu_avx2; the library chooses it. The workspace is
+ * scratch memory for one call. The reserve is what a training forward pass saves for the backward pass. The caller
+ * provides both; gru_layer_sizes() tells their sizes.
+ *
+ * Letters: T steps, N sequences, I inputs, H hidden units. The order of the gates is always r, z, n.
+ *
+ * Rules for all functions:
+ * - Initialise every struct with GRU_INIT, which sets all bytes to zero. Zero selects the default of each field.
+ * - Every function that can fail returns a gru_status. After a failure, gru_last_error() names the argument, its
+ *     value and what was expected. A failed call has written nothing that the caller can see.
+ * - Sizes are counted in elements unless the name says bytes.
+ * - The library supports 64-bit little-endian platforms only.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef GRU_GRU_H
@@ -22,252 +32,307 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if defined(_WIN32)
-#define GRU_API
-#else
-#define GRU_API __attribute__((visibility("default")))
-#endif
+#define GRU_API __attribute__((visibility("default"))) /**< Marks the functions that the library exports. */
 
 #ifdef __cplusplus
-#define GRU_INIT {}
+#define GRU_INIT {}                      /**< Initialiser of every struct: all bytes zero. */
 extern "C" {
 #else
-#define GRU_INIT {0}
+#define GRU_INIT {0}                     /**< Initialiser of every struct: all bytes zero. */
 #endif
 
-#define GRU_VERSION_MAJOR 0
-#define GRU_VERSION_MINOR 2
-#define GRU_VERSION_PATCH 0
-/* The library that is loaded: major * 10000 + minor * 100 + patch. Never fails. */
+#define GRU_VERSION_MAJOR 0              /**< Version of this header. */
+#define GRU_VERSION_MINOR 2              /**< Before 1.0 a new minor version may change the API. */
+#define GRU_VERSION_PATCH 0              /**< A new patch version changes no API. */
+/** Returns the version of the loaded library: major * 10000 + minor * 100 + patch. Never fails. */
 GRU_API int32_t gru_version(void);
 
 /* ---- status ---------------------------------------------------------------------------------------------------- */
 
-typedef int32_t gru_status;              /* fixed width: bindings can rely on it */
+typedef int32_t gru_status;              /**< Result of a call: GRU_OK, or the kind of failure. */
+/** The values of gru_status. */
 enum {
     GRU_OK              = 0,
-    GRU_BAD_ARGUMENT    = 1,             /* the sentence names it */
-    GRU_BAD_DATA        = 2,             /* a file, or lengths, slots, offsets or a loss scale in host memory */
-    GRU_UNSUPPORTED     = 3,             /* valid, but no engine here can do it; the sentence says what would */
-    GRU_NOT_BUILT       = 4,             /* this library was built without that part: CUDA, files */
-    GRU_NO_DEVICE       = 5,             /* no driver, no such device, one that is too old, or no cuBLASLt */
-    GRU_OUT_OF_MEMORY   = 6,
-    GRU_DEVICE_FAILED   = 7,             /* a launch failed: sentence says whether the context is still usable */
-    GRU_IO              = 8
+    GRU_BAD_ARGUMENT    = 1,             /**< An argument is wrong; the error sentence names it. */
+    GRU_BAD_DATA        = 2,             /**< A file is wrong, or lengths, slots or a loss scale in host memory are. */
+    GRU_UNSUPPORTED     = 3,             /**< Valid, but no engine here can run it; the sentence gives the reasons. */
+    GRU_NOT_BUILT       = 4,             /**< The library was built without this part: CUDA, or files. */
+    GRU_NO_DEVICE       = 5,             /**< There is no driver, no such device, or no cuBLASLt, or it is too old. */
+    GRU_OUT_OF_MEMORY   = 6,             /**< An allocation failed. */
+    GRU_DEVICE_FAILED   = 7,             /**< A CUDA call failed; the sentence says if the context is still usable. */
+    GRU_IO              = 8              /**< The system refused a read or write; the sentence gives its reason. */
 };
-/* The name of a status: "GRU_OK" ... Static; "unknown" for anything else. */
+/** Returns the name of a status, such as "GRU_OK"; "unknown" for any other value. The string is static. */
 GRU_API const char *gru_status_name(gru_status status);
-/* The sentence of this thread's latest failure; "" before the first. Valid until this thread's next failure.
- * A call that succeeds leaves it alone. */
+/** Returns the error sentence of this thread's latest failure, or "" before the first. It stays valid until the
+ * thread's next failure. Successful calls do not change it. */
 GRU_API const char *gru_last_error(void);
 
 /* ---- context --------------------------------------------------------------------------------------------------- */
 
+/** Kinds of device. */
 enum { GRU_BACKEND_AUTO = 0, GRU_BACKEND_CPU = 1, GRU_BACKEND_CUDA = 2 };
+/** Flags of a context. */
 enum {
-    GRU_ALLOW_TF32     = 1,              /* f32 products on tensor cores: about 3 decimal digits */
-    GRU_BATCH_INVARIANT = 2,             /* only engines in which a row's bits do not depend on N; else UNSUPPORTED */
-    GRU_SKIP_POINTER_CHECKS = 4,         /* CUDA: runs do not ask of each pointer whether the device can reach it,
-                                            which the driver is asked one by one. A wrong one then loses the
-                                            context */
-    GRU_CHECK_WEIGHTS  = 8               /* training keeps a sum over the packed weights in the reserve, backward
-                                            refuses a reserve that was made with others; CUDA: gru_context_check tells,
-                                            also of a reserve of another layer or other sizes. Reads all weights twice:
-                                            to find mistakes */
+    GRU_ALLOW_TF32          = 1,         /**< Multiply f32 on tensor cores, with about 3 decimal digits. */
+    GRU_BATCH_INVARIANT     = 2,         /**< Use only engines in which a row's bits do not depend on N. */
+    GRU_SKIP_POINTER_CHECKS = 4,         /**< CUDA: do not ask the driver whether the device can reach each pointer.
+                                              An invalid pointer then destroys the CUDA context. */
+    GRU_CHECK_WEIGHTS       = 8          /**< Debugging: store a checksum of the weights in the reserve. Backward then
+                                              refuses a reserve that was made with other weights; on CUDA,
+                                              gru_context_check() reports it. Reads all weights twice per step. */
 };
 
-/* Memory of contexts and layers (never used inside a run). device != 0: CUDA memory of the context's device. */
+/** Allocator for the memory of contexts and layers. Runs never allocate. */
 typedef struct gru_allocator {
+    /** Returns bytes of memory, or NULL. device 0: host memory; else CUDA memory of the context's device. */
     void *(*allocate)(void *user, size_t bytes, size_t alignment, int32_t device);
+    /** Takes back what allocate returned, with the same bytes and device. */
     void (*release)(void *user, void *memory, size_t bytes, int32_t device);
-    void *user;
+    void *user;                          /**< First argument of both functions. */
 } gru_allocator;
 
-/* Runs task(argument, 0) ... task(argument, count - 1), some at once, and returns when all are done.
- * The tasks of one call wait for each other, so all count of them must really run at the same time. */
+/** Runs task(argument, 0) ... task(argument, count - 1) and returns when all have returned.
+ * The tasks of one call wait for each other, so all of them must run at the same time, each in its own thread. */
 typedef void (*gru_parallel)(void *user, int32_t count, void (*task)(void *argument, int32_t index), void *argument);
 
+/** How to create a context. */
 typedef struct gru_context_config {
-    int32_t backend;                     /* 0: CUDA if there is a device that works, else CPU */
-    int32_t device;                      /* CUDA ordinal; 0 */
-    int32_t threads;                     /* CPU; 0: the processors this thread may run on; 1: the calling thread only */
-    uint32_t flags;                      /* GRU_ALLOW_TF32 | ... | GRU_CHECK_WEIGHTS */
-    gru_allocator allocator;             /* all zero: malloc and cudaMalloc */
-    gru_parallel parallel;               /* NULL: threads of the context's own, made here */
-    void *parallel_user;
-    const char *engine;                  /* NULL: best; else only this one ("cpu_reference", "cpu_avx2", ...) */
-    uint64_t reserved[8];                /* 0 */
+    int32_t backend;                     /**< GRU_BACKEND_...; AUTO: CUDA if there is a usable device, else the CPU. */
+    int32_t device;                      /**< CUDA device ordinal. */
+    int32_t threads;                     /**< CPU threads. 0: as many as processors it may use. 1: the caller only. */
+    uint32_t flags;                      /**< GRU_ALLOW_TF32 | ... | GRU_CHECK_WEIGHTS. */
+    gru_allocator allocator;             /**< All zero: malloc and cudaMalloc. */
+    gru_parallel parallel;               /**< Thread pool of the caller; NULL: the context starts its own threads. */
+    void *parallel_user;                 /**< First argument of parallel. */
+    const char *engine;                  /**< Use only this engine, such as "cpu_reference"; NULL: the best one. */
+    uint64_t reserved[8];                /**< Zero. */
 } gru_context_config;
 
-typedef struct gru_context gru_context;
+typedef struct gru_context gru_context;  /**< A device with its threads and memory. */
 
-/* config NULL: all defaults. *context is the caller's, until gru_context_release. Layers and stacks keep their context
- * alive: release in any order. Threads: any. May load libraries and start threads; nothing later does. */
+/** Creates a context. config NULL: all defaults. The caller releases it. Layers and stacks keep their context alive,
+ * so the order of releases does not matter. May load libraries and start threads; no later call does. Threads: any
+ * number of threads may use one context at once. A call that finds the context's threads busy runs on the calling
+ * thread alone. */
 GRU_API gru_status gru_context_create(const gru_context_config *config, gru_context **context);
-GRU_API void gru_context_release(gru_context *context);                 /* NULL: nothing */
-GRU_API int32_t gru_context_backend(const gru_context *context);        /* what AUTO chose */
-/* Waits for the stream, then reports and clears what kernels found wrong in device memory since the last call
- * (lengths above T, slots out of range; what GRU_CHECK_WEIGHTS finds): GRU_BAD_DATA with a sentence. CPU: GRU_OK. */
+GRU_API void gru_context_release(gru_context *context);                 /**< Releases a context. NULL: does nothing. */
+GRU_API int32_t gru_context_backend(const gru_context *context);        /**< Returns the backend that AUTO selected. */
+/** Waits for the stream, then reports and clears what kernels found wrong in device memory since the last call: lengths
+ * above T, slots out of range, findings of GRU_CHECK_WEIGHTS. Returns GRU_BAD_DATA if there was any. CPU: GRU_OK. */
 GRU_API gru_status gru_context_check(gru_context *context, void *stream);
 
-/* Memory that runs of this context can use, for programs that know no CUDA: CPU: 64-byte aligned host memory; CUDA:
- * device memory. copy: either side may be either kind, in stream order (CPU: at once). wait: until the stream is done.
- * None of these belongs between begin and end of a graph capture except copy. */
+/** Allocates memory that runs of this context can use, for programs without CUDA code. CPU: host memory, aligned to 64
+ * bytes. CUDA: device memory. */
 GRU_API gru_status gru_allocate(gru_context *context, size_t bytes, void **memory);
-GRU_API void gru_free(gru_context *context, void *memory);
+GRU_API void gru_free(gru_context *context, void *memory);              /**< Frees it. NULL: does nothing. */
+/** Copies bytes between any two kinds of memory. CUDA: in stream order, also inside a graph capture. CPU: at once. */
 GRU_API gru_status gru_copy(gru_context *context, void *to, const void *from, size_t bytes, void *stream);
-GRU_API gru_status gru_wait(gru_context *context, void *stream);
+GRU_API gru_status gru_wait(gru_context *context, void *stream);        /**< Waits until the stream is done. */
 
 /* ---- layer ----------------------------------------------------------------------------------------------------- */
 
-/* Where the reset gate acts on the candidate. No weights convert one into another.
- *   AFTER   n = g(a_n + r * c_n)            PyTorch, cuDNN, Keras reset_after, ONNX linear_before_reset = 1
- *   BEFORE  n = g(a_n + Rn (r * h) + bRn)   Cho et al. 2014, ONNX's default, Keras reset_after = False
- *   ALL     n = g(r * (a_n + c_n))          Hafner's world models
+/** Where the reset gate acts on the candidate. Weights for one mode cannot be converted to another.
+ *
+ *     AFTER   n = g(a_n + r * c_n)            PyTorch, cuDNN, Keras reset_after, ONNX linear_before_reset = 1
+ *     BEFORE  n = g(a_n + Rn (r * h) + bRn)   Cho et al. 2014, ONNX's default, Keras reset_after = False
+ *     ALL     n = g(r * (a_n + c_n))          Hafner's world models
+ *
  * with a = W x + bW and c = R h + bR. */
 enum { GRU_RESET_AFTER = 0, GRU_RESET_BEFORE = 1, GRU_RESET_ALL = 2 };
-/* KEEP: an open update gate keeps the state (PyTorch, cuDNN, ONNX, Keras). WRITE: it writes the candidate
- * (Chung 2014). */
+/** What z = 1 does. KEEP: it keeps the state (PyTorch, cuDNN, ONNX, Keras). WRITE: it writes the candidate (Chung et
+ * al. 2014). */
 enum { GRU_UPDATE_KEEP = 0, GRU_UPDATE_WRITE = 1 };
+/** Activation f of the gates. */
 enum { GRU_GATE_SIGMOID = 0, GRU_GATE_HARD_SIGMOID = 1 };
+/** Activation g of the candidate. */
 enum { GRU_CANDIDATE_TANH = 0, GRU_CANDIDATE_RELU = 1, GRU_CANDIDATE_LINEAR = 2 };
+/** Direction of a layer: from the first step to the last, or from the last to the first. */
 enum { GRU_FORWARD = 0, GRU_REVERSE = 1 };
+/** Number types. */
 enum { GRU_F32 = 0, GRU_F16 = 1, GRU_BF16 = 2, GRU_F64 = 3, GRU_INT8 = 4 };
 
+/** What a layer computes, and in which number types. */
 typedef struct gru_layer_config {
-    int32_t inputs;                      /* I >= 0 (0: pre-projected input only) */
-    int32_t hidden;                      /* H >= 1 */
-    int32_t reset_mode, update, gate, candidate, direction;
-    int32_t io_type;                     /* x, y, projected and their gradients: f32, f16, bf16, f64 */
-    int32_t state_type;                  /* h0, hT, h_restart and their gradients: f32, or io_type; a 16-bit state makes
-                                            the bits depend on how T was cut into calls */
-    int32_t weight_type;                 /* W, R as packed: f32, f16, bf16, int8; f64 exactly when io_type is f64 */
-    float clip;                          /* pre-activations to [-clip, clip]; 0: no clip */
-    float hard_slope;                    /* hard sigmoid: max(0, min(1, slope v + 0.5)); 0: 0.2 (Keras 3: 1/6) */
-    uint64_t reserved[8];                /* 0 */
+    int32_t inputs;                      /**< I, at least 0. 0: the layer takes only projected input. */
+    int32_t hidden;                      /**< H, at least 1. */
+    int32_t reset_mode;                  /**< GRU_RESET_... */
+    int32_t update;                      /**< GRU_UPDATE_... */
+    int32_t gate;                        /**< GRU_GATE_... */
+    int32_t candidate;                   /**< GRU_CANDIDATE_... */
+    int32_t direction;                   /**< GRU_FORWARD or GRU_REVERSE. */
+    int32_t io_type;                     /**< Type of x, y, projected and their gradients: f32, f16, bf16 or f64. */
+    int32_t state_type;                  /**< Type of h0, hT, h_restart and their gradients: f32, or io_type. With 16
+                                              bits the results depend on how T is cut into calls. */
+    int32_t weight_type;                 /**< Type of packed W and R: f32, f16, bf16; f64 exactly if io_type is f64. */
+    float clip;                          /**< Clip pre-activations to [-clip, clip]. 0: no clip. */
+    float hard_slope;                    /**< Hard sigmoid: max(0, min(1, slope v + 0.5)). 0: 0.2; Keras 3 has 1/6. */
+    uint64_t reserved[8];                /**< Zero. */
 } gru_layer_config;
 
-/* Dense, row-major, gates r, z, n. Read only during the call (on CUDA: until the stream has passed it). */
+/** Weights of a layer: dense, row-major, gates in the order r, z, n. Read only during the call; on CUDA, until the
+ * stream has passed it. */
 typedef struct gru_weights {
-    const void *W;                       /* [3H][I] */
-    const void *R;                       /* [3H][H] */
-    const void *bW;                      /* [3H] input bias; NULL: zeros */
-    const void *bR;                      /* [3H] recurrent bias; NULL: zeros */
-    int32_t type;                        /* of all four: f32, f16, bf16, f64 (GRU_INT8: W, R int8, scales f32) */
-    int32_t on_device;                   /* 0: host memory; 1: memory of the context's device */
-    const float *W_scale, *R_scale;      /* [3H] each; only with GRU_INT8 */
-    uint64_t reserved[4];                /* 0 */
+    const void *W;                       /**< [3H][I] input weights. */
+    const void *R;                       /**< [3H][H] recurrent weights. */
+    const void *bW;                      /**< [3H] input bias. NULL: zeros. */
+    const void *bR;                      /**< [3H] recurrent bias. NULL: zeros. */
+    int32_t type;                        /**< Type of all four: f32, f16, bf16, f64. GRU_INT8: W, R int8, biases f32. */
+    int32_t on_device;                   /**< 0: host memory. 1: memory of the context's device. */
+    const float *W_scale;                /**< [3H] scale of each row of W; only with GRU_INT8. */
+    const float *R_scale;                /**< [3H] scale of each row of R; only with GRU_INT8. */
+    uint64_t reserved[4];                /**< Zero. */
 } gru_weights;
 
-typedef struct gru_layer gru_layer;
+typedef struct gru_layer gru_layer;      /**< The packed weights of one layer in one direction. */
 
-/* Packs the weights for the best engine of the context's machine; they are not needed afterwards. GRU_UNSUPPORTED with
- * the reason of each engine if none can run the variant. Threads: any; the layer is then read-only. */
+/** Creates a layer and packs its weights, which are not needed afterwards. GRU_UNSUPPORTED with the reason of each
+ * engine if none can run the variant. The caller releases it. Threads: any number may use the layer at once. */
 GRU_API gru_status gru_layer_create(gru_context *context, const gru_layer_config *config, const gru_weights *weights,
                                     gru_layer **layer);
-GRU_API void gru_layer_release(gru_layer *layer);                       /* NULL: nothing. No run may be pending */
-/* The configuration with every default filled in. */
+GRU_API void gru_layer_release(gru_layer *layer);                       /**< NULL: nothing. No run may be pending. */
+/** Returns the layer's configuration with every default filled in. */
 GRU_API gru_status gru_layer_describe(const gru_layer *layer, gru_layer_config *config);
-/* New numbers, same shapes. Allocates nothing. CPU: no run of this layer may be in progress. CUDA: in stream order;
- * runs on other streams are the caller's to order. weights->on_device = 1 can be captured in a graph. */
+/** Replaces the weights by others of the same shapes. Allocates nothing. CPU: no run of the layer may be in progress.
+ * CUDA: in stream order; the caller orders runs on other streams. With on_device = 1 it can be captured in a graph. */
 GRU_API gru_status gru_layer_update(gru_layer *layer, const gru_weights *weights, void *stream);
-
-/* The same packing into the caller's memory (gru_sizes.packed bytes, 64-byte aligned, context's memory), for
- * frameworks in which weights are arguments of each call: give it as gru_run.packed. The layer is not touched. */
+/** Packs weights into the caller's memory: gru_sizes.packed bytes, aligned to 64, of the context. Does not change the
+ * layer. For frameworks in which weights are arguments of each call: pass the result as gru_run.packed. */
 GRU_API gru_status gru_layer_pack(const gru_layer *layer, const gru_weights *weights, void *packed, void *stream);
 
 /* ---- run ------------------------------------------------------------------------------------------------------- */
 
+/** Modes of a forward pass. TRAIN saves activations for the backward pass; TRAIN_RECOMPUTE saves only states, and
+ * backward computes the activations again. */
 enum { GRU_INFERENCE = 0, GRU_TRAIN = 1, GRU_TRAIN_RECOMPUTE = 2 };
 
-/* Rows of a tensor: element (t, n, i) lies at data[t * time_stride + n * batch_stride + i], counted in elements.
- * batch_stride 0: the row length. time_stride 0: N * batch_stride (time-major). Negative strides are refused: a reverse
- * layer reads backwards itself. Elements aligned, nothing more. */
-typedef struct gru_view       { void *data;       int64_t time_stride, batch_stride; } gru_view;
-typedef struct gru_const_view { const void *data; int64_t time_stride, batch_stride; } gru_const_view;
+/** A tensor that is written. Element (t, n, i) is data[t * time_stride + n * batch_stride + i], in elements.
+ * batch_stride 0: the length of a row. time_stride 0: N * batch_stride, that is time-major. Strides may not be
+ * negative. data must be aligned for its element type. */
+typedef struct gru_view {
+    void *data;                          /**< First element, or NULL. */
+    int64_t time_stride;                 /**< Elements from a step to the next. */
+    int64_t batch_stride;                /**< Elements from a sequence to the next. */
+} gru_view;
+/** A tensor that is read; otherwise as gru_view. */
+typedef struct gru_const_view {
+    const void *data;                    /**< First element, or NULL. */
+    int64_t time_stride;                 /**< Elements from a step to the next. */
+    int64_t batch_stride;                /**< Elements from a sequence to the next. */
+} gru_const_view;
 
+/** The data of one call. All pointers refer to memory of the context; the caller owns all of it. */
 typedef struct gru_run {
-    int64_t T, N;                        /* 0 allowed: then hT = h0 and nothing else is written */
-    int32_t mode;                        /* GRU_INFERENCE */
-    int32_t slot_count;                  /* rows in h0 and hT when slots are given */
+    int64_t T;                           /**< Steps. 0: hT = h0, and nothing else is written. */
+    int64_t N;                           /**< Sequences. 0: nothing is written. */
+    int32_t mode;                        /**< GRU_INFERENCE, GRU_TRAIN or GRU_TRAIN_RECOMPUTE. */
+    int32_t slot_count;                  /**< Rows of h0 and hT, when slots are given. */
 
-    gru_const_view x;                    /* [T][N][I] io_type; NULL exactly when projected is given */
-    gru_const_view projected;            /* [T][N][3H] io_type: W x + bW, made by the caller; NULL: made here from x */
-    gru_view y;                          /* [T][N][H] io_type; NULL: not wanted */
-    const void *h0;                      /* [N][H] state_type, or [slot_count][H]; NULL: zeros */
-    void *hT;                            /* same shape as h0, may be h0; NULL: not wanted */
-    int64_t h0_stride, hT_stride;        /* row to row; 0: H */
-    const void *h_restart;               /* [N][H] state_type, dense; NULL: zeros */
+    gru_const_view x;                    /**< [T][N][I] io_type. NULL exactly when projected is given. */
+    gru_const_view projected;            /**< [T][N][3H] io_type: W x + bW, computed by the caller. NULL: from x. */
+    gru_view y;                          /**< [T][N][H] io_type: the state after each step. NULL: not wanted. */
+    const void *h0;                      /**< [N][H] or [slot_count][H] state_type: first state. NULL: zeros. */
+    void *hT;                            /**< Shape of h0: last state. May be h0. NULL: not wanted. */
+    int64_t h0_stride;                   /**< Elements from a row of h0 to the next. 0: H. */
+    int64_t hT_stride;                   /**< Elements from a row of hT to the next. 0: H. */
+    const void *h_restart;               /**< [N][H] state_type, dense: state of a new segment. NULL: zeros. */
 
-    const int32_t *lengths;              /* [N] 0..T; NULL: all T. Past a length h stays and y is zero; 0: hT = h0 */
-    const int64_t *offsets;              /* [N+1]: row n's steps are rows offsets[n].. of x and y (time_stride apart),
-                                            its length the difference; replaces lengths and batch_stride; NULL: none */
-    const int32_t *h0_slots, *hT_slots;  /* [N]: rows of h0 to read, of hT to write; hT_slots distinct; NULL: n */
-    gru_const_view restart;              /* [T][N] bytes, strides as for rows of one; non-zero: step t starts a new
-                                            segment from h_restart. A forward layer applies it before step t, a reverse
-                                            layer on its way from t to t - 1. NULL: none */
-    gru_const_view attention;            /* [T][N] f32 (f64 with io f64) w in 0..1: KEEP z <- (1 - w) z,
-                                            WRITE z <- 1 - (1 - w)(1 - z) (AUGRU as in DIEN's code). NULL: none */
+    const int32_t *lengths;              /**< [N] steps of each sequence, 0..T. NULL: all T. After its length, h stays
+                                              and y is zero. A sequence of length 0 has hT = h0. */
+    const int64_t *offsets;              /**< [N+1] packed sequences: not supported yet. NULL. */
+    const int32_t *h0_slots;             /**< [N] row of h0 that each sequence reads. NULL: row n. */
+    const int32_t *hT_slots;             /**< [N] row of hT that each sequence writes; distinct. NULL: row n. */
+    gru_const_view restart;              /**< [T][N] bytes, a view with rows of one. Non-zero: the state is replaced by
+                                              h_restart. Forward layers do so before step t, reverse layers after
+                                              step t, that is before t - 1. NULL: never. */
+    gru_const_view attention;            /**< [T][N] f32 (f64 if io_type is): weight w in 0..1 of each step, as in DIEN
+                                              (AUGRU). KEEP: z <- (1 - w) z. WRITE: z <- 1 - (1 - w)(1 - z).
+                                              NULL: none. */
 
-    const void *packed;                  /* from gru_layer_pack, 64-byte aligned; NULL: the layer's own weights */
-    void *workspace;                     /* gru_sizes.workspace bytes, 64-byte aligned, of this call alone */
-    size_t workspace_size;
-    void *reserve;                       /* training: written by forward, read by backward, any number of times */
-    size_t reserve_size;
-    void *stream;                        /* cudaStream_t; CPU: NULL */
-    uint64_t reserved[8];                /* 0 */
+    const void *packed;                  /**< Weights from gru_layer_pack(), aligned to 64. NULL: the layer's own. */
+    void *workspace;                     /**< Scratch memory of this call alone, aligned to 64. Size: gru_sizes. One
+                                              buffer may serve forward and backward, if it has the larger size. */
+    size_t workspace_size;               /**< Bytes of the workspace. */
+    void *reserve;                       /**< Training: forward writes it, backward reads it any number of times. */
+    size_t reserve_size;                 /**< Bytes of the reserve, at least gru_sizes.reserve. */
+    void *stream;                        /**< cudaStream_t. CPU: NULL. */
+    uint64_t reserved[8];                /**< Zero. */
 } gru_run;
 
-typedef struct gru_sizes { size_t workspace, backward_workspace, reserve, packed; } gru_sizes;
+/** Bytes that calls need. Each size grows with T and N. */
+typedef struct gru_sizes {
+    size_t workspace;                    /**< Workspace of gru_layer_forward(). */
+    size_t backward_workspace;           /**< Workspace of gru_layer_backward(). */
+    size_t reserve;                      /**< Reserve, written by forward and read by backward. */
+    size_t packed;                       /**< Packed weights, for gru_layer_pack(). */
+} gru_sizes;
 
-/* Bytes for any run with T and N at most these, whatever its mode, pointers, strides and options are. */
+/** Returns the bytes that any run with at most T steps and N sequences needs, whatever its mode and options. */
 GRU_API gru_status gru_layer_sizes(const gru_layer *layer, int64_t T, int64_t N, gru_sizes *sizes);
 
-/* Runs the layer over the sequence. x, y and the other tensors may not overlap, with two exceptions: hT may be h0, and
- * tensors of equal strides may be column ranges of one buffer. Checked before anything is written: every field, sizes,
- * alignment, overlap, on the CPU lengths and slots, on CUDA that the device can reach the memory (it clamps lengths,
- * reads zeros for a slot that is none and writes nothing to it: gru_context_check tells). Never checked: that the
- * memory is as large as said, and on CUDA that hT_slots are distinct.
- * Allocates nothing, takes no lock and makes no system call on one thread. Threads: any number at once on one layer,
- * each with its own workspace, reserve and outputs. NaN or infinity in one row stays in that row. */
+/** Runs the layer over the sequences and writes y and hT, each if it is not NULL. If both are NULL and the mode is
+ * GRU_INFERENCE, the call checks its arguments and writes nothing.
+ *
+ * Overlap: no buffer that is written may overlap another one, with two exceptions. hT may be h0. Tensors of equal
+ * strides may be column ranges of one buffer.
+ *
+ * Checks, before anything is written: every field, sizes, alignment and overlap. CPU: also lengths and slots. CUDA:
+ * that the device can reach the memory; kernels clamp wrong lengths, read zeros for wrong slots and write nothing
+ * to them, and gru_context_check() reports them. Not checked: that buffers are as large as they must be; CUDA:
+ * distinct hT_slots.
+ *
+ * Allocates nothing, takes no lock and makes no system call on one thread. Threads: any number of calls at once on
+ * one layer, each with its own workspace, reserve and outputs. NaN or infinity in one row stays in that row. */
 GRU_API gru_status gru_layer_forward(const gru_layer *layer, const gru_run *run);
 
-enum { GRU_GRAD_DATA = 1, GRU_GRAD_WEIGHTS = 2, GRU_GRAD_OVERWRITE = 4 };   /* OVERWRITE: dW, dR, dbW, dbR are set */
+/** Parts of a backward pass, and how it stores gradients of weights. */
+enum {
+    GRU_GRAD_DATA      = 1,              /**< Compute dx, dprojected, dattention, dh0, dh_restart. */
+    GRU_GRAD_WEIGHTS   = 2,              /**< Compute dW, dR, dbW, dbR. */
+    GRU_GRAD_OVERWRITE = 4               /**< Set dW, dR, dbW, dbR instead of adding to them. */
+};
 
+/** Gradients of one backward call. */
 typedef struct gru_gradients {
-    uint32_t parts;                      /* 0: both. WEIGHTS alone: after DATA, same run, same workspace, untouched */
-    gru_const_view dy;                   /* [T][N][H] io_type; NULL: zeros */
-    const void *dhT;                     /* [N][H] state_type, dense; NULL: zeros */
-    const float *loss_scale;             /* [1] finite, above 0, in the memory of x (a captured graph can change it);
-                                            NULL: 1. dy and dhT are this times the true gradients, so that 16 bits hold
-                                            them: dW, dR, dbW, dbR are divided by it before they are added; dx,
-                                            dprojected, dattention, dh0, dh_restart stay scaled */
-    gru_view dx;                         /* [T][N][I] written; NULL: not wanted */
-    gru_view dprojected;                 /* [T][N][3H] written; NULL */
-    gru_view dattention;                 /* [T][N] type of attention, written; NULL */
-    void *dh0, *dh_restart;              /* [N][H] state_type, dense, written; NULL */
-    void *dW, *dR, *dbW, *dbR;           /* shapes of gru_weights, f32 (f64 with io f64); ADDED to; NULL. Of projected
-                                            input only dR and dbR exist: W and bW are the caller's */
-    uint64_t reserved[8];                /* 0 */
+    uint32_t parts;                      /**< GRU_GRAD_... flags. Without DATA and WEIGHTS: both. WEIGHTS alone may only
+                                              follow DATA alone, with the same run and an unchanged workspace. */
+    gru_const_view dy;                   /**< [T][N][H] io_type. NULL: zeros. Not read past a sequence's length. */
+    const void *dhT;                     /**< [N][H] state_type, dense. NULL: zeros. */
+    const float *loss_scale;             /**< [1] finite, above 0, in the memory of x. dy and dhT hold the true
+                                              gradients times this factor, so that 16 bits can hold them. dW, dR, dbW
+                                              and dbR are divided by it; the other results stay scaled. NULL: 1. */
+    gru_view dx;                         /**< [T][N][I] written. NULL: not wanted. */
+    gru_view dprojected;                 /**< [T][N][3H] written. NULL: not wanted. */
+    gru_view dattention;                 /**< [T][N] written, in the type of attention. NULL: not wanted. */
+    void *dh0;                           /**< [N][H] state_type, dense, written. NULL: not wanted. */
+    void *dh_restart;                    /**< [N][H] state_type, dense, written. NULL: not wanted. */
+    void *dW;                            /**< [3H][I] f32 (f64 if io_type is). Added to. NULL: not wanted. */
+    void *dR;                            /**< [3H][H], as dW. */
+    void *dbW;                           /**< [3H], as dW. With projected input, dW and dbW must be NULL. */
+    void *dbR;                           /**< [3H], as dW. */
+    uint64_t reserved[8];                /**< Zero. */
 } gru_gradients;
 
-/* run: the one given to gru_layer_forward in a training mode, with a workspace of backward_workspace bytes; x,
- * projected, lengths, restart, attention and reserve unchanged since, and the layer's weights (GRU_CHECK_WEIGHTS finds
- * a layer that was updated in between); h0, y, hT not looked at. May run any number of times. What is written may
- * overlap nothing else of the call, but for column ranges of one buffer. Checked as for gru_layer_forward; a reserve
- * that another layer or other sizes made is refused on the CPU. NaN or infinity in one row of dy or dhT stays in that
- * row of dx, dprojected, dattention, dh0, dh_restart; it reaches dW, dR, dbW, dbR, sums over all rows. dy past a length
- * is not read. */
+/** Computes gradients of a run. run: the one given to gru_layer_forward() in a training mode, with a workspace of
+ * gru_sizes.backward_workspace bytes. x, projected, lengths, restart, attention, reserve and the layer's weights
+ * must be unchanged since; h0, y and hT are not read. May be called any number of times. With neither dy nor dhT
+ * all gradients are zero. With no output wanted, the call only checks its arguments.
+ *
+ * Overlap: no buffer that is written may overlap another one, except as column ranges of one buffer. Checks: as in
+ * gru_layer_forward(); the CPU also refuses a reserve that another layer or other sizes made. NaN or infinity in
+ * one row of dy or dhT stays in that row of the data gradients, and reaches dW, dR, dbW and dbR, which are sums
+ * over all rows. */
 GRU_API gru_status gru_layer_backward(const gru_layer *layer, const gru_run *run, const gru_gradients *gradients);
 
 /* ---- engines --------------------------------------------------------------------------------------------------- */
 
-/* Names of the engines in this library, fastest first, whether this machine can run them or not; NULL past the last. */
+/** Returns the name of an engine of this library, fastest first, whether or not it can run here; NULL past the last. */
 GRU_API const char *gru_engine_at(int32_t index);
-/* The engine that gru_layer_forward would use for this run ("" if none: gru_layer_forward would fail), static; and one
- * line for each faster engine that declined, with its reason ("" if none), this thread's until its next call. run NULL:
- * any run. */
+/** Returns the engine that gru_layer_forward() would use for this run, or "" if it would fail. run NULL: for a run
+ * of any size. The string is static. */
 GRU_API const char *gru_engine_name(const gru_layer *layer, const gru_run *run);
+/** Returns one line with the reason of each faster engine that declined this run, or "". The string is the thread's
+ * until its next call. */
 GRU_API const char *gru_engine_reasons(const gru_layer *layer, const gru_run *run);
 
 #ifdef __cplusplus

@@ -1,9 +1,10 @@
-/* stack.h: several layers, one or two directions each, run as one.
+/** @file stack.h
+ * Runs and trains several GRU layers, each in one or two directions, as one stack.
  *
- *   sublayer  one layer in one direction: a gru_layer
- *   layer k   reads the merged output of layer k - 1
+ *     layer k    reads the merged output of layer k - 1
+ *     sublayer   one direction of one layer: a gru_layer. Order: layer 0 forward, layer 0 reverse, layer 1 forward, ...
  *
- * Rules of gru.h hold. SPDX-License-Identifier: Apache-2.0 */
+ * The rules of gru.h hold. SPDX-License-Identifier: Apache-2.0 */
 #ifndef GRU_STACK_H
 #define GRU_STACK_H
 #include "gru.h"
@@ -11,65 +12,76 @@
 extern "C" {
 #endif
 
-/* How the two directions of a bidirectional layer become one output: side by side (forward first), added, or written to
- * y and y_reverse. */
+/** How the outputs of two directions become one: side by side (forward first), added, or written to y and y_reverse. */
 enum { GRU_MERGE_CONCAT = 0, GRU_MERGE_SUM = 1, GRU_MERGE_SEPARATE = 2 };
 
+/** One layer of a stack. */
 typedef struct gru_stack_layer {
-    gru_layer_config config;             /* direction: of the only one; ignored when bidirectional */
-    int32_t bidirectional;               /* 0, 1 */
-    int32_t merge;                       /* of the two; SEPARATE only in the last layer */
-    gru_weights weights[2];              /* [0] the only one or forward, [1] reverse */
+    gru_layer_config config;             /**< config.direction is ignored if the layer is bidirectional. */
+    int32_t bidirectional;               /**< 0: one direction. 1: both. */
+    int32_t merge;                       /**< GRU_MERGE_... of both directions. SEPARATE only in the last layer. */
+    gru_weights weights[2];              /**< [0] the only direction, or forward. [1] reverse. */
 } gru_stack_layer;
 
+/** How to create a stack. */
 typedef struct gru_stack_config {
-    const gru_stack_layer *layers;       /* [count], first layer first; read during the call */
-    int32_t count;
-    float dropout;                       /* 0 <= p < 1: in training, numbers between two layers (after the merge) become
-                                            zero with probability p, the others are multiplied by 1 / (1 - p) */
-    uint64_t reserved[8];
+    const gru_stack_layer *layers;       /**< [count], first layer first. Read only during the call. */
+    int32_t count;                       /**< Number of layers, at least 1. */
+    float dropout;                       /**< Rate p, 0 <= p < 1. In training, each number of the merged output between
+                                              two layers becomes zero with probability p, or is multiplied by
+                                              1 / (1 - p). */
+    uint64_t reserved[8];                /**< Zero. */
 } gru_stack_config;
 
-typedef struct gru_stack gru_stack;
+typedef struct gru_stack gru_stack;      /**< Several layers. */
 
-/* inputs of layer k must be the outputs of layer k - 1; all layers share io_type and state_type. */
+/** Creates a stack. The inputs of layer k must be the outputs of layer k - 1. All layers share io_type and state_type.
+ * The caller releases it. */
 GRU_API gru_status gru_stack_create(gru_context *context, const gru_stack_config *config, gru_stack **stack);
-GRU_API void gru_stack_release(gru_stack *stack);
-/* Number of sublayers, in PyTorch's order: layer 0 forward, layer 0 reverse, layer 1 forward ... */
+GRU_API void gru_stack_release(gru_stack *stack);                       /**< NULL: nothing. No run may be pending. */
+/** Returns the number of sublayers: the directions of all layers. */
 GRU_API int32_t gru_stack_sublayers(const gru_stack *stack);
-/* Numbers in one row of x and in one row of y: [T][N][inputs] -> [T][N][outputs]. */
-GRU_API int32_t gru_stack_inputs(const gru_stack *stack);
-GRU_API int32_t gru_stack_outputs(const gru_stack *stack);
-/* Sublayer k: its configuration and the layer itself (for update; it belongs to the stack); either may be NULL. */
-GRU_API gru_status gru_stack_sublayer(const gru_stack *stack, int32_t k, gru_layer_config *config,
-                                      gru_layer **layer);
+GRU_API int32_t gru_stack_inputs(const gru_stack *stack);               /**< Numbers in a row of x. */
+GRU_API int32_t gru_stack_outputs(const gru_stack *stack);              /**< Numbers in a row of y. */
+/** Returns sublayer k: its configuration, and the layer for gru_layer_update(). The layer belongs to the stack. Either
+ * pointer may be NULL. */
+GRU_API gru_status gru_stack_sublayer(const gru_stack *stack, int32_t k, gru_layer_config *config, gru_layer **layer);
 
+/** The data of one call. */
 typedef struct gru_stack_run {
-    gru_run data;                        /* as for a layer; h0, hT, their strides, h_restart, projected, packed: 0 */
-    gru_view y_reverse;                  /* GRU_MERGE_SEPARATE only */
-    const void *const *h0;               /* [sublayers] host array of pointers: [N][H_k] or [slot_count][H_k]; NULL */
-    void *const *hT;                     /* [sublayers]; NULL: not wanted */
-    const int64_t *h_strides;            /* [sublayers] for both; NULL: H_k */
-    const uint64_t *dropout_seed;        /* [2] seed and offset, in the memory of x (a captured graph can change it);
-                                            read only in training with dropout. Whether a number is dropped follows from
-                                            seed, offset + n, its layer, t and i alone, on every machine: rows n0.. of a
-                                            batch, run alone with offset + n0, lose the same numbers. The next batch
-                                            goes on with offset + N. Backward finds them again: leave both unchanged */
-    uint64_t reserved[8];
+    gru_run data;                        /**< As for one layer. h0, hT, their strides, h_restart, projected and packed
+                                              must be zero. */
+    gru_view y_reverse;                  /**< Output of the reverse direction, with GRU_MERGE_SEPARATE only. */
+    const void *const *h0;               /**< [sublayers] host array of first states, each [N][H_k] or
+                                              [slot_count][H_k]. In C, declare it as const void *h0[]. NULL: zeros. */
+    void *const *hT;                     /**< [sublayers] host array of last states. NULL: not wanted. */
+    const int64_t *h_strides;            /**< [sublayers] elements from row to row of h0 and hT. NULL: H_k. */
+    const uint64_t *dropout_seed;        /**< [2] seed and offset, in the memory of x. Read only in training with
+                                              dropout. The mask is a pure function of (seed, offset + n, layer, t, i):
+                                              rows n0.. of a batch, run alone with offset + n0, get the same mask. Use
+                                              offset + N for the next batch. Leave both unchanged until backward. */
+    uint64_t reserved[8];                /**< Zero. */
 } gru_stack_run;
 
+/** Gradients of one backward call. */
 typedef struct gru_stack_gradients {
-    gru_gradients data;                  /* dy, dx, parts, loss_scale; the rest zero */
-    gru_const_view dy_reverse;
-    const void *const *dhT;              /* [sublayers] */
-    void *const *dh0;                    /* [sublayers] */
-    void *const *dW, *const *dR, *const *dbW, *const *dbR; /* [sublayers] each, ADDED to (GRU_GRAD_OVERWRITE: set) */
-    uint64_t reserved[8];
+    gru_gradients data;                  /**< dy, dx, parts and loss_scale; all else must be zero. */
+    gru_const_view dy_reverse;           /**< Gradient of y_reverse. */
+    const void *const *dhT;              /**< [sublayers] gradients of last states. NULL: zeros. */
+    void *const *dh0;                    /**< [sublayers] written. NULL: not wanted. */
+    void *const *dW;                     /**< [sublayers] added to, or set with GRU_GRAD_OVERWRITE. NULL: not wanted. */
+    void *const *dR;                     /**< [sublayers], as dW. */
+    void *const *dbW;                    /**< [sublayers], as dW. */
+    void *const *dbR;                    /**< [sublayers], as dW. */
+    uint64_t reserved[8];                /**< Zero. */
 } gru_stack_gradients;
 
-/* As for a layer; the reserve also holds the outputs between layers. packed is 0. */
+/** Returns the bytes that any run with at most T steps and N sequences needs. The reserve also holds the outputs
+ * between layers. sizes->packed is 0. */
 GRU_API gru_status gru_stack_sizes(const gru_stack *stack, int64_t T, int64_t N, gru_sizes *sizes);
+/** Runs all layers. Overlap, checks, threads: as gru_layer_forward(). */
 GRU_API gru_status gru_stack_forward(const gru_stack *stack, const gru_stack_run *run);
+/** Computes the gradients of a run of gru_stack_forward() in a training mode. Rules: as gru_layer_backward(). */
 GRU_API gru_status gru_stack_backward(const gru_stack *stack, const gru_stack_run *run,
                                       const gru_stack_gradients *gradients);
 #ifdef __cplusplus
