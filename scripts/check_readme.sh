@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Checks the documentation against the tree: README.md, CONTRIBUTING.md, SECURITY.md, CHANGELOG.md, docs/ and the pages of
-# the emulator and of apps/g2p.
+# Checks the documentation against the tree: README.md, CONTRIBUTING.md, TESTING.md, SECURITY.md, CHANGELOG.md, docs/ and
+# the pages of the emulator and of apps/g2p.
 #   files      every file and link that is named exists
 #   tests      every test that is named exists, and every name of the glossary
 #   programs   the README's first program is examples/first.c; the other C blocks compile
@@ -15,7 +15,7 @@ complain() {
     failed=1
 }
 
-mapfile -t pages < <(git ls-files README.md CONTRIBUTING.md SECURITY.md 'docs/*.md' apps/g2p/README.md emulator/README.md)
+mapfile -t pages < <(git ls-files README.md CONTRIBUTING.md TESTING.md SECURITY.md 'docs/*.md' apps/g2p/README.md emulator/README.md)
 mapfile -t folders < <(git ls-files | sed -nE 's|^([^/]+)/.*|\1|p' | sort -u)
 is_folder() { # NAME: a folder at the top of the tree
     printf '%s\n' "${folders[@]}" | grep -qxF "$1"
