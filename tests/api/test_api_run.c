@@ -6,20 +6,21 @@
 #include "support/device_mirror.h"
 
 /* change: statements on `run`, a copy of the right run, and f. */
-#define REFUSED(change, expected, name, value)                                                       \
-    do {                                                                                             \
-        gru_run run = f.r.run;                                                                       \
-        change;                                                                                      \
-        check_refused(&f, gru_layer_forward(f.r.layer, &run), (expected), #change, (name), (value)); \
+#define REFUSED(change, expected, name, value)                                                               \
+    do {                                                                                                     \
+        gru_run run = valid.r.run;                                                                           \
+        change;                                                                                              \
+        check_refused(&valid, gru_layer_forward(valid.r.layer, &run), (expected), #change, (name), (value)); \
     } while (0)
 
 /* ---- forward ----------------------------------------------------------------------------------------------------- */
 
 TEST(api_run, sizes_and_modes) {
-    fixture f;
-    set_up(&f, all_options);
-    check_refused(&f, gru_layer_forward(NULL, &f.r.run), GRU_BAD_ARGUMENT, "no layer", "layer", "NULL");
-    check_refused(&f, gru_layer_forward(f.r.layer, NULL), GRU_BAD_ARGUMENT, "no run", "run", "NULL");
+    valid_run valid;
+    valid_run_make(&valid, all_options);
+    check_refused(&valid, gru_layer_forward(NULL, &valid.r.run), GRU_BAD_ARGUMENT, "no layer", "layer",
+                  "NULL");
+    check_refused(&valid, gru_layer_forward(valid.r.layer, NULL), GRU_BAD_ARGUMENT, "no run", "run", "NULL");
     REFUSED(run.T = -1, GRU_BAD_ARGUMENT, "run.T", "-1");
     REFUSED(run.T = INT64_MIN, GRU_BAD_ARGUMENT, "run.T", text_of(INT64_MIN));
     REFUSED(run.T = INT64_MAX, GRU_BAD_ARGUMENT, "T ", text_of(INT64_MAX));
@@ -34,18 +35,18 @@ TEST(api_run, sizes_and_modes) {
             GRU_BAD_ARGUMENT, "N ", text_of(INT64_MAX / 64));
     REFUSED(run.mode = -1, GRU_BAD_ARGUMENT, "run.mode", "-1");
     REFUSED(run.mode = 3, GRU_BAD_ARGUMENT, "run.mode", "3");
-    REFUSED(run.offsets = (const int64_t *)f.wide, GRU_UNSUPPORTED, "run.offsets", "packed sequences");
-    REFUSED(run.stream = f.wide, GRU_BAD_ARGUMENT, "run.stream", "CPU");
+    REFUSED(run.offsets = (const int64_t *)valid.wide, GRU_UNSUPPORTED, "run.offsets", "packed sequences");
+    REFUSED(run.stream = valid.wide, GRU_BAD_ARGUMENT, "run.stream", "CPU");
     for (int i = 0; i < 8; i++) REFUSED(run.reserved[i] = 77, GRU_BAD_ARGUMENT, "run.reserved", "77");
-    tear_down(&f);
+    valid_run_release(&valid);
 }
 
 TEST(api_run, inputs) {
-    fixture f;
-    set_up(&f, all_options);
-    const char *odd = (const char *)f.wide + 1;
+    valid_run valid;
+    valid_run_make(&valid, all_options);
+    const char *odd = (const char *)valid.wide + 1;
     REFUSED(run.x.data = NULL, GRU_BAD_ARGUMENT, "run.x", "NULL");
-    REFUSED(run.projected.data = f.wide, GRU_BAD_ARGUMENT, "run.x and run.projected", "both");
+    REFUSED(run.projected.data = valid.wide, GRU_BAD_ARGUMENT, "run.x and run.projected", "both");
     REFUSED(run.x.data = odd, GRU_BAD_ARGUMENT, "run.x", "multiple of 4");
     REFUSED((run.x.data = NULL, run.projected.data = odd), GRU_BAD_ARGUMENT, "run.projected",
             "multiple of 4");
@@ -58,17 +59,17 @@ TEST(api_run, inputs) {
     REFUSED(run.x.batch_stride = -2, GRU_BAD_ARGUMENT, "run.x.batch_stride", "-2");
     REFUSED(run.x.time_stride = INT64_MAX, GRU_BAD_ARGUMENT, "run.x", text_of(INT64_MAX));
     REFUSED(run.x.batch_stride = INT64_MAX / 2, GRU_BAD_ARGUMENT, "run.x", text_of(INT64_MAX / 2));
-    REFUSED((run.x.data = NULL, run.projected.data = f.wide, run.projected.time_stride = -1),
+    REFUSED((run.x.data = NULL, run.projected.data = valid.wide, run.projected.time_stride = -1),
             GRU_BAD_ARGUMENT, "run.projected.time_stride", "-1");
     REFUSED(run.restart.time_stride = -1, GRU_BAD_ARGUMENT, "run.restart.time_stride", "-1");
     REFUSED(run.restart.batch_stride = INT64_MAX, GRU_BAD_ARGUMENT, "run.restart", text_of(INT64_MAX));
     REFUSED(run.attention.batch_stride = INT64_MIN, GRU_BAD_ARGUMENT, "run.attention", text_of(INT64_MIN));
-    tear_down(&f);
+    valid_run_release(&valid);
 }
 
 TEST(api_run, lengths_and_slots) {
-    fixture f;
-    set_up(&f, all_options);
+    valid_run valid;
+    valid_run_make(&valid, all_options);
     const int32_t negative[N] = {1, 2, -1}, beyond[N] = {0, T + 1, 2}, extreme[N] = {INT_MIN, 0, 0};
     const int32_t twice[N] = {3, 1, 3}, twins[N] = {2, 2, 0}, past[N] = {0, 1, 2 * N + 3},
                   below[N] = {0, -5, 1};
@@ -85,14 +86,14 @@ TEST(api_run, lengths_and_slots) {
     REFUSED(run.slot_count = 0, GRU_BAD_DATA, "slots[0]", "slot_count");
     REFUSED(run.h0 = NULL, GRU_BAD_ARGUMENT, "run.h0_slots", "NULL");
     REFUSED(run.hT = NULL, GRU_BAD_ARGUMENT, "run.hT_slots", "NULL");
-    tear_down(&f);
+    valid_run_release(&valid);
 }
 
 TEST(api_run, outputs) {
-    fixture f;
-    set_up(&f, all_options & ~(uint32_t)PROBLEM_SLOTS);
-    char *odd = (char *)f.wide + 2;
-    float *x = (float *)(uintptr_t)f.r.run.x.data, *h0 = (float *)(uintptr_t)f.r.run.h0;
+    valid_run valid;
+    valid_run_make(&valid, all_options & ~(uint32_t)PROBLEM_SLOTS);
+    char *odd = (char *)valid.wide + 2;
+    float *x = (float *)(uintptr_t)valid.r.run.x.data, *h0 = (float *)(uintptr_t)valid.r.run.h0;
     REFUSED(run.y.data = odd, GRU_BAD_ARGUMENT, "run.y", "multiple of 4");
     REFUSED(run.hT = odd, GRU_BAD_ARGUMENT, "run.hT", "multiple of 4");
     REFUSED(run.y.time_stride = -1, GRU_BAD_ARGUMENT, "run.y.time_stride", "-1");
@@ -118,25 +119,25 @@ TEST(api_run, outputs) {
     REFUSED(run.y.data = run.workspace, GRU_BAD_ARGUMENT, "run.y", "run.workspace");
     REFUSED(run.y.data = run.reserve, GRU_BAD_ARGUMENT, "run.y", "run.reserve");
     REFUSED(run.hT = (void *)(uintptr_t)run.packed, GRU_BAD_ARGUMENT, "run.hT", "run.packed");
-    tear_down(&f);
+    valid_run_release(&valid);
 }
 
 TEST(api_run, lent_memory) {
-    fixture f;
-    set_up(&f, all_options);
+    valid_run valid;
+    valid_run_make(&valid, all_options);
     REFUSED(run.workspace = NULL, GRU_BAD_ARGUMENT, "run.workspace", "NULL");
     REFUSED(run.workspace_size -= 1, GRU_BAD_ARGUMENT, "run.workspace_size",
-            text_of((long long)f.r.memory.workspace));
+            text_of((long long)valid.r.memory.workspace));
     REFUSED(run.workspace_size = 0, GRU_BAD_ARGUMENT, "run.workspace_size", "is 0");
     REFUSED(run.workspace = (char *)run.workspace + 32, GRU_BAD_ARGUMENT, "run.workspace", "multiple of 64");
     REFUSED(run.reserve = NULL, GRU_BAD_ARGUMENT, "run.reserve", "NULL");
     REFUSED(run.reserve_size -= 1, GRU_BAD_ARGUMENT, "run.reserve_size",
-            text_of((long long)f.r.memory.reserve));
+            text_of((long long)valid.r.memory.reserve));
     REFUSED(run.reserve = (char *)run.reserve + 4, GRU_BAD_ARGUMENT, "run.reserve", "multiple of 64");
     REFUSED(run.reserve = run.workspace, GRU_BAD_ARGUMENT, "run.workspace", "run.reserve");
     REFUSED(run.packed = (const char *)run.packed + 4, GRU_BAD_ARGUMENT, "run.packed", "multiple of 64");
     REFUSED(run.packed = run.workspace, GRU_BAD_ARGUMENT, "run.workspace", "run.packed");
-    tear_down(&f);
+    valid_run_release(&valid);
 }
 
 /* ---- what must work ---------------------------------------------------------------------------------------------- */
@@ -158,17 +159,17 @@ ENGINE_TEST(api_run, no_steps_and_no_rows) {
     memset(run.hT, 0xFF, (size_t)N * H * sizeof(float));
     run.N = 0;
     run.T = INT64_MAX;
-    check_ok(mirror_forward(r.layer, &run), "endless steps of no rows");
+    check_ok(device_mirror_forward(r.layer, &run), "endless steps of no rows");
     CHECK(tester_untouched(run.hT, (size_t)N * H * sizeof(float)), "N 0 wrote hT");
     run.T = 0;
-    check_ok(mirror_forward(r.layer, &run), "nothing at all");
+    check_ok(device_mirror_forward(r.layer, &run), "nothing at all");
     run.N = N;
     run.x.data = NULL;
-    check_ok(mirror_forward(r.layer, &run), "no steps, no x");
+    check_ok(device_mirror_forward(r.layer, &run), "no steps, no x");
     CHECK(memcmp(run.hT, run.h0, (size_t)N * H * sizeof(float)) == 0, "hT is not h0 after no steps");
     CHECK(tester_untouched(run.y.data, (size_t)T * N * H * sizeof(float)), "no steps wrote y");
     run.h0 = NULL;
-    check_ok(mirror_forward(r.layer, &run), "no steps, no h0");
+    check_ok(device_mirror_forward(r.layer, &run), "no steps, no h0");
     for (int i = 0; i < N * H; i++)
         CHECK(((float *)run.hT)[i] == 0, "hT[%d] is not 0 without h0 and steps", i);
     result_free(&r);
@@ -193,13 +194,13 @@ ENGINE_TEST(api_run, columns_of_one_buffer) {
     run.x = (gru_const_view){buffer + H + 1, N * WIDTH, WIDTH};
     run.y = (gru_view){buffer, N * WIDTH, WIDTH};
     run.h0 = run.hT = state;
-    check_ok(mirror_forward(r.layer, &run), "columns of one buffer");
+    check_ok(device_mirror_forward(r.layer, &run), "columns of one buffer");
     for (int row = 0; row < T * N; row++)
         CHECK(memcmp(buffer + row * WIDTH, (float *)r.y + row * H, H * sizeof(float)) == 0,
               "row %d of y differs", row);
     CHECK(memcmp(state, r.hT, (size_t)N * H * sizeof(float)) == 0, "hT in place of h0 differs");
     run.y.data = buffer + 2; /* its last column is the first of x */
-    CHECK(mirror_forward(r.layer, &run) == GRU_BAD_ARGUMENT && strstr(gru_last_error(), "run.y"),
+    CHECK(device_mirror_forward(r.layer, &run) == GRU_BAD_ARGUMENT && strstr(gru_last_error(), "run.y"),
           "columns that touch were accepted, or \"%s\"", gru_last_error());
     tester_free(buffer);
     tester_free(state);
@@ -225,7 +226,7 @@ ENGINE_TEST(api_run, streaming_in_place) {
         run.h0 = run.hT = state;
         run.workspace = r.run.workspace;
         run.workspace_size = r.run.workspace_size;
-        check_ok(mirror_forward(r.layer, &run), "one step");
+        check_ok(device_mirror_forward(r.layer, &run), "one step");
         CHECK(memcmp(state, (float *)r.y + t * H, H * sizeof *state) == 0, "step %d differs", t);
     }
     tester_free(state);
@@ -248,10 +249,10 @@ ENGINE_TEST(api_run, one_slot_read_twice) {
     problem_run(p, context, &r);
     gru_run run = r.run;
     run.h0 = run.hT = plain;
-    check_ok(mirror_forward(r.layer, &run), "plain");
+    check_ok(device_mirror_forward(r.layer, &run), "plain");
     run.h0 = run.hT = pool;
     run.slot_count = 2, run.h0_slots = from, run.hT_slots = to;
-    check_ok(mirror_forward(r.layer, &run), "slots");
+    check_ok(device_mirror_forward(r.layer, &run), "slots");
     CHECK(memcmp(pool, plain + H, H * sizeof *pool) == 0 && memcmp(pool + H, plain, H * sizeof *pool) == 0,
           "a slot that two rows read and one wrote gave another state");
     tester_free(pool), tester_free(plain);

@@ -45,15 +45,15 @@ lent lend(study *s) {
     gradients_make(s->p, &l.here);
     problem_backward_call(s->p, &s->r, 0, &l.here, &run, &wanted);
     wanted.loss_scale = l.scale;
-    l.m = mirror_open(s->context, &s->r.run, &l.run);
-    l.backward = mirror_run(l.m, &run);
-    l.gradients = mirror_gradients(l.m, &wanted);
+    l.m = device_mirror_open(s->context, &s->r.run, &l.run);
+    l.backward = device_mirror_run(l.m, &run);
+    l.gradients = device_mirror_gradients(l.m, &wanted);
     REQUIRE(gru_wait(s->context, l.run.stream) == GRU_OK, "%s", gru_last_error());
     return l;
 }
 
 void take_back(lent *l) {
-    mirror_close(l->m);
+    device_mirror_close(l->m);
     gradients_free(&l->here);
     tester_free(l->scale);
 }

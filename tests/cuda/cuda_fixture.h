@@ -31,7 +31,7 @@ gru_context *study_context(const form *f, int math, uint32_t flags);
 
 /* The study's run and all its gradients on the device, for tests that call by themselves. */
 typedef struct lent {
-    mirror *m;
+    device_mirror *m;
     gru_run run, backward; /* with the workspace of each */
     gru_gradients gradients;
     gradients here;

@@ -15,7 +15,7 @@ static void begin(void) {
     static cudaStream_t stream;
     if (!stream)
         (void)cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking); /* orders nothing by itself */
-    tester_machine.stream = stream;
+    tester_device.stream = stream;
 }
 
 static const char *end(void) {
@@ -24,6 +24,6 @@ static const char *end(void) {
 }
 
 __attribute__((constructor)) static void describe_machine(void) {
-    tester_machine.begin = begin;
-    tester_machine.end = end;
+    tester_device.begin = begin;
+    tester_device.end = end;
 }

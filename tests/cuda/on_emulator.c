@@ -16,7 +16,7 @@ static void begin(void) {
                                        : EMU_RANDOM;
     emu_option.verbose = getenv("GRU_EMU_VERBOSE") != NULL;
     if (!stream) cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking); /* orders nothing by itself */
-    tester_machine.stream = stream;
+    tester_device.stream = stream;
 }
 
 static const char *end(void) {
@@ -27,7 +27,7 @@ static const char *end(void) {
 }
 
 __attribute__((constructor)) static void describe_machine(void) {
-    tester_machine.begin = begin;
-    tester_machine.end = end;
-    tester_machine.watches = 1;
+    tester_device.begin = begin;
+    tester_device.end = end;
+    tester_device.watches = 1;
 }

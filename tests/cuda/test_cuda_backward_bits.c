@@ -70,7 +70,7 @@ TEST(cuda_backward_bits, one_row_in_any_batch) {
         gradients whole;
         run_gradient_call(s.p, &s.r, &s.call, &whole);
         for (int64_t n = 0; n < N; n += 4) {
-            problem *part = problem_part(s.p, 0, T, n, n == 4 ? 3 : 1);
+            problem *part = problem_slice(s.p, 0, T, n, n == 4 ? 3 : 1);
             result r;
             gradients some;
             problem_run(part, s.context, &r);
@@ -183,7 +183,7 @@ static void compare_replays(const form *f, int math, int reset) {
     void *memory[4];
     cudaGraph_t graph;
     cudaGraphExec_t replay;
-    problem_lend(s.p, &s.r);
+    problem_renew_outputs(s.p, &s.r);
     lent l = lend(&s);
     const gru_weights there = weights_there(s.context, &s.p->weights, memory, bytes);
     form_force_sweep(f, (gru_cuda_math)math);
@@ -203,10 +203,10 @@ static void compare_replays(const form *f, int math, int reset) {
         for (int g = GRAD_W; g < GRADS; g++)
             for (size_t k = 0; k < l.here.count[g]; k++) /* what run_gradient_call begins with */
                 ((float *)l.here.data[g])[k] = (float)tester_uniform((uint64_t)g, k);
-        mirror_send(l.m);
+        device_mirror_send(l.m);
         send_weights(s.context, &s.p->weights, memory, bytes, l.run.stream);
         REQUIRE(cudaGraphLaunch(replay, l.run.stream) == cudaSuccess, "the graph was refused");
-        mirror_receive(l.m);
+        device_mirror_receive(l.m);
         check_same_gradients(s.p, &direct, &l.here);
         gradients_free(&direct);
         result_free(&r);

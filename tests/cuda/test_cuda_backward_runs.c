@@ -17,7 +17,7 @@ TEST(cuda_backward_runs, first_passes_load_and_allocate_nothing) {
         const uint64_t allocated = emu_allocations(), loaded = emu_loaded(), launched = emu_launches();
         REQUIRE(gru_layer_backward(s.r.layer, &l.backward, &l.gradients) == GRU_OK, "%s: %s", f->name,
                 gru_last_error());
-        mirror_receive(l.m);
+        device_mirror_receive(l.m);
         CHECK(emu_launches() > launched, "nothing was launched");
         CHECK(emu_allocations() == allocated, "%s: the first backward left %d allocations more", f->name,
               (int)(emu_allocations() - allocated));
@@ -41,22 +41,22 @@ TEST(cuda_backward_runs, no_steps_and_no_rows) {
         l.backward.N = 0;
         CHECK(gru_layer_backward(s.r.layer, &l.backward, &l.gradients) == GRU_OK, "N 0: %s",
               gru_last_error());
-        mirror_receive(l.m);
+        device_mirror_receive(l.m);
         CHECK(tester_untouched(dh0, N * H * sizeof *dh0) && dR[5] == 0, "no rows wrote something");
         l.backward.N = N, l.backward.T = 0;
         CHECK(gru_layer_backward(s.r.layer, &l.backward, &l.gradients) == GRU_OK, "T 0: %s",
               gru_last_error());
-        mirror_receive(l.m);
+        device_mirror_receive(l.m);
         CHECK(memcmp(dh0, dhT, N * H * sizeof *dh0) == 0, "%s: after no steps dh0 is not dhT",
               sweep_forms[i].name);
         ((float *)l.here.data[GRAD_R])[5] = ((float *)l.here.data[GRAD_BR])[7] = 3;
-        mirror_send(l.m);
+        device_mirror_send(l.m);
         CHECK(gru_layer_backward(s.r.layer, &l.backward, &l.gradients) == GRU_OK, "%s", gru_last_error());
-        mirror_receive(l.m);
+        device_mirror_receive(l.m);
         CHECK(dR[5] == 3, "nothing was added, and dR is %g", (double)dR[5]);
         l.gradients.parts = GRU_GRAD_OVERWRITE;
         CHECK(gru_layer_backward(s.r.layer, &l.backward, &l.gradients) == GRU_OK, "%s", gru_last_error());
-        mirror_receive(l.m);
+        device_mirror_receive(l.m);
         CHECK(dR[5] == 0 && ((float *)l.here.data[GRAD_BR])[7] == 0, "the sum of nothing is %g",
               (double)dR[5]);
         take_back(&l);

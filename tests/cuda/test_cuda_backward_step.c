@@ -98,7 +98,7 @@ static void sweep(gru_context *context, int math, int32_t reset, way how, int32_
     const int large = how.tile.unit_octets == 8;
     const uint64_t drawn = tester_random(emu_option.seed, draw);
     gru_layer_config config = draw_config(math, reset, hidden[large][drawn % 4], drawn);
-    pass a = {.math = (gru_cuda_math)math, .way = how, .blocks = blocks, .stream = tester_machine.stream};
+    pass a = {.math = (gru_cuda_math)math, .way = how, .blocks = blocks, .stream = tester_device.stream};
     a.step.directions = drawn / 4 % 3 == 0 ? 2 : 1;
     for (int d = 0; d < a.step.directions; d++) {
         const uint32_t options = (uint32_t)(drawn >> (8 + 8 * d)) % SWEEP_OPTIONS;
@@ -175,7 +175,7 @@ static void compare_ways(gru_context *context, int math, int32_t reset, const gr
     const gru_layer_config config = draw_config(math, reset, 40, (uint64_t)(math + 10 * reset));
     sweep_problem *p = sweep_problem_make(context, &config, 3, 17, SWEEP_LENGTHS | SWEEP_SEGMENTS, 3);
     pass a = {
-        .p = {p}, .math = (gru_cuda_math)math, .blocks = room->hop_blocks, .stream = tester_machine.stream};
+        .p = {p}, .math = (gru_cuda_math)math, .blocks = room->hop_blocks, .stream = tester_device.stream};
     size_t bytes = 0;
     void *first = NULL;
     a.step.directions = 1;

@@ -215,16 +215,16 @@ static void compare_replays(const form *f, int math) {
     form_force(f, (gru_cuda_math)math, config.reset_mode);
     REQUIRE(problem_open(p, context, &replayed) == GRU_OK && problem_open(p, context, &direct) == GRU_OK,
             "%s", gru_last_error());
-    problem_lend(p, &replayed);
-    mirror *m = mirror_open(context, &replayed.run, &run);
+    problem_renew_outputs(p, &replayed);
+    device_mirror *m = device_mirror_open(context, &replayed.run, &run);
     REQUIRE(gru_wait(context, run.stream) == GRU_OK, "%s", gru_last_error());
     cudaGraphExec_t graph = record(replayed.layer, &run);
     for (uint64_t seed = 2; seed < 5; seed++) {
         take_numbers(p, seed);
         REQUIRE(problem_call(p, &direct) == GRU_OK, "%s", gru_last_error());
-        mirror_send(m);
+        device_mirror_send(m);
         REQUIRE(cudaGraphLaunch(graph, run.stream) == cudaSuccess, "the graph was refused");
-        mirror_receive(m);
+        device_mirror_receive(m);
         CHECK(same_buffer(replayed.run.y.data, direct.run.y.data) &&
                   same_buffer(replayed.run.hT, direct.run.hT) &&
                   same_buffer(replayed.run.reserve, direct.run.reserve),
@@ -232,7 +232,7 @@ static void compare_replays(const form *f, int math) {
               math_names[math]);
     }
     (void)cudaGraphExecDestroy(graph);
-    mirror_close(m);
+    device_mirror_close(m);
     form_free_choice();
     result_free(&replayed), result_free(&direct);
     problem_free(p);

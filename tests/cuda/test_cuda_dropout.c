@@ -13,13 +13,13 @@
 static void *sent(gru_context *context, const void *data, size_t bytes) {
     void *memory = NULL;
     REQUIRE(gru_allocate(context, bytes, &memory) == GRU_OK, "%s", gru_last_error());
-    REQUIRE(gru_copy(context, memory, data, bytes, tester_machine.stream) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_copy(context, memory, data, bytes, tester_device.stream) == GRU_OK, "%s", gru_last_error());
     return memory;
 }
 
 static void fetch(gru_context *context, void *data, const void *memory, size_t bytes) {
-    REQUIRE(gru_copy(context, data, memory, bytes, tester_machine.stream) == GRU_OK, "%s", gru_last_error());
-    REQUIRE(gru_wait(context, tester_machine.stream) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_copy(context, data, memory, bytes, tester_device.stream) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_wait(context, tester_device.stream) == GRU_OK, "%s", gru_last_error());
 }
 
 /* ---- numbers ----------------------------------------------------------------------------------------------------- */
@@ -39,7 +39,7 @@ static void compare(gru_context *here, gru_context *there, int32_t type, int64_t
     d.seed = seeds;
     REQUIRE(here->backend->drop(here, &d, NULL) == GRU_OK, "%s", gru_last_error());
     d.data.data = memory, d.seed = seed_memory;
-    REQUIRE(there->backend->drop(there, &d, tester_machine.stream) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(there->backend->drop(there, &d, tester_device.stream) == GRU_OK, "%s", gru_last_error());
     char *got = tester_allocate(bytes);
     fetch(there, got, memory, bytes);
     CHECK(memcmp(got, data, bytes) == 0, "%s rows of %lld: other bits than on the CPU", gru_type_name(type),
@@ -63,7 +63,7 @@ TEST(cuda_dropout, no_numbers_launch_nothing) {
     const gru_dropout none = {
         .N = 3, .row = 5, .rate = 0.5f, .data = {seed_memory, 15, 5}, .seed = seed_memory};
     const uint64_t launched = emu_launches();
-    CHECK(there->backend->drop(there, &none, tester_machine.stream) == GRU_OK, "%s", gru_last_error());
+    CHECK(there->backend->drop(there, &none, tester_device.stream) == GRU_OK, "%s", gru_last_error());
     CHECK(emu_launches() == launched, "a kernel was launched over no steps");
     gru_free(there, seed_memory);
     gru_context_release(there);
@@ -71,7 +71,7 @@ TEST(cuda_dropout, no_numbers_launch_nothing) {
 
 /* ---- graphs ------------------------------------------------------------------------------------------------------ */
 
-static const tower_floor two[] = {{.hidden = 6, .bidirectional = 1}, {.hidden = 5}};
+static const layer_spec two[] = {{.hidden = 6, .bidirectional = 1}, {.hidden = 5}};
 
 /* dy is y itself, so that both passes are seen in dx. */
 static gru_stack_gradients gradients_of(const void *dy, void *dx) {
@@ -80,59 +80,60 @@ static gru_stack_gradients gradients_of(const void *dy, void *dx) {
     return g;
 }
 
-static size_t x_bytes(const tower *t) {
-    return (size_t)(t->sizes.T * t->sizes.N * t->sizes.I) * sizeof(float);
+static size_t x_bytes(const stack_fixture *fixture) {
+    return (size_t)(fixture->sizes.T * fixture->sizes.N * fixture->sizes.I) * sizeof(float);
 }
 
 /* dx of the tower with these seeds, from passes of its own. */
-static float *expected_dx(tower *t, const uint64_t seed[2]) {
-    float *dx = tester_allocate(x_bytes(t));
-    gru_stack_run run = t->run;
-    t->dropout_seed[0] = seed[0], t->dropout_seed[1] = seed[1];
-    REQUIRE(mirror_stack_forward(t->stack, &run) == GRU_OK, "%s", gru_last_error());
-    run.data.workspace = tester_allocate(t->memory.backward_workspace);
-    run.data.workspace_size = t->memory.backward_workspace;
-    const gru_stack_gradients g = gradients_of(t->y, dx);
-    REQUIRE(mirror_stack_backward(t->stack, &run, &g) == GRU_OK, "%s", gru_last_error());
+static float *expected_dx(stack_fixture *fixture, const uint64_t seed[2]) {
+    float *dx = tester_allocate(x_bytes(fixture));
+    gru_stack_run run = fixture->run;
+    fixture->dropout_seed[0] = seed[0], fixture->dropout_seed[1] = seed[1];
+    REQUIRE(device_mirror_stack_forward(fixture->stack, &run) == GRU_OK, "%s", gru_last_error());
+    run.data.workspace = tester_allocate(fixture->memory.backward_workspace);
+    run.data.workspace_size = fixture->memory.backward_workspace;
+    const gru_stack_gradients g = gradients_of(fixture->y, dx);
+    REQUIRE(device_mirror_stack_backward(fixture->stack, &run, &g) == GRU_OK, "%s", gru_last_error());
     tester_free(run.data.workspace);
     return dx;
 }
 
 /* Every buffer of a tower without states in the device's memory. */
 enum { X, Y, WORKSPACE, BACKWARD_WORKSPACE, RESERVE, SEED, DX, PIECES };
-static gru_stack_run send_run(const tower *t, void *pieces[PIECES]) {
-    gru_context *context = t->context;
-    gru_stack_run run = t->run;
-    const size_t bytes[PIECES] = {[WORKSPACE] = t->memory.workspace,
-                                  [BACKWARD_WORKSPACE] = t->memory.backward_workspace,
-                                  [RESERVE] = t->memory.reserve,
-                                  [Y] = tower_y_count(t) * sizeof(float),
-                                  [DX] = x_bytes(t)};
+static gru_stack_run send_run(const stack_fixture *fixture, void *pieces[PIECES]) {
+    gru_context *context = fixture->context;
+    gru_stack_run run = fixture->run;
+    const size_t bytes[PIECES] = {[WORKSPACE] = fixture->memory.workspace,
+                                  [BACKWARD_WORKSPACE] = fixture->memory.backward_workspace,
+                                  [RESERVE] = fixture->memory.reserve,
+                                  [Y] = stack_fixture_y_count(fixture) * sizeof(float),
+                                  [DX] = x_bytes(fixture)};
     for (int i = 0; i < PIECES; i++)
         if (bytes[i]) REQUIRE(gru_allocate(context, bytes[i], &pieces[i]) == GRU_OK, "%s", gru_last_error());
-    pieces[X] = sent(context, t->x, x_bytes(t));
-    pieces[SEED] = sent(context, t->dropout_seed, 2 * sizeof(uint64_t));
+    pieces[X] = sent(context, fixture->x, x_bytes(fixture));
+    pieces[SEED] = sent(context, fixture->dropout_seed, 2 * sizeof(uint64_t));
     run.h0 = NULL, run.hT = NULL;
     run.data.x.data = pieces[X], run.data.y.data = pieces[Y];
     run.data.workspace = pieces[WORKSPACE], run.data.reserve = pieces[RESERVE];
     run.dropout_seed = pieces[SEED];
-    run.data.stream = tester_machine.stream;
+    run.data.stream = tester_device.stream;
     return run;
 }
 
 /* Forward and backward into one recording. */
-static cudaGraphExec_t record(const tower *t, const gru_stack_run *run, void *const pieces[PIECES]) {
+static cudaGraphExec_t record(const stack_fixture *fixture, const gru_stack_run *run,
+                              void *const pieces[PIECES]) {
     const gru_stack_gradients g = gradients_of(pieces[Y], pieces[DX]);
     gru_stack_run backward = *run;
     backward.data.workspace = pieces[BACKWARD_WORKSPACE];
-    backward.data.workspace_size = t->memory.backward_workspace;
+    backward.data.workspace_size = fixture->memory.backward_workspace;
     cudaGraph_t graph = NULL;
     cudaGraphExec_t ready = NULL;
-    REQUIRE(gru_wait(t->context, run->data.stream) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_wait(fixture->context, run->data.stream) == GRU_OK, "%s", gru_last_error());
     REQUIRE(cudaStreamBeginCapture(run->data.stream, cudaStreamCaptureModeGlobal) == cudaSuccess,
             "no capture");
-    gru_status status = gru_stack_forward(t->stack, run);
-    if (status == GRU_OK) status = gru_stack_backward(t->stack, &backward, &g);
+    gru_status status = gru_stack_forward(fixture->stack, run);
+    if (status == GRU_OK) status = gru_stack_backward(fixture->stack, &backward, &g);
     REQUIRE(cudaStreamEndCapture(run->data.stream, &graph) == cudaSuccess && status == GRU_OK, "%s",
             gru_last_error());
     REQUIRE(cudaGraphInstantiate(&ready, graph, 0) == cudaSuccess, "no graph");
@@ -143,43 +144,43 @@ static cudaGraphExec_t record(const tower *t, const gru_stack_run *run, void *co
 TEST(cuda_dropout, a_graph_replays_with_another_seed) {
     static const uint64_t seeds[2][2] = {{11, 0}, {12, 4}};
     gru_context *context = tester_device_context(0);
-    tower *t = tower_make(context, two, 2,
-                          (tower_sizes){.T = 3, .N = 4, .I = 3, .mode = GRU_TRAIN, .dropout = 0.5f});
-    float *expected[2], *got = tester_allocate(x_bytes(t));
+    stack_fixture *fixture = stack_fixture_make(
+        context, two, 2, (stack_fixture_sizes){.T = 3, .N = 4, .I = 3, .mode = GRU_TRAIN, .dropout = 0.5f});
+    float *expected[2], *got = tester_allocate(x_bytes(fixture));
     void *pieces[PIECES];
-    t->run.h0 = NULL, t->run.hT = NULL;
-    for (int i = 0; i < 2; i++) expected[i] = expected_dx(t, seeds[i]);
-    CHECK(memcmp(expected[0], expected[1], x_bytes(t)) != 0, "the seeds drop the same numbers");
-    const gru_stack_run run = send_run(t, pieces);
-    cudaGraphExec_t ready = record(t, &run, pieces);
+    fixture->run.h0 = NULL, fixture->run.hT = NULL;
+    for (int i = 0; i < 2; i++) expected[i] = expected_dx(fixture, seeds[i]);
+    CHECK(memcmp(expected[0], expected[1], x_bytes(fixture)) != 0, "the seeds drop the same numbers");
+    const gru_stack_run run = send_run(fixture, pieces);
+    cudaGraphExec_t ready = record(fixture, &run, pieces);
     for (int i = 0; i < 2; i++) {
         REQUIRE(gru_copy(context, pieces[SEED], seeds[i], sizeof seeds[i], run.data.stream) == GRU_OK, "%s",
                 gru_last_error());
         REQUIRE(cudaGraphLaunch(ready, run.data.stream) == cudaSuccess, "no launch");
-        fetch(context, got, pieces[DX], x_bytes(t));
-        CHECK(memcmp(got, expected[i], x_bytes(t)) == 0, "replay %d gave other bits than runs with its seed",
-              i);
+        fetch(context, got, pieces[DX], x_bytes(fixture));
+        CHECK(memcmp(got, expected[i], x_bytes(fixture)) == 0,
+              "replay %d gave other bits than runs with its seed", i);
     }
     (void)cudaGraphExecDestroy(ready);
     for (int i = 0; i < 2; i++) tester_free(expected[i]);
     tester_free(got);
     for (int i = 0; i < PIECES; i++) gru_free(context, pieces[i]);
-    tower_free(t);
+    stack_fixture_free(fixture);
     gru_context_release(context);
 }
 
 TEST(cuda_dropout, a_seed_in_host_memory_is_refused) {
     gru_context *context = tester_device_context(0);
     if (gru_cuda_machine_of(context)->pageable) SKIP("this device reaches all of the host's memory");
-    tower *t = tower_make(context, two, 2,
-                          (tower_sizes){.T = 3, .N = 4, .I = 3, .mode = GRU_TRAIN, .dropout = 0.5f});
+    stack_fixture *fixture = stack_fixture_make(
+        context, two, 2, (stack_fixture_sizes){.T = 3, .N = 4, .I = 3, .mode = GRU_TRAIN, .dropout = 0.5f});
     void *pieces[PIECES];
-    gru_stack_run run = send_run(t, pieces);
-    run.dropout_seed = t->dropout_seed;
-    CHECK(gru_stack_forward(t->stack, &run) == GRU_BAD_ARGUMENT &&
+    gru_stack_run run = send_run(fixture, pieces);
+    run.dropout_seed = fixture->dropout_seed;
+    CHECK(gru_stack_forward(fixture->stack, &run) == GRU_BAD_ARGUMENT &&
               strstr(gru_last_error(), "run.dropout_seed is ") && strstr(gru_last_error(), "host memory"),
           "the sentence is \"%s\"", gru_last_error());
     for (int i = 0; i < PIECES; i++) gru_free(context, pieces[i]);
-    tower_free(t);
+    stack_fixture_free(fixture);
     gru_context_release(context);
 }

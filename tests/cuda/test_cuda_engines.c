@@ -181,30 +181,31 @@ TEST(cuda_engines, keep_what_backward_needs) {
 
 /* Both directions of a layer give the bits of each alone, in the launches of one: a prologue and one for each step. */
 static void compare_directions(int f, int arithmetic, int32_t lengths) {
-    static const tower_floor floors[] = {{.hidden = 19, .bidirectional = 1}};
+    static const layer_spec floors[] = {{.hidden = 19, .bidirectional = 1}};
     gru_layer_config config = GRU_INIT;
     problem_types(&config, arithmetics[arithmetic].types);
     const int32_t reset = form_has_reset(&forms[f], GRU_RESET_AFTER) ? GRU_RESET_AFTER : GRU_RESET_BEFORE;
-    const tower_sizes sizes = {.T = 4,
-                               .N = 9,
-                               .I = 7,
-                               .lengths = lengths,
-                               .type = config.io_type,
-                               .weights = config.weight_type,
-                               .reset_mode = reset};
+    const stack_fixture_sizes sizes = {.T = 4,
+                                       .N = 9,
+                                       .I = 7,
+                                       .lengths = lengths,
+                                       .type = config.io_type,
+                                       .weights = config.weight_type,
+                                       .reset_mode = reset};
     gru_context *context = context_for(f, arithmetics[arithmetic].tf32);
     form_force(&forms[f], math_of(&config, arithmetics[arithmetic].tf32), reset);
-    tower *t = tower_make(context, floors, 1, sizes);
-    tower_outputs hand;
-    tower_by_hand(t, &hand);
+    stack_fixture *fixture = stack_fixture_make(context, floors, 1, sizes);
+    stack_fixture_outputs hand;
+    stack_fixture_run_sublayers(fixture, &hand);
     const uint64_t before = emu_launches();
-    REQUIRE(mirror_stack_forward(t->stack, &t->run) == GRU_OK, "%s: %s", forms[f].name, gru_last_error());
-    if (tester_machine.watches) /* a GPU does not count */
+    REQUIRE(device_mirror_stack_forward(fixture->stack, &fixture->run) == GRU_OK, "%s: %s", forms[f].name,
+            gru_last_error());
+    if (tester_device.watches) /* a GPU does not count */
         CHECK(emu_launches() - before == 1 + (uint64_t)sizes.T,
               "%s: %d launches for both directions of %d steps", forms[f].name,
               (int)(emu_launches() - before), (int)sizes.T);
-    check_tower(t, forms[f].name, &hand);
-    tower_free(t);
+    stack_fixture_check(fixture, forms[f].name, &hand);
+    stack_fixture_free(fixture);
     form_free_choice();
 }
 

@@ -36,7 +36,7 @@ static float *draw(size_t count, uint64_t seed) {
 }
 
 static void *finished(const void *device, size_t bytes) {
-    CHECK(cudaStreamSynchronize(tester_machine.stream) == cudaSuccess, "a kernel failed");
+    CHECK(cudaStreamSynchronize(tester_device.stream) == cudaSuccess, "a kernel failed");
     return device_read(device, bytes);
 }
 
@@ -74,7 +74,7 @@ TEST(cuda_gradients, rows_of_states) {
         gru_cuda_state_rows a = {.directions = 1, .s = 1, .steps = 3, .padding = 4, .rows = {rows}};
         a.sweep[0].forward = make_sequence(GRU_REVERSE, GRU_F32, there_lengths);
         a.sweep[0].forward.reserve = there_h;
-        LAUNCHED(gru_cuda_launch_state_rows((gru_cuda_math)math, &a, tester_machine.stream));
+        LAUNCHED(gru_cuda_launch_state_rows((gru_cuda_math)math, &a, tester_device.stream));
         check_row_numbers(math, rows, 1, 3, 4, h, "states");
         device_free(rows);
     }
@@ -104,7 +104,7 @@ static void compare_reset_rows(int math, int given, int32_t direction) {
         p.input[0].time_stride = N * row, p.input[0].gate_stride = PITCH;
     else
         p.input[0].data = (float *)there[1] + (T - 1 - first) * N * row;
-    LAUNCHED(gru_cuda_launch_reset_rows((gru_cuda_math)math, &p, tester_machine.stream));
+    LAUNCHED(gru_cuda_launch_reset_rows((gru_cuda_math)math, &p, tester_device.stream));
     for (int64_t s = 0; s < T; s++)
         for (int64_t n = 0; n < N; n++)
             for (int64_t j = 0; j < H; j++) {
@@ -145,8 +145,8 @@ static void compare_by_time(int32_t type, int32_t direction) {
         const gru_cuda_sequence q = make_sequence(direction, type, there_lengths);
         const gru_cuda_scatter x = {q, s, steps, (float *)there_dx + s * N * ROW, ROW, INPUTS, to};
         const gru_cuda_attention_sums w = {q, s, steps, (float *)there_parts + s * N * OCTETS, dw};
-        LAUNCHED(gru_cuda_launch_scatter(&x, tester_machine.stream));
-        LAUNCHED(gru_cuda_launch_attention_sums(&w, tester_machine.stream));
+        LAUNCHED(gru_cuda_launch_scatter(&x, tester_device.stream));
+        LAUNCHED(gru_cuda_launch_attention_sums(&w, tester_device.stream));
     }
     void *got_dx = finished(to.data, T * N * (INPUTS + 1) * gru_type_bytes(type));
     float *got_dw = finished(dw.data, T * N * sizeof(float));
@@ -199,7 +199,7 @@ static void compare_weight_sums(int32_t first, int32_t count, int overwrite, flo
                                     .loss_scale = scale != 0 ? there_scale : NULL,
                                     .overwrite = overwrite,
                                     .gradient = gradient};
-    LAUNCHED(gru_cuda_launch_weight_sums(&a, tester_machine.stream));
+    LAUNCHED(gru_cuda_launch_weight_sums(&a, tester_device.stream));
     float *got = finished(gradient, 3 * H * K * sizeof *got);
     for (int32_t row = 0; row < 3 * H; row++)
         for (int32_t k = 0; k < K; k++) {
@@ -241,7 +241,7 @@ static void compare_bias_sums(int math, int32_t reset, int64_t count, int overwr
                                   .overwrite = overwrite,
                                   .dbW = to[0],
                                   .dbR = to[1]};
-    LAUNCHED(gru_cuda_launch_bias_sums((gru_cuda_math)math, &a, tester_machine.stream));
+    LAUNCHED(gru_cuda_launch_bias_sums((gru_cuda_math)math, &a, tester_device.stream));
     for (int i = 0; i < 2; i++) got[i] = finished(to[i], 3 * H * sizeof(float));
     for (int32_t at = 0; at < 2 * 3 * H; at++) {
         const int32_t recurrent = at / (3 * H), g = at / H % 3, j = at % H;
@@ -288,7 +288,7 @@ static void compare_turned(gru_context *context, int math, int32_t inputs, int32
                                 .turned_W = memory + parts.W,
                                 .turned_R = memory + parts.R,
                                 .transposed = memory + parts.R_transposed};
-    LAUNCHED(gru_cuda_launch_turn(&turn, tester_machine.stream));
+    LAUNCHED(gru_cuda_launch_turn(&turn, tester_device.stream));
     char *got = finished(memory, parts.bytes);
     const size_t element = gru_type_bytes(config.weight_type), group = 64 / element;
     const size_t pitch = (size_t)gru_cuda_unit_pitch(hidden), groups = (U + group - 1) / group;

@@ -34,17 +34,17 @@ static void count_run(const form *f, int math, int reset, uint32_t options) {
     gru_run run;
     form_force(f, (gru_cuda_math)math, config.reset_mode);
     REQUIRE(problem_open(p, context, &r) == GRU_OK, "%s", gru_last_error());
-    problem_lend(p, &r);
-    mirror *m = mirror_open(context, &r.run, &run);
+    problem_renew_outputs(p, &r);
+    device_mirror *m = device_mirror_open(context, &r.run, &run);
     const uint64_t allocated = emu_allocations(), loaded = emu_loaded(), launched = emu_launches();
     REQUIRE(gru_layer_forward(r.layer, &run) == GRU_OK, "%s: %s", f->name, gru_last_error());
-    mirror_receive(m);
+    device_mirror_receive(m);
     CHECK(emu_launches() > launched, "nothing was launched");
     CHECK(emu_allocations() == allocated, "%s: the first run left %d allocations more", f->name,
           (int)(emu_allocations() - allocated));
     CHECK(emu_loaded() == loaded, "%s: the first run loaded %d kernels", f->name,
           (int)(emu_loaded() - loaded));
-    mirror_close(m);
+    device_mirror_close(m);
     result_free(&r);
     problem_free(p);
     gru_context_release(context);
@@ -71,8 +71,8 @@ TEST(cuda_runs, first_runs_can_be_recorded) {
         cudaGraph_t graph = NULL;
         form_force(&forms[i], (gru_cuda_math)math, config.reset_mode);
         REQUIRE(problem_open(p, context, &r) == GRU_OK, "%s", gru_last_error());
-        problem_lend(p, &r);
-        mirror *m = mirror_open(context, &r.run, &run);
+        problem_renew_outputs(p, &r);
+        device_mirror *m = device_mirror_open(context, &r.run, &run);
         REQUIRE(gru_wait(context, run.stream) == GRU_OK, "%s", gru_last_error());
         REQUIRE(cudaStreamBeginCapture(run.stream, cudaStreamCaptureModeGlobal) == cudaSuccess, "no capture");
         const gru_status status = gru_layer_forward(r.layer, &run);
@@ -80,7 +80,7 @@ TEST(cuda_runs, first_runs_can_be_recorded) {
         CHECK(status == GRU_OK && ended == cudaSuccess && graph, "%s cannot be recorded: %s", forms[i].name,
               status ? gru_last_error() : cudaGetErrorName(ended));
         (void)cudaGraphDestroy(graph);
-        mirror_close(m);
+        device_mirror_close(m);
         result_free(&r);
         problem_free(p);
         gru_context_release(context);
@@ -91,7 +91,7 @@ TEST(cuda_runs, first_runs_can_be_recorded) {
 /* ---- lengths and slots in the device's memory --------------------------------------------------------------------- */
 
 static void check_report(gru_context *context, const form *f, const char *words) {
-    void *stream = tester_machine.stream;
+    void *stream = tester_device.stream;
     CHECK(gru_context_check(context, stream) == GRU_BAD_DATA && strstr(gru_last_error(), words),
           "%s: the report is \"%s\", expected \"%s\"", f->name, gru_last_error(), words);
     CHECK(gru_context_check(context, stream) == GRU_OK, "%s: the report was not cleared: %s", f->name,
@@ -110,7 +110,7 @@ static void clamp_lengths(const form *f, int math, int direction) {
     form_force(f, (gru_cuda_math)math, config.reset_mode);
     lengths[2] = T, lengths[5] = 0;
     problem_run(p, context, &right);
-    CHECK(gru_context_check(context, tester_machine.stream) == GRU_OK, "%s", gru_last_error());
+    CHECK(gru_context_check(context, tester_device.stream) == GRU_OK, "%s", gru_last_error());
     lengths[2] = T + 1000000, lengths[5] = -3;
     problem_run(p, context, &clamped);
     check_same_results(p, &right, &clamped);
@@ -143,9 +143,9 @@ static void refuse_slots(const form *f, int math, int32_t bad, int written) {
     if (!written) memset(state_row(p->run.h0, right), 0, H * sizeof(float));
     problem_run(p, context, &good);
     REQUIRE(problem_open(p, context, &r) == GRU_OK, "%s", gru_last_error());
-    problem_lend(p, &r);
+    problem_renew_outputs(p, &r);
     slots[3] = bad;
-    CHECK(mirror_forward(r.layer, &r.run) == GRU_OK, "%s: %s", f->name, gru_last_error());
+    CHECK(device_mirror_forward(r.layer, &r.run) == GRU_OK, "%s: %s", f->name, gru_last_error());
     slots[3] = right;
     if (written) memset(state_row(good.run.hT, right), 0xFF, H * sizeof(float));
     CHECK(memcmp(r.run.hT, good.run.hT, (size_t)p->run.slot_count * H * sizeof(float)) == 0,
@@ -181,17 +181,17 @@ TEST(cuda_runs, no_steps_and_no_rows) {
         result r;
         form_force(&forms[i], (gru_cuda_math)(i % MATHS), config.reset_mode);
         REQUIRE(problem_open(p, context, &r) == GRU_OK, "%s", gru_last_error());
-        problem_lend(p, &r);
+        problem_renew_outputs(p, &r);
         gru_run run = r.run;
         const size_t y = (size_t)T * N * H * gru_type_bytes(config.io_type),
                      states = (size_t)N * H * sizeof(float);
         const uint64_t launched = emu_launches();
         run.N = 0;
-        CHECK(mirror_forward(r.layer, &run) == GRU_OK, "N 0: %s", gru_last_error());
+        CHECK(device_mirror_forward(r.layer, &run) == GRU_OK, "N 0: %s", gru_last_error());
         CHECK(emu_launches() == launched, "%d launches for no row", (int)(emu_launches() - launched));
         CHECK(tester_untouched(run.hT, states), "no rows wrote hT");
         run.N = N, run.T = 0;
-        CHECK(mirror_forward(r.layer, &run) == GRU_OK, "T 0: %s", gru_last_error());
+        CHECK(device_mirror_forward(r.layer, &run) == GRU_OK, "T 0: %s", gru_last_error());
         CHECK(memcmp(run.hT, run.h0, states) == 0, "%s: after no steps hT is not h0", forms[i].name);
         CHECK(tester_untouched(run.y.data, y), "no steps wrote y");
         result_free(&r);
@@ -213,8 +213,8 @@ TEST(cuda_runs, host_memory_is_refused) {
     result r;
     gru_run run;
     REQUIRE(problem_open(p, context, &r) == GRU_OK, "%s", gru_last_error());
-    problem_lend(p, &r);
-    mirror *m = mirror_open(context, &r.run, &run);
+    problem_renew_outputs(p, &r);
+    device_mirror *m = device_mirror_open(context, &r.run, &run);
     const uint64_t launched = emu_launches();
 #define REFUSED(field)                                                  \
     do {                                                                \
@@ -245,8 +245,8 @@ TEST(cuda_runs, host_memory_is_refused) {
     run.workspace_size++;
     CHECK(emu_launches() == launched, "a refused run launched something");
     CHECK(gru_layer_forward(r.layer, &run) == GRU_OK, "%s", gru_last_error());
-    mirror_receive(m);
-    mirror_close(m);
+    device_mirror_receive(m);
+    device_mirror_close(m);
     result_free(&r);
     problem_free(p);
     gru_context_release(context);
@@ -275,7 +275,7 @@ static void run_together(const form *f, int math) {
     gru_context *context = make_context(f, math);
     problem *p = problem_make(&sizes, &config, PROBLEM_H0 | PROBLEM_LENGTHS, 1);
     result alone, r[THREADS];
-    mirror *mirrors[THREADS];
+    device_mirror *mirrors[THREADS];
     worker workers[THREADS];
     pthread_t threads[THREADS];
     cudaStream_t streams[THREADS];
@@ -284,11 +284,11 @@ static void run_together(const form *f, int math) {
     for (int i = 0; i < THREADS; i++) {
         REQUIRE(problem_open(p, context, &r[i]) == GRU_OK, "%s", gru_last_error());
         REQUIRE(cudaStreamCreateWithFlags(&streams[i], cudaStreamNonBlocking) == cudaSuccess, "no stream");
-        problem_lend(p, &r[i]);
+        problem_renew_outputs(p, &r[i]);
         workers[i] = (worker){.layer = r[0].layer, .context = context};
-        mirrors[i] = mirror_open(context, &r[i].run, &workers[i].run);
+        mirrors[i] = device_mirror_open(context, &r[i].run, &workers[i].run);
         workers[i].run.stream = streams[i];
-        REQUIRE(gru_wait(context, tester_machine.stream) == GRU_OK, "%s", gru_last_error());
+        REQUIRE(gru_wait(context, tester_device.stream) == GRU_OK, "%s", gru_last_error());
     }
     for (int i = 0; i < THREADS; i++)
         REQUIRE(pthread_create(&threads[i], NULL, work, &workers[i]) == 0, "no thread");
@@ -296,11 +296,11 @@ static void run_together(const form *f, int math) {
     for (int i = 0; i < THREADS; i++) {
         size_t bytes;
         CHECK(workers[i].status == GRU_OK, "%s: thread %d failed", f->name, i);
-        mirror_receive(mirrors[i]);
+        device_mirror_receive(mirrors[i]);
         const void *y = tester_buffer(r[i].run.y.data, &bytes), *hT = r[i].run.hT;
         CHECK(memcmp(y, alone.run.y.data, bytes) == 0 && memcmp(hT, alone.run.hT, N * H * sizeof(float)) == 0,
               "%s: beside another thread, %d has other bits", f->name, i);
-        mirror_close(mirrors[i]);
+        device_mirror_close(mirrors[i]);
         (void)cudaStreamDestroy(streams[i]);
         result_free(&r[i]);
     }

@@ -11,7 +11,7 @@ typedef struct study {
     problem *p;
     result r;
     gru_run run;
-    mirror *m;
+    device_mirror *m;
 } study;
 
 static void open_study(study *s, gru_context *context, int types, int reset) {
@@ -21,14 +21,14 @@ static void open_study(study *s, gru_context *context, int types, int reset) {
     problem_types(&config, types);
     s->p = problem_make(&sizes, &config, PROBLEM_TRAIN, 1);
     REQUIRE(problem_open(s->p, context, &s->r) == GRU_OK, "%s", gru_last_error());
-    problem_lend(s->p, &s->r);
-    s->m = mirror_open(context, &s->r.run, &s->run);
+    problem_renew_outputs(s->p, &s->r);
+    s->m = device_mirror_open(context, &s->r.run, &s->run);
     REQUIRE(gru_layer_forward(s->r.layer, &s->run) == GRU_OK, "%s", gru_last_error());
 }
 
 static void close_study(study *s) {
     REQUIRE(gru_wait(s->r.layer->context, s->run.stream) == GRU_OK, "%s", gru_last_error());
-    mirror_close(s->m);
+    device_mirror_close(s->m);
     result_free(&s->r);
     problem_free(s->p);
 }
@@ -93,10 +93,10 @@ TEST(cuda_weights, backward_tells) {
     gradients_make(p, &g);
     for (int changed = 0; changed < 2; changed++) {
         if (changed) ((float *)(uintptr_t)p->weights.R)[5] += 1;
-        REQUIRE(gru_layer_update(r.layer, &p->weights, tester_machine.stream) == GRU_OK, "%s",
+        REQUIRE(gru_layer_update(r.layer, &p->weights, tester_device.stream) == GRU_OK, "%s",
                 gru_last_error());
         CHECK(problem_backward(p, &r, 0, &g) == GRU_OK, "%s", gru_last_error());
-        const gru_status status = gru_context_check(context, tester_machine.stream);
+        const gru_status status = gru_context_check(context, tester_device.stream);
         CHECK(status == (changed ? GRU_BAD_DATA : GRU_OK), "%s weights: %s", changed ? "other" : "the same",
               gru_status_name(status));
     }

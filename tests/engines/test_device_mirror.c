@@ -85,7 +85,7 @@ TEST(mirror, misalignment_is_kept) {
     gru_run run = r.run;
     setenv("GRU_TEST_MIRROR", "1", 1);
     run.x.data = (const char *)run.x.data + 1;
-    CHECK(mirror_forward(r.layer, &run) == GRU_BAD_ARGUMENT && strstr(gru_last_error(), "run.x is"),
+    CHECK(device_mirror_forward(r.layer, &run) == GRU_BAD_ARGUMENT && strstr(gru_last_error(), "run.x is"),
           "a misaligned x: \"%s\"", gru_last_error());
     unsetenv("GRU_TEST_MIRROR");
     result_free(&r);

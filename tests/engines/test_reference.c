@@ -15,7 +15,7 @@ static const uint32_t everything = PROBLEM_LENGTHS | PROBLEM_H0 | PROBLEM_SEGMEN
 static void compare_with_model(const problem *p, const result *r) {
     double y[4 * 3 * 3], hT[3 * 3];
     uint64_t sides;
-    (void)model_run(p, y, hT, &sides);
+    (void)naive_gru_run(p, y, hT, &sides);
     check_close(p, NULL, "y", r->y, y);
     check_close(p, NULL, "hT", r->hT, hT);
 }
@@ -80,7 +80,7 @@ TEST(reference, gradients_agree_with_differences_of_segments_from_zero) {
 static uint64_t sides_of(int variant, uint64_t seed) {
     problem *p = difference_problem(variant, everything, seed);
     uint64_t sides;
-    (void)model_run(p, NULL, NULL, &sides);
+    (void)naive_gru_run(p, NULL, NULL, &sides);
     problem_free(p);
     return sides;
 }

@@ -118,20 +118,21 @@ TEST(reserve, weights_are_checked_where_both_contexts_ask) {
 }
 
 TEST(reserve, a_stack_names_the_cell_that_was_updated) {
-    static const tower_floor two[] = {{.hidden = 4, .bidirectional = 1}, {.hidden = 3, .bidirectional = 1}};
+    static const layer_spec two[] = {{.hidden = 4, .bidirectional = 1}, {.hidden = 3, .bidirectional = 1}};
     gru_context *context = checking_context(NULL, GRU_CHECK_WEIGHTS);
-    tower *t = tower_make(context, two, 2, (tower_sizes){.T = 3, .N = 2, .I = 2, .mode = GRU_TRAIN});
+    stack_fixture *fixture =
+        stack_fixture_make(context, two, 2, (stack_fixture_sizes){.T = 3, .N = 2, .I = 2, .mode = GRU_TRAIN});
     gru_stack_gradients g = GRU_INIT;
     gru_layer *layer = NULL;
-    REQUIRE(gru_stack_forward(t->stack, &t->run) == GRU_OK, "%s", gru_last_error());
-    gru_stack_run run = t->run;
-    run.data.workspace = tower_allocate(t, t->memory.backward_workspace);
-    run.data.workspace_size = t->memory.backward_workspace;
-    check_answer(gru_stack_backward(t->stack, &run, &g), 0, "nothing was updated");
-    REQUIRE(gru_stack_sublayer(t->stack, 1, NULL, &layer) == GRU_OK, "%s", gru_last_error());
-    REQUIRE(gru_layer_update(layer, t->weights[0], NULL) == GRU_OK, "%s", gru_last_error());
-    check_answer(gru_stack_backward(t->stack, &run, &g), 1, "layer 0, reverse, was updated");
+    REQUIRE(gru_stack_forward(fixture->stack, &fixture->run) == GRU_OK, "%s", gru_last_error());
+    gru_stack_run run = fixture->run;
+    run.data.workspace = stack_fixture_allocate(fixture, fixture->memory.backward_workspace);
+    run.data.workspace_size = fixture->memory.backward_workspace;
+    check_answer(gru_stack_backward(fixture->stack, &run, &g), 0, "nothing was updated");
+    REQUIRE(gru_stack_sublayer(fixture->stack, 1, NULL, &layer) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_layer_update(layer, fixture->weights[0], NULL) == GRU_OK, "%s", gru_last_error());
+    check_answer(gru_stack_backward(fixture->stack, &run, &g), 1, "layer 0, reverse, was updated");
     CHECK(strstr(gru_last_error(), "layer 0, reverse: "), "%s", gru_last_error());
-    tower_free(t);
+    stack_fixture_free(fixture);
     gru_context_release(context);
 }

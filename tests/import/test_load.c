@@ -15,8 +15,8 @@ TEST(load, a_saved_pytorch_module) {
     gru_stack *stack = NULL;
     gru_tensor x, want;
     gru_context *context = tester_context(NULL, 1);
-    gru_load_options options = loaded_in_double();
-    loaded_open(TEST_DATA "/golden/samples/encoder.safetensors", &file);
+    gru_load_options options = file_fixture_f64_options();
+    file_fixture_open(TEST_DATA "/golden/samples/encoder.safetensors", &file);
     REQUIRE(gru_stack_load(context, file, &options, &stack) == GRU_OK, "%s", gru_last_error());
     REQUIRE(gru_stack_sublayers(stack) == 4, "%d cells", gru_stack_sublayers(stack));
     REQUIRE(gru_file_tensor(file, "expected.x", &x) == GRU_OK, "%s", gru_last_error());
@@ -24,7 +24,7 @@ TEST(load, a_saved_pytorch_module) {
     const size_t inputs = x.bytes / sizeof(float), outputs = want.bytes / sizeof(double);
     double *wide = tester_allocate(inputs * sizeof(double)), *y = tester_allocate(outputs * sizeof(double));
     for (size_t i = 0; i < inputs; i++) wide[i] = (double)((const float *)x.data)[i];
-    loaded_run(stack, x.shape[0], x.shape[1], wide, y);
+    file_fixture_run(stack, x.shape[0], x.shape[1], wide, y);
     double worst = 0;
     for (size_t i = 0; i < outputs; i++) worst = fmax(worst, fabs(y[i] - ((const double *)want.data)[i]));
     CHECK(worst < 1e-12, "y differs by %g", worst);
@@ -193,14 +193,14 @@ TEST(load, unaligned_data) {
         void *bytes = file_finish(&f, &size);
         gru_file *file = NULL;
         gru_stack *stack = NULL;
-        const gru_load_options options = loaded_in_double();
+        const gru_load_options options = file_fixture_f64_options();
         const gru_status status = gru_file_parse(bytes, size, &file);
         if (status == GRU_NOT_BUILT) SKIP("%s", gru_last_error());
         REQUIRE(status == GRU_OK, "%s", gru_last_error());
         REQUIRE(gru_stack_load(context, file, &options, &stack) == GRU_OK, "%s", gru_last_error());
         gru_file_close(file);
         free(bytes);
-        loaded_run(stack, 2, 1, x, y[shift]);
+        file_fixture_run(stack, 2, 1, x, y[shift]);
         CHECK(memcmp(y[shift], y[0], sizeof y[0]) == 0, "shifted by %d it computes something else", shift);
         gru_stack_release(stack);
     }

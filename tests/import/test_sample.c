@@ -40,7 +40,7 @@ static void run(const gru_stack *stack, int32_t type, const float *x, void *y, v
     run.data.x.data = inputs;
     run.data.y.data = y;
     run.hT = hT;
-    REQUIRE(mirror_stack_forward(stack, &run) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(device_mirror_stack_forward(stack, &run) == GRU_OK, "%s", gru_last_error());
     tester_free(inputs), tester_free(run.data.workspace);
 }
 

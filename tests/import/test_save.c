@@ -116,7 +116,7 @@ TEST(save, what_was_saved_is_what_is_loaded) {
     const folder f = make_folder();
     save_or_skip(f.path, &s.config, "net.");
     gru_file *file = NULL;
-    loaded_open(f.path, &file);
+    file_fixture_open(f.path, &file);
     check_stored(file, "net.weight_ih_l0", GRU_F32, s.layers[0].weights[0].W);
     check_stored(file, "net.bias_ih_l0", GRU_F32, s.layers[0].weights[0].bW);
     check_stored(file, "net.bias_hh_l0", GRU_F32, NULL);
@@ -129,7 +129,7 @@ TEST(save, what_was_saved_is_what_is_loaded) {
     CHECK(strcmp(gru_file_metadata(file, "net.gru.l1.reset"), "after") == 0, "reset of layer 1");
     gru_context *context = tester_context(NULL, 1);
     gru_stack *direct = NULL, *loaded = NULL;
-    const gru_load_options options = loaded_in_double();
+    const gru_load_options options = file_fixture_f64_options();
     REQUIRE(gru_stack_create(context, &s.config, &direct) == GRU_OK, "%s", gru_last_error());
     REQUIRE(gru_stack_load(context, file, &options, &loaded) == GRU_OK, "%s", gru_last_error());
     gru_file_close(file);
@@ -144,8 +144,8 @@ TEST(save, what_was_saved_is_what_is_loaded) {
     }
     double x[T * N * INPUTS], y[2][T * N * 2];
     tester_fill(x, GRU_F64, T * N * INPUTS, 1.0, 3);
-    loaded_run(direct, T, N, x, y[0]);
-    loaded_run(loaded, T, N, x, y[1]);
+    file_fixture_run(direct, T, N, x, y[0]);
+    file_fixture_run(loaded, T, N, x, y[1]);
     CHECK(memcmp(y[0], y[1], sizeof y[0]) == 0, "the loaded stack computes something else");
     gru_stack_release(direct);
     gru_stack_release(loaded);

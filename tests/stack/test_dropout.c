@@ -106,43 +106,43 @@ TEST(dropout, also_drops_what_is_not_a_number) {
 
 /* ---- stacks ------------------------------------------------------------------------------------------------------ */
 
-static const tower_floor concat[] = {{.hidden = 7, .bidirectional = 1},
-                                     {.hidden = 5, .direction = GRU_REVERSE},
-                                     {.hidden = 4, .bidirectional = 1}};
-static const tower_floor sum[] = {{.hidden = 9, .bidirectional = 1, .merge = GRU_MERGE_SUM},
-                                  {.hidden = 5, .bidirectional = 1, .merge = GRU_MERGE_SEPARATE}};
+static const layer_spec concat[] = {{.hidden = 7, .bidirectional = 1},
+                                    {.hidden = 5, .direction = GRU_REVERSE},
+                                    {.hidden = 4, .bidirectional = 1}};
+static const layer_spec sum[] = {{.hidden = 9, .bidirectional = 1, .merge = GRU_MERGE_SUM},
+                                 {.hidden = 5, .bidirectional = 1, .merge = GRU_MERGE_SEPARATE}};
 static const struct building {
     const char *name;
-    const tower_floor *floors;
+    const layer_spec *floors;
     int32_t count;
 } buildings[] = {{"concatenated", concat, COUNT(concat)}, {"added", sum, COUNT(sum)}};
 
-static const tower_sizes training = {
+static const stack_fixture_sizes training = {
     .T = 5, .N = 4, .I = 3, .lengths = 1, .mode = GRU_TRAIN, .dropout = 0.4f};
 
-static void forward(tower *t) {
-    REQUIRE(mirror_stack_forward(t->stack, &t->run) == GRU_OK, "%s", gru_last_error());
+static void forward(stack_fixture *fixture) {
+    REQUIRE(device_mirror_stack_forward(fixture->stack, &fixture->run) == GRU_OK, "%s", gru_last_error());
 }
 
 /* Its cells one by one, with the same numbers dropped in between: the same bits, and others than without dropout. */
-static void compare_by_hand(gru_context *context, const struct building *b, tower_sizes sizes) {
-    tower_sizes without = sizes;
+static void compare_by_hand(gru_context *context, const struct building *b, stack_fixture_sizes sizes) {
+    stack_fixture_sizes without = sizes;
     without.dropout = 0;
-    tower *t = tower_make(context, b->floors, b->count, sizes),
-          *plain = tower_make(context, b->floors, b->count, without);
-    tower_outputs hand;
-    tower_by_hand(t, &hand);
-    forward(t), forward(plain);
-    check_tower(t, b->name, &hand);
-    CHECK(memcmp(t->y, plain->y, tower_y_count(t) * tower_io_bytes(t)) != 0, "%s: dropout changed nothing",
-          b->name);
-    tower_free(t), tower_free(plain);
+    stack_fixture *fixture = stack_fixture_make(context, b->floors, b->count, sizes),
+                  *plain = stack_fixture_make(context, b->floors, b->count, without);
+    stack_fixture_outputs hand;
+    stack_fixture_run_sublayers(fixture, &hand);
+    forward(fixture), forward(plain);
+    stack_fixture_check(fixture, b->name, &hand);
+    CHECK(memcmp(fixture->y, plain->y, stack_fixture_y_count(fixture) * stack_fixture_io_bytes(fixture)) != 0,
+          "%s: dropout changed nothing", b->name);
+    stack_fixture_free(fixture), stack_fixture_free(plain);
 }
 
 ENGINE_TEST(dropout, lies_between_the_layers) {
     gru_context *context = tester_context(engine, 1);
     for (int i = 0; i < COUNT(buildings); i++) {
-        tower_sizes sizes = training;
+        stack_fixture_sizes sizes = training;
         compare_by_hand(context, &buildings[i], sizes);
         sizes.mode = GRU_TRAIN_RECOMPUTE;
         compare_by_hand(context, &buildings[i], sizes);
@@ -156,7 +156,7 @@ ENGINE_TEST(dropout, lies_between_the_layers) {
 
 TEST(dropout, lies_between_the_layers_in_f64) {
     gru_context *context = tester_context(NULL, 1);
-    tower_sizes sizes = training;
+    stack_fixture_sizes sizes = training;
     sizes.type = GRU_F64;
     for (int i = 0; i < COUNT(buildings); i++) compare_by_hand(context, &buildings[i], sizes);
     gru_context_release(context);
@@ -165,15 +165,15 @@ TEST(dropout, lies_between_the_layers_in_f64) {
 /* Rows 2 and 3 of a batch of four, run alone with the offset of row 2. */
 TEST(dropout, does_not_depend_on_how_a_batch_is_cut) {
     gru_context *context = tester_context(NULL, 1);
-    tower_sizes sizes = training;
+    stack_fixture_sizes sizes = training;
     sizes.lengths = 0;
     for (int i = 0; i < COUNT(buildings); i++) {
-        tower *whole = tower_make(context, buildings[i].floors, buildings[i].count, sizes);
+        stack_fixture *whole = stack_fixture_make(context, buildings[i].floors, buildings[i].count, sizes);
         forward(whole);
-        float *expected = tester_copy(whole->y, tower_y_count(whole) * sizeof(float));
+        float *expected = tester_copy(whole->y, stack_fixture_y_count(whole) * sizeof(float));
         const int64_t row = whole->outputs, I = sizes.I;
-        const void *h0[TOWER_CELLS];
-        void *hT[TOWER_CELLS];
+        const void *h0[STACK_FIXTURE_SUBLAYERS];
+        void *hT[STACK_FIXTURE_SUBLAYERS];
         for (int32_t k = 0; k < whole->cells; k++) {
             h0[k] = (float *)whole->h0[k] + 2 * whole->cell[k].hidden;
             hT[k] = (float *)whole->hT[k] + 2 * whole->cell[k].hidden;
@@ -186,14 +186,14 @@ TEST(dropout, does_not_depend_on_how_a_batch_is_cut) {
         whole->run.h0 = h0, whole->run.hT = hT;
         whole->dropout_seed[1] += 2;
         forward(whole);
-        CHECK(memcmp(whole->y, expected, tower_y_count(whole) * sizeof(float)) == 0,
+        CHECK(memcmp(whole->y, expected, stack_fixture_y_count(whole) * sizeof(float)) == 0,
               "%s: rows 2 and 3 alone lost other numbers", buildings[i].name);
         whole->dropout_seed[1] -= 1;
         forward(whole);
-        CHECK(memcmp(whole->y, expected, tower_y_count(whole) * sizeof(float)) != 0,
+        CHECK(memcmp(whole->y, expected, stack_fixture_y_count(whole) * sizeof(float)) != 0,
               "%s: another offset changed nothing", buildings[i].name);
         tester_free(expected);
-        tower_free(whole);
+        stack_fixture_free(whole);
     }
     gru_context_release(context);
 }
@@ -201,15 +201,15 @@ TEST(dropout, does_not_depend_on_how_a_batch_is_cut) {
 TEST(dropout, has_no_part_in_inference) {
     gru_context *context = tester_context(NULL, 1);
     for (int i = 0; i < COUNT(buildings); i++) {
-        tower_sizes sizes = training;
+        stack_fixture_sizes sizes = training;
         sizes.mode = GRU_INFERENCE;
-        tower *t = tower_make(context, buildings[i].floors, buildings[i].count, sizes);
+        stack_fixture *fixture = stack_fixture_make(context, buildings[i].floors, buildings[i].count, sizes);
         sizes.dropout = 0;
-        tower *plain = tower_make(context, buildings[i].floors, buildings[i].count, sizes);
-        forward(t), forward(plain);
-        CHECK(memcmp(t->y, plain->y, tower_y_count(t) * sizeof(float)) == 0, "%s: y differs",
-              buildings[i].name);
-        tower_free(t), tower_free(plain);
+        stack_fixture *plain = stack_fixture_make(context, buildings[i].floors, buildings[i].count, sizes);
+        forward(fixture), forward(plain);
+        CHECK(memcmp(fixture->y, plain->y, stack_fixture_y_count(fixture) * sizeof(float)) == 0,
+              "%s: y differs", buildings[i].name);
+        stack_fixture_free(fixture), stack_fixture_free(plain);
     }
     gru_context_release(context);
 }
@@ -218,13 +218,13 @@ TEST(dropout, has_no_part_in_inference) {
 TEST(dropout, does_not_depend_on_threads) {
     for (int i = 0; i < COUNT(buildings); i++) {
         gru_context *contexts[2] = {tester_context(NULL, 1), tester_context(NULL, 3)};
-        tower *t[2];
+        stack_fixture *fixture[2];
         for (int k = 0; k < 2; k++) {
-            t[k] = tower_make(contexts[k], buildings[i].floors, buildings[i].count, training);
-            forward(t[k]);
+            fixture[k] = stack_fixture_make(contexts[k], buildings[i].floors, buildings[i].count, training);
+            forward(fixture[k]);
         }
-        CHECK(memcmp(t[0]->y, t[1]->y, tower_y_count(t[0]) * sizeof(float)) == 0, "%s: y differs",
-              buildings[i].name);
-        for (int k = 0; k < 2; k++) tower_free(t[k]), gru_context_release(contexts[k]);
+        CHECK(memcmp(fixture[0]->y, fixture[1]->y, stack_fixture_y_count(fixture[0]) * sizeof(float)) == 0,
+              "%s: y differs", buildings[i].name);
+        for (int k = 0; k < 2; k++) stack_fixture_free(fixture[k]), gru_context_release(contexts[k]);
     }
 }

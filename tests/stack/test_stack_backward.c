@@ -8,15 +8,15 @@
 
 #define COUNT(array) ((int32_t)(sizeof(array) / sizeof *(array)))
 
-static const tower_floor concat[] = {{.hidden = 3, .bidirectional = 1}, {.hidden = 2, .bidirectional = 1}};
-static const tower_floor sum[] = {{.hidden = 3, .bidirectional = 1, .merge = GRU_MERGE_SUM},
-                                  {.hidden = 2, .bidirectional = 1, .merge = GRU_MERGE_SUM}};
-static const tower_floor separate[] = {{.hidden = 2, .bidirectional = 1},
-                                       {.hidden = 3, .direction = GRU_REVERSE},
-                                       {.hidden = 2, .bidirectional = 1, .merge = GRU_MERGE_SEPARATE}};
+static const layer_spec concat[] = {{.hidden = 3, .bidirectional = 1}, {.hidden = 2, .bidirectional = 1}};
+static const layer_spec sum[] = {{.hidden = 3, .bidirectional = 1, .merge = GRU_MERGE_SUM},
+                                 {.hidden = 2, .bidirectional = 1, .merge = GRU_MERGE_SUM}};
+static const layer_spec separate[] = {{.hidden = 2, .bidirectional = 1},
+                                      {.hidden = 3, .direction = GRU_REVERSE},
+                                      {.hidden = 2, .bidirectional = 1, .merge = GRU_MERGE_SEPARATE}};
 static const struct building {
     const char *name;
-    const tower_floor *floors;
+    const layer_spec *floors;
     int32_t count;
     float dropout;
 } buildings[] = {
@@ -24,26 +24,28 @@ static const struct building {
     {"separate", separate, COUNT(separate), 0},  {"concat with dropout", concat, COUNT(concat), 0.4f},
     {"sum with dropout", sum, COUNT(sum), 0.4f}, {"separate with dropout", separate, COUNT(separate), 0.25f}};
 
-static const tower_sizes ragged = {.T = 4, .N = 3, .I = 2, .type = GRU_F64, .lengths = 1, .mode = GRU_TRAIN};
+static const stack_fixture_sizes ragged = {
+    .T = 4, .N = 3, .I = 2, .type = GRU_F64, .lengths = 1, .mode = GRU_TRAIN};
 
 /* A tower with gradients of everything. Losses are sums of dy * y, dy_reverse * y_reverse and dhT * hT. */
 typedef struct study {
-    tower *t;
+    stack_fixture *fixture;
     double *dy, *dy_reverse, *dx;
-    double *dhT[TOWER_CELLS], *dh0[TOWER_CELLS];
-    double *dW[TOWER_CELLS], *dR[TOWER_CELLS], *dbW[TOWER_CELLS], *dbR[TOWER_CELLS];
+    double *dhT[STACK_FIXTURE_SUBLAYERS], *dh0[STACK_FIXTURE_SUBLAYERS];
+    double *dW[STACK_FIXTURE_SUBLAYERS], *dR[STACK_FIXTURE_SUBLAYERS], *dbW[STACK_FIXTURE_SUBLAYERS],
+        *dbR[STACK_FIXTURE_SUBLAYERS];
     gru_stack_gradients gradients;
     gru_stack_run backward; /* the run with the backward workspace */
 } study;
 
-static double *given(tower *t, size_t count) {
-    double *data = tower_allocate(t, count * sizeof *data);
-    tester_fill(data, GRU_F64, count, 1, 1000 + (uint64_t)t->buffer_count);
+static double *given(stack_fixture *fixture, size_t count) {
+    double *data = stack_fixture_allocate(fixture, count * sizeof *data);
+    tester_fill(data, GRU_F64, count, 1, 1000 + (uint64_t)fixture->buffer_count);
     return data;
 }
 
-static double *zeros(tower *t, size_t count) {
-    double *data = tower_allocate(t, count * sizeof *data);
+static double *zeros(stack_fixture *fixture, size_t count) {
+    double *data = stack_fixture_allocate(fixture, count * sizeof *data);
     memset(data, 0, count * sizeof *data);
     return data;
 }
@@ -54,55 +56,57 @@ static size_t weight_count(const gru_layer_config *config, int32_t columns) {
 
 static void study_open(study *s, gru_context *context, const struct building *b) {
     memset(s, 0, sizeof *s);
-    tower_sizes sizes = ragged;
+    stack_fixture_sizes sizes = ragged;
     sizes.dropout = b->dropout;
-    tower *t = s->t = tower_make(context, b->floors, b->count, sizes);
-    const size_t x_count = (size_t)(t->sizes.T * t->sizes.N * t->sizes.I);
+    stack_fixture *fixture = s->fixture = stack_fixture_make(context, b->floors, b->count, sizes);
+    const size_t x_count = (size_t)(fixture->sizes.T * fixture->sizes.N * fixture->sizes.I);
     gru_stack_gradients *g = &s->gradients;
-    s->dy = given(t, tower_y_count(t));
-    if (t->y_reverse) s->dy_reverse = given(t, tower_y_count(t));
-    s->dx = tower_allocate(t, x_count * sizeof(double));
+    s->dy = given(fixture, stack_fixture_y_count(fixture));
+    if (fixture->y_reverse) s->dy_reverse = given(fixture, stack_fixture_y_count(fixture));
+    s->dx = stack_fixture_allocate(fixture, x_count * sizeof(double));
     g->data.dy.data = s->dy, g->dy_reverse.data = s->dy_reverse, g->data.dx.data = s->dx;
-    for (int32_t k = 0; k < t->cells; k++) {
-        const gru_layer_config *config = &t->cell[k];
-        s->dhT[k] = given(t, tower_states(t, k));
-        s->dh0[k] = tower_allocate(t, tower_states(t, k) * sizeof(double));
-        s->dW[k] = zeros(t, weight_count(config, config->inputs));
-        s->dR[k] = zeros(t, weight_count(config, config->hidden));
-        s->dbW[k] = zeros(t, weight_count(config, 1));
-        s->dbR[k] = zeros(t, weight_count(config, 1));
+    for (int32_t k = 0; k < fixture->cells; k++) {
+        const gru_layer_config *config = &fixture->cell[k];
+        s->dhT[k] = given(fixture, stack_fixture_states(fixture, k));
+        s->dh0[k] = stack_fixture_allocate(fixture, stack_fixture_states(fixture, k) * sizeof(double));
+        s->dW[k] = zeros(fixture, weight_count(config, config->inputs));
+        s->dR[k] = zeros(fixture, weight_count(config, config->hidden));
+        s->dbW[k] = zeros(fixture, weight_count(config, 1));
+        s->dbR[k] = zeros(fixture, weight_count(config, 1));
     }
     g->dhT = (const void *const *)s->dhT, g->dh0 = (void *const *)s->dh0;
     g->dW = (void *const *)s->dW, g->dR = (void *const *)s->dR;
     g->dbW = (void *const *)s->dbW, g->dbR = (void *const *)s->dbR;
-    REQUIRE(gru_stack_forward(t->stack, &t->run) == GRU_OK, "%s: %s", b->name, gru_last_error());
-    s->backward = t->run;
-    s->backward.data.workspace = tower_allocate(t, t->memory.backward_workspace);
-    s->backward.data.workspace_size = t->memory.backward_workspace;
+    REQUIRE(gru_stack_forward(fixture->stack, &fixture->run) == GRU_OK, "%s: %s", b->name, gru_last_error());
+    s->backward = fixture->run;
+    s->backward.data.workspace = stack_fixture_allocate(fixture, fixture->memory.backward_workspace);
+    s->backward.data.workspace_size = fixture->memory.backward_workspace;
 }
 
 static void backward(study *s, uint32_t parts) {
     s->gradients.data.parts = parts;
-    REQUIRE(gru_stack_backward(s->t->stack, &s->backward, &s->gradients) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_stack_backward(s->fixture->stack, &s->backward, &s->gradients) == GRU_OK, "%s",
+            gru_last_error());
 }
 
 /* ---- finite differences ---- */
 
 static double loss(const study *s) {
-    tower *t = s->t;
+    stack_fixture *fixture = s->fixture;
     double total = 0;
-    for (int32_t k = 0; k < t->cells; k++) {
+    for (int32_t k = 0; k < fixture->cells; k++) {
         gru_layer *layer = NULL;
-        REQUIRE(gru_stack_sublayer(t->stack, k, NULL, &layer) == GRU_OK, "%s", gru_last_error());
-        REQUIRE(gru_layer_update(layer, t->weights[k], NULL) == GRU_OK, "%s", gru_last_error());
+        REQUIRE(gru_stack_sublayer(fixture->stack, k, NULL, &layer) == GRU_OK, "%s", gru_last_error());
+        REQUIRE(gru_layer_update(layer, fixture->weights[k], NULL) == GRU_OK, "%s", gru_last_error());
     }
-    REQUIRE(gru_stack_forward(t->stack, &t->run) == GRU_OK, "%s", gru_last_error());
-    for (size_t i = 0; i < tower_y_count(t); i++) {
-        total += s->dy[i] * ((const double *)t->y)[i];
-        if (t->y_reverse) total += s->dy_reverse[i] * ((const double *)t->y_reverse)[i];
+    REQUIRE(gru_stack_forward(fixture->stack, &fixture->run) == GRU_OK, "%s", gru_last_error());
+    for (size_t i = 0; i < stack_fixture_y_count(fixture); i++) {
+        total += s->dy[i] * ((const double *)fixture->y)[i];
+        if (fixture->y_reverse) total += s->dy_reverse[i] * ((const double *)fixture->y_reverse)[i];
     }
-    for (int32_t k = 0; k < t->cells; k++)
-        for (size_t i = 0; i < tower_states(t, k); i++) total += s->dhT[k][i] * ((const double *)t->hT[k])[i];
+    for (int32_t k = 0; k < fixture->cells; k++)
+        for (size_t i = 0; i < stack_fixture_states(fixture, k); i++)
+            total += s->dhT[k][i] * ((const double *)fixture->hT[k])[i];
     return total;
 }
 
@@ -133,18 +137,20 @@ TEST(stack_backward, equals_finite_differences) {
     for (int32_t b = 0; b < COUNT(buildings); b++) {
         study s;
         study_open(&s, context, &buildings[b]);
-        const tower *t = s.t;
+        const stack_fixture *fixture = s.fixture;
         backward(&s, 0);
-        check_gradient(&s, "dx", 0, t->x, (size_t)(ragged.T * ragged.N * ragged.I), s.dx);
-        for (int32_t k = 0; k < t->cells; k++) {
-            const gru_layer_config *config = &t->cell[k];
-            check_gradient(&s, "dh0", k, t->h0[k], tower_states(t, k), s.dh0[k]);
-            check_gradient(&s, "dW", k, t->weights[k]->W, weight_count(config, config->inputs), s.dW[k]);
-            check_gradient(&s, "dR", k, t->weights[k]->R, weight_count(config, config->hidden), s.dR[k]);
-            check_gradient(&s, "dbW", k, t->weights[k]->bW, weight_count(config, 1), s.dbW[k]);
-            check_gradient(&s, "dbR", k, t->weights[k]->bR, weight_count(config, 1), s.dbR[k]);
+        check_gradient(&s, "dx", 0, fixture->x, (size_t)(ragged.T * ragged.N * ragged.I), s.dx);
+        for (int32_t k = 0; k < fixture->cells; k++) {
+            const gru_layer_config *config = &fixture->cell[k];
+            check_gradient(&s, "dh0", k, fixture->h0[k], stack_fixture_states(fixture, k), s.dh0[k]);
+            check_gradient(&s, "dW", k, fixture->weights[k]->W, weight_count(config, config->inputs),
+                           s.dW[k]);
+            check_gradient(&s, "dR", k, fixture->weights[k]->R, weight_count(config, config->hidden),
+                           s.dR[k]);
+            check_gradient(&s, "dbW", k, fixture->weights[k]->bW, weight_count(config, 1), s.dbW[k]);
+            check_gradient(&s, "dbR", k, fixture->weights[k]->bR, weight_count(config, 1), s.dbR[k]);
         }
-        tower_free(s.t);
+        stack_fixture_free(s.fixture);
     }
     gru_context_release(context);
 }
@@ -153,8 +159,8 @@ TEST(stack_backward, equals_finite_differences) {
 
 static uint64_t hash_weights(const study *s) {
     uint64_t hash = 0;
-    for (int32_t k = 0; k < s->t->cells; k++) {
-        const gru_layer_config *config = &s->t->cell[k];
+    for (int32_t k = 0; k < s->fixture->cells; k++) {
+        const gru_layer_config *config = &s->fixture->cell[k];
         hash = tester_hash(hash, s->dW[k], weight_count(config, config->inputs) * sizeof(double));
         hash = tester_hash(hash, s->dR[k], weight_count(config, config->hidden) * sizeof(double));
         hash = tester_hash(hash, s->dbW[k], weight_count(config, 1) * sizeof(double));
@@ -165,8 +171,8 @@ static uint64_t hash_weights(const study *s) {
 
 static uint64_t hash_data(const study *s) {
     uint64_t hash = tester_hash(0, s->dx, (size_t)(ragged.T * ragged.N * ragged.I) * sizeof(double));
-    for (int32_t k = 0; k < s->t->cells; k++)
-        hash = tester_hash(hash, s->dh0[k], tower_states(s->t, k) * sizeof(double));
+    for (int32_t k = 0; k < s->fixture->cells; k++)
+        hash = tester_hash(hash, s->dh0[k], stack_fixture_states(s->fixture, k) * sizeof(double));
     return hash;
 }
 
@@ -187,8 +193,8 @@ TEST(stack_backward, parts_apart_give_the_same_bits) {
               buildings[b].name);
         CHECK(tester_untouched(apart.dx, 2 * sizeof(double)), "%s: the weight part wrote dx",
               buildings[b].name);
-        tower_free(whole.t);
-        tower_free(apart.t);
+        stack_fixture_free(whole.fixture);
+        stack_fixture_free(apart.fixture);
     }
     gru_context_release(context);
 }
@@ -206,7 +212,7 @@ TEST(stack_backward, weights_are_added_or_set) {
         CHECK(hash_data(&s) == data, "%s: the second backward gave other data gradients", buildings[b].name);
         backward(&s, GRU_GRAD_OVERWRITE);
         CHECK(hash_weights(&s) == once, "%s: overwriting gave other gradients", buildings[b].name);
-        tower_free(s.t);
+        stack_fixture_free(s.fixture);
     }
     gru_context_release(context);
 }
@@ -218,37 +224,38 @@ TEST(stack_backward, needs_neither_states_nor_outputs_of_the_run) {
     study_open(&bare, context, &buildings[0]);
     backward(&s, 0);
     bare.backward.h0 = NULL, bare.backward.hT = NULL, bare.backward.data.y.data = NULL;
-    memset(bare.t->y, 0xFF, tower_y_count(bare.t) * sizeof(double));
+    memset(bare.fixture->y, 0xFF, stack_fixture_y_count(bare.fixture) * sizeof(double));
     backward(&bare, 0);
     CHECK(hash_data(&s) == hash_data(&bare), "data gradients depend on y, h0 or hT");
     CHECK(hash_weights(&s) == hash_weights(&bare), "weight gradients depend on y, h0 or hT");
     bare.gradients = (gru_stack_gradients)GRU_INIT;
-    CHECK(gru_stack_backward(bare.t->stack, &bare.backward, &bare.gradients) == GRU_OK, "nothing wanted: %s",
-          gru_last_error());
-    tower_free(s.t);
-    tower_free(bare.t);
+    CHECK(gru_stack_backward(bare.fixture->stack, &bare.backward, &bare.gradients) == GRU_OK,
+          "nothing wanted: %s", gru_last_error());
+    stack_fixture_free(s.fixture);
+    stack_fixture_free(bare.fixture);
     gru_context_release(context);
 }
 
 /* dx of a tower after a forward run of this engine, and of the reference. 0: the engine has no backward pass. */
 static int compare_with_reference(const char *engine, float dropout) {
     gru_context *context = tester_context(engine, 1), *exact_context = tester_context("cpu_reference", 1);
-    const tower_sizes sizes = {.T = 4, .N = 3, .I = 2, .lengths = 1, .mode = GRU_TRAIN, .dropout = dropout};
-    tower *fast = tower_make(context, concat, COUNT(concat), sizes);
-    tower *exact = tower_make(exact_context, concat, COUNT(concat), sizes);
+    const stack_fixture_sizes sizes = {
+        .T = 4, .N = 3, .I = 2, .lengths = 1, .mode = GRU_TRAIN, .dropout = dropout};
+    stack_fixture *fast = stack_fixture_make(context, concat, COUNT(concat), sizes);
+    stack_fixture *exact = stack_fixture_make(exact_context, concat, COUNT(concat), sizes);
     float *dx[2];
     int ran = 0;
     for (int i = 0; i < 2; i++) {
-        tower *t = i ? exact : fast;
+        stack_fixture *fixture = i ? exact : fast;
         gru_stack_gradients g = GRU_INIT;
-        float *dy = tower_allocate(t, tower_y_count(t) * sizeof *dy);
-        tester_fill(dy, GRU_F32, tower_y_count(t), 1, 5);
-        dx[i] = tower_allocate(t, (size_t)(sizes.T * sizes.N * sizes.I) * sizeof *dx[i]);
+        float *dy = stack_fixture_allocate(fixture, stack_fixture_y_count(fixture) * sizeof *dy);
+        tester_fill(dy, GRU_F32, stack_fixture_y_count(fixture), 1, 5);
+        dx[i] = stack_fixture_allocate(fixture, (size_t)(sizes.T * sizes.N * sizes.I) * sizeof *dx[i]);
         g.data.dy.data = dy, g.data.dx.data = dx[i];
-        REQUIRE(mirror_stack_forward(t->stack, &t->run) == GRU_OK, "%s", gru_last_error());
-        t->run.data.workspace = tower_allocate(t, t->memory.backward_workspace);
-        t->run.data.workspace_size = t->memory.backward_workspace;
-        const gru_status status = mirror_stack_backward(t->stack, &t->run, &g);
+        REQUIRE(device_mirror_stack_forward(fixture->stack, &fixture->run) == GRU_OK, "%s", gru_last_error());
+        fixture->run.data.workspace = stack_fixture_allocate(fixture, fixture->memory.backward_workspace);
+        fixture->run.data.workspace_size = fixture->memory.backward_workspace;
+        const gru_status status = device_mirror_stack_backward(fixture->stack, &fixture->run, &g);
         if (status == GRU_UNSUPPORTED) {
             CHECK(strstr(gru_last_error(), engine), "the sentence is: %s", gru_last_error());
             goto out;
@@ -261,8 +268,8 @@ static int compare_with_reference(const char *engine, float dropout) {
         CHECK(fabsf(dx[0][i] - dx[1][i]) < 32 * 0x1p-24f, "dx[%d] is %.9g, expected %.9g", (int)i,
               (double)dx[0][i], (double)dx[1][i]);
 out:
-    tower_free(fast);
-    tower_free(exact);
+    stack_fixture_free(fast);
+    stack_fixture_free(exact);
     gru_context_release(context);
     gru_context_release(exact_context);
     return ran;

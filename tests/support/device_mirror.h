@@ -11,22 +11,22 @@
 
 /* gru_layer_forward, gru_layer_backward, gru_stack_forward, gru_stack_backward and gru_layer_pack. End the test if a pointer lies in no
  * guarded buffer. */
-gru_status mirror_forward(const gru_layer *layer, const gru_run *run);
-gru_status mirror_backward(const gru_layer *layer, const gru_run *run, const gru_gradients *gradients);
-gru_status mirror_stack_forward(const gru_stack *stack, const gru_stack_run *run);
-gru_status mirror_stack_backward(const gru_stack *stack, const gru_stack_run *run,
-                                 const gru_stack_gradients *gradients);
-gru_status mirror_pack(const gru_layer *layer, const gru_weights *weights, void *packed);
+gru_status device_mirror_forward(const gru_layer *layer, const gru_run *run);
+gru_status device_mirror_backward(const gru_layer *layer, const gru_run *run, const gru_gradients *gradients);
+gru_status device_mirror_stack_forward(const gru_stack *stack, const gru_stack_run *run);
+gru_status device_mirror_stack_backward(const gru_stack *stack, const gru_stack_run *run,
+                                        const gru_stack_gradients *gradients);
+gru_status device_mirror_pack(const gru_layer *layer, const gru_weights *weights, void *packed);
 
-/* The same in pieces, for tests that call, record or replay by themselves. mirror_open fills in *there, the run over the twins,
- * whose contents it sends; mirror_run and mirror_gradients do so with further ones, over the same buffers or others; send and receive
+/* The same in pieces, for tests that call, record or replay by themselves. device_mirror_open fills in *there, the run over the twins,
+ * whose contents it sends; device_mirror_run and device_mirror_gradients do so with further ones, over the same buffers or others; send and receive
  * copy all buffers, and receive waits. */
-typedef struct mirror mirror;
-mirror *mirror_open(gru_context *context, const gru_run *run, gru_run *there);
-gru_run mirror_run(mirror *m, const gru_run *run);
-gru_gradients mirror_gradients(mirror *m, const gru_gradients *gradients);
-void mirror_send(const mirror *m);
-void mirror_receive(const mirror *m);
-void mirror_close(mirror *m); /* gives the twins back */
+typedef struct device_mirror device_mirror;
+device_mirror *device_mirror_open(gru_context *context, const gru_run *run, gru_run *there);
+gru_run device_mirror_run(device_mirror *mirror, const gru_run *run);
+gru_gradients device_mirror_gradients(device_mirror *mirror, const gru_gradients *gradients);
+void device_mirror_send(const device_mirror *mirror);
+void device_mirror_receive(const device_mirror *mirror);
+void device_mirror_close(device_mirror *mirror); /* gives the twins back */
 
 #endif

@@ -3,7 +3,7 @@
 
 #include "tester.h"
 
-void loaded_run(gru_stack *stack, int64_t T, int64_t N, const double *x, double *y) {
+void file_fixture_run(gru_stack *stack, int64_t T, int64_t N, const double *x, double *y) {
     gru_sizes memory = GRU_INIT;
     gru_stack_run call = GRU_INIT;
     REQUIRE(gru_stack_sizes(stack, T, N, &memory) == GRU_OK, "%s", gru_last_error());
@@ -15,13 +15,13 @@ void loaded_run(gru_stack *stack, int64_t T, int64_t N, const double *x, double 
     tester_free(call.data.workspace);
 }
 
-gru_load_options loaded_in_double(void) {
+gru_load_options file_fixture_f64_options(void) {
     gru_load_options options = GRU_INIT;
     options.io_type = options.state_type = options.weight_type = GRU_F64;
     return options;
 }
 
-void loaded_open(const char *path, gru_file **file) {
+void file_fixture_open(const char *path, gru_file **file) {
     const gru_status status = gru_file_open(path, file);
     if (status == GRU_NOT_BUILT) SKIP("%s", gru_last_error());
     REQUIRE(status == GRU_OK, "%s", gru_last_error());

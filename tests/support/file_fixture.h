@@ -5,12 +5,12 @@
 #include "gru/import.h"
 
 /* Opens the file; ends the test as skipped where the library was built without files, as failed where it is wrong. */
-void loaded_open(const char *path, gru_file **file);
+void file_fixture_open(const char *path, gru_file **file);
 
 /* Options that load all in f64. */
-gru_load_options loaded_in_double(void);
+gru_load_options file_fixture_f64_options(void);
 
 /* x [T][N][inputs], y [T][N][outputs] of io_type f64. */
-void loaded_run(gru_stack *stack, int64_t T, int64_t N, const double *x, double *y);
+void file_fixture_run(gru_stack *stack, int64_t T, int64_t N, const double *x, double *y);
 
 #endif

@@ -66,7 +66,7 @@ static void step(model *m, int64_t t, int64_t n, double *h) {
     const int64_t H = p->shape.H;
     const int32_t reset = p->config.reset_mode;
     const double w = p->run.attention.data ? at(&p->run.attention, p, 1, t, n, 0) : 0;
-    double r[MODEL_UNITS], z[MODEL_UNITS], rh[MODEL_UNITS], next[MODEL_UNITS];
+    double r[NAIVE_GRU_UNITS], z[NAIVE_GRU_UNITS], rh[NAIVE_GRU_UNITS], next[NAIVE_GRU_UNITS];
     for (int64_t j = 0; j < H; j++) {
         r[j] = gate_of(m, input_side(p, 0, j, t, n) + recurrent_side(p, 0, j, h));
         z[j] = gate_of(m, input_side(p, 1, j, t, n) + recurrent_side(p, 1, j, h));
@@ -97,7 +97,7 @@ static int starts_segment(const problem *p, int64_t s, int64_t t, int64_t n) {
 static double run_row(model *m, int64_t n, double *y, double *hT) {
     const problem *p = m->p;
     const int64_t H = p->shape.H, N = p->shape.N, length = p->run.lengths ? p->run.lengths[n] : p->shape.T;
-    double h[MODEL_UNITS], value = 0;
+    double h[NAIVE_GRU_UNITS], value = 0;
     for (int64_t j = 0; j < H; j++) h[j] = p->run.h0 ? ((const double *)p->run.h0)[n * H + j] : 0;
     for (int64_t s = 0; s < length; s++) {
         const int64_t t = p->config.direction == GRU_FORWARD ? s : length - 1 - s;
@@ -117,10 +117,10 @@ static double run_row(model *m, int64_t n, double *y, double *hT) {
     return value;
 }
 
-double model_run(const problem *p, double *y, double *hT, uint64_t *sides) {
+double naive_gru_run(const problem *p, double *y, double *hT, uint64_t *sides) {
     model m = {p, 0xcbf29ce484222325u};
     double value = 0;
-    REQUIRE(p->shape.H <= MODEL_UNITS, "H is %d, the model has room for %d", p->shape.H, MODEL_UNITS);
+    REQUIRE(p->shape.H <= NAIVE_GRU_UNITS, "H is %d, the model has room for %d", p->shape.H, NAIVE_GRU_UNITS);
     if (y) memset(y, 0, (size_t)(p->shape.T * p->shape.N * p->shape.H) * sizeof *y);
     for (int64_t n = 0; n < p->shape.N; n++) value += run_row(&m, n, y, hT);
     if (sides) *sides = m.sides;

@@ -4,11 +4,11 @@
 
 #include "problem.h"
 
-enum { MODEL_UNITS = 16 }; /* H at most */
+enum { NAIVE_GRU_UNITS = 16 }; /* H at most */
 
 /* Runs a dense problem of f64 numbers. The value is sum(dy * y) + sum(dhT * hT), whose derivatives backward must give.
  * y [T][N][H] and hT [N][H] are written unless NULL. *sides becomes a number that says on which side of each kink of
  * clip, relu and hard sigmoid every pre-activation lay. */
-double model_run(const problem *p, double *y, double *hT, uint64_t *sides);
+double naive_gru_run(const problem *p, double *y, double *hT, uint64_t *sides);
 
 #endif

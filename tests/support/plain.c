@@ -51,7 +51,7 @@ void tester_skip(const char *format, ...) {
 }
 
 static void ask_machine(void) {
-    const char *found = tester_machine.end ? tester_machine.end() : "";
+    const char *found = tester_device.end ? tester_device.end() : "";
     if (*found) tester_fail(0, __FILE__, __LINE__, "the machine found:\n%s", found);
 }
 
@@ -60,7 +60,7 @@ static void run_one(const struct registered *test, const char *engine) {
     (void)snprintf(running, sizeof running, "%s/%s%s%s", test->suite, test->name, engine ? "/" : "",
                    engine ? engine : "");
     tester_checks = failures = 0;
-    if (tester_machine.begin) tester_machine.begin();
+    if (tester_device.begin) tester_device.begin();
     const int left = setjmp(out); /* 1: REQUIRE failed, 2: skipped */
     if (left == 0) {
         if (missing) tester_skip("%s", missing);

@@ -297,7 +297,7 @@ problem *problem_exact(const problem *p) {
     return complete(&draft);
 }
 
-problem *problem_part(const problem *p, int64_t t0, int64_t T, int64_t n0, int64_t N) {
+problem *problem_slice(const problem *p, int64_t t0, int64_t T, int64_t n0, int64_t N) {
     problem draft = draft_of(p);
     draft.t0 += t0;
     draft.n0 += n0;

@@ -55,7 +55,7 @@ typedef struct problem {
     gru_const_view dy;       /* [T][N][H] for backward */
     void *dhT;               /* [N][H] */
     const float *loss_scale; /* of dy and dhT; NULL: 1 */
-    /* What part of the whole this is (problem_part), and in which types the numbers were rounded. */
+    /* What part of the whole this is (problem_slice), and in which types the numbers were rounded. */
     int64_t t0, n0, whole_T, whole_N;
     int32_t io_type, state_type, weight_type;
     struct {
@@ -71,7 +71,7 @@ problem *problem_make(const shape *sizes, const gru_layer_config *config, uint32
 /* The same numbers, as rounded to p's types, held in f64 and without strides, slots and aliases: for the reference. */
 problem *problem_exact(const problem *p);
 /* Steps t0 .. t0 + T - 1 of rows n0 .. n0 + N - 1 of p. h0 is that of the whole: a later part needs another. */
-problem *problem_part(const problem *p, int64_t t0, int64_t T, int64_t n0, int64_t N);
+problem *problem_slice(const problem *p, int64_t t0, int64_t T, int64_t n0, int64_t N);
 /* Other options over the same numbers. */
 problem *problem_with(const problem *p, uint32_t options);
 void problem_free(problem *p);
@@ -86,13 +86,13 @@ typedef struct result {
     gru_layer *layer;
     gru_run run; /* as it was given */
     gru_sizes memory;
-    void *lent[6]; /* workspace, reserve, packed, y, hT, backward workspace */
+    void *buffers[6]; /* workspace, reserve, packed, y, hT, backward workspace */
 } result;
 
 /* A layer on the context and guarded memory, NaN at first, of exactly the sizes it asks for. On failure out is empty. */
 gru_status problem_open(const problem *p, gru_context *context, result *out);
 /* Fresh outputs for r->run; problem_call does it by itself. */
-void problem_lend(const problem *p, result *out);
+void problem_renew_outputs(const problem *p, result *out);
 /* Runs the opened layer with fresh outputs. Checks what every run must keep: guards, inputs, padding, zeros past lengths. */
 gru_status problem_call(const problem *p, result *out);
 /* Both; ends the test if either fails. */

@@ -42,8 +42,8 @@ static gru_status open_layer(const problem *p, gru_context *context, result *out
     status = gru_layer_create(context, &p->config, &weights, &out->layer);
     if (status == GRU_OK) status = gru_layer_sizes(out->layer, p->shape.T, p->shape.N, &out->memory);
     if (status != GRU_OK || !(p->options & PROBLEM_PACKED)) return status;
-    out->run.packed = out->lent[PACKED] = tester_allocate(out->memory.packed);
-    return mirror_pack(out->layer, &p->weights, out->lent[PACKED]);
+    out->run.packed = out->buffers[PACKED] = tester_allocate(out->memory.packed);
+    return device_mirror_pack(out->layer, &p->weights, out->buffers[PACKED]);
 }
 
 gru_status problem_open(const problem *p, gru_context *context, result *out) {
@@ -54,32 +54,32 @@ gru_status problem_open(const problem *p, gru_context *context, result *out) {
         result_free(out);
         return status;
     }
-    out->run.workspace = out->lent[WORKSPACE] = tester_allocate(out->memory.workspace);
+    out->run.workspace = out->buffers[WORKSPACE] = tester_allocate(out->memory.workspace);
     out->run.workspace_size = out->memory.workspace;
     if (p->run.mode != GRU_INFERENCE) {
-        out->run.reserve = out->lent[RESERVE] = tester_allocate(out->memory.reserve);
+        out->run.reserve = out->buffers[RESERVE] = tester_allocate(out->memory.reserve);
         out->run.reserve_size = out->memory.reserve;
     }
     return GRU_OK;
 }
 
-void problem_lend(const problem *p, result *out) {
+void problem_renew_outputs(const problem *p, result *out) {
     for (int i = Y; i <= HT; i++) {
-        tester_free(out->lent[i]);
-        out->lent[i] = NULL;
+        tester_free(out->buffers[i]);
+        out->buffers[i] = NULL;
     }
     out->run.y.data = NULL;
     if (!(p->options & PROBLEM_NO_Y)) {
         const size_t element = p->options & PROBLEM_STRIDES ? gru_type_bytes(p->config.io_type) : 0;
         size_t bytes;
         out->run.y = make_y(p, &bytes);
-        out->lent[Y] = tester_allocate(bytes + element);
-        out->run.y.data = (char *)out->lent[Y] + element; /* strided: misaligned by one element */
+        out->buffers[Y] = tester_allocate(bytes + element);
+        out->run.y.data = (char *)out->buffers[Y] + element; /* strided: misaligned by one element */
     }
     if (p->options & PROBLEM_NO_HT) return;
-    out->run.hT = out->lent[HT] = tester_allocate(state_bytes(p));
+    out->run.hT = out->buffers[HT] = tester_allocate(state_bytes(p));
     if (!(p->options & PROBLEM_IN_PLACE)) return;
-    memcpy(out->lent[HT], p->run.h0, state_bytes(p));
+    memcpy(out->buffers[HT], p->run.h0, state_bytes(p));
     out->run.h0 = out->run.hT;
 }
 
@@ -138,13 +138,13 @@ static void collect_hT(const problem *p, result *out) {
 
 gru_status problem_call(const problem *p, result *out) {
     const uint64_t before = hash_inputs(p);
-    problem_lend(p, out);
-    const gru_status status = mirror_forward(out->layer, &out->run);
+    problem_renew_outputs(p, out);
+    const gru_status status = device_mirror_forward(out->layer, &out->run);
     if (status != GRU_OK) return status;
     CHECK(hash_inputs(p) == before, "an input was written: %s", p->text);
-    for (int i = 0; i < (int)(sizeof out->lent / sizeof *out->lent); i++)
-        CHECK(!out->lent[i] || tester_intact(out->lent[i]), "something was written outside buffer %d: %s", i,
-              p->text);
+    for (int i = 0; i < (int)(sizeof out->buffers / sizeof *out->buffers); i++)
+        CHECK(!out->buffers[i] || tester_intact(out->buffers[i]),
+              "something was written outside buffer %d: %s", i, p->text);
     if (out->run.y.data) collect_y(p, out);
     if (out->run.hT) collect_hT(p, out);
     return GRU_OK;
@@ -164,7 +164,7 @@ void problem_run_exact(const problem *p, result *out) {
 }
 
 void result_free(result *r) {
-    for (size_t i = 0; i < sizeof r->lent / sizeof *r->lent; i++) tester_free(r->lent[i]);
+    for (size_t i = 0; i < sizeof r->buffers / sizeof *r->buffers; i++) tester_free(r->buffers[i]);
     tester_free(r->y);
     tester_free(r->hT);
     gru_layer_release(r->layer);
@@ -213,10 +213,10 @@ void gradients_free(gradients *g) {
 
 void problem_backward_call(const problem *p, result *r, uint32_t parts, const gradients *g, gru_run *run,
                            gru_gradients *wanted) {
-    if (!r->lent[BACKWARD_WORKSPACE])
-        r->lent[BACKWARD_WORKSPACE] = tester_allocate(r->memory.backward_workspace);
+    if (!r->buffers[BACKWARD_WORKSPACE])
+        r->buffers[BACKWARD_WORKSPACE] = tester_allocate(r->memory.backward_workspace);
     *run = r->run;
-    run->workspace = r->lent[BACKWARD_WORKSPACE];
+    run->workspace = r->buffers[BACKWARD_WORKSPACE];
     run->workspace_size = r->memory.backward_workspace;
     memset(wanted, 0, sizeof *wanted);
     wanted->parts = parts;
@@ -285,7 +285,7 @@ gru_status problem_backward(const problem *p, result *r, uint32_t parts, gradien
     wanted.dx = views[GRAD_X], wanted.dprojected = views[GRAD_PROJECTED];
     wanted.dattention = views[GRAD_ATTENTION];
     const uint64_t inputs = hash_inputs(p), reserve = tester_hash(0, run.reserve, r->memory.reserve);
-    const gru_status status = mirror_backward(r->layer, &run, &wanted);
+    const gru_status status = device_mirror_backward(r->layer, &run, &wanted);
     collect_views(p, g, views, lent, data && status == GRU_OK);
     CHECK(tester_intact(run.workspace), "backward wrote outside its workspace: %s", p->text);
     CHECK(hash_inputs(p) == inputs, "backward wrote an input: %s", p->text);

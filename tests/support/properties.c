@@ -70,7 +70,7 @@ void property_rows(gru_context *context, const problem *p, const result *plain) 
     for (int64_t n = 0; n < p->shape.N; n += n < 4 || n > p->shape.N - 4 ? 1 : 3) {
         const int64_t most = p->shape.N - n,
                       N = n % 3 == 1 && most > 2 ? most - 1 : 1; /* alone, or with others */
-        problem *part = problem_part(p, 0, p->shape.T, n, N);
+        problem *part = problem_slice(p, 0, p->shape.T, n, N);
         result r;
         problem_run(part, context, &r);
         check_same_rows(p, plain, part, &r, n, 0);
@@ -85,7 +85,7 @@ static void run_cut(gru_context *context, const problem *p, const result *plain,
     void *state = NULL;
     for (int64_t t0 = 0; t0 < p->shape.T; t0 += length) {
         const int64_t T = p->shape.T - t0 < length ? p->shape.T - t0 : length;
-        problem *part = problem_part(p, t0, T, 0, p->shape.N);
+        problem *part = problem_slice(p, t0, T, 0, p->shape.N);
         result r;
         if (state) problem_set_h0(part, state);
         problem_run(part, context, &r);

@@ -8,153 +8,161 @@
 #include "device_mirror.h"
 #include "core/number.h"
 
-size_t tower_io_bytes(const tower *t) {
-    return gru_type_bytes(t->sizes.type);
+size_t stack_fixture_io_bytes(const stack_fixture *fixture) {
+    return gru_type_bytes(fixture->sizes.type);
 }
 
-size_t tower_state_bytes(const tower *t) {
-    return t->sizes.type == GRU_F64 ? sizeof(double) : sizeof(float);
+size_t stack_fixture_state_bytes(const stack_fixture *fixture) {
+    return fixture->sizes.type == GRU_F64 ? sizeof(double) : sizeof(float);
 }
 
-size_t tower_y_count(const tower *t) {
-    return (size_t)(t->sizes.T * t->sizes.N * t->outputs);
+size_t stack_fixture_y_count(const stack_fixture *fixture) {
+    return (size_t)(fixture->sizes.T * fixture->sizes.N * fixture->outputs);
 }
 
-size_t tower_states(const tower *t, int32_t cell) {
-    return (size_t)t->sizes.N * (size_t)t->cell[cell].hidden;
+size_t stack_fixture_states(const stack_fixture *fixture, int32_t cell) {
+    return (size_t)fixture->sizes.N * (size_t)fixture->cell[cell].hidden;
 }
 
-void *tower_allocate(tower *t, size_t bytes) {
-    REQUIRE(t->buffer_count < TOWER_BUFFERS, "a tower has too few buffers");
-    return t->buffers[t->buffer_count++] = tester_allocate(bytes);
+void *stack_fixture_allocate(stack_fixture *fixture, size_t bytes) {
+    REQUIRE(fixture->buffer_count < STACK_FIXTURE_BUFFERS, "a tower has too few buffers");
+    return fixture->buffers[fixture->buffer_count++] = tester_allocate(bytes);
 }
 
-static void *numbers(tower *t, int32_t type, size_t count, double range) {
-    void *data = tower_allocate(t, count * gru_type_bytes(type));
-    tester_fill(data, type, count, range, (uint64_t)t->buffer_count);
+static void *numbers(stack_fixture *fixture, int32_t type, size_t count, double range) {
+    void *data = stack_fixture_allocate(fixture, count * gru_type_bytes(type));
+    tester_fill(data, type, count, range, (uint64_t)fixture->buffer_count);
     return data;
 }
 
-static void set_weights(tower *t, const gru_layer_config *config, gru_weights *weights) {
+static void set_weights(stack_fixture *fixture, const gru_layer_config *config, gru_weights *weights) {
     const size_t I = (size_t)config->inputs, H = (size_t)config->hidden;
     const int32_t type = config->weight_type;
     weights->type = type;
-    weights->W = numbers(t, type, 3 * H * I, 0.5);
-    weights->R = numbers(t, type, 3 * H * H, 0.5);
-    weights->bW = numbers(t, type, 3 * H, 0.5);
-    weights->bR = numbers(t, type, 3 * H, 0.5);
+    weights->W = numbers(fixture, type, 3 * H * I, 0.5);
+    weights->R = numbers(fixture, type, 3 * H * H, 0.5);
+    weights->bW = numbers(fixture, type, 3 * H, 0.5);
+    weights->bR = numbers(fixture, type, 3 * H, 0.5);
 }
 
-static int32_t floor_outputs(const tower_floor *f) {
+static int32_t floor_outputs(const layer_spec *f) {
     return f->bidirectional && f->merge == GRU_MERGE_CONCAT ? 2 * f->hidden : f->hidden;
 }
 
-static void set_layers(tower *t, const tower_floor *floors, int32_t count) {
-    const int f64 = t->sizes.type == GRU_F64;
-    int32_t inputs = t->sizes.I;
+static void set_layers(stack_fixture *fixture, const layer_spec *floors, int32_t count) {
+    const int f64 = fixture->sizes.type == GRU_F64;
+    int32_t inputs = fixture->sizes.I;
     for (int32_t k = 0; k < count; k++) {
-        gru_stack_layer *layer = &t->layers[k];
+        gru_stack_layer *layer = &fixture->layers[k];
         layer->bidirectional = floors[k].bidirectional;
         layer->merge = floors[k].merge;
         layer->config.inputs = inputs;
         layer->config.hidden = floors[k].hidden;
         layer->config.direction = floors[k].direction;
-        layer->config.io_type = t->sizes.type;
+        layer->config.io_type = fixture->sizes.type;
         layer->config.state_type = f64 ? GRU_F64 : GRU_F32;
-        layer->config.weight_type = f64 ? GRU_F64 : t->sizes.weights;
-        layer->config.reset_mode = t->sizes.reset_mode;
+        layer->config.weight_type = f64 ? GRU_F64 : fixture->sizes.weights;
+        layer->config.reset_mode = fixture->sizes.reset_mode;
         for (int32_t d = 0; d <= layer->bidirectional; d++) {
-            set_weights(t, &layer->config, &layer->weights[d]);
-            t->weights[t->cells] = &layer->weights[d];
-            t->cell[t->cells] = layer->config;
-            if (layer->bidirectional) t->cell[t->cells].direction = d;
-            t->cells++;
+            set_weights(fixture, &layer->config, &layer->weights[d]);
+            fixture->weights[fixture->cells] = &layer->weights[d];
+            fixture->cell[fixture->cells] = layer->config;
+            if (layer->bidirectional) fixture->cell[fixture->cells].direction = d;
+            fixture->cells++;
         }
         inputs = floor_outputs(&floors[k]);
     }
-    t->outputs = inputs;
+    fixture->outputs = inputs;
 }
 
-static int32_t *ragged(tower *t) {
-    const int64_t T = t->sizes.T, N = t->sizes.N;
-    int32_t *lengths = tower_allocate(t, (size_t)N * sizeof *lengths);
+static int32_t *ragged(stack_fixture *fixture) {
+    const int64_t T = fixture->sizes.T, N = fixture->sizes.N;
+    int32_t *lengths = stack_fixture_allocate(fixture, (size_t)N * sizeof *lengths);
     for (int64_t n = 0; n < N; n++) lengths[n] = (int32_t)(n + 1 == N ? 0 : T - n * 2 % (T + 1));
     return lengths;
 }
 
-static void set_run(tower *t) {
-    const size_t io = tower_io_bytes(t), state = tower_state_bytes(t);
-    const gru_stack_layer *last = &t->layers[t->config.count - 1];
-    gru_run *data = &t->run.data;
-    data->T = t->sizes.T, data->N = t->sizes.N, data->mode = t->sizes.mode;
-    t->x = numbers(t, t->sizes.type, (size_t)(t->sizes.T * t->sizes.N * t->sizes.I), 1);
-    t->y = tower_allocate(t, tower_y_count(t) * io);
+static void set_run(stack_fixture *fixture) {
+    const size_t io = stack_fixture_io_bytes(fixture), state = stack_fixture_state_bytes(fixture);
+    const gru_stack_layer *last = &fixture->layers[fixture->config.count - 1];
+    gru_run *data = &fixture->run.data;
+    data->T = fixture->sizes.T, data->N = fixture->sizes.N, data->mode = fixture->sizes.mode;
+    fixture->x = numbers(fixture, fixture->sizes.type,
+                         (size_t)(fixture->sizes.T * fixture->sizes.N * fixture->sizes.I), 1);
+    fixture->y = stack_fixture_allocate(fixture, stack_fixture_y_count(fixture) * io);
     if (last->bidirectional && last->merge == GRU_MERGE_SEPARATE)
-        t->y_reverse = tower_allocate(t, tower_y_count(t) * io);
-    data->x.data = t->x, data->y.data = t->y, t->run.y_reverse.data = t->y_reverse;
-    for (int32_t k = 0; k < t->cells; k++) {
-        t->h0[k] = numbers(t, t->cell[k].state_type, tower_states(t, k), 1);
-        t->hT[k] = tower_allocate(t, tower_states(t, k) * state);
+        fixture->y_reverse = stack_fixture_allocate(fixture, stack_fixture_y_count(fixture) * io);
+    data->x.data = fixture->x, data->y.data = fixture->y, fixture->run.y_reverse.data = fixture->y_reverse;
+    for (int32_t k = 0; k < fixture->cells; k++) {
+        fixture->h0[k] = numbers(fixture, fixture->cell[k].state_type, stack_fixture_states(fixture, k), 1);
+        fixture->hT[k] = stack_fixture_allocate(fixture, stack_fixture_states(fixture, k) * state);
     }
-    t->run.h0 = (const void *const *)t->h0, t->run.hT = t->hT;
-    if (t->sizes.lengths) data->lengths = ragged(t);
-    t->run.dropout_seed = t->dropout_seed = tower_allocate(t, 2 * sizeof *t->dropout_seed);
-    t->dropout_seed[0] = 0x123456789abcdef0u,
-    t->dropout_seed[1] = 0xffffffffu; /* rows carry into the upper half */
-    data->workspace = tower_allocate(t, t->memory.workspace);
-    data->workspace_size = t->memory.workspace;
+    fixture->run.h0 = (const void *const *)fixture->h0, fixture->run.hT = fixture->hT;
+    if (fixture->sizes.lengths) data->lengths = ragged(fixture);
+    fixture->run.dropout_seed = fixture->dropout_seed =
+        stack_fixture_allocate(fixture, 2 * sizeof *fixture->dropout_seed);
+    fixture->dropout_seed[0] = 0x123456789abcdef0u,
+    fixture->dropout_seed[1] = 0xffffffffu; /* rows carry into the upper half */
+    data->workspace = stack_fixture_allocate(fixture, fixture->memory.workspace);
+    data->workspace_size = fixture->memory.workspace;
     if (data->mode == GRU_INFERENCE) return;
-    data->reserve = tower_allocate(t, t->memory.reserve);
-    data->reserve_size = t->memory.reserve;
+    data->reserve = stack_fixture_allocate(fixture, fixture->memory.reserve);
+    data->reserve_size = fixture->memory.reserve;
 }
 
-tower *tower_make(gru_context *context, const tower_floor *floors, int32_t count, tower_sizes sizes) {
-    tower *t = calloc(1, sizeof *t);
-    REQUIRE(t && count <= TOWER_FLOORS, "a tower of %d floors", count);
-    t->context = context;
-    t->sizes = sizes;
-    t->config.layers = t->layers;
-    t->config.count = count;
-    t->config.dropout = sizes.dropout;
-    set_layers(t, floors, count);
-    REQUIRE(gru_stack_create(context, &t->config, &t->stack) == GRU_OK, "%s", gru_last_error());
-    REQUIRE(gru_stack_sizes(t->stack, sizes.T, sizes.N, &t->memory) == GRU_OK, "%s", gru_last_error());
-    set_run(t);
-    return t;
+stack_fixture *stack_fixture_make(gru_context *context, const layer_spec *floors, int32_t count,
+                                  stack_fixture_sizes sizes) {
+    stack_fixture *fixture = calloc(1, sizeof *fixture);
+    REQUIRE(fixture && count <= STACK_FIXTURE_LAYERS, "a tower of %d floors", count);
+    fixture->context = context;
+    fixture->sizes = sizes;
+    fixture->config.layers = fixture->layers;
+    fixture->config.count = count;
+    fixture->config.dropout = sizes.dropout;
+    set_layers(fixture, floors, count);
+    REQUIRE(gru_stack_create(context, &fixture->config, &fixture->stack) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_stack_sizes(fixture->stack, sizes.T, sizes.N, &fixture->memory) == GRU_OK, "%s",
+            gru_last_error());
+    set_run(fixture);
+    return fixture;
 }
 
-void tower_free(tower *t) {
-    gru_stack_release(t->stack);
-    for (int i = 0; i < t->buffer_count; i++) tester_free(t->buffers[i]);
-    free(t);
+void stack_fixture_free(stack_fixture *fixture) {
+    gru_stack_release(fixture->stack);
+    for (int i = 0; i < fixture->buffer_count; i++) tester_free(fixture->buffers[i]);
+    free(fixture);
 }
 
 /* ---- by hand ---- */
 
 /* One cell alone, dense. Returns its y. */
-static void *run_cell(tower *t, int32_t cell, const void *x, void *hT) {
+static void *run_cell(stack_fixture *fixture, int32_t cell, const void *x, void *hT) {
     gru_layer *layer = NULL;
     gru_sizes memory = GRU_INIT;
     gru_run run = GRU_INIT;
-    void *y = tower_allocate(t, (size_t)t->sizes.T * tower_states(t, cell) * tower_io_bytes(t));
-    REQUIRE(gru_layer_create(t->context, &t->cell[cell], t->weights[cell], &layer) == GRU_OK, "%s",
+    void *y = stack_fixture_allocate(fixture, (size_t)fixture->sizes.T * stack_fixture_states(fixture, cell) *
+                                                  stack_fixture_io_bytes(fixture));
+    REQUIRE(gru_layer_create(fixture->context, &fixture->cell[cell], fixture->weights[cell], &layer) ==
+                GRU_OK,
+            "%s", gru_last_error());
+    REQUIRE(gru_layer_sizes(layer, fixture->sizes.T, fixture->sizes.N, &memory) == GRU_OK, "%s",
             gru_last_error());
-    REQUIRE(gru_layer_sizes(layer, t->sizes.T, t->sizes.N, &memory) == GRU_OK, "%s", gru_last_error());
-    run.T = t->sizes.T, run.N = t->sizes.N;
+    run.T = fixture->sizes.T, run.N = fixture->sizes.N;
     run.x.data = x, run.y.data = y;
-    run.h0 = t->run.h0 ? t->run.h0[cell] : NULL, run.hT = hT;
-    run.lengths = t->run.data.lengths, run.restart = t->run.data.restart,
-    run.attention = t->run.data.attention;
-    run.workspace = tower_allocate(t, memory.workspace);
+    run.h0 = fixture->run.h0 ? fixture->run.h0[cell] : NULL, run.hT = hT;
+    run.lengths = fixture->run.data.lengths, run.restart = fixture->run.data.restart,
+    run.attention = fixture->run.data.attention;
+    run.workspace = stack_fixture_allocate(fixture, memory.workspace);
     run.workspace_size = memory.workspace;
-    REQUIRE(mirror_forward(layer, &run) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(device_mirror_forward(layer, &run) == GRU_OK, "%s", gru_last_error());
     gru_layer_release(layer);
     return y;
 }
 
-static void *concat(tower *t, const void *forward, const void *reverse, int32_t H) {
-    const size_t rows = (size_t)(t->sizes.T * t->sizes.N), part = (size_t)H * tower_io_bytes(t);
-    char *both = tower_allocate(t, 2 * rows * part);
+static void *concat(stack_fixture *fixture, const void *forward, const void *reverse, int32_t H) {
+    const size_t rows = (size_t)(fixture->sizes.T * fixture->sizes.N),
+                 part = (size_t)H * stack_fixture_io_bytes(fixture);
+    char *both = stack_fixture_allocate(fixture, 2 * rows * part);
     for (size_t i = 0; i < rows; i++) {
         memcpy(both + 2 * i * part, (const char *)forward + i * part, part);
         memcpy(both + (2 * i + 1) * part, (const char *)reverse + i * part, part);
@@ -162,10 +170,10 @@ static void *concat(tower *t, const void *forward, const void *reverse, int32_t 
     return both;
 }
 
-static void *sum(tower *t, const void *forward, const void *reverse, int32_t H) {
-    const size_t count = (size_t)(t->sizes.T * t->sizes.N * H);
-    const int32_t type = t->sizes.type;
-    void *both = tower_allocate(t, count * tower_io_bytes(t));
+static void *sum(stack_fixture *fixture, const void *forward, const void *reverse, int32_t H) {
+    const size_t count = (size_t)(fixture->sizes.T * fixture->sizes.N * H);
+    const int32_t type = fixture->sizes.type;
+    void *both = stack_fixture_allocate(fixture, count * stack_fixture_io_bytes(fixture));
     for (size_t i = 0; i < count; i++)
         if (type == GRU_F64)
             ((double *)both)[i] = ((const double *)forward)[i] + ((const double *)reverse)[i];
@@ -176,15 +184,16 @@ static void *sum(tower *t, const void *forward, const void *reverse, int32_t H) 
 }
 
 /* What the next floor reads in training. The generator is the library's: test_dropout.c knows its numbers. */
-static void drop(const tower *t, int32_t k, void *data, int64_t row) {
-    const int32_t type = t->sizes.type;
-    const double scale = 1 / (1 - (double)t->sizes.dropout);
-    for (int64_t s = 0; s < t->sizes.T; s++)
-        for (int64_t n = 0; n < t->sizes.N; n++)
+static void drop(const stack_fixture *fixture, int32_t k, void *data, int64_t row) {
+    const int32_t type = fixture->sizes.type;
+    const double scale = 1 / (1 - (double)fixture->sizes.dropout);
+    for (int64_t s = 0; s < fixture->sizes.T; s++)
+        for (int64_t n = 0; n < fixture->sizes.N; n++)
             for (int64_t i = 0; i < row; i++) {
-                const size_t at = (size_t)((s * t->sizes.N + n) * row + i);
-                const uint32_t number = gru_dropout_numbers(t->dropout_seed, k, s, n, i / 4).word[i % 4];
-                const int kept = number >= (double)t->sizes.dropout * 0x1p32;
+                const size_t at = (size_t)((s * fixture->sizes.N + n) * row + i);
+                const uint32_t number =
+                    gru_dropout_numbers(fixture->dropout_seed, k, s, n, i / 4).word[i % 4];
+                const int kept = number >= (double)fixture->sizes.dropout * 0x1p32;
                 if (type == GRU_F64)
                     ((double *)data)[at] = kept ? ((double *)data)[at] * scale : 0;
                 else
@@ -192,24 +201,26 @@ static void drop(const tower *t, int32_t k, void *data, int64_t row) {
             }
 }
 
-void tower_by_hand(tower *t, tower_outputs *out) {
-    const int drops = t->sizes.dropout > 0 && t->sizes.mode != GRU_INFERENCE;
-    const void *x = t->x;
+void stack_fixture_run_sublayers(stack_fixture *fixture, stack_fixture_outputs *out) {
+    const int drops = fixture->sizes.dropout > 0 && fixture->sizes.mode != GRU_INFERENCE;
+    const void *x = fixture->x;
     int32_t cell = 0;
     memset(out, 0, sizeof *out);
-    for (int32_t k = 0; k < t->cells; k++)
-        out->hT[k] = tower_allocate(t, tower_states(t, k) * tower_state_bytes(t));
-    for (int32_t k = 0; k < t->config.count; k++) {
-        const gru_stack_layer *layer = &t->layers[k];
+    for (int32_t k = 0; k < fixture->cells; k++)
+        out->hT[k] = stack_fixture_allocate(fixture, stack_fixture_states(fixture, k) *
+                                                         stack_fixture_state_bytes(fixture));
+    for (int32_t k = 0; k < fixture->config.count; k++) {
+        const gru_stack_layer *layer = &fixture->layers[k];
         const int32_t H = layer->config.hidden;
-        void *forward = run_cell(t, cell, x, out->hT[cell]), *reverse = NULL;
+        void *forward = run_cell(fixture, cell, x, out->hT[cell]), *reverse = NULL;
         cell++;
-        if (layer->bidirectional) reverse = run_cell(t, cell, x, out->hT[cell]), cell++;
+        if (layer->bidirectional) reverse = run_cell(fixture, cell, x, out->hT[cell]), cell++;
         out->y = forward;
-        if (reverse && layer->merge == GRU_MERGE_CONCAT) out->y = concat(t, forward, reverse, H);
-        if (reverse && layer->merge == GRU_MERGE_SUM) out->y = sum(t, forward, reverse, H);
+        if (reverse && layer->merge == GRU_MERGE_CONCAT) out->y = concat(fixture, forward, reverse, H);
+        if (reverse && layer->merge == GRU_MERGE_SUM) out->y = sum(fixture, forward, reverse, H);
         if (reverse && layer->merge == GRU_MERGE_SEPARATE) out->y_reverse = reverse;
-        if (drops && k + 1 < t->config.count) drop(t, k, out->y, t->layers[k + 1].config.inputs);
+        if (drops && k + 1 < fixture->config.count)
+            drop(fixture, k, out->y, fixture->layers[k + 1].config.inputs);
         x = out->y;
     }
 }
@@ -219,12 +230,16 @@ static void same(const char *what, const char *tensor, const void *a, const void
     CHECK(a && b && memcmp(a, b, bytes) == 0, "%s: %s differs from its cells run one by one", what, tensor);
 }
 
-void check_tower(const tower *t, const char *what, const tower_outputs *expected) {
+void stack_fixture_check(const stack_fixture *fixture, const char *what,
+                         const stack_fixture_outputs *expected) {
     char name[16];
-    same(what, "y", t->y, expected->y, tower_y_count(t) * tower_io_bytes(t));
-    same(what, "y_reverse", t->y_reverse, expected->y_reverse, tower_y_count(t) * tower_io_bytes(t));
-    for (int32_t k = 0; k < t->cells; k++) {
+    same(what, "y", fixture->y, expected->y,
+         stack_fixture_y_count(fixture) * stack_fixture_io_bytes(fixture));
+    same(what, "y_reverse", fixture->y_reverse, expected->y_reverse,
+         stack_fixture_y_count(fixture) * stack_fixture_io_bytes(fixture));
+    for (int32_t k = 0; k < fixture->cells; k++) {
         (void)snprintf(name, sizeof name, "hT[%d]", k);
-        same(what, name, t->hT[k], expected->hT[k], tower_states(t, k) * tower_state_bytes(t));
+        same(what, name, fixture->hT[k], expected->hT[k],
+             stack_fixture_states(fixture, k) * stack_fixture_state_bytes(fixture));
     }
 }

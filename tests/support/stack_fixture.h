@@ -1,9 +1,9 @@
 /* stack_fixture.h: a stack with all numbers of one call, made from a list of floors; and the same computed cell by cell.
  *
- *     static const tower_floor floors[] = {{.hidden = 5, .bidirectional = 1}, {.hidden = 3, .direction = GRU_REVERSE}};
- *     tower *t = tower_make(context, floors, 2, (tower_sizes){.T = 7, .N = 4, .I = 6, .lengths = 1});
- *     REQUIRE(gru_stack_forward(t->stack, &t->run) == GRU_OK, "%s", gru_last_error());
- *     tower_by_hand(t, &hand);
+ *     static const layer_spec floors[] = {{.hidden = 5, .bidirectional = 1}, {.hidden = 3, .direction = GRU_REVERSE}};
+ *     stack_fixture *fixture = stack_fixture_make(context, floors, 2, (stack_fixture_sizes){.T = 7, .N = 4, .I = 6, .lengths = 1});
+ *     REQUIRE(gru_stack_forward(fixture->stack, &fixture->run) == GRU_OK, "%s", gru_last_error());
+ *     stack_fixture_run_sublayers(fixture, &hand);
  *
  * States start from h0 in every cell; outputs are NaN until a run writes them. */
 #ifndef STACK_FIXTURE_H
@@ -12,13 +12,17 @@
 #include "gru/stack.h"
 #include "tester.h"
 
-enum { TOWER_FLOORS = 4, TOWER_CELLS = 2 * TOWER_FLOORS, TOWER_BUFFERS = 96 };
+enum {
+    STACK_FIXTURE_LAYERS = 4,
+    STACK_FIXTURE_SUBLAYERS = 2 * STACK_FIXTURE_LAYERS,
+    STACK_FIXTURE_BUFFERS = 96
+};
 
-typedef struct tower_floor {
+typedef struct layer_spec {
     int32_t hidden, bidirectional, merge, direction;
-} tower_floor;
+} layer_spec;
 
-typedef struct tower_sizes {
+typedef struct stack_fixture_sizes {
     int64_t T, N;
     int32_t I;
     int32_t type;       /* io_type; f64: states and weights too, else states are f32 */
@@ -27,47 +31,50 @@ typedef struct tower_sizes {
     int32_t lengths;    /* ragged, the last row empty */
     int32_t mode;
     float dropout;
-} tower_sizes;
+} stack_fixture_sizes;
 
-typedef struct tower {
+typedef struct stack_fixture {
     gru_context *context;
-    tower_sizes sizes;
+    stack_fixture_sizes sizes;
     gru_stack_config config;
-    gru_stack_layer layers[TOWER_FLOORS];
+    gru_stack_layer layers[STACK_FIXTURE_LAYERS];
     gru_stack *stack;
     gru_sizes memory;
     int32_t cells, outputs;
-    gru_layer_config cell[TOWER_CELLS];
-    const gru_weights *weights[TOWER_CELLS];
-    void *h0[TOWER_CELLS], *hT[TOWER_CELLS]; /* [N][H] */
-    void *x, *y, *y_reverse;                 /* dense; y_reverse NULL unless the last floor is SEPARATE */
-    uint64_t *dropout_seed;                  /* [2] */
+    gru_layer_config cell[STACK_FIXTURE_SUBLAYERS];
+    const gru_weights *weights[STACK_FIXTURE_SUBLAYERS];
+    void *h0[STACK_FIXTURE_SUBLAYERS], *hT[STACK_FIXTURE_SUBLAYERS]; /* [N][H] */
+    void *x, *y, *y_reverse; /* dense; y_reverse NULL unless the last floor is SEPARATE */
+    uint64_t *dropout_seed;  /* [2] */
     gru_stack_run run;
-    void *buffers[TOWER_BUFFERS];
+    void *buffers[STACK_FIXTURE_BUFFERS];
     int buffer_count;
-} tower;
+} stack_fixture;
 
 /* Ends the test if the stack cannot be made. */
-tower *tower_make(gru_context *context, const tower_floor *floors, int32_t count, tower_sizes sizes);
+stack_fixture *stack_fixture_make(gru_context *context, const layer_spec *floors, int32_t count,
+                                  stack_fixture_sizes sizes);
 /* Checks the guards of every buffer. */
-void tower_free(tower *t);
+void stack_fixture_free(stack_fixture *fixture);
 /* Guarded memory that lives as long as the tower. */
-void *tower_allocate(tower *t, size_t bytes);
+void *stack_fixture_allocate(stack_fixture *fixture, size_t bytes);
 
-size_t tower_io_bytes(const tower *t);    /* of one number of x, y */
-size_t tower_state_bytes(const tower *t); /* of one number of h0, hT, gradients of weights */
-size_t tower_y_count(const tower *t);     /* numbers in y */
-size_t tower_states(const tower *t, int32_t cell);
+size_t stack_fixture_io_bytes(const stack_fixture *fixture); /* of one number of x, y */
+size_t
+stack_fixture_state_bytes(const stack_fixture *fixture); /* of one number of h0, hT, gradients of weights */
+size_t stack_fixture_y_count(const stack_fixture *fixture); /* numbers in y */
+size_t stack_fixture_states(const stack_fixture *fixture, int32_t cell);
 
 /* The outputs of the tower's cells, each run alone by gru_layer_forward on dense copies, merged and dropped by the test itself.
  * Memory of the tower. */
-typedef struct tower_outputs {
+typedef struct stack_fixture_outputs {
     void *y, *y_reverse;
-    void *hT[TOWER_CELLS];
-} tower_outputs;
-void tower_by_hand(tower *t, tower_outputs *out);
+    void *hT[STACK_FIXTURE_SUBLAYERS];
+} stack_fixture_outputs;
+void stack_fixture_run_sublayers(stack_fixture *fixture, stack_fixture_outputs *out);
 
 /* One check each, bit by bit: y, y_reverse and every hT of the tower's run. */
-void check_tower(const tower *t, const char *what, const tower_outputs *expected);
+void stack_fixture_check(const stack_fixture *fixture, const char *what,
+                         const stack_fixture_outputs *expected);
 
 #endif

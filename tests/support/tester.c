@@ -9,7 +9,7 @@
 #include "core/number.h"
 
 long tester_checks;
-tester_machine_facts tester_machine;
+tester_device_facts tester_device;
 
 /* Tests ask for more memory than there is, and the library has to live with the answer: NULL, not an abort. */
 #if defined(__SANITIZE_ADDRESS__)
@@ -197,7 +197,7 @@ void tester_free(void *memory) {
 /* ---- numbers ----------------------------------------------------------------------------------------------------- */
 
 int tester_takes(uint64_t i) {
-    const char *part = getenv("GRU_TEST_PART");
+    const char *part = getenv("GRU_TEST_SHARD");
     char *slash = NULL;
     const uint64_t k = part ? strtoull(part, &slash, 10) : 0;
     const uint64_t n = slash && *slash == '/' ? strtoull(slash + 1, NULL, 10) : 1;

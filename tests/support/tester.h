@@ -105,13 +105,13 @@ gru_context *tester_context(const char *engine, int32_t threads);
 gru_context *tester_device_context(uint32_t flags);
 
 /* What a test program knows of the machine under its engines; all zero: nothing. Filled in before main. */
-typedef struct tester_machine_facts {
+typedef struct tester_device_facts {
     void (*begin)(void);      /* before each test of the plain runner */
     const char *(*end)(void); /* after each: what it found, which fails the test; "" for nothing */
     void *stream;             /* for runs on contexts that have streams */
     int watches; /* new memory is 0xFF, and it finds by itself what is read before it was written, or past its end */
-} tester_machine_facts;
-extern tester_machine_facts tester_machine;
+} tester_device_facts;
+extern tester_device_facts tester_device;
 
 /* ---- shapes ---------------------------------------------------------------------------------------------------- */
 
@@ -140,7 +140,7 @@ int tester_untouched(const void *memory, size_t bytes);
 /* Fails the test if a guard was overwritten. NULL: nothing. */
 void tester_free(void *memory);
 
-/* Whether the i-th of many drawn cases is to be run: all are, unless GRU_TEST_PART="k/n" in the environment asks for those
+/* Whether the i-th of many drawn cases is to be run: all are, unless GRU_TEST_SHARD="k/n" in the environment asks for those
  * whose number is k modulo n, where a whole would take too long. */
 int tester_takes(uint64_t i);
 /* Well mixed 64 bits from the two numbers. */

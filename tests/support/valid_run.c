@@ -3,46 +3,46 @@
 
 #include <string.h>
 
-static uint64_t hash_outputs(const fixture *f) {
+static uint64_t hash_outputs(const valid_run *valid) {
     const size_t y = (size_t)T * N * H * sizeof(float), states = (size_t)(2 * N + 3) * H * sizeof(float);
-    uint64_t hash = tester_hash(1, f->r.run.y.data, f->r.run.y.data ? y : 0);
-    hash = tester_hash(hash, f->r.run.hT,
-                       f->r.run.hT ? (f->p->options & PROBLEM_SLOTS ? states : N * H * 4) : 0);
-    hash = tester_hash(hash, f->r.run.reserve, f->r.memory.reserve * (f->r.run.reserve != NULL));
+    uint64_t hash = tester_hash(1, valid->r.run.y.data, valid->r.run.y.data ? y : 0);
+    hash = tester_hash(hash, valid->r.run.hT,
+                       valid->r.run.hT ? (valid->p->options & PROBLEM_SLOTS ? states : N * H * 4) : 0);
+    hash = tester_hash(hash, valid->r.run.reserve, valid->r.memory.reserve * (valid->r.run.reserve != NULL));
     for (int i = 0; i < GRADS; i++)
-        hash = tester_hash(hash, f->g.data[i], f->g.data[i] ? f->g.count[i] * 4 : 0);
-    return tester_hash(hash, f->wide, FIXTURE_WIDE);
+        hash = tester_hash(hash, valid->g.data[i], valid->g.data[i] ? valid->g.count[i] * 4 : 0);
+    return tester_hash(hash, valid->wide, VALID_RUN_WIDE);
 }
 
-void set_up(fixture *f, uint32_t options) {
+void valid_run_make(valid_run *valid, uint32_t options) {
     const shape sizes = {T, N, I, H, "small"};
     const gru_layer_config config = GRU_INIT;
-    f->context = tester_context(NULL, 1);
-    f->p = problem_make(&sizes, &config, options, 1);
-    problem_run(f->p, f->context, &f->r);
-    gradients_make(f->p, &f->g);
-    REQUIRE(!(options & PROBLEM_TRAIN) || problem_backward(f->p, &f->r, 0, &f->g) == GRU_OK, "%s",
+    valid->context = tester_context(NULL, 1);
+    valid->p = problem_make(&sizes, &config, options, 1);
+    problem_run(valid->p, valid->context, &valid->r);
+    gradients_make(valid->p, &valid->g);
+    REQUIRE(!(options & PROBLEM_TRAIN) || problem_backward(valid->p, &valid->r, 0, &valid->g) == GRU_OK, "%s",
             gru_last_error());
-    f->wide = tester_allocate(FIXTURE_WIDE);
-    f->hash = hash_outputs(f);
+    valid->wide = tester_allocate(VALID_RUN_WIDE);
+    valid->hash = hash_outputs(valid);
 }
 
-void tear_down(fixture *f) {
-    tester_free(f->wide);
-    gradients_free(&f->g);
-    result_free(&f->r);
-    problem_free(f->p);
-    gru_context_release(f->context);
+void valid_run_release(valid_run *valid) {
+    tester_free(valid->wide);
+    gradients_free(&valid->g);
+    result_free(&valid->r);
+    problem_free(valid->p);
+    gru_context_release(valid->context);
 }
 
-void check_refused(const fixture *f, gru_status status, gru_status expected, const char *what,
+void check_refused(const valid_run *valid, gru_status status, gru_status expected, const char *what,
                    const char *name, const char *value) {
     const char *sentence = gru_last_error();
     CHECK(status == expected, "%s: %s \"%s\", expected %s", what, gru_status_name(status), sentence,
           gru_status_name(expected));
     CHECK(strstr(sentence, name) && strstr(sentence, value), "%s: \"%s\" says not \"%s\" and \"%s\"", what,
           sentence, name, value);
-    CHECK(hash_outputs(f) == f->hash, "%s: an output was written", what);
+    CHECK(hash_outputs(valid) == valid->hash, "%s: an output was written", what);
 }
 
 const char *text_of(long long value) {

@@ -181,7 +181,7 @@ ENGINE_TEST(resources, runs_allocate_nothing_and_take_no_lock) {
         problem *p = silent_problem(i);
         result r;
         REQUIRE(problem_open(p, context, &r) == GRU_OK, "%s: %s", gru_last_error(), p->text);
-        problem_lend(p, &r);
+        problem_renew_outputs(p, &r);
         counted = 0;
         const gru_status status = gru_layer_forward(r.layer, &r.run);
         const long calls = counted;
@@ -240,7 +240,7 @@ ENGINE_TEST(resources, runs_make_no_system_call) {
         problem *p = silent_problem(i);
         result r;
         REQUIRE(problem_open(p, context, &r) == GRU_OK, "%s: %s", gru_last_error(), p->text);
-        problem_lend(p, &r);
+        problem_renew_outputs(p, &r);
         const int end = run_in_jail(r.layer, &r.run, NULL);
         CHECK(end == 0, "the first run ended with %d: %s", end, p->text);
         result_free(&r);
