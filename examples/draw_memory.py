@@ -1,32 +1,32 @@
 #!/usr/bin/env python3
 """Draws the two tables of long_memory as one SVG: long_memory | examples/draw_memory.py PICTURE.svg
 
-Left the share of sequences told right over their length, right the length of the gradient over the distance in time.
-Prints the tables too. Needs nothing but Python.
+Left: accuracy against sequence length. Right: norm of the gradient against distance in time. Lines are medians over the
+seeds, bands reach from the smallest to the largest value. Prints the tables too. Needs only Python.
 """
 import math
+import statistics
 import sys
 from html import escape
 
 WIDTH, HEIGHT, LEFT, TOP, GAP = 380, 260, 64, 84, 96
 COLORS = ["#d9480f", "#8a8a8a", "#0b3c8c", "#2b8a3e"]
-DASHES = ["", "2 4", "", "7 5"]  # KEEP and WRITE lie on each other
+DASHES = ["", "2 4", "", "7 5"]  # KEEP and WRITE coincide
 SMALLEST = 1e-12
 
 
 def read(lines):
-    """-> [(title, names, [(x, values)])]: a title, a line of names that begins with L or d, and numbers."""
+    """-> [(title, names, {x: [values of a seed]})]. A table is a title, a line of names, and rows: seed, x, values."""
     tables = []
     for line in lines:
         print(line, end="")
         words = line.split()
         if words and words[0].isdigit():
-            tables[-1][2].append((int(words[0]), [float(word) for word in words[1:]]))
-        elif words and words[0] in ("L", "d"):
-            names = [name.strip() for name in line.split("  ") if name.strip()][1:]
-            tables[-1][1].extend(names)
+            tables[-1][2].setdefault(int(words[1]), []).append([float(word) for word in words[2:]])
+        elif words and words[0] == "seed":
+            tables[-1][1].extend(name.strip() for name in line[13:].split("  ") if name.strip())
         elif words:
-            tables.append((line.strip(), [], []))
+            tables.append((line.strip(), [], {}))
     return tables
 
 
@@ -39,12 +39,19 @@ def path(points, color, dash):
     return f'<path d="{steps}" fill="none" stroke="{color}" stroke-width="2.5" stroke-dasharray="{dash}"/>'
 
 
+def band(points, color):
+    """points: (x, y of the smallest value, y of the largest)."""
+    edge = [(x, high) for x, _, high in points] + [(x, low) for x, low, _ in reversed(points)]
+    steps = " ".join(f"{'ML'[i > 0]}{x:.1f} {y:.1f}" for i, (x, y) in enumerate(edge))
+    return f'<path d="{steps}Z" fill="{color}" fill-opacity="0.16"/>'
+
+
 class Panel:
     """A logarithmic axis of lengths across; up: shares (0 to 1), or powers of ten down to SMALLEST."""
 
     def __init__(self, left, table, logarithmic):
-        self.left, (self.title, self.names, self.rows), self.logarithmic = left, table, logarithmic
-        self.rows = [row for row in self.rows if row[0] > 0]
+        self.left, (self.title, self.names, rows), self.logarithmic = left, table, logarithmic
+        self.rows = [(x, seeds) for x, seeds in sorted(rows.items()) if x > 0]
         self.low, self.high = (math.log10(f(x for x, _ in self.rows)) for f in (min, max))
 
     def across(self, x):
@@ -69,19 +76,22 @@ class Panel:
         return out
 
     def curves(self):
-        out = []
-        for i in range(len(self.names)):
-            shown = [row for row in self.rows if not self.logarithmic or row[1][i] >= SMALLEST]
-            out.append(path([(self.across(x), self.up(values[i])) for x, values in shown], COLORS[i], DASHES[i]))
-        return out
+        bands, lines = [], []
+        for i, color in enumerate(COLORS[:len(self.names)]):
+            values = [(self.across(x), sorted(seed[i] for seed in seeds)) for x, seeds in self.rows]
+            bands.append(band([(x, self.up(of_seeds[0]), self.up(of_seeds[-1])) for x, of_seeds in values], color))
+            medians = [(x, statistics.median(of_seeds)) for x, of_seeds in values]
+            shown = [(x, self.up(m)) for x, m in medians if not self.logarithmic or m >= SMALLEST]
+            lines.append(path(shown, color, DASHES[i]))
+        return bands + lines
 
 
-def legend(names):
+def legend(names, seeds):
     out, x = [], LEFT
     for i, name in enumerate(names):
         out += [path([(x, 30), (x + 34, 30)], COLORS[i], DASHES[i]), text(x + 42, 34, name, 13, "start")]
         x += 70 + 8 * len(name)
-    return out
+    return out + [text(x, 34, f"line: median of {seeds} seeds, band: range", 12, "start", ' fill="#555"')]
 
 
 def draw(tables):
@@ -90,8 +100,8 @@ def draw(tables):
     width, height = second + WIDTH + 30, TOP + HEIGHT + 50
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" fill="#222" '
            f'font-family="Helvetica, Arial, sans-serif"><rect width="100%" height="100%" fill="#fff"/>']
-    out += legend(panels[0].names)
-    for panel, words in zip(panels, ("steps L, log scale", "steps before the end, log scale")):
+    out += legend(panels[0].names, len(panels[0].rows[0][1]))
+    for panel, words in zip(panels, ("sequence length L (log scale)", "steps before the end, d (log scale)")):
         out += panel.grid() + panel.curves() + [text(panel.left + WIDTH / 2, TOP + HEIGHT + 38, words, 12)]
     return "\n".join(out + ["</svg>\n"])
 
