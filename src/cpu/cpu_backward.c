@@ -22,9 +22,9 @@ static size_t chunk_rows(int64_t T, int64_t N) {
 
 static size_t scratch_bytes(size_t rows, size_t padded_H) {
     const size_t pointers = 8 * sizeof(float *), numbers = sizeof(int64_t) + sizeof(float);
-    const size_t strip = SUMMED_ROWS * GATES * PANEL * sizeof(float);
-    const size_t lists = gru_size_times(rows, pointers + numbers + sizeof(gru_cpu_place));
-    return gru_size_lines(gru_size_plus(lists, strip + 2 * padded_H * sizeof(float)));
+    const size_t columns = SUMMED_ROWS * GATES * PANEL * sizeof(float);
+    const size_t lists = gru_size_times(rows, pointers + numbers + sizeof(gru_cpu_row_coord));
+    return gru_size_lines(gru_size_plus(lists, columns + 2 * padded_H * sizeof(float)));
 }
 
 /* Memory that is handed out piece by piece; base NULL: only measured. */
@@ -43,163 +43,167 @@ static float *take_floats(arena *a, size_t rows, size_t row) {
     return take(a, gru_size_times(rows, row * sizeof(float)));
 }
 
-static void lay_out(gru_cpu_backward_call *f, arena *a, int64_t T, int64_t N, int32_t threads) {
-    const gru_layer_config *config = &f->layer->config;
+static void lay_out(gru_cpu_backward_call *call, arena *a, int64_t T, int64_t N, int32_t threads) {
+    const gru_layer_config *config = &call->layer->config;
     const size_t rows = chunk_rows(T, N), all = gru_size_times((size_t)T, (size_t)N), n = (size_t)N;
-    const size_t outputs = GATES * f->H, panels = f->padded_H / PANEL;
+    const size_t outputs = GATES * call->H, panels = call->padded_H / PANEL;
     const int before = config->reset_mode == GRU_RESET_BEFORE, widens = config->io_type != GRU_F32;
-    f->barrier = take(a, sizeof *f->barrier);
-    f->R = take_floats(a, outputs, f->padded_H);
-    f->W = take_floats(a, outputs, f->padded_I);
-    f->sum_R = take_floats(a, outputs, f->padded_H);
-    f->sum_W = take_floats(a, outputs, f->padded_I);
-    f->sum_bias = take_floats(a, D, f->H);
-    f->dh = take_floats(a, n, f->padded_H);
-    f->dh_restart = take_floats(a, n, f->padded_H);
-    f->drh = take_floats(a, before ? n : 0, f->padded_H);
-    f->dy = take_floats(a, widens ? n : 0, f->padded_H);
-    f->dattention = take_floats(a, 2 * n, panels);
-    f->d = take_floats(a, all, D * f->H);
-    f->d_pitch = rows < SUMMED_ROWS ? (rows + PANEL - 1) / PANEL * PANEL : SUMMED_ROWS;
-    f->d_columns = take_floats(a, D * f->H, f->d_pitch);
-    f->x = take_floats(a, widens ? rows : 0, f->I);
-    f->a = take_floats(a, rows, f->padded_H * GATES);
-    f->again = take_floats(a, rows, f->padded_H * KEPT);
-    f->rh = take_floats(a, before ? rows : 0, f->padded_H);
-    f->list_rows = rows;
-    f->scratch = take(a, gru_size_times((size_t)threads, scratch_bytes(rows, f->padded_H)));
+    call->barrier = take(a, sizeof *call->barrier);
+    call->R = take_floats(a, outputs, call->padded_H);
+    call->W = take_floats(a, outputs, call->padded_I);
+    call->sum_R = take_floats(a, outputs, call->padded_H);
+    call->sum_W = take_floats(a, outputs, call->padded_I);
+    call->sum_bias = take_floats(a, D_GATES, call->H);
+    call->dh = take_floats(a, n, call->padded_H);
+    call->dh_restart = take_floats(a, n, call->padded_H);
+    call->drh = take_floats(a, before ? n : 0, call->padded_H);
+    call->dy = take_floats(a, widens ? n : 0, call->padded_H);
+    call->dattention = take_floats(a, 2 * n, panels);
+    call->d_gates = take_floats(a, all, D_GATES * call->H);
+    call->d_gates_t_pitch = rows < SUMMED_ROWS ? (rows + PANEL - 1) / PANEL * PANEL : SUMMED_ROWS;
+    call->d_gates_t = take_floats(a, D_GATES * call->H, call->d_gates_t_pitch);
+    call->x = take_floats(a, widens ? rows : 0, call->I);
+    call->a = take_floats(a, rows, call->padded_H * GATES);
+    call->recomputed = take_floats(a, rows, call->padded_H * SAVED);
+    call->rh = take_floats(a, before ? rows : 0, call->padded_H);
+    call->list_rows = rows;
+    call->scratch = take(a, gru_size_times((size_t)threads, scratch_bytes(rows, call->padded_H)));
 }
 
 static gru_cpu_backward_call call_of(const gru_layer *layer) {
-    gru_cpu_backward_call f = {.layer = layer};
-    f.I = (size_t)layer->config.inputs;
-    f.H = (size_t)layer->config.hidden;
-    f.padded_I = (f.I + PANEL - 1) / PANEL * PANEL;
-    f.padded_H = gru_cpu_panels(layer->config.hidden) * PANEL;
-    return f;
+    gru_cpu_backward_call call = {.layer = layer};
+    call.I = (size_t)layer->config.inputs;
+    call.H = (size_t)layer->config.hidden;
+    call.padded_I = (call.I + PANEL - 1) / PANEL * PANEL;
+    call.padded_H = gru_cpu_panel_count(layer->config.hidden) * PANEL;
+    return call;
 }
 
 size_t gru_cpu_backward_workspace(const gru_layer *layer, int64_t T, int64_t N) {
-    gru_cpu_backward_call f = call_of(layer);
-    arena a = {NULL, GRU_CPU_PARTS_BYTES};
-    lay_out(&f, &a, T, N, layer->context->config.threads);
+    gru_cpu_backward_call call = call_of(layer);
+    arena a = {NULL, GRU_CPU_TAG_BYTES};
+    lay_out(&call, &a, T, N, layer->context->config.threads);
     return a.used;
 }
 
-static void set_up_part(gru_cpu_backward_part *p, const gru_cpu_backward_call *f, int32_t index) {
-    const size_t rows = f->list_rows, pointers = rows * sizeof(float *);
-    char *lists = f->scratch + (size_t)index * scratch_bytes(rows, f->padded_H);
-    const int before = f->layer->config.reset_mode == GRU_RESET_BEFORE;
-    p->f = f;
-    p->share = gru_cpu_share_of(&f->plan, f->run->N, f->layer->config.hidden, index);
-    p->strip = (float *)(void *)lists;
-    p->unused = p->strip + SUMMED_ROWS * GATES * PANEL;
-    lists = (char *)(p->unused + 2 * f->padded_H);
-    p->rows.kept = (const float **)(void *)lists;
-    p->rows.h = (const float **)(void *)(lists + pointers);
-    p->rows.dy = (const float **)(void *)(lists + 2 * pointers);
-    p->rows.dh = (float **)(void *)(lists + 3 * pointers);
-    p->rows.drh = before ? (const float **)(void *)(lists + 4 * pointers) : NULL;
-    p->rows.d = (float **)(void *)(lists + 5 * pointers);
-    p->rows.dattention = f->gradients->dattention.data ? (float **)(void *)(lists + 6 * pointers) : NULL;
-    p->pointers = (const float **)(void *)(lists + 7 * pointers);
+static void set_up_work(gru_cpu_backward_work *work, const gru_cpu_backward_call *call, int32_t index) {
+    const size_t rows = call->list_rows, pointers = rows * sizeof(float *);
+    char *lists = call->scratch + (size_t)index * scratch_bytes(rows, call->padded_H);
+    const int before = call->layer->config.reset_mode == GRU_RESET_BEFORE;
+    work->call = call;
+    work->slice = gru_cpu_slice_of(&call->schedule, call->run->N, call->layer->config.hidden, index);
+    work->columns = (float *)(void *)lists;
+    work->discard = work->columns + SUMMED_ROWS * GATES * PANEL;
+    lists = (char *)(work->discard + 2 * call->padded_H);
+    work->rows.saved = (const float **)(void *)lists;
+    work->rows.h = (const float **)(void *)(lists + pointers);
+    work->rows.dy = (const float **)(void *)(lists + 2 * pointers);
+    work->rows.dh = (float **)(void *)(lists + 3 * pointers);
+    work->rows.drh = before ? (const float **)(void *)(lists + 4 * pointers) : NULL;
+    work->rows.d_gates = (float **)(void *)(lists + 5 * pointers);
+    work->rows.dattention =
+        call->gradients->dattention.data ? (float **)(void *)(lists + 6 * pointers) : NULL;
+    work->pointers = (const float **)(void *)(lists + 7 * pointers);
     lists += 8 * pointers;
-    p->places = (gru_cpu_place *)(void *)lists;
-    lists += rows * sizeof *p->places;
-    p->rows.row = (int64_t *)(void *)lists;
-    p->rows.attention = (float *)(void *)(lists + rows * sizeof(int64_t));
+    work->coords = (gru_cpu_row_coord *)(void *)lists;
+    lists += rows * sizeof *work->coords;
+    work->rows.row = (int64_t *)(void *)lists;
+    work->rows.attention = (float *)(void *)(lists + rows * sizeof(int64_t));
 }
 
 /* ---- chunks ------------------------------------------------------------------------------------------------------ */
 
 /* Lists the steps of all rows in the order in which the sweep visits them: that of the sums. */
-static void list_places(gru_cpu_backward_part *p) {
-    const gru_run *run = p->f->run;
-    p->place_count = 0;
-    for (int64_t s = p->end - 1; s >= p->begin; s--)
+static void list_coords(gru_cpu_backward_work *work) {
+    const gru_run *run = work->call->run;
+    work->coord_count = 0;
+    for (int64_t s = work->end - 1; s >= work->begin; s--)
         for (int64_t n = 0; n < run->N; n++) {
             const int64_t length = gru_run_length(run, n);
             if (s >= length) continue;
-            const int64_t t = gru_step_time(p->f->layer->config.direction, length, s);
-            p->places[p->place_count++] = (gru_cpu_place){s, t, n};
+            const int64_t t = gru_step_time(work->call->layer->config.direction, length, s);
+            work->coords[work->coord_count++] = (gru_cpu_row_coord){s, t, n};
         }
 }
 
 /* 16-bit x of the chunk as f32. */
-static void widen_inputs(const gru_cpu_backward_part *p) {
-    const gru_cpu_backward_call *f = p->f;
-    const int32_t type = f->layer->config.io_type;
-    if (type == GRU_F32 || !f->run->x.data) return;
-    for (int64_t i = p->share.index; i < p->place_count; i += p->share.threads) {
-        const gru_cpu_place *place = &p->places[i];
-        gru_load_floats(f->run->x.data, type, GRU_ROW(f->run->x, place->t, place->n),
-                        f->x + gru_cpu_chunk_row(p, place->s, place->n) * f->I, f->I);
+static void widen_inputs(const gru_cpu_backward_work *work) {
+    const gru_cpu_backward_call *call = work->call;
+    const int32_t type = call->layer->config.io_type;
+    if (type == GRU_F32 || !call->run->x.data) return;
+    for (int64_t i = work->slice.index; i < work->coord_count; i += work->slice.threads) {
+        const gru_cpu_row_coord *coord = &work->coords[i];
+        gru_load_floats(call->run->x.data, type, GRU_ROW(call->run->x, coord->t, coord->n),
+                        call->x + gru_cpu_chunk_row(work, coord->s, coord->n) * call->I, call->I);
     }
-    gru_cpu_backward_meet(p);
+    gru_cpu_sync_threads(work);
 }
 
-static void run_chunk(gru_cpu_backward_part *p, int last) {
-    const gru_cpu_backward_call *f = p->f;
-    list_places(p);
-    widen_inputs(p);
-    if (f->data) {
-        if (!f->kept) gru_cpu_recompute(p);
-        gru_cpu_sweep_chunk(p);
-        gru_cpu_input_gradients(p);
+static void run_chunk(gru_cpu_backward_work *work, int last) {
+    const gru_cpu_backward_call *call = work->call;
+    list_coords(work);
+    widen_inputs(work);
+    if (call->data) {
+        if (!call->saved) gru_cpu_recompute(work);
+        gru_cpu_backward_steps(work);
+        gru_cpu_input_gradients(work);
     }
-    if (f->weights) gru_cpu_weight_gradients(p, last);
-    gru_cpu_backward_meet(p); /* the next chunk's numbers take the place of this one's */
+    if (call->weights) gru_cpu_weight_gradients(work, last);
+    gru_cpu_sync_threads(work); /* the next chunk's numbers take the coord of this one's */
 }
 
-static void run_part(void *argument, int32_t index) {
-    const gru_cpu_backward_call *f = argument;
-    gru_cpu_backward_part p;
-    set_up_part(&p, f, index);
-    if (f->data) {
-        gru_cpu_zero_absent(&p);
-        gru_cpu_sweep_begin(&p);
-        gru_cpu_transpose_weights(&p);
-        gru_cpu_backward_meet(&p);
+static void run_work(void *argument, int32_t index) {
+    const gru_cpu_backward_call *call = argument;
+    gru_cpu_backward_work work;
+    set_up_work(&work, call, index);
+    if (call->data) {
+        gru_cpu_zero_past_lengths(&work);
+        gru_cpu_load_dh(&work);
+        gru_cpu_transpose_weights(&work);
+        gru_cpu_sync_threads(&work);
     }
-    const int64_t chunks = (f->steps + f->plan.chunk - 1) / f->plan.chunk;
+    const int64_t chunks = (call->steps + call->schedule.chunk - 1) / call->schedule.chunk;
     for (int64_t i = chunks - 1; i >= 0; i--) {
-        p.begin = i * f->plan.chunk;
-        p.end = p.begin + f->plan.chunk < f->steps ? p.begin + f->plan.chunk : f->steps;
-        run_chunk(&p, i == chunks - 1);
+        work.begin = i * call->schedule.chunk;
+        work.end =
+            work.begin + call->schedule.chunk < call->steps ? work.begin + call->schedule.chunk : call->steps;
+        run_chunk(&work, i == chunks - 1);
     }
-    if (f->data) gru_cpu_sweep_end(&p);
-    if (f->weights) gru_cpu_add_weight_gradients(&p);
+    if (call->data) gru_cpu_store_dh(&work);
+    if (call->weights) gru_cpu_add_weight_gradients(&work);
 }
 
 /* ---- the call ---------------------------------------------------------------------------------------------------- */
 
-static void set_up(gru_cpu_backward_call *f, const gru_job *job, int32_t threads) {
+static void set_up(gru_cpu_backward_call *call, const gru_job *job, int32_t threads) {
     const gru_run *run = job->run;
     const gru_layer_config *config = &job->layer->config;
-    const uint32_t parts = gru_cpu_parts_wanted(job->gradients);
-    arena a = {run->workspace, GRU_CPU_PARTS_BYTES};
-    f->run = run;
-    f->gradients = job->gradients;
-    f->data = (parts & GRU_GRAD_DATA) != 0;
-    f->weights = (parts & GRU_GRAD_WEIGHTS) != 0;
-    gru_cpu_terms_of(job->layer, run, &f->terms);
-    f->plan = gru_cpu_plan_for(run->T, run->N, config->inputs, config->hidden, threads);
-    f->plan.chunk = run->N > 0 && run->N < SUMMED_ROWS ? SUMMED_ROWS / run->N : 1;
-    f->steps = gru_run_longest(run);
-    f->kept = gru_cpu_reserve_has_saved(run);
-    lay_out(f, &a, run->T, run->N, threads);
-    memset(f->barrier, 0, sizeof *f->barrier);
+    const uint32_t parts = gru_cpu_wanted_parts(job->gradients);
+    arena a = {run->workspace, GRU_CPU_TAG_BYTES};
+    call->run = run;
+    call->gradients = job->gradients;
+    call->data = (parts & GRU_GRAD_DATA) != 0;
+    call->weights = (parts & GRU_GRAD_WEIGHTS) != 0;
+    gru_cpu_operands_of(job->layer, run, &call->operands);
+    call->schedule = gru_cpu_schedule_for(run->T, run->N, config->inputs, config->hidden, threads);
+    call->schedule.chunk = run->N > 0 && run->N < SUMMED_ROWS ? SUMMED_ROWS / run->N : 1;
+    call->steps = gru_run_longest(run);
+    call->saved = gru_cpu_reserve_has_saved(run);
+    lay_out(call, &a, run->T, run->N, threads);
+    memset(call->barrier, 0, sizeof *call->barrier);
 }
 
 static void backward_one(const gru_cpu_kernels *kernels, const gru_job *job, int32_t threads) {
-    gru_cpu_backward_call f = call_of(job->layer);
-    f.kernels = kernels;
-    set_up(&f, job, threads);
-    if (f.data) gru_cpu_parts_sign(job->run, f.weights ? 0 : GRU_CPU_PARTS_FLOATS);
-    if (f.plan.threads > 1 && gru_pool_run(job->layer->context, f.plan.threads, run_part, &f)) return;
-    f.plan.threads = 1;
-    f.plan.by_rows = 1;
-    run_part(&f, 0);
+    gru_cpu_backward_call call = call_of(job->layer);
+    call.kernels = kernels;
+    set_up(&call, job, threads);
+    if (call.data) gru_cpu_backward_tag_write(job->run, call.weights ? 0 : GRU_CPU_TAG_F32);
+    if (call.schedule.threads > 1 &&
+        gru_pool_run(job->layer->context, call.schedule.threads, run_work, &call))
+        return;
+    call.schedule.threads = 1;
+    call.schedule.by_rows = 1;
+    run_work(&call, 0);
 }
 
 typedef struct job_list {
@@ -216,9 +220,9 @@ gru_status gru_cpu_backward(const gru_cpu_kernels *kernels, const gru_job *jobs,
     job_list list = {kernels, jobs};
     const gru_context *context = jobs[0].layer->context;
     for (int32_t i = 0; i < count; i++)
-        if (!(gru_cpu_parts_wanted(jobs[i].gradients) & GRU_GRAD_DATA))
-            GRU_TRY(gru_cpu_parts_check(jobs[i].run, GRU_CPU_PARTS_FLOATS));
-    if (gru_cpu_plan_worth_jobs(jobs, count) && gru_pool_run(context, count, run_job, &list)) return GRU_OK;
+        if (!(gru_cpu_wanted_parts(jobs[i].gradients) & GRU_GRAD_DATA))
+            GRU_TRY(gru_cpu_backward_tag_check(jobs[i].run, GRU_CPU_TAG_F32));
+    if (gru_cpu_worth_jobs(jobs, count) && gru_pool_run(context, count, run_job, &list)) return GRU_OK;
     for (int32_t i = 0; i < count; i++) backward_one(kernels, &jobs[i], context->config.threads);
     return GRU_OK;
 }

@@ -1,6 +1,6 @@
-/* cpu_backward.h: the backward pass of the engines that share the kernel table, and what its stages know of a call.
+/* cpu_backward.h: the backward pass of the engines that slice the kernel table, and what its stages know of a call.
  *
- * Chunks of steps, from the last to the first. Of each: what the cells kept (from the reserve, or computed again), the sweep
+ * Chunks of steps, from the last to the first. Of each: what the cells saved (from the reserve, or computed again), the sweep
  * from step to step, dx of all its rows together, and the sums of the weights' gradients. */
 #ifndef GRU_CPU_BACKWARD_H
 #define GRU_CPU_BACKWARD_H

@@ -5,8 +5,8 @@
 #include "cpu_backward_state.h"
 
 /* Stage 4: before the first chunk, steps end - 1 .. begin, and after the last. */
-void gru_cpu_sweep_begin(const gru_cpu_backward_part *p);
-void gru_cpu_sweep_chunk(gru_cpu_backward_part *p);
-void gru_cpu_sweep_end(const gru_cpu_backward_part *p);
+void gru_cpu_load_dh(const gru_cpu_backward_work *work);
+void gru_cpu_backward_steps(gru_cpu_backward_work *work);
+void gru_cpu_store_dh(const gru_cpu_backward_work *work);
 
 #endif

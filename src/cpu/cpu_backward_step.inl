@@ -11,41 +11,41 @@ INLINE vec clip_slope(const gru_cpu_cell *cell, vec v, vec slope) {
     return vec_if_less(v, vec_set1(-cell->clip), vec_set1(0.0f), slope);
 }
 
-INLINE vec gate_slope(const gru_cpu_cell *cell, vec kept, vec value) {
+INLINE vec gate_slope(const gru_cpu_cell *cell, vec saved, vec value) {
     const vec zero = vec_set1(0.0f), one = vec_set1(1.0f);
     if (cell->gate == GRU_GATE_SIGMOID) {
         const vec slope = vec_mul(value, vec_sub(one, value));
-        return clip_slope(cell, kept, slope);
+        return clip_slope(cell, saved, slope);
     }
-    const vec line = vec_fma(vec_set1(cell->slope), vec_clip(cell, kept), vec_set1(0.5f));
+    const vec line = vec_fma(vec_set1(cell->slope), vec_clip(cell, saved), vec_set1(0.5f));
     const vec slope = vec_if_less(one, line, zero, vec_if_less(line, zero, zero, vec_set1(cell->slope)));
-    return clip_slope(cell, kept, slope);
+    return clip_slope(cell, saved, slope);
 }
 
-INLINE vec candidate_slope(const gru_cpu_cell *cell, vec kept, vec value) {
+INLINE vec candidate_slope(const gru_cpu_cell *cell, vec saved, vec value) {
     const vec one = vec_set1(1.0f);
     vec slope = one;
     if (cell->candidate == GRU_CANDIDATE_TANH) slope = vec_fnma(value, value, one);
-    if (cell->candidate == GRU_CANDIDATE_RELU) slope = vec_if_less(kept, vec_set1(0.0f), vec_set1(0.0f), one);
-    return clip_slope(cell, kept, slope);
+    if (cell->candidate == GRU_CANDIDATE_RELU) slope = vec_if_less(saved, vec_set1(0.0f), vec_set1(0.0f), one);
+    return clip_slope(cell, saved, slope);
 }
 
 /* ---- a panel ---- */
 
 /* Where the numbers of a panel of one row lie; those without padding in copies where the panel is not whole. */
-typedef struct sweep_panel {
-    const float *kept; /* [4][16] */
+typedef struct backward_panel {
+    const float *saved; /* [4][16] */
     const float *h;    /* [16] */
     const float *dy;   /* [16], NULL: zeros */
     const float *drh;  /* [16] */
     float *dh;         /* [16] */
-    float *d[D];       /* [16] */
-} sweep_panel;
+    float *d_gates[D_GATES];       /* [16] */
+} backward_panel;
 
 /* Copies of what has no padding. */
-typedef struct sweep_copies {
-    float h[PANEL], dy[PANEL], d[D][PANEL];
-} sweep_copies;
+typedef struct padded_copies {
+    float h[PANEL], dy[PANEL], d_gates[D_GATES][PANEL];
+} padded_copies;
 
 INLINE size_t units_of_panel(size_t unit, size_t H) {
     return H - unit < PANEL ? H - unit : PANEL;
@@ -57,44 +57,44 @@ INLINE const float *padded_copy(float *copy, const float *from, size_t count) {
     return copy;
 }
 
-INLINE sweep_panel find_panel(const gru_cpu_sweep_rows *rows, int64_t i, size_t unit, size_t H,
-                              sweep_copies *copies) {
+INLINE backward_panel find_panel(const gru_cpu_backward_rows *rows, int64_t i, size_t unit, size_t H,
+                              padded_copies *copies) {
     const float *dy = rows->dy[i];
     const int whole = units_of_panel(unit, H) == PANEL;
     const size_t count = H - unit;
-    sweep_panel p;
-    p.kept = rows->kept[i] + unit * KEPT;
-    p.h = whole ? rows->h[i] + unit : padded_copy(copies->h, rows->h[i] + unit, count);
-    p.dy = dy ? whole ? dy + unit : padded_copy(copies->dy, dy + unit, count) : NULL;
-    p.drh = rows->drh ? rows->drh[i] + unit : NULL;
-    p.dh = rows->dh[i] + unit;
-    for (size_t g = 0; g < D; g++) p.d[g] = whole ? rows->d[i] + g * H + unit : copies->d[g];
-    return p;
+    backward_panel panel;
+    panel.saved = rows->saved[i] + unit * SAVED;
+    panel.h = whole ? rows->h[i] + unit : padded_copy(copies->h, rows->h[i] + unit, count);
+    panel.dy = dy ? whole ? dy + unit : padded_copy(copies->dy, dy + unit, count) : NULL;
+    panel.drh = rows->drh ? rows->drh[i] + unit : NULL;
+    panel.dh = rows->dh[i] + unit;
+    for (size_t g = 0; g < D_GATES; g++) panel.d_gates[g] = whole ? rows->d_gates[i] + g * H + unit : copies->d_gates[g];
+    return panel;
 }
 
-INLINE void put_back(const gru_cpu_sweep_rows *rows, int64_t i, size_t unit, size_t H, size_t first,
-                     size_t last, const sweep_copies *copies) {
+INLINE void put_back(const gru_cpu_backward_rows *rows, int64_t i, size_t unit, size_t H, size_t first,
+                     size_t last, const padded_copies *copies) {
     if (units_of_panel(unit, H) == PANEL) return;
     for (size_t g = first; g <= last; g++)
-        memcpy(rows->d[i] + g * H + unit, copies->d[g], (H - unit) * sizeof(float));
+        memcpy(rows->d_gates[i] + g * H + unit, copies->d_gates[g], (H - unit) * sizeof(float));
 }
 
 /* ---- the cell ---- */
 
 /* Units i .. i + LANES of a panel; the value is the gradient of the row's attention weight w. */
-INLINE vec sweep_vector(const gru_cpu_cell *cell, const sweep_panel *p, size_t i, float w) {
-    const vec one = vec_set1(1.0f), h = vec_load(p->h + i);
-    const vec kept_r = vec_load(p->kept + KEPT_R * PANEL + i),
-              kept_z = vec_load(p->kept + KEPT_Z * PANEL + i);
-    const vec kept_n = vec_load(p->kept + KEPT_N * PANEL + i),
-              extra = vec_load(p->kept + KEPT_EXTRA * PANEL + i);
-    const vec z = gate_keeps_value(cell) ? kept_z : vec_gate(cell, kept_z);
-    const vec n = candidate_keeps_value(cell) ? kept_n : vec_candidate(cell, kept_n);
+INLINE vec cell_backward_vector(const gru_cpu_cell *cell, const backward_panel *panel, size_t i, float w) {
+    const vec one = vec_set1(1.0f), h = vec_load(panel->h + i);
+    const vec saved_r = vec_load(panel->saved + SAVED_R * PANEL + i),
+              saved_z = vec_load(panel->saved + SAVED_Z * PANEL + i);
+    const vec saved_n = vec_load(panel->saved + SAVED_N * PANEL + i),
+              aux = vec_load(panel->saved + SAVED_AUX * PANEL + i);
+    const vec z = gate_saves_value(cell) ? saved_z : vec_gate(cell, saved_z);
+    const vec n = candidate_saves_value(cell) ? saved_n : vec_candidate(cell, saved_n);
     const int keep = cell->update == GRU_UPDATE_KEEP;
-    vec dh = vec_load(p->dh + i), attended = z, dattention = vec_set1(0.0f);
-    if (p->dy) dh = vec_add(dh, vec_load(p->dy + i));
+    vec dh = vec_load(panel->dh + i), attended = z, dattention = vec_set1(0.0f);
+    if (panel->dy) dh = vec_add(dh, vec_load(panel->dy + i));
     vec dz = vec_mul(dh, keep ? vec_sub(h, n) : vec_sub(n, h));
-    if (cell->attends) {
+    if (cell->has_attention) {
         const vec rest = vec_sub(one, vec_set1(w));
         attended = keep ? vec_mul(rest, z) : vec_sub(one, vec_mul(rest, vec_sub(one, z)));
         dattention = keep ? vec_mul(dz, vec_sub(vec_set1(0.0f), z)) : vec_mul(dz, vec_sub(one, z));
@@ -102,36 +102,36 @@ INLINE vec sweep_vector(const gru_cpu_cell *cell, const sweep_panel *p, size_t i
     }
     const vec others = vec_sub(one, attended);
     const vec dn = vec_mul(dh, keep ? others : attended);
-    const vec dv = vec_mul(dn, candidate_slope(cell, kept_n, n));
-    vec_store(p->dh + i, vec_mul(dh, keep ? attended : others));
-    vec_store(p->d[D_Z] + i, vec_mul(dz, gate_slope(cell, kept_z, z)));
+    const vec dv = vec_mul(dn, candidate_slope(cell, saved_n, n));
+    vec_store(panel->dh + i, vec_mul(dh, keep ? attended : others));
+    vec_store(panel->d_gates[D_Z] + i, vec_mul(dz, gate_slope(cell, saved_z, z)));
     if (cell->reset_mode == GRU_RESET_BEFORE) {
-        vec_store(p->d[D_N] + i, dv);
-        vec_store(p->d[D_RECURRENT] + i, extra);
+        vec_store(panel->d_gates[D_N] + i, dv);
+        vec_store(panel->d_gates[D_RECURRENT] + i, aux);
         return dattention;
     }
-    const vec r = gate_keeps_value(cell) ? kept_r : vec_gate(cell, kept_r);
-    const vec inner = vec_mul(dv, r), dr = vec_mul(dv, extra);
-    vec_store(p->d[D_RECURRENT] + i, inner);
-    vec_store(p->d[D_N] + i, cell->reset_mode == GRU_RESET_AFTER ? dv : inner);
-    vec_store(p->d[D_R] + i, vec_mul(dr, gate_slope(cell, kept_r, r)));
+    const vec r = gate_saves_value(cell) ? saved_r : vec_gate(cell, saved_r);
+    const vec inner = vec_mul(dv, r), dr = vec_mul(dv, aux);
+    vec_store(panel->d_gates[D_RECURRENT] + i, inner);
+    vec_store(panel->d_gates[D_N] + i, cell->reset_mode == GRU_RESET_AFTER ? dv : inner);
+    vec_store(panel->d_gates[D_R] + i, vec_mul(dr, gate_slope(cell, saved_r, r)));
     return dattention;
 }
 
-INLINE void sweep_variant(const gru_cpu_cell *cell, const gru_cpu_sweep_rows *rows, size_t begin, size_t end,
+INLINE void cell_backward_rows(const gru_cpu_cell *cell, const gru_cpu_backward_rows *rows, size_t begin, size_t end,
                           size_t H) {
     for (int64_t m = 0; m < rows->count; m++) {
-        const float w = cell->attends ? rows->attention[m] : 0.0f;
+        const float w = cell->has_attention ? rows->attention[m] : 0.0f;
         for (size_t unit = begin; unit < end; unit += PANEL) {
-            sweep_copies copies;
+            padded_copies copies;
             float dattention[PANEL];
-            const sweep_panel p = find_panel(rows, m, unit, H, &copies);
+            const backward_panel panel = find_panel(rows, m, unit, H, &copies);
             for (size_t i = 0; i < PANEL; i += LANES) {
-                const vec part = sweep_vector(cell, &p, i, w);
-                if (cell->attends) vec_store(dattention + i, part);
+                const vec part = cell_backward_vector(cell, &panel, i, w);
+                if (cell->has_attention) vec_store(dattention + i, part);
             }
             put_back(rows, m, unit, H, D_RECURRENT, D_N, &copies);
-            if (!cell->attends || !rows->dattention) continue;
+            if (!cell->has_attention || !rows->dattention) continue;
             float sum = 0.0f;
             for (size_t i = 0; i < units_of_panel(unit, H); i++) sum += dattention[i];
             rows->dattention[m][unit / PANEL] = sum;
@@ -139,26 +139,26 @@ INLINE void sweep_variant(const gru_cpu_cell *cell, const gru_cpu_sweep_rows *ro
     }
 }
 
-static void sweep(const gru_cpu_cell *cell, const gru_cpu_sweep_rows *rows, size_t begin, size_t end,
+static void cell_backward(const gru_cpu_cell *cell, const gru_cpu_backward_rows *rows, size_t begin, size_t end,
                   size_t H) {
-    if (cell->plain)
-        sweep_variant(&plain, rows, begin, end, H);
+    if (cell->is_default)
+        cell_backward_rows(&default_variant, rows, begin, end, H);
     else
-        sweep_variant(cell, rows, begin, end, H);
+        cell_backward_rows(cell, rows, begin, end, H);
 }
 
-static void sweep_reset(const gru_cpu_cell *cell, const gru_cpu_sweep_rows *rows, size_t begin, size_t end,
+static void reset_gate_backward(const gru_cpu_cell *cell, const gru_cpu_backward_rows *rows, size_t begin, size_t end,
                         size_t H) {
     for (int64_t m = 0; m < rows->count; m++)
         for (size_t unit = begin; unit < end; unit += PANEL) {
-            sweep_copies copies;
-            const sweep_panel p = find_panel(rows, m, unit, H, &copies);
+            padded_copies copies;
+            const backward_panel panel = find_panel(rows, m, unit, H, &copies);
             for (size_t i = 0; i < PANEL; i += LANES) {
-                const vec kept = vec_load(p.kept + KEPT_R * PANEL + i), drh = vec_load(p.drh + i);
-                const vec r = gate_keeps_value(cell) ? kept : vec_gate(cell, kept);
-                const vec dr = vec_mul(drh, vec_load(p.h + i));
-                vec_store(p.d[D_R] + i, vec_mul(dr, gate_slope(cell, kept, r)));
-                vec_store(p.dh + i, vec_fma(drh, r, vec_load(p.dh + i)));
+                const vec saved = vec_load(panel.saved + SAVED_R * PANEL + i), drh = vec_load(panel.drh + i);
+                const vec r = gate_saves_value(cell) ? saved : vec_gate(cell, saved);
+                const vec dr = vec_mul(drh, vec_load(panel.h + i));
+                vec_store(panel.d_gates[D_R] + i, vec_mul(dr, gate_slope(cell, saved, r)));
+                vec_store(panel.dh + i, vec_fma(drh, r, vec_load(panel.dh + i)));
             }
             put_back(rows, m, unit, H, D_R, D_R, &copies);
         }

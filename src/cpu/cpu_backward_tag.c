@@ -14,19 +14,19 @@ typedef struct head {
     uint64_t unused[3];
 } head;
 
-_Static_assert(sizeof(head) == GRU_CPU_PARTS_BYTES, "the mark is a cache line");
+_Static_assert(sizeof(head) == GRU_CPU_TAG_BYTES, "the mark is a cache line");
 
-uint32_t gru_cpu_parts_wanted(const gru_gradients *gradients) {
+uint32_t gru_cpu_wanted_parts(const gru_gradients *gradients) {
     const uint32_t both = GRU_GRAD_DATA | GRU_GRAD_WEIGHTS, parts = gradients->parts & both;
     return parts ? parts : both;
 }
 
-void gru_cpu_parts_sign(const gru_run *run, int32_t owner) {
+void gru_cpu_backward_tag_write(const gru_run *run, int32_t owner) {
     const head signature = {MARK, run->T, run->N, owner, run->reserve, {0}};
     memcpy(run->workspace, &signature, sizeof signature);
 }
 
-gru_status gru_cpu_parts_check(const gru_run *run, int32_t owner) {
+gru_status gru_cpu_backward_tag_check(const gru_run *run, int32_t owner) {
     head found;
     memcpy(&found, run->workspace, sizeof found);
     if (found.mark == MARK && found.T == run->T && found.N == run->N && found.owner == owner &&

@@ -41,8 +41,8 @@ enum { DRAWN = 64 };
 
 static void drop_f32(float *data, const uint32_t *words, int64_t count, uint32_t limit, float scale) {
     for (int64_t i = 0; i < count; i++) {
-        const uint32_t kept = words[i] < limit ? 0 : UINT32_MAX;
-        data[i] = gru_float_from_bits(gru_bits_from_float(data[i] * scale) & kept);
+        const uint32_t saved = words[i] < limit ? 0 : UINT32_MAX;
+        data[i] = gru_float_from_bits(gru_bits_from_float(data[i] * scale) & saved);
     }
 }
 

@@ -10,29 +10,29 @@
 
 #include "cpu_layout.h"
 
-enum { MAX_TILE = 8 }; /* rows of the batch that one call multiplies */
+enum { MAX_ROWS = 8 }; /* rows of the batch that one call multiplies */
 
 /* Rows of the tile at `first` of `count`. */
-static inline int32_t gru_cpu_tile_at(int64_t first, int64_t count) {
-    return count - first < MAX_TILE ? (int32_t)(count - first) : MAX_TILE;
+static inline int32_t gru_cpu_rows_at(int64_t first, int64_t count) {
+    return count - first < MAX_ROWS ? (int32_t)(count - first) : MAX_ROWS;
 }
 
 /* One panel of a weight matrix: gates x 16 outputs. */
-typedef struct gru_cpu_strip {
+typedef struct gru_cpu_panel {
     const void *weights; /* [K][gates][16] */
     const float *bias;   /* [gates][16]; NULL: the sums go on from what stands in their place */
     const float *ahead;  /* [8 K] what the next call will multiply: fetched meanwhile; NULL: nothing */
     size_t K;
     int32_t type;  /* of weights: f32, f16, bf16 */
     int32_t gates; /* 1 to 3 */
-} gru_cpu_strip;
+} gru_cpu_panel;
 
 /* What the cell does besides its sums; the same for all rows of a call. */
 typedef struct gru_cpu_cell {
     int32_t reset_mode, update, gate, candidate;
-    float clip, slope; /* clip 0: none */
-    int32_t attends;   /* rows have attention weights */
-    int32_t plain;     /* AFTER, KEEP, sigmoid, tanh, nothing else: the fast way through */
+    float clip, slope;     /* clip 0: none */
+    int32_t has_attention; /* rows have attention weights */
+    int32_t is_default;    /* AFTER, KEEP, sigmoid, tanh, nothing else: the fast way through */
 } gru_cpu_cell;
 
 /* Rows of one step. Pointers to whole rows, padded to panels; a is in panels: [P][3][16]. */
@@ -41,7 +41,7 @@ typedef struct gru_cpu_rows {
     float **a;        /* [count] W x + bW */
     float **next;     /* [count] the new state */
     float **z, **rh;  /* [count] BEFORE: update gate and r h, between its two products */
-    float **kept;     /* [count] what backward reads of the cell, [P][4][16], or NULL: gru_cpu_kept */
+    float **saved;    /* [count] what backward reads of the cell, [P][4][16], or NULL: gru_cpu_kept */
     float *attention; /* [count] */
     int64_t *row;     /* [count] n */
     int64_t count;
@@ -49,53 +49,50 @@ typedef struct gru_cpu_rows {
 
 /* What a step keeps for backward, in panels of 16 units. Of a sigmoid or tanh without clip the value, of anything else the
  * pre-activation: that tells on which side of a kink it was. EXTRA: c_n with AFTER, a_n + c_n with ALL, r h with BEFORE. */
-enum { KEPT_R, KEPT_Z, KEPT_N, KEPT_EXTRA, KEPT };
+enum { SAVED_R, SAVED_Z, SAVED_N, SAVED_AUX, SAVED };
 
 /* Gradients of a step's pre-activations, [4][H]. First what only the recurrent product takes: the candidate's dc with AFTER
  * and ALL; with BEFORE not a gradient but r h. Then da of r, z, n; those of r and z are dc as well. */
-enum { D_RECURRENT, D_R, D_Z, D_N, D };
+enum { D_RECURRENT, D_R, D_Z, D_N, D_GATES };
 
 /* Rows of one step on the way back. */
-typedef struct gru_cpu_sweep_rows {
-    const float **kept; /* [count] [P][4][16] */
-    const float **h;    /* [count] the state that entered, [H] */
-    const float **dy;   /* [count] [H], each NULL: zeros */
+typedef struct gru_cpu_backward_rows {
+    const float **saved; /* [count] [P][4][16] */
+    const float **h;     /* [count] the state that entered, [H] */
+    const float **dy;    /* [count] [H], each NULL: zeros */
     float *
         *dh; /* [count] padded to panels: from dh' of the state that left to the part of dh beside products */
     const float **drh;  /* [count] padded to panels: gradient of r h; BEFORE, second half */
-    float **d;          /* [count] [4][H], written */
+    float **d_gates;    /* [count] [4][H], written */
     float **dattention; /* [count] [P]: each panel's part of the gradient, or NULL: not wanted */
     float *attention;   /* [count] */
     int64_t *row;       /* [count] n */
     int64_t count;
-} gru_cpu_sweep_rows;
+} gru_cpu_backward_rows;
+
+/* What follows a recurrent product: the cell, or one half of it, for the 16 units from `unit` of rows first .. first + count of
+ * a step. c: [count] rows of the product, [gates][16]. */
+typedef void (*gru_cpu_epilogue)(const gru_cpu_cell *cell, const gru_cpu_rows *rows, int64_t first,
+                                 int32_t count, size_t unit, float *const *c);
 
 typedef struct gru_cpu_kernels {
-    int32_t tile; /* rows that multiply best together: a power of two up to MAX_TILE */
+    /* out[m][0 .. 16 gates) = the panel times in[m], m < rows, rows <= MAX_ROWS. */
+    void (*product)(const gru_cpu_panel *panel, const float *const *in, float *const *out, int32_t rows);
 
-    /* out[m][0 .. 16 gates) = the strip times in[m], m < rows, rows <= MAX_TILE. */
-    void (*product)(const gru_cpu_strip *strip, const float *const *in, float *const *out, int32_t rows);
-
-    /* The cell behind the product, for the 16 units from `unit` of rows first .. first + count of a step. c: [count] rows
-     * of MAX_TILE x [3][16] sums R h + bR. AFTER and ALL. */
-    void (*cell)(const gru_cpu_cell *cell, const gru_cpu_rows *rows, int64_t first, int32_t count,
-                 size_t unit, float *const *c);
-    /* BEFORE, first half: r, z from c [2][16]; r h and z are kept. Second half: the rest, c [1][16] being R (r h) + bR. */
-    void (*gates)(const gru_cpu_cell *cell, const gru_cpu_rows *rows, int64_t first, int32_t count,
-                  size_t unit, float *const *c);
-    void (*candidate)(const gru_cpu_cell *cell, const gru_cpu_rows *rows, int64_t first, int32_t count,
-                      size_t unit, float *const *c);
+    gru_cpu_epilogue cell;      /* AFTER and ALL: c = R h + bR of r, z, n */
+    gru_cpu_epilogue gates;     /* BEFORE, first half: r and z from c of r and z; stores z and r h */
+    gru_cpu_epilogue candidate; /* BEFORE, second half: the new state from c = R (r h) + bR of n */
 
     /* A streaming step, products and cell: next [units] from x, h [units] and the strips of the first of units / 16 panels,
      * three gates each. AFTER and ALL without attention. */
-    void (*step)(const gru_cpu_cell *cell, const gru_cpu_strip *W, const float *x, const gru_cpu_strip *R,
-                 const float *h, float *next, size_t units);
+    void (*streaming_step)(const gru_cpu_cell *cell, const gru_cpu_panel *W, const float *x,
+                           const gru_cpu_panel *R, const float *h, float *next, size_t units);
 
-    /* The cell backward, for units [begin, end) of H of all rows, begin at a panel. sweep_reset: the second half of BEFORE. */
-    void (*sweep)(const gru_cpu_cell *cell, const gru_cpu_sweep_rows *rows, size_t begin, size_t end,
-                  size_t H);
-    void (*sweep_reset)(const gru_cpu_cell *cell, const gru_cpu_sweep_rows *rows, size_t begin, size_t end,
-                        size_t H);
+    /* The cell backward, for units [begin, end) of H of all rows, begin at a panel. reset_gate_backward: the second half of BEFORE. */
+    void (*cell_backward)(const gru_cpu_cell *cell, const gru_cpu_backward_rows *rows, size_t begin,
+                          size_t end, size_t H);
+    void (*reset_gate_backward)(const gru_cpu_cell *cell, const gru_cpu_backward_rows *rows, size_t begin,
+                                size_t end, size_t H);
 
     /* to[i pitch + c] = rows[c][first + i], c < count, i < width. */
     void (*transpose)(const float *const *rows, size_t count, size_t first, size_t width, float *to,

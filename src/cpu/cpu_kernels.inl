@@ -1,6 +1,6 @@
 /* cpu_kernels.inl: the hot loops, written once over the vocabulary of the file that includes them.
  *
- * The vocabulary: LANES, TILE (rows of a product), WIDE(rows) (vectors of a gate that a product of that many rows keeps
+ * The vocabulary: LANES, ROWS (rows of a product), WIDE(rows) (vectors of a gate that a product of that many rows keeps
  * in registers), KERNELS (the table's name), vec, vec_load, vec_store, vec_set1, vec_add, vec_sub, vec_mul, vec_div,
  * vec_fma (a b + c), vec_fnma (c - a b), vec_min and vec_max (the second argument where the two do not compare), vec_abs,
  * vec_copysign, vec_power (2^n from n + MAGIC), vec_if_less (a < b ? x : y), vec_transpose (LANES vectors, in place), and
@@ -70,7 +70,7 @@ INLINE vec vec_candidate(const gru_cpu_cell *cell, vec v) {
 INLINE vec vec_update(const gru_cpu_cell *cell, vec z, vec n, vec h, float w) {
     const vec one = vec_set1(1.0f);
     const int keep = cell->update == GRU_UPDATE_KEEP;
-    if (cell->attends) {
+    if (cell->has_attention) {
         const vec rest = vec_sub(one, vec_set1(w));
         z = keep ? vec_mul(rest, z) : vec_sub(one, vec_mul(rest, vec_sub(one, z)));
     }
@@ -79,7 +79,7 @@ INLINE vec vec_update(const gru_cpu_cell *cell, vec z, vec n, vec h, float w) {
 
 /* ---- the product ---- */
 
-enum { TERMS_AHEAD = 48 };
+enum { PREFETCH_K = 48 };
 
 INLINE vec load_weights(const void *weights, int32_t type, size_t i) {
     if (type == GRU_F16) return vec_load_f16((const uint16_t *)weights + i);
@@ -87,10 +87,10 @@ INLINE vec load_weights(const void *weights, int32_t type, size_t i) {
     return vec_load((const float *)weights + i);
 }
 
-/* Weights come from a far cache where a strip is read for few rows; hardware looks no further than its page of 4 KiB. */
+/* Weights come from a far cache where a panel is read for few rows; hardware looks no further than its page of 4 KiB. */
 INLINE void fetch_ahead(const void *weights, int32_t type, size_t k, size_t pitch) {
     const size_t element = type == GRU_F32 ? sizeof(float) : sizeof(uint16_t);
-    const char *at = (const char *)weights + (k + TERMS_AHEAD) * pitch * element;
+    const char *at = (const char *)weights + (k + PREFETCH_K) * pitch * element;
 #pragma GCC unroll 3
     for (size_t i = 0; i < pitch * element; i += 64) __builtin_prefetch(at + i);
 }
@@ -98,25 +98,25 @@ INLINE void fetch_ahead(const void *weights, int32_t type, size_t k, size_t pitc
 /* Terms [begin, end) of the chains of `wide` vectors of each gate from lane `first` on, for `rows` rows: gates * wide * rows
  * chains side by side. Those three are constants where it is called, so the loops over them vanish and the sums stay in
  * registers. A chain that is cut goes on from what its last part stored: the same sums in the same order. */
-INLINE void product_block(const gru_cpu_strip *strip, int32_t type, int gates, int rows, int wide,
+INLINE void product_block(const gru_cpu_panel *panel, int32_t type, int gates, int rows, int wide,
                           size_t first, size_t begin, size_t end, const float *const *in, float *const *out) {
     const size_t pitch = (size_t)gates * PANEL;
-    vec sum[GATES * MAX_TILE];
+    vec sum[GATES * MAX_ROWS];
 #pragma GCC unroll 48
     for (int i = 0; i < gates * wide; i++) {
         const size_t at = (size_t)(i / wide) * PANEL + (size_t)(i % wide) * LANES + first;
 #pragma GCC unroll 8
         for (int m = 0; m < rows; m++)
-            sum[i * rows + m] = vec_load(begin == 0 && strip->bias ? strip->bias + at : out[m] + at);
+            sum[i * rows + m] = vec_load(begin == 0 && panel->bias ? panel->bias + at : out[m] + at);
     }
     for (size_t k = begin; k < end; k++) {
         vec w[GATES * 4];
 #pragma GCC unroll 12
         for (int i = 0; i < gates * wide; i++)
-            w[i] = load_weights(strip->weights, type,
+            w[i] = load_weights(panel->weights, type,
                                 k * pitch + (size_t)(i / wide) * PANEL + (size_t)(i % wide) * LANES + first);
-        if (rows >= 4 && first == 0) fetch_ahead(strip->weights, type, k, pitch);
-        if (rows >= 8 && strip->ahead) __builtin_prefetch(strip->ahead + k * 8, 0, 2);
+        if (rows >= 4 && first == 0) fetch_ahead(panel->weights, type, k, pitch);
+        if (rows >= 8 && panel->ahead) __builtin_prefetch(panel->ahead + k * 8, 0, 2);
 #pragma GCC unroll 8
         for (int m = 0; m < rows; m++) {
             const vec u = vec_set1(in[m][k]);
@@ -131,87 +131,87 @@ INLINE void product_block(const gru_cpu_strip *strip, int32_t type, int gates, i
             vec_store(out[m] + i / wide * PANEL + (size_t)(i % wide) * LANES + first, sum[i * rows + m]);
 }
 
-/* All 16 lanes of the strip for a constant number of rows. */
-INLINE void product_rows(const gru_cpu_strip *strip, int32_t type, int gates, int rows, size_t begin,
+/* All 16 lanes of the panel for a constant number of rows. */
+INLINE void product_rows(const gru_cpu_panel *panel, int32_t type, int gates, int rows, size_t begin,
                          size_t end, const float *const *in, float *const *out) {
     const int wide = WIDE(rows);
     for (size_t first = 0; first < PANEL; first += (size_t)wide * LANES)
-        product_block(strip, type, gates, rows, wide, first, begin, end, in, out);
+        product_block(panel, type, gates, rows, wide, first, begin, end, in, out);
 }
 
-INLINE void product_terms(const gru_cpu_strip *strip, int32_t type, int gates, size_t begin, size_t end,
+INLINE void product_range(const gru_cpu_panel *panel, int32_t type, int gates, size_t begin, size_t end,
                           const float *const *in, float *const *out, int32_t rows) {
-#if TILE >= 8
-    for (; rows >= 8; rows -= 8, in += 8, out += 8) product_rows(strip, type, gates, 8, begin, end, in, out);
+#if ROWS >= 8
+    for (; rows >= 8; rows -= 8, in += 8, out += 8) product_rows(panel, type, gates, 8, begin, end, in, out);
 #endif
-#if TILE >= 4
-    for (; rows >= 4; rows -= 4, in += 4, out += 4) product_rows(strip, type, gates, 4, begin, end, in, out);
+#if ROWS >= 4
+    for (; rows >= 4; rows -= 4, in += 4, out += 4) product_rows(panel, type, gates, 4, begin, end, in, out);
 #endif
-#if TILE >= 2
-    for (; rows >= 2; rows -= 2, in += 2, out += 2) product_rows(strip, type, gates, 2, begin, end, in, out);
+#if ROWS >= 2
+    for (; rows >= 2; rows -= 2, in += 2, out += 2) product_rows(panel, type, gates, 2, begin, end, in, out);
 #endif
-    for (; rows > 0; rows--, in++, out++) product_rows(strip, type, gates, 1, begin, end, in, out);
+    for (; rows > 0; rows--, in++, out++) product_rows(panel, type, gates, 1, begin, end, in, out);
 }
 
 /* Terms of f32 weights that stay in a level 1 cache of 32 KiB: vectors narrower than a panel pass over them several times. */
-enum { BLOCK_TERMS = 96 };
+enum { BLOCK_K = 96 };
 
-INLINE void product_gates(const gru_cpu_strip *strip, int32_t type, int gates, const float *const *in,
+INLINE void product_gates(const gru_cpu_panel *panel, int32_t type, int gates, const float *const *in,
                           float *const *out, int32_t rows) {
-    const size_t K = strip->K, block = LANES < PANEL && rows > 1 && K > BLOCK_TERMS ? BLOCK_TERMS : K;
+    const size_t K = panel->K, block = LANES < PANEL && rows > 1 && K > BLOCK_K ? BLOCK_K : K;
     size_t begin = 0;
     do {
         const size_t end = K - begin > block ? begin + block : K;
-        product_terms(strip, type, gates, begin, end, in, out, rows);
+        product_range(panel, type, gates, begin, end, in, out, rows);
         begin = end;
     } while (begin < K);
 }
 
-INLINE void product_type(const gru_cpu_strip *strip, int32_t type, const float *const *in, float *const *out,
+INLINE void product_type(const gru_cpu_panel *panel, int32_t type, const float *const *in, float *const *out,
                          int32_t rows) {
-    if (strip->gates == 3)
-        product_gates(strip, type, 3, in, out, rows);
-    else if (strip->gates == 2)
-        product_gates(strip, type, 2, in, out, rows);
+    if (panel->gates == 3)
+        product_gates(panel, type, 3, in, out, rows);
+    else if (panel->gates == 2)
+        product_gates(panel, type, 2, in, out, rows);
     else
-        product_gates(strip, type, 1, in, out, rows);
+        product_gates(panel, type, 1, in, out, rows);
 }
 
-static void product(const gru_cpu_strip *strip, const float *const *in, float *const *out, int32_t rows) {
-    if (strip->type == GRU_F32)
-        product_type(strip, GRU_F32, in, out, rows);
-    else if (strip->type == GRU_F16)
-        product_type(strip, GRU_F16, in, out, rows);
+static void product(const gru_cpu_panel *panel, const float *const *in, float *const *out, int32_t rows) {
+    if (panel->type == GRU_F32)
+        product_type(panel, GRU_F32, in, out, rows);
+    else if (panel->type == GRU_F16)
+        product_type(panel, GRU_F16, in, out, rows);
     else
-        product_type(strip, GRU_BF16, in, out, rows);
+        product_type(panel, GRU_BF16, in, out, rows);
 }
 
 /* ---- the cell ---- */
 
 /* Whether a gate, a candidate keeps its value for backward; else its pre-activation. */
-INLINE int gate_keeps_value(const gru_cpu_cell *cell) {
+INLINE int gate_saves_value(const gru_cpu_cell *cell) {
     return cell->gate == GRU_GATE_SIGMOID && cell->clip == 0.0f;
 }
 
-INLINE int candidate_keeps_value(const gru_cpu_cell *cell) {
+INLINE int candidate_saves_value(const gru_cpu_cell *cell) {
     return cell->candidate == GRU_CANDIDATE_TANH && cell->clip == 0.0f;
 }
 
-/* kept: of these units, NULL: nothing is kept. */
-INLINE void keep_gates(const gru_cpu_cell *cell, float *kept, vec v_r, vec r, vec v_z, vec z, vec extra) {
-    const int value = gate_keeps_value(cell);
-    if (!kept) return;
-    vec_store(kept + KEPT_R * PANEL, value ? r : v_r);
-    vec_store(kept + KEPT_Z * PANEL, value ? z : v_z);
-    vec_store(kept + KEPT_EXTRA * PANEL, extra);
+/* saved: of these units, NULL: nothing is saved. */
+INLINE void save_gates(const gru_cpu_cell *cell, float *saved, vec v_r, vec r, vec v_z, vec z, vec aux) {
+    const int value = gate_saves_value(cell);
+    if (!saved) return;
+    vec_store(saved + SAVED_R * PANEL, value ? r : v_r);
+    vec_store(saved + SAVED_Z * PANEL, value ? z : v_z);
+    vec_store(saved + SAVED_AUX * PANEL, aux);
 }
 
-INLINE void keep_candidate(const gru_cpu_cell *cell, float *kept, vec v, vec n) {
-    if (kept) vec_store(kept + KEPT_N * PANEL, candidate_keeps_value(cell) ? n : v);
+INLINE void save_candidate(const gru_cpu_cell *cell, float *saved, vec v, vec n) {
+    if (saved) vec_store(saved + SAVED_N * PANEL, candidate_saves_value(cell) ? n : v);
 }
 
-INLINE float *kept_units(const gru_cpu_rows *rows, int64_t row, size_t unit) {
-    return rows->kept ? rows->kept[row] + unit * KEPT : NULL;
+INLINE float *saved_units(const gru_cpu_rows *rows, int64_t row, size_t unit) {
+    return rows->saved ? rows->saved[row] + unit * SAVED : NULL;
 }
 
 /* a and c of gate g at lane i of a panel, added. */
@@ -224,15 +224,15 @@ typedef struct cell_sums {
     vec v_r, v_z, a_n, c_n;
 } cell_sums;
 
-/* w: attention of the row. kept: as above. */
-INLINE vec cell_vector(const gru_cpu_cell *cell, const cell_sums *sums, vec h, float w, float *kept) {
+/* w: attention of the row. saved: as above. */
+INLINE vec cell_vector(const gru_cpu_cell *cell, const cell_sums *sums, vec h, float w, float *saved) {
     const vec r = vec_gate(cell, sums->v_r), z = vec_gate(cell, sums->v_z);
     const int after = cell->reset_mode == GRU_RESET_AFTER;
-    const vec extra = after ? sums->c_n : vec_add(sums->a_n, sums->c_n);
-    const vec v = after ? vec_fma(r, extra, sums->a_n) : vec_mul(r, extra);
+    const vec aux = after ? sums->c_n : vec_add(sums->a_n, sums->c_n);
+    const vec v = after ? vec_fma(r, aux, sums->a_n) : vec_mul(r, aux);
     const vec n = vec_candidate(cell, v);
-    keep_gates(cell, kept, sums->v_r, r, sums->v_z, z, extra);
-    keep_candidate(cell, kept, v, n);
+    save_gates(cell, saved, sums->v_r, r, sums->v_z, z, aux);
+    save_candidate(cell, saved, v, n);
     return vec_update(cell, z, n, h, w);
 }
 
@@ -240,8 +240,8 @@ INLINE void cell_rows(const gru_cpu_cell *cell, const gru_cpu_rows *rows, int64_
                       size_t unit, float *const *c) {
     for (int32_t m = 0; m < count; m++) {
         const float *a = rows->a[first + m] + unit * GATES, *h = rows->in[first + m] + unit;
-        float *next = rows->next[first + m] + unit, *kept = kept_units(rows, first + m, unit);
-        const float w = cell->attends ? rows->attention[first + m] : 0.0f;
+        float *next = rows->next[first + m] + unit, *saved = saved_units(rows, first + m, unit);
+        const float w = cell->has_attention ? rows->attention[first + m] : 0.0f;
         for (size_t i = 0; i < PANEL; i += LANES) {
             const cell_sums sums = {
                 .v_r = pre_activation(a, c[m], GATE_R, i),
@@ -249,18 +249,18 @@ INLINE void cell_rows(const gru_cpu_cell *cell, const gru_cpu_rows *rows, int64_
                 .a_n = vec_load(a + GATE_N * PANEL + i),
                 .c_n = vec_load(c[m] + GATE_N * PANEL + i),
             };
-            vec_store(next + i, cell_vector(cell, &sums, vec_load(h + i), w, kept ? kept + i : NULL));
+            vec_store(next + i, cell_vector(cell, &sums, vec_load(h + i), w, saved ? saved + i : NULL));
         }
     }
 }
 
 /* The plain variant as a constant: its choices are made by the compiler. */
-static const gru_cpu_cell plain = {.reset_mode = GRU_RESET_AFTER, .update = GRU_UPDATE_KEEP, .plain = 1};
+static const gru_cpu_cell default_variant = {.reset_mode = GRU_RESET_AFTER, .update = GRU_UPDATE_KEEP, .is_default = 1};
 
 static void cell(const gru_cpu_cell *variant, const gru_cpu_rows *rows, int64_t first, int32_t count,
                  size_t unit, float *const *c) {
-    if (variant->plain)
-        cell_rows(&plain, rows, first, count, unit, c);
+    if (variant->is_default)
+        cell_rows(&default_variant, rows, first, count, unit, c);
     else
         cell_rows(variant, rows, first, count, unit, c);
 }
@@ -269,14 +269,14 @@ static void gates(const gru_cpu_cell *variant, const gru_cpu_rows *rows, int64_t
                   size_t unit, float *const *c) {
     for (int32_t m = 0; m < count; m++) {
         const float *a = rows->a[first + m] + unit * GATES, *h = rows->in[first + m] + unit;
-        float *kept = kept_units(rows, first + m, unit);
+        float *saved = saved_units(rows, first + m, unit);
         for (size_t i = 0; i < PANEL; i += LANES) {
             const vec v_r = pre_activation(a, c[m], GATE_R, i), r = vec_gate(variant, v_r);
             const vec v_z = pre_activation(a, c[m], GATE_Z, i), z = vec_gate(variant, v_z);
             const vec rh = vec_mul(r, vec_load(h + i));
             vec_store(rows->z[first + m] + unit + i, z);
             vec_store(rows->rh[first + m] + unit + i, rh);
-            keep_gates(variant, kept ? kept + i : NULL, v_r, r, v_z, z, rh);
+            save_gates(variant, saved ? saved + i : NULL, v_r, r, v_z, z, rh);
         }
     }
 }
@@ -287,11 +287,11 @@ static void candidate(const gru_cpu_cell *variant, const gru_cpu_rows *rows, int
         const float *a_n = rows->a[first + m] + unit * GATES + GATE_N * PANEL,
                     *h = rows->in[first + m] + unit;
         const float *z = rows->z[first + m] + unit;
-        float *next = rows->next[first + m] + unit, *kept = kept_units(rows, first + m, unit);
-        const float w = variant->attends ? rows->attention[first + m] : 0.0f;
+        float *next = rows->next[first + m] + unit, *saved = saved_units(rows, first + m, unit);
+        const float w = variant->has_attention ? rows->attention[first + m] : 0.0f;
         for (size_t i = 0; i < PANEL; i += LANES) {
             const vec v = vec_add(vec_load(a_n + i), vec_load(c[m] + i)), n = vec_candidate(variant, v);
-            keep_candidate(variant, kept ? kept + i : NULL, v, n);
+            save_candidate(variant, saved ? saved + i : NULL, v, n);
             vec_store(next + i, vec_update(variant, vec_load(z + i), n, vec_load(h + i), w));
         }
     }
@@ -311,14 +311,13 @@ static void tanh_all(float *v, size_t count) {
 }
 
 const gru_cpu_kernels KERNELS = {
-    .tile = TILE,
     .product = product,
     .cell = cell,
     .gates = gates,
     .candidate = candidate,
-    .step = step,
-    .sweep = sweep,
-    .sweep_reset = sweep_reset,
+    .streaming_step = streaming_step,
+    .cell_backward = cell_backward,
+    .reset_gate_backward = reset_gate_backward,
     .transpose = transpose,
     .add_rows = add_rows,
     .sigmoid = sigmoid_all,

@@ -8,7 +8,7 @@
 
 #define KERNELS gru_cpu_kernels_avx2
 #define LANES 8
-#define TILE 4
+#define ROWS 4
 #define WIDE(rows) ((rows) <= 2 ? 2 : 1)
 
 typedef __m256 vec;

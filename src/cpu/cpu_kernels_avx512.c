@@ -8,7 +8,7 @@
 
 #define KERNELS gru_cpu_kernels_avx512
 #define LANES 16
-#define TILE 8
+#define ROWS 8
 #define WIDE(rows) 1
 
 typedef __m512 vec;

@@ -8,7 +8,7 @@
 
 #define KERNELS gru_cpu_kernels_neon
 #define LANES 4
-#define TILE 8
+#define ROWS 8
 #define WIDE(rows) ((rows) <= 2 ? 4 / (rows) : 1)
 
 typedef float32x4_t vec;

@@ -6,7 +6,7 @@
 
 #define KERNELS gru_cpu_kernels_scalar
 #define LANES 1
-#define TILE 1
+#define ROWS 1
 #define WIDE(rows) 4
 
 typedef float vec;

@@ -5,7 +5,7 @@
 #include "core/layout.h"
 
 /* Packed weights: units in panels of 16, r, z, n of a panel's units together, so that one pass over a panel gives all
- * that the cell needs. Units past H are zeros. With P = gru_cpu_panels(H):
+ * that the cell needs. Units past H are zeros. With P = gru_cpu_panel_count(H):
  *
  *   bW  [P][3][16]          f32, or f64 with f64 weights
  *   bR  [P][3][16]
@@ -16,7 +16,7 @@
  * Every part starts on a cache line. */
 enum { PANEL = 16 };
 
-static inline size_t gru_cpu_panels(int32_t hidden) {
+static inline size_t gru_cpu_panel_count(int32_t hidden) {
     return ((size_t)hidden + PANEL - 1) / PANEL;
 }
 
@@ -26,7 +26,7 @@ typedef struct gru_cpu_packed_layout {
 
 static inline gru_cpu_packed_layout gru_cpu_packed_layout_of(const gru_layer_config *config) {
     const size_t element = gru_type_bytes(config->weight_type);
-    const size_t row = gru_cpu_panels(config->hidden) * GATES * PANEL;
+    const size_t row = gru_cpu_panel_count(config->hidden) * GATES * PANEL;
     const size_t bias = row * (config->weight_type == GRU_F64 ? sizeof(double) : sizeof(float));
     gru_cpu_packed_layout parts = {0};
     parts.bR = gru_size_lines(bias);

@@ -1,4 +1,4 @@
-/* cpu_operands.c: reads the variant and the packed weights of a run into the kernels' terms. */
+/* cpu_operands.c: reads the variant and the packed weights of a run into the kernels' operands. */
 #include "cpu_operands.h"
 
 static void describe_cell(const gru_layer_config *config, const gru_run *run, gru_cpu_cell *cell) {
@@ -8,36 +8,36 @@ static void describe_cell(const gru_layer_config *config, const gru_run *run, gr
     cell->candidate = config->candidate;
     cell->clip = config->clip;
     cell->slope = config->hard_slope;
-    cell->attends = run->attention.data != NULL;
-    cell->plain = cell->reset_mode == GRU_RESET_AFTER && cell->update == GRU_UPDATE_KEEP &&
-                  cell->gate == GRU_GATE_SIGMOID && cell->candidate == GRU_CANDIDATE_TANH &&
-                  cell->clip == 0 && !cell->attends;
+    cell->has_attention = run->attention.data != NULL;
+    cell->is_default = cell->reset_mode == GRU_RESET_AFTER && cell->update == GRU_UPDATE_KEEP &&
+                       cell->gate == GRU_GATE_SIGMOID && cell->candidate == GRU_CANDIDATE_TANH &&
+                       cell->clip == 0 && !cell->has_attention;
 }
 
-static void describe_strip(gru_cpu_strip *strip, const char *weights, const char *bias, size_t K,
+static void describe_panel(gru_cpu_panel *panel, const char *weights, const char *bias, size_t K,
                            int32_t type, int32_t gates) {
-    strip->weights = weights;
-    strip->bias = (const float *)(const void *)bias;
-    strip->ahead = NULL;
-    strip->K = K;
-    strip->type = type;
-    strip->gates = gates;
+    panel->weights = weights;
+    panel->bias = (const float *)(const void *)bias;
+    panel->ahead = NULL;
+    panel->K = K;
+    panel->type = type;
+    panel->gates = gates;
 }
 
-void gru_cpu_terms_of(const gru_layer *layer, const gru_run *run, gru_cpu_terms *terms) {
+void gru_cpu_operands_of(const gru_layer *layer, const gru_run *run, gru_cpu_operands *operands) {
     const gru_layer_config *config = &layer->config;
     const gru_cpu_packed_layout layout = gru_cpu_packed_layout_of(config);
     const char *packed = gru_run_packed(layer, run);
     const size_t I = (size_t)config->inputs, H = (size_t)config->hidden;
     const size_t line = PANEL * gru_type_bytes(config->weight_type); /* one gate of one k */
     const int split = config->reset_mode == GRU_RESET_BEFORE;
-    describe_cell(config, run, &terms->cell);
-    terms->W_pitch = I * GATES * line;
-    terms->R_pitch = H * GATES * line;
-    describe_strip(&terms->W, packed + layout.W, packed + layout.bW, I, config->weight_type, GATES);
-    describe_strip(&terms->R, packed + layout.R, packed + layout.bR, H, config->weight_type,
+    describe_cell(config, run, &operands->cell);
+    operands->W_pitch = I * GATES * line;
+    operands->R_pitch = H * GATES * line;
+    describe_panel(&operands->W, packed + layout.W, packed + layout.bW, I, config->weight_type, GATES);
+    describe_panel(&operands->R, packed + layout.R, packed + layout.bR, H, config->weight_type,
                    split ? 2 : GATES);
-    describe_strip(&terms->R_n, packed + layout.R + H * 2 * line,
+    describe_panel(&operands->R_n, packed + layout.R + H * 2 * line,
                    packed + layout.bR + GATE_N * PANEL * sizeof(float), H, config->weight_type, 1);
 }
 

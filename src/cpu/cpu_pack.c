@@ -46,13 +46,13 @@ static void load_row(const matrix *m, size_t row, size_t k, size_t count, float 
         gru_load_floats(m->data, m->type, first, to, count);
 }
 
-/* Terms [k, k + count) of the units of gate g that share a panel with unit j. */
+/* Terms [k, k + count) of the units of gate g that slice a panel with unit j. */
 static void pack_block(const gru_cpu_kernels *kernels, const matrix *m, int g, size_t j, size_t k,
                        size_t count) {
     const size_t units = m->H - j < PANEL ? m->H - j : PANEL, row = (size_t)g * m->H + j;
     const size_t at = gru_cpu_weight_index(m->split, m->K, g, j, k);
     const size_t pitch = gru_cpu_weight_index(m->split, m->K, g, j, k + 1) - at;
-    float copies[PANEL][BLOCK], turned[BLOCK][PANEL] = {{0}};
+    float copies[PANEL][BLOCK], transposed[BLOCK][PANEL] = {{0}};
     const float *rows[PANEL];
     for (size_t i = 0; i < units; i++) {
         rows[i] = m->type == GRU_F32 ? (const float *)m->data + (row + i) * m->K + k : copies[i];
@@ -62,9 +62,9 @@ static void pack_block(const gru_cpu_kernels *kernels, const matrix *m, int g, s
         kernels->transpose(rows, units, 0, count, (float *)m->packed + at, pitch);
         return;
     }
-    kernels->transpose(rows, units, 0, count, turned[0], PANEL);
+    kernels->transpose(rows, units, 0, count, transposed[0], PANEL);
     for (size_t i = 0; i < count; i++)
-        gru_store_floats(m->packed, m->packed_type, at + i * pitch, turned[i], PANEL);
+        gru_store_floats(m->packed, m->packed_type, at + i * pitch, transposed[i], PANEL);
 }
 
 static void pack_matrix(const gru_cpu_kernels *kernels, const matrix *m) {

@@ -1,96 +1,101 @@
-/* cpu_recompute.c: the cells of a chunk once more, from the states that entered them: all steps together, as their states are
- * known. The same chains and the same cell as in the forward pass, so the same bits. */
+/* cpu_recompute.c: recomputes the activations of a chunk from the entering states, which the reserve holds, so all steps at
+ * once. The chains and the cell are those of the forward pass, and so are the bits. */
 #include "cpu_recompute.h"
 
 #include <stdalign.h>
 #include <string.h>
 
-/* A tile of places, whose pointers lie here. */
-typedef struct tile {
-    const float *x[MAX_TILE], *h[MAX_TILE];
-    float *a[MAX_TILE], *kept[MAX_TILE], *rh[MAX_TILE], *next[MAX_TILE], *z[MAX_TILE];
+/* The rows of one kernel call. */
+typedef struct kernel_rows {
+    const float *x[MAX_ROWS], *h[MAX_ROWS];
+    float *a[MAX_ROWS], *saved[MAX_ROWS], *rh[MAX_ROWS], *next[MAX_ROWS], *z[MAX_ROWS];
     int32_t count;
-} tile;
+} kernel_rows;
 
-/* The next tile of the part's rows from place *at on; 0: there is none. */
-static int next_tile(const gru_cpu_backward_part *p, int64_t *at, tile *t) {
-    const gru_cpu_backward_call *f = p->f;
-    t->count = 0;
-    for (; *at < p->place_count && t->count < MAX_TILE; ++*at) {
-        const gru_cpu_place *place = &p->places[*at];
-        const size_t row = gru_cpu_chunk_row(p, place->s, place->n);
-        const int32_t m = t->count;
-        if (!gru_cpu_mine(p, place)) continue;
-        t->x[m] = f->run->x.data ? gru_cpu_x_row(p, place) : NULL;
-        t->h[m] = gru_cpu_h_row(p, place->s, place->n);
-        t->a[m] = f->a + row * f->padded_H * GATES;
-        t->kept[m] = f->again + row * f->padded_H * KEPT;
-        t->rh[m] = f->rh + row * f->padded_H;
-        t->next[m] = p->unused;
-        t->z[m] = p->unused + f->padded_H;
-        t->count++;
+/* Lists the thread's next rows, from coordinate *at on; 0: there are none left. */
+static int next_rows(const gru_cpu_backward_work *work, int64_t *at, kernel_rows *rows) {
+    const gru_cpu_backward_call *call = work->call;
+    rows->count = 0;
+    for (; *at < work->coord_count && rows->count < MAX_ROWS; ++*at) {
+        const gru_cpu_row_coord *coord = &work->coords[*at];
+        const size_t row = gru_cpu_chunk_row(work, coord->s, coord->n);
+        const int32_t m = rows->count;
+        if (!gru_cpu_owns_row(work, coord)) continue;
+        rows->x[m] = call->run->x.data ? gru_cpu_x_row(work, coord) : NULL;
+        rows->h[m] = gru_cpu_h_row(work, coord->s, coord->n);
+        rows->a[m] = call->a + row * call->padded_H * GATES;
+        rows->saved[m] = call->recomputed + row * call->padded_H * SAVED;
+        rows->rh[m] = call->rh + row * call->padded_H;
+        rows->next[m] = work->discard;
+        rows->z[m] = work->discard + call->padded_H;
+        rows->count++;
     }
-    return t->count > 0;
+    return rows->count > 0;
 }
 
-static void take_projected(const gru_cpu_backward_part *p) {
-    const gru_cpu_backward_call *f = p->f;
-    for (int64_t i = 0; i < p->place_count; i++) {
-        const gru_cpu_place *place = &p->places[i];
-        float *a = f->a + gru_cpu_chunk_row(p, place->s, place->n) * f->padded_H * GATES;
-        if (gru_cpu_mine(p, place))
-            gru_cpu_load_projected(&f->layer->config, f->run, p->share.panels, place->t, place->n, a);
+static void load_projected(const gru_cpu_backward_work *work) {
+    const gru_cpu_backward_call *call = work->call;
+    for (int64_t i = 0; i < work->coord_count; i++) {
+        const gru_cpu_row_coord *coord = &work->coords[i];
+        float *a = call->a + gru_cpu_chunk_row(work, coord->s, coord->n) * call->padded_H * GATES;
+        if (gru_cpu_owns_row(work, coord))
+            gru_cpu_load_projected(&call->layer->config, call->run, work->slice.panels, coord->t, coord->n,
+                                   a);
     }
 }
 
-static void project(const gru_cpu_backward_part *p) {
-    const gru_cpu_backward_call *f = p->f;
-    for (size_t panel = p->share.panels.begin; panel < p->share.panels.end; panel++) {
-        const gru_cpu_strip strip = gru_cpu_strip_at(&f->terms.W, f->terms.W_pitch, panel);
-        tile t;
-        for (int64_t at = 0; next_tile(p, &at, &t);) {
-            float *out[MAX_TILE];
-            for (int32_t m = 0; m < t.count; m++) out[m] = t.a[m] + panel * GATES * PANEL;
-            f->kernels->product(&strip, t.x, out, t.count);
+static void project(const gru_cpu_backward_work *work) {
+    const gru_cpu_backward_call *call = work->call;
+    for (size_t panel = work->slice.panels.begin; panel < work->slice.panels.end; panel++) {
+        const gru_cpu_panel weights = gru_cpu_panel_at(&call->operands.W, call->operands.W_pitch, panel);
+        kernel_rows rows;
+        for (int64_t at = 0; next_rows(work, &at, &rows);) {
+            float *out[MAX_ROWS];
+            for (int32_t m = 0; m < rows.count; m++) out[m] = rows.a[m] + panel * GATES * PANEL;
+            call->kernels->product(&weights, rows.x, out, rows.count);
         }
     }
 }
 
-typedef void (*finish)(const gru_cpu_cell *cell, const gru_cpu_rows *rows, int64_t first, int32_t count,
-                       size_t unit, float *const *c);
-
-/* One product over all places, with the cell, or the half of it, that follows. */
-static void multiply(const gru_cpu_backward_part *p, const gru_cpu_strip *first, int of_rh, finish then) {
-    const gru_cpu_backward_call *f = p->f;
-    gru_cpu_cell cell = f->terms.cell;
-    alignas(64) float c[MAX_TILE][GATES * PANEL];
-    float *c_rows[MAX_TILE];
-    for (int m = 0; m < MAX_TILE; m++) c_rows[m] = c[m];
-    cell.attends = 0; /* attention comes behind what is kept */
-    for (size_t panel = p->share.panels.begin; panel < p->share.panels.end; panel++) {
-        const gru_cpu_strip strip = gru_cpu_strip_at(first, f->terms.R_pitch, panel);
-        tile t;
-        for (int64_t at = 0; next_tile(p, &at, &t);) {
-            const gru_cpu_rows rows = {
-                .in = t.h, .a = t.a, .next = t.next, .z = t.z, .rh = t.rh, .kept = t.kept, .count = t.count};
-            f->kernels->product(&strip, of_rh ? (const float *const *)t.rh : t.h, c_rows, t.count);
-            then(&cell, &rows, 0, t.count, panel * PANEL, c_rows);
+/* One product over all rows, followed by the cell or by one half of it. */
+static void multiply(const gru_cpu_backward_work *work, const gru_cpu_panel *first, int of_rh,
+                     gru_cpu_epilogue epilogue) {
+    const gru_cpu_backward_call *call = work->call;
+    gru_cpu_cell cell = call->operands.cell;
+    alignas(64) float c[MAX_ROWS][GATES * PANEL];
+    float *c_rows[MAX_ROWS];
+    for (int m = 0; m < MAX_ROWS; m++) c_rows[m] = c[m];
+    cell.has_attention = 0; /* attention acts after what is saved */
+    for (size_t panel = work->slice.panels.begin; panel < work->slice.panels.end; panel++) {
+        const gru_cpu_panel weights = gru_cpu_panel_at(first, call->operands.R_pitch, panel);
+        kernel_rows list;
+        for (int64_t at = 0; next_rows(work, &at, &list);) {
+            const gru_cpu_rows rows = {.in = list.h,
+                                       .a = list.a,
+                                       .next = list.next,
+                                       .z = list.z,
+                                       .rh = list.rh,
+                                       .saved = list.saved,
+                                       .count = list.count};
+            const float *const *in = of_rh ? (const float *const *)list.rh : list.h;
+            call->kernels->product(&weights, in, c_rows, list.count);
+            epilogue(&cell, &rows, 0, list.count, panel * PANEL, c_rows);
         }
     }
 }
 
-void gru_cpu_recompute(gru_cpu_backward_part *p) {
-    const gru_cpu_backward_call *f = p->f;
-    memset(p->unused, 0, 2 * f->padded_H * sizeof *p->unused);
-    if (f->run->projected.data)
-        take_projected(p);
+void gru_cpu_recompute(gru_cpu_backward_work *work) {
+    const gru_cpu_backward_call *call = work->call;
+    memset(work->discard, 0, 2 * call->padded_H * sizeof *work->discard);
+    if (call->run->projected.data)
+        load_projected(work);
     else
-        project(p);
-    if (f->terms.cell.reset_mode == GRU_RESET_BEFORE) {
-        multiply(p, &f->terms.R, 0, f->kernels->gates);
-        gru_cpu_backward_meet(p); /* r h is whole before the candidate multiplies it */
-        multiply(p, &f->terms.R_n, 1, f->kernels->candidate);
+        project(work);
+    if (call->operands.cell.reset_mode == GRU_RESET_BEFORE) {
+        multiply(work, &call->operands.R, 0, call->kernels->gates);
+        gru_cpu_sync_threads(work); /* the candidate's product reads all of r h */
+        multiply(work, &call->operands.R_n, 1, call->kernels->candidate);
     } else {
-        multiply(p, &f->terms.R, 0, f->kernels->cell);
+        multiply(work, &call->operands.R, 0, call->kernels->cell);
     }
 }

@@ -5,6 +5,6 @@
 #include "cpu_backward_state.h"
 
 /* Computes the activations of the chunk that the forward pass would have saved. */
-void gru_cpu_recompute(gru_cpu_backward_part *p);
+void gru_cpu_recompute(gru_cpu_backward_work *work);
 
 #endif

@@ -17,56 +17,56 @@ static size_t reference_workspace(const gru_layer *layer, int64_t T, int64_t N) 
 }
 
 /* h_restart's row n, or zeros. */
-static void load_segment_start(const reference *f, int64_t n, double *h) {
-    for (size_t j = 0; j < f->H; j++)
-        h[j] = f->run->h_restart
-                   ? gru_load_double(f->run->h_restart, f->config->state_type, (size_t)n * f->H + j)
+static void load_segment_start(const reference *ref, int64_t n, double *h) {
+    for (size_t j = 0; j < ref->H; j++)
+        h[j] = ref->run->h_restart
+                   ? gru_load_double(ref->run->h_restart, ref->config->state_type, (size_t)n * ref->H + j)
                    : 0;
 }
 
-static void load_initial_state(const reference *f, int64_t n, double *h) {
-    const size_t row = (size_t)(gru_h0_row(f->run, n) * f->run->h0_stride);
-    for (size_t j = 0; j < f->H; j++)
-        h[j] = f->run->h0 ? gru_load_double(f->run->h0, f->config->state_type, row + j) : 0;
+static void load_initial_state(const reference *ref, int64_t n, double *h) {
+    const size_t row = (size_t)(gru_h0_row(ref->run, n) * ref->run->h0_stride);
+    for (size_t j = 0; j < ref->H; j++)
+        h[j] = ref->run->h0 ? gru_load_double(ref->run->h0, ref->config->state_type, row + j) : 0;
 }
 
-static void store_row(const reference *f, const gru_view *view, int32_t type, int64_t t, int64_t n,
+static void store_row(const reference *ref, const gru_view *view, int32_t type, int64_t t, int64_t n,
                       const double *row) {
     const size_t at = GRU_ROW(*view, t, n);
-    for (size_t j = 0; j < f->H; j++) gru_store_double(view->data, type, at + j, row ? row[j] : 0);
+    for (size_t j = 0; j < ref->H; j++) gru_store_double(view->data, type, at + j, row ? row[j] : 0);
 }
 
 /* Runs row n from h to its final state, which it leaves in h. */
-static void forward_row(reference *f, const gru_layer *layer, int64_t n, double *h) {
-    const gru_run *run = f->run;
-    const int32_t direction = f->config->direction, io = f->config->io_type;
+static void forward_row(reference *ref, const gru_layer *layer, int64_t n, double *h) {
+    const gru_run *run = ref->run;
+    const int32_t direction = ref->config->direction, io = ref->config->io_type;
     const int64_t length = gru_run_length(run, n);
     void *states = run->mode == GRU_INFERENCE ? NULL : gru_reserve_states(run);
-    f->h = h;
+    ref->h = h;
     for (int64_t s = 0; s < length; s++) {
         const int64_t t = gru_step_time(direction, length, s);
-        if (gru_segment_starts(run, direction, length, s, n)) load_segment_start(f, n, h);
+        if (gru_segment_starts(run, direction, length, s, n)) load_segment_start(ref, n, h);
         if (states)
-            for (size_t j = 0; j < f->H; j++)
-                gru_store_double(states, f->state_type, gru_reserve_index(layer, run, s, n) + j, h[j]);
-        gru_reference_step(f, t, n);
-        for (size_t j = 0; j < f->H; j++)
-            h[j] = f->state_type == GRU_F32 ? (double)(float)f->next[j] : f->next[j];
-        if (run->y.data) store_row(f, &run->y, io, t, n, h);
+            for (size_t j = 0; j < ref->H; j++)
+                gru_store_double(states, ref->state_type, gru_reserve_index(layer, run, s, n) + j, h[j]);
+        gru_reference_step(ref, t, n);
+        for (size_t j = 0; j < ref->H; j++)
+            h[j] = ref->state_type == GRU_F32 ? (double)(float)ref->next[j] : ref->next[j];
+        if (run->y.data) store_row(ref, &run->y, io, t, n, h);
     }
     if (run->y.data)
-        for (int64_t t = length; t < run->T; t++) store_row(f, &run->y, io, t, n, NULL);
+        for (int64_t t = length; t < run->T; t++) store_row(ref, &run->y, io, t, n, NULL);
 }
 
 static void reference_forward_one(const gru_layer *layer, const gru_run *run) {
     double *memory = run->workspace;
     double *states = memory + gru_reference_scratch(&layer->config) / sizeof(double); /* [N][H] */
-    reference f = gru_reference_over(layer, run, memory);
-    const size_t H = f.H;
+    reference ref = gru_reference_over(layer, run, memory);
+    const size_t H = ref.H;
     gru_cpu_reserve_write_header(layer, run, 0);
     /* all of h0 is read before any of hT is written: they may be one array, with slots in any order */
-    for (int64_t n = 0; n < run->N; n++) load_initial_state(&f, n, states + (size_t)n * H);
-    for (int64_t n = 0; n < run->N; n++) forward_row(&f, layer, n, states + (size_t)n * H);
+    for (int64_t n = 0; n < run->N; n++) load_initial_state(&ref, n, states + (size_t)n * H);
+    for (int64_t n = 0; n < run->N; n++) forward_row(&ref, layer, n, states + (size_t)n * H);
     if (!run->hT) return;
     for (int64_t n = 0; n < run->N; n++)
         for (size_t j = 0; j < H; j++)

@@ -5,20 +5,20 @@
 
 #include "cpu_layout.h"
 
-static double weight(const reference *f, const void *part, int split, size_t K, int g, size_t j, size_t k) {
-    return gru_load_double(part, f->weight_type, gru_cpu_weight_index(split, K, g, j, k));
+static double weight(const reference *ref, const void *part, int split, size_t K, int g, size_t j, size_t k) {
+    return gru_load_double(part, ref->weight_type, gru_cpu_weight_index(split, K, g, j, k));
 }
 
-double gru_reference_W(const reference *f, int g, size_t j, size_t i) {
-    return weight(f, f->W, 0, f->I, g, j, i);
+double gru_reference_W(const reference *ref, int g, size_t j, size_t i) {
+    return weight(ref, ref->W, 0, ref->I, g, j, i);
 }
 
-double gru_reference_R(const reference *f, int g, size_t j, size_t k) {
-    return weight(f, f->R, f->config->reset_mode == GRU_RESET_BEFORE, f->H, g, j, k);
+double gru_reference_R(const reference *ref, int g, size_t j, size_t k) {
+    return weight(ref, ref->R, ref->config->reset_mode == GRU_RESET_BEFORE, ref->H, g, j, k);
 }
 
-static double bias(const reference *f, const void *part, int g, size_t j) {
-    return gru_load_double(part, f->bias_type, gru_cpu_bias_index(g, j));
+static double bias(const reference *ref, const void *part, int g, size_t j) {
+    return gru_load_double(part, ref->bias_type, gru_cpu_bias_index(g, j));
 }
 
 double gru_reference_clip(const gru_layer_config *config, double v) {
@@ -42,77 +42,77 @@ static double candidate(const gru_layer_config *config, double v) {
 }
 
 /* R_g u + bR_g for one unit, u being h or r h. */
-static double recurrent(const reference *f, int g, size_t j, const double *u) {
-    double sum = bias(f, f->bR, g, j);
-    for (size_t k = 0; k < f->H; k++) sum += gru_reference_R(f, g, j, k) * u[k];
+static double recurrent(const reference *ref, int g, size_t j, const double *u) {
+    double sum = bias(ref, ref->bR, g, j);
+    for (size_t k = 0; k < ref->H; k++) sum += gru_reference_R(ref, g, j, k) * u[k];
     return sum;
 }
 
-static void project(reference *f, int64_t t, int64_t n) {
-    const int32_t io = f->config->io_type;
-    if (f->run->projected.data) {
-        const size_t row = GRU_ROW(f->run->projected, t, n);
-        for (size_t i = 0; i < GATES * f->H; i++)
-            f->a[i] = gru_load_double(f->run->projected.data, io, row + i);
+static void project(reference *ref, int64_t t, int64_t n) {
+    const int32_t io = ref->config->io_type;
+    if (ref->run->projected.data) {
+        const size_t row = GRU_ROW(ref->run->projected, t, n);
+        for (size_t i = 0; i < GATES * ref->H; i++)
+            ref->a[i] = gru_load_double(ref->run->projected.data, io, row + i);
         return;
     }
-    const size_t row = GRU_ROW(f->run->x, t, n);
-    for (size_t i = 0; i < f->I; i++) f->x[i] = gru_load_double(f->run->x.data, io, row + i);
+    const size_t row = GRU_ROW(ref->run->x, t, n);
+    for (size_t i = 0; i < ref->I; i++) ref->x[i] = gru_load_double(ref->run->x.data, io, row + i);
     for (int g = 0; g < GATES; g++)
-        for (size_t j = 0; j < f->H; j++) {
-            double sum = bias(f, f->bW, g, j);
-            for (size_t i = 0; i < f->I; i++) sum += gru_reference_W(f, g, j, i) * f->x[i];
-            f->a[(size_t)g * f->H + j] = sum;
+        for (size_t j = 0; j < ref->H; j++) {
+            double sum = bias(ref, ref->bW, g, j);
+            for (size_t i = 0; i < ref->I; i++) sum += gru_reference_W(ref, g, j, i) * ref->x[i];
+            ref->a[(size_t)g * ref->H + j] = sum;
         }
 }
 
-double gru_reference_attention(const reference *f, int64_t t, int64_t n) {
-    const gru_const_view *w = &f->run->attention;
-    return w->data ? gru_load_double(w->data, f->state_type, GRU_ROW(*w, t, n)) : 0;
+double gru_reference_attention(const reference *ref, int64_t t, int64_t n) {
+    const gru_const_view *w = &ref->run->attention;
+    return w->data ? gru_load_double(w->data, ref->state_type, GRU_ROW(*w, t, n)) : 0;
 }
 
 double gru_reference_attended(const gru_layer_config *config, double z, double w) {
     return config->update == GRU_UPDATE_KEEP ? (1 - w) * z : 1 - (1 - w) * (1 - z);
 }
 
-static void reset_and_update_gates(reference *f) {
-    const size_t H = f->H;
+static void reset_and_update_gates(reference *ref) {
+    const size_t H = ref->H;
     for (int g = GATE_R; g <= GATE_Z; g++)
         for (size_t j = 0; j < H; j++) {
             const size_t i = (size_t)g * H + j;
-            f->c[i] = recurrent(f, g, j, f->h);
-            f->v[i] = f->a[i] + f->c[i];
-            (g == GATE_R ? f->r : f->z)[j] = gate(f->config, f->v[i]);
+            ref->c[i] = recurrent(ref, g, j, ref->h);
+            ref->v[i] = ref->a[i] + ref->c[i];
+            (g == GATE_R ? ref->r : ref->z)[j] = gate(ref->config, ref->v[i]);
         }
 }
 
-static void candidates(reference *f) {
-    const size_t H = f->H;
-    const int32_t reset = f->config->reset_mode;
-    double *rh = f->next; /* free until the new state is written */
-    for (size_t k = 0; k < H; k++) rh[k] = f->r[k] * f->h[k];
+static void candidates(reference *ref) {
+    const size_t H = ref->H;
+    const int32_t mode = ref->config->reset_mode;
+    double *rh = ref->next; /* free until the new state is written */
+    for (size_t k = 0; k < H; k++) rh[k] = ref->r[k] * ref->h[k];
     for (size_t j = 0; j < H; j++) {
         const size_t i = GATE_N * H + j;
-        f->c[i] = recurrent(f, GATE_N, j, reset == GRU_RESET_BEFORE ? rh : f->h);
-        if (reset == GRU_RESET_AFTER)
-            f->v[i] = f->a[i] + f->r[j] * f->c[i];
-        else if (reset == GRU_RESET_BEFORE)
-            f->v[i] = f->a[i] + f->c[i];
+        ref->c[i] = recurrent(ref, GATE_N, j, mode == GRU_RESET_BEFORE ? rh : ref->h);
+        if (mode == GRU_RESET_AFTER)
+            ref->v[i] = ref->a[i] + ref->r[j] * ref->c[i];
+        else if (mode == GRU_RESET_BEFORE)
+            ref->v[i] = ref->a[i] + ref->c[i];
         else
-            f->v[i] = f->r[j] * (f->a[i] + f->c[i]);
-        f->n[j] = candidate(f->config, f->v[i]);
+            ref->v[i] = ref->r[j] * (ref->a[i] + ref->c[i]);
+        ref->n[j] = candidate(ref->config, ref->v[i]);
     }
 }
 
-void gru_reference_step(reference *f, int64_t t, int64_t n) {
-    const double w = gru_reference_attention(f, t, n);
-    project(f, t, n);
-    reset_and_update_gates(f);
-    candidates(f);
-    for (size_t j = 0; j < f->H; j++) {
-        const double z = gru_reference_attended(f->config, f->z[j], w);
-        f->next[j] = f->config->update == GRU_UPDATE_KEEP ? (1 - z) * f->n[j] + z * f->h[j]
-                                                          : (1 - z) * f->h[j] + z * f->n[j];
+void gru_reference_step(reference *ref, int64_t t, int64_t n) {
+    const double w = gru_reference_attention(ref, t, n);
+    project(ref, t, n);
+    reset_and_update_gates(ref);
+    candidates(ref);
+    for (size_t j = 0; j < ref->H; j++) {
+        const double z = gru_reference_attended(ref->config, ref->z[j], w);
+        ref->next[j] = ref->config->update == GRU_UPDATE_KEEP ? (1 - z) * ref->n[j] + z * ref->h[j]
+                                                              : (1 - z) * ref->h[j] + z * ref->n[j];
     }
 }
 
@@ -123,24 +123,24 @@ reference gru_reference_over(const gru_layer *layer, const gru_run *run, double 
     const gru_cpu_packed_layout layout = gru_cpu_packed_layout_of(config);
     const char *packed = gru_run_packed(layer, run);
     const size_t H = (size_t)config->hidden;
-    reference f = {.config = config, .run = run, .I = (size_t)config->inputs, .H = H};
-    f.W = packed + layout.W;
-    f.R = packed + layout.R;
-    f.bW = packed + layout.bW;
-    f.bR = packed + layout.bR;
-    f.weight_type = config->weight_type;
-    f.bias_type = config->weight_type == GRU_F64 ? GRU_F64 : GRU_F32;
-    f.state_type = config->io_type == GRU_F64 ? GRU_F64 : GRU_F32;
-    f.a = memory;
-    f.c = f.a + 3 * H;
-    f.v = f.c + 3 * H;
-    f.r = f.v + 3 * H;
-    f.z = f.r + H;
-    f.n = f.z + H;
-    f.next = f.n + H;
-    f.h = f.next + H;
-    f.x = f.h + H;
-    return f;
+    reference ref = {.config = config, .run = run, .I = (size_t)config->inputs, .H = H};
+    ref.W = packed + layout.W;
+    ref.R = packed + layout.R;
+    ref.bW = packed + layout.bW;
+    ref.bR = packed + layout.bR;
+    ref.weight_type = config->weight_type;
+    ref.bias_type = config->weight_type == GRU_F64 ? GRU_F64 : GRU_F32;
+    ref.state_type = config->io_type == GRU_F64 ? GRU_F64 : GRU_F32;
+    ref.a = memory;
+    ref.c = ref.a + 3 * H;
+    ref.v = ref.c + 3 * H;
+    ref.r = ref.v + 3 * H;
+    ref.z = ref.r + H;
+    ref.n = ref.z + H;
+    ref.next = ref.n + H;
+    ref.h = ref.next + H;
+    ref.x = ref.h + H;
+    return ref;
 }
 
 size_t gru_reference_scratch(const gru_layer_config *config) {

@@ -26,16 +26,16 @@ reference gru_reference_over(const gru_layer *layer, const gru_run *run, double 
 size_t gru_reference_scratch(const gru_layer_config *config);
 
 /* Elements of the weights, gate g, unit j. */
-double gru_reference_W(const reference *f, int g, size_t j, size_t i);
-double gru_reference_R(const reference *f, int g, size_t j, size_t k);
+double gru_reference_W(const reference *ref, int g, size_t j, size_t i);
+double gru_reference_R(const reference *ref, int g, size_t j, size_t k);
 
 double gru_reference_clip(const gru_layer_config *config, double v);
 /* The attention weight of step t of row n; 0 without attention. */
-double gru_reference_attention(const reference *f, int64_t t, int64_t n);
+double gru_reference_attention(const reference *ref, int64_t t, int64_t n);
 /* The update gate after attention. */
 double gru_reference_attended(const gru_layer_config *config, double z, double w);
 
-/* From f->h and the inputs of (t, n) to f->next, leaving everything between for backward. */
-void gru_reference_step(reference *f, int64_t t, int64_t n);
+/* From ref->h and the inputs of (t, n) to ref->next, leaving everything between for backward. */
+void gru_reference_step(reference *ref, int64_t t, int64_t n);
 
 #endif

@@ -20,26 +20,26 @@ static int checks_weights(const gru_layer *layer) {
 }
 
 /* Numbers of one row of one step. */
-static size_t kept_numbers(const gru_layer_config *config) {
-    return config->io_type == GRU_F64 ? 0 : gru_cpu_panels(config->hidden) * PANEL * KEPT;
+static size_t saved_numbers(const gru_layer_config *config) {
+    return config->io_type == GRU_F64 ? 0 : gru_cpu_panel_count(config->hidden) * PANEL * SAVED;
 }
 
 size_t gru_cpu_reserve_bytes(const gru_layer_config *config, int64_t T, int64_t N) {
     const size_t rows = gru_size_times((size_t)T, (size_t)N);
     return gru_size_plus(gru_size_lines(gru_reserve_bytes(config, T, N)),
-                         gru_size_times(rows, kept_numbers(config) * sizeof(float)));
+                         gru_size_times(rows, saved_numbers(config) * sizeof(float)));
 }
 
 float *gru_cpu_reserve_saved(const gru_layer *layer, const gru_run *run, int64_t s, int64_t n) {
     const size_t behind = gru_size_lines(gru_reserve_bytes(&layer->config, run->T, run->N));
     const size_t row = (size_t)s * (size_t)run->N + (size_t)n;
-    return (float *)(void *)((char *)run->reserve + behind) + row * kept_numbers(&layer->config);
+    return (float *)(void *)((char *)run->reserve + behind) + row * saved_numbers(&layer->config);
 }
 
-void gru_cpu_reserve_write_header(const gru_layer *layer, const gru_run *run, int kept) {
+void gru_cpu_reserve_write_header(const gru_layer *layer, const gru_run *run, int saved) {
     if (run->mode == GRU_INFERENCE) return;
     gru_reserve_head head = gru_reserve_head_of(&layer->config, run);
-    head.kept = kept ? 1 : 0;
+    head.kept = saved ? 1 : 0;
     if (checks_weights(layer)) head.weights = weights_sum(layer, run), head.machine = GRU_BACKEND_CPU;
     memcpy(run->reserve, &head, sizeof head);
 }

@@ -7,22 +7,22 @@
 
 #include "core/engine.h"
 
-typedef struct gru_cpu_plan {
+typedef struct gru_cpu_schedule {
     int32_t threads; /* 1: the calling thread alone */
     int32_t by_rows; /* threads split the batch, and never wait; else the units, and meet each step */
     int64_t chunk;   /* steps whose input is projected together */
-} gru_cpu_plan;
+} gru_cpu_schedule;
 
 /* threads: most that there are. */
-gru_cpu_plan gru_cpu_plan_for(int64_t T, int64_t N, int32_t inputs, int32_t hidden, int32_t threads);
+gru_cpu_schedule gru_cpu_schedule_for(int64_t T, int64_t N, int32_t inputs, int32_t hidden, int32_t threads);
 
 /* Whether the call is long enough to be given to another thread at all. */
-int gru_cpu_plan_worth_thread(int64_t T, int64_t N, int32_t inputs, int32_t hidden);
+int gru_cpu_worth_thread(int64_t T, int64_t N, int32_t inputs, int32_t hidden);
 
 /* Whether each of several jobs is long enough for a thread of its own, and there are threads for all. */
-int gru_cpu_plan_worth_jobs(const gru_job *jobs, int32_t count);
+int gru_cpu_worth_jobs(const gru_job *jobs, int32_t count);
 
-/* Rows of projected input that any such plan keeps at a time: chunk * N at most, monotone in T and N. */
-size_t gru_cpu_plan_rows(int64_t T, int64_t N, int32_t hidden);
+/* Rows of projected input that any such schedule keeps at a time: chunk * N at most, monotone in T and N. */
+size_t gru_cpu_schedule_rows(int64_t T, int64_t N, int32_t hidden);
 
 #endif

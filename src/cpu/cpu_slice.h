@@ -9,12 +9,12 @@ typedef struct gru_cpu_range {
     size_t begin, end;
 } gru_cpu_range;
 
-typedef struct gru_cpu_share {
+typedef struct gru_cpu_slice {
     int32_t index, threads;
     int by_rows;
     int64_t row_begin, row_end;
     gru_cpu_range panels, units; /* units: of the panels, not past H */
-} gru_cpu_share;
+} gru_cpu_slice;
 
 /* Part `index` of `parts` nearly equal ones. */
 static inline gru_cpu_range gru_cpu_split(size_t count, int32_t index, int32_t parts) {
@@ -22,19 +22,20 @@ static inline gru_cpu_range gru_cpu_split(size_t count, int32_t index, int32_t p
     return (gru_cpu_range){count * i / n, count * (i + 1) / n};
 }
 
-static inline gru_cpu_share gru_cpu_share_of(const gru_cpu_plan *plan, int64_t N, int32_t hidden,
+static inline gru_cpu_slice gru_cpu_slice_of(const gru_cpu_schedule *schedule, int64_t N, int32_t hidden,
                                              int32_t index) {
-    gru_cpu_share share = {.index = index, .threads = plan->threads, .by_rows = plan->by_rows, .row_end = N};
-    share.panels.end = gru_cpu_panels(hidden);
-    if (plan->by_rows) {
-        share.row_begin = N * index / plan->threads;
-        share.row_end = N * (index + 1) / plan->threads;
+    gru_cpu_slice slice = {
+        .index = index, .threads = schedule->threads, .by_rows = schedule->by_rows, .row_end = N};
+    slice.panels.end = gru_cpu_panel_count(hidden);
+    if (schedule->by_rows) {
+        slice.row_begin = N * index / schedule->threads;
+        slice.row_end = N * (index + 1) / schedule->threads;
     } else {
-        share.panels = gru_cpu_split(share.panels.end, index, plan->threads);
+        slice.panels = gru_cpu_split(slice.panels.end, index, schedule->threads);
     }
-    share.units.begin = share.panels.begin * PANEL;
-    share.units.end = share.panels.end * PANEL < (size_t)hidden ? share.panels.end * PANEL : (size_t)hidden;
-    return share;
+    slice.units.begin = slice.panels.begin * PANEL;
+    slice.units.end = slice.panels.end * PANEL < (size_t)hidden ? slice.panels.end * PANEL : (size_t)hidden;
+    return slice;
 }
 
 #endif

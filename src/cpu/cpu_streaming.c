@@ -9,13 +9,13 @@
 #include "cpu_schedule.h"
 #include "cpu_operands.h"
 
-int gru_cpu_step_fits(const gru_layer *layer, const gru_run *run) {
+int gru_cpu_streaming_fits(const gru_layer *layer, const gru_run *run) {
     const gru_layer_config *config = &layer->config;
     return run->T == 1 && run->N == 1 && run->mode == GRU_INFERENCE && run->x.data && !run->lengths &&
            !run->restart.data && !run->attention.data && config->io_type == GRU_F32 &&
            config->reset_mode != GRU_RESET_BEFORE &&
            (layer->context->config.threads == 1 ||
-            !gru_cpu_plan_worth_thread(1, 1, config->inputs, config->hidden));
+            !gru_cpu_worth_thread(1, 1, config->inputs, config->hidden));
 }
 
 /* The state that enters, [padded]: h0 where it lies if it is whole panels, else a copy with zeros behind it. */
@@ -28,13 +28,13 @@ static const float *entering_state(const gru_run *run, size_t H, size_t padded, 
     return copy;
 }
 
-void gru_cpu_step(const gru_cpu_kernels *kernels, const gru_layer *layer, const gru_run *run) {
-    const size_t H = (size_t)layer->config.hidden, padded = gru_cpu_panels(layer->config.hidden) * PANEL;
+void gru_cpu_streaming_step(const gru_cpu_kernels *kernels, const gru_layer *layer, const gru_run *run) {
+    const size_t H = (size_t)layer->config.hidden, padded = gru_cpu_panel_count(layer->config.hidden) * PANEL;
     float *copy = run->workspace, *next = copy + padded; /* [padded] each */
-    gru_cpu_terms terms;
-    gru_cpu_terms_of(layer, run, &terms);
+    gru_cpu_operands operands;
+    gru_cpu_operands_of(layer, run, &operands);
     const float *h = entering_state(run, H, padded, copy);
-    kernels->step(&terms.cell, &terms.W, run->x.data, &terms.R, h, next, padded);
+    kernels->streaming_step(&operands.cell, &operands.W, run->x.data, &operands.R, h, next, padded);
     if (run->y.data) memcpy(run->y.data, next, H * sizeof *next);
     if (run->hT) memcpy((float *)run->hT + gru_hT_row(run, 0) * run->hT_stride, next, H * sizeof *next);
 }

@@ -22,7 +22,7 @@ INLINE void load_bias(const float *bias, vec *sum) {
 }
 
 /* Weights of the block that begins with a unit. */
-INLINE const void *block_weights(const gru_cpu_strip *first, int32_t type, size_t unit) {
+INLINE const void *block_weights(const gru_cpu_panel *first, int32_t type, size_t unit) {
     const size_t element = type == GRU_F32 ? sizeof(float) : sizeof(uint16_t);
     return (const char *)first->weights + gru_cpu_weight_index(0, first->K, 0, unit, 0) * element;
 }
@@ -36,7 +36,7 @@ INLINE const void *block_weights(const gru_cpu_strip *first, int32_t type, size_
 #endif
 
 /* W x and R h in turns: with few terms a chain's latency is what takes the time, and these are twice as many. */
-SUMS void step_sums(const gru_cpu_strip *W, const float *x, const gru_cpu_strip *R, const float *h,
+SUMS void step_sums(const gru_cpu_panel *W, const float *x, const gru_cpu_panel *R, const float *h,
                     int32_t type, size_t unit, cell_sums *sums) {
     const void *w = block_weights(W, type, unit), *r = block_weights(R, type, unit);
     const size_t common = W->K < R->K ? W->K : R->K;
@@ -64,40 +64,40 @@ static __attribute__((noinline)) vec other_cell(const gru_cpu_cell *variant, con
     return cell_vector(variant, sums, h, 0.0f, NULL);
 }
 
-INLINE void step_cell(const gru_cpu_cell *variant, int is_plain, const cell_sums *sums, const float *h,
+INLINE void step_cell(const gru_cpu_cell *variant, int is_default, const cell_sums *sums, const float *h,
                       float *next, size_t unit) {
 #pragma GCC unroll 4
     for (int i = 0; i < STEP_WIDE; i++) {
         const size_t at = unit + (size_t)i * LANES;
         const vec old = vec_load(h + at);
-        vec_store(next + at, is_plain ? cell_vector(&plain, &sums[i], old, 0.0f, NULL)
+        vec_store(next + at, is_default ? cell_vector(&default_variant, &sums[i], old, 0.0f, NULL)
                                       : other_cell(variant, &sums[i], old));
     }
 }
 
 /* The cell of a block comes behind the sums of the next one. Right behind its own it would fill the processor's queue
  * with operations that wait for the last weights, and the next weights would wait for the queue. */
-INLINE void step_blocks(const gru_cpu_cell *variant, int is_plain, const gru_cpu_strip *W, const float *x,
-                        const gru_cpu_strip *R, const float *h, float *next, size_t units, int32_t type) {
+INLINE void step_blocks(const gru_cpu_cell *variant, int is_default, const gru_cpu_panel *W, const float *x,
+                        const gru_cpu_panel *R, const float *h, float *next, size_t units, int32_t type) {
     cell_sums last[STEP_WIDE], sums[STEP_WIDE];
     step_sums(W, x, R, h, type, 0, last);
     for (size_t unit = STEP_UNITS; unit < units; unit += STEP_UNITS) {
         step_sums(W, x, R, h, type, unit, sums);
-        step_cell(variant, is_plain, last, h, next, unit - STEP_UNITS);
+        step_cell(variant, is_default, last, h, next, unit - STEP_UNITS);
         memcpy(last, sums, sizeof last);
     }
-    step_cell(variant, is_plain, last, h, next, units - STEP_UNITS);
+    step_cell(variant, is_default, last, h, next, units - STEP_UNITS);
 }
 
-INLINE void step_type(const gru_cpu_cell *variant, const gru_cpu_strip *W, const float *x,
-                      const gru_cpu_strip *R, const float *h, float *next, size_t units, int32_t type) {
-    if (variant->plain)
+INLINE void step_type(const gru_cpu_cell *variant, const gru_cpu_panel *W, const float *x,
+                      const gru_cpu_panel *R, const float *h, float *next, size_t units, int32_t type) {
+    if (variant->is_default)
         step_blocks(variant, 1, W, x, R, h, next, units, type);
     else
         step_blocks(variant, 0, W, x, R, h, next, units, type);
 }
 
-static void step(const gru_cpu_cell *variant, const gru_cpu_strip *W, const float *x, const gru_cpu_strip *R,
+static void streaming_step(const gru_cpu_cell *variant, const gru_cpu_panel *W, const float *x, const gru_cpu_panel *R,
                  const float *h, float *next, size_t units) {
     if (W->type == GRU_F32)
         step_type(variant, W, x, R, h, next, units, GRU_F32);

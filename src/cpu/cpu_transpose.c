@@ -1,4 +1,4 @@
-/* cpu_transpose.c: W and R turned around, so that the way back runs through the kernel of the way forward. */
+/* cpu_transpose.c: W and R transposed around, so that the way back runs through the kernel of the way forward. */
 #include "cpu_transpose.h"
 
 #include <string.h>
@@ -6,19 +6,19 @@
 /* Gates in the order of the terms: as the sweep writes their gradients, D_RECURRENT first, and D_R first. */
 static const int gate_order[2][GATES] = {{GATE_R, GATE_Z, GATE_N}, {GATE_N, GATE_R, GATE_Z}};
 
-gru_cpu_range gru_cpu_output_panels(const gru_cpu_backward_part *p, int recurrent) {
-    const gru_cpu_backward_call *f = p->f;
-    const size_t panels = (recurrent ? f->padded_H : f->padded_I) / PANEL;
-    if (p->share.by_rows) return (gru_cpu_range){0, panels};
-    return gru_cpu_split(panels, p->share.index, p->share.threads);
+gru_cpu_range gru_cpu_output_blocks(const gru_cpu_backward_work *work, int recurrent) {
+    const gru_cpu_backward_call *call = work->call;
+    const size_t blocks = (recurrent ? call->padded_H : call->padded_I) / PANEL;
+    if (work->slice.by_rows) return (gru_cpu_range){0, blocks};
+    return gru_cpu_split(blocks, work->slice.index, work->slice.threads);
 }
 
-gru_cpu_strip gru_cpu_transposed_strip(const gru_cpu_backward_call *f, int recurrent, size_t panel,
-                                       int32_t panels, size_t first, size_t K) {
-    const float *strips = recurrent ? f->R : f->W;
-    gru_cpu_strip strip = {.K = K, .type = GRU_F32, .gates = panels};
-    strip.weights = strips + panel * PANEL * GATES * f->H + first * (size_t)panels * PANEL;
-    return strip;
+gru_cpu_panel gru_cpu_transposed_panel(const gru_cpu_backward_call *call, int recurrent, size_t block,
+                                       int32_t blocks, size_t first, size_t K) {
+    const float *panels = recurrent ? call->R : call->W;
+    gru_cpu_panel panel = {.K = K, .type = GRU_F32, .gates = blocks};
+    panel.weights = panels + block * PANEL * GATES * call->H + first * (size_t)blocks * PANEL;
+    return panel;
 }
 
 /* Columns of a packed matrix on their way: of 16 units of a gate, the weights of some inputs. */
@@ -27,12 +27,12 @@ typedef struct columns {
     float widened[GATES * PANEL][PANEL];
 } columns;
 
-static void find_columns(const gru_cpu_backward_call *f, int recurrent, int gate, size_t unit, size_t k,
+static void find_columns(const gru_cpu_backward_call *call, int recurrent, int gate, size_t unit, size_t k,
                          size_t count, columns *c) {
-    const gru_layer_config *config = &f->layer->config;
-    const size_t K = recurrent ? f->H : f->I;
+    const gru_layer_config *config = &call->layer->config;
+    const size_t K = recurrent ? call->H : call->I;
     const int split = recurrent && config->reset_mode == GRU_RESET_BEFORE;
-    const void *weights = recurrent ? f->terms.R.weights : f->terms.W.weights;
+    const void *weights = recurrent ? call->operands.R.weights : call->operands.W.weights;
     for (size_t i = 0; i < count; i++) {
         const size_t at = gru_cpu_weight_index(split, K, gate, unit, k + i);
         c->rows[i] = (const float *)weights + at;
@@ -42,35 +42,35 @@ static void find_columns(const gru_cpu_backward_call *f, int recurrent, int gate
     }
 }
 
-static void transpose_strip(const gru_cpu_backward_call *f, int recurrent, size_t panel, int32_t panels) {
-    const gru_cpu_strip strip = gru_cpu_transposed_strip(f, recurrent, panel, panels, 0, GATES * f->H);
-    float *to = (float *)(uintptr_t)strip.weights;
-    const size_t pitch = (size_t)panels * PANEL, k = panel * PANEL, K = recurrent ? f->H : f->I;
+static void transpose_panel(const gru_cpu_backward_call *call, int recurrent, size_t block, int32_t blocks) {
+    const gru_cpu_panel panel = gru_cpu_transposed_panel(call, recurrent, block, blocks, 0, GATES * call->H);
+    float *to = (float *)(uintptr_t)panel.weights;
+    const size_t pitch = (size_t)blocks * PANEL, k = block * PANEL, K = recurrent ? call->H : call->I;
     const size_t count = K - k < pitch ? K - k : pitch;
     columns c;
     for (size_t q = 0; q < GATES; q++)
-        for (size_t unit = 0; unit < f->H; unit += PANEL) {
-            const size_t width = f->H - unit < PANEL ? f->H - unit : PANEL;
-            find_columns(f, recurrent, gate_order[recurrent][q], unit, k, count, &c);
-            f->kernels->transpose(c.rows, count, 0, width, to + (q * f->H + unit) * pitch, pitch);
+        for (size_t unit = 0; unit < call->H; unit += PANEL) {
+            const size_t width = call->H - unit < PANEL ? call->H - unit : PANEL;
+            find_columns(call, recurrent, gate_order[recurrent][q], unit, k, count, &c);
+            call->kernels->transpose(c.rows, count, 0, width, to + (q * call->H + unit) * pitch, pitch);
         }
     if (count == pitch) return;
-    for (size_t term = 0; term < GATES * f->H; term++)
+    for (size_t term = 0; term < GATES * call->H; term++)
         memset(to + term * pitch + count, 0, (pitch - count) * sizeof *to);
 }
 
-static void transpose_matrix(const gru_cpu_backward_part *p, int recurrent) {
-    const gru_cpu_range range = gru_cpu_output_panels(p, recurrent);
+static void transpose_matrix(const gru_cpu_backward_work *work, int recurrent) {
+    const gru_cpu_range range = gru_cpu_output_blocks(work, recurrent);
     int32_t turn = 0;
-    for (size_t panel = range.begin; panel < range.end; panel += GATES, turn++) {
-        const int32_t panels = gru_cpu_strip_panels(panel, range.end);
-        if (p->share.by_rows && turn % p->share.threads != p->share.index)
-            continue; /* strips of all threads */
-        transpose_strip(p->f, recurrent, panel, panels);
+    for (size_t block = range.begin; block < range.end; block += GATES, turn++) {
+        const int32_t blocks = gru_cpu_blocks_at(block, range.end);
+        if (work->slice.by_rows && turn % work->slice.threads != work->slice.index)
+            continue; /* panels of all threads */
+        transpose_panel(work->call, recurrent, block, blocks);
     }
 }
 
-void gru_cpu_transpose_weights(const gru_cpu_backward_part *p) {
-    transpose_matrix(p, 1);
-    if (p->f->gradients->dx.data) transpose_matrix(p, 0);
+void gru_cpu_transpose_weights(const gru_cpu_backward_work *work) {
+    transpose_matrix(work, 1);
+    if (work->call->gradients->dx.data) transpose_matrix(work, 0);
 }

@@ -11,77 +11,82 @@ static const float zeros[GATES * PANEL];
 
 /* ---- dx, dprojected ---------------------------------------------------------------------------------------------- */
 
-/* Up to a tile of the part's rows from place *at on. */
-static int32_t next_tile(const gru_cpu_backward_part *p, int64_t *at, const gru_cpu_place *tile[MAX_TILE]) {
+/* Up to a rows of the part's rows from coord *at on. */
+static int32_t next_rows(const gru_cpu_backward_work *work, int64_t *at,
+                         const gru_cpu_row_coord *rows[MAX_ROWS]) {
     int32_t count = 0;
-    for (; *at < p->place_count && count < MAX_TILE; ++*at)
-        if (gru_cpu_mine(p, &p->places[*at])) tile[count++] = &p->places[*at];
+    for (; *at < work->coord_count && count < MAX_ROWS; ++*at)
+        if (gru_cpu_owns_row(work, &work->coords[*at])) rows[count++] = &work->coords[*at];
     return count;
 }
 
-/* One strip of dx for a tile: straight into f32 rows where it is whole, else by way of `sums`. */
-static void multiply_tile(const gru_cpu_backward_part *p, const gru_cpu_strip *strip, size_t first,
-                          const gru_cpu_place *const *tile, int32_t count) {
-    const gru_cpu_backward_call *f = p->f;
-    const gru_view *dx = &f->gradients->dx;
-    const int32_t type = f->layer->config.io_type;
-    const size_t lanes = (size_t)strip->gates * PANEL, width = f->I - first < lanes ? f->I - first : lanes;
+/* One panel of dx for a rows: straight into f32 rows where it is whole, else by way of `sums`. */
+static void multiply_rows(const gru_cpu_backward_work *work, const gru_cpu_panel *panel, size_t first,
+                          const gru_cpu_row_coord *const *rows, int32_t count) {
+    const gru_cpu_backward_call *call = work->call;
+    const gru_view *dx = &call->gradients->dx;
+    const int32_t type = call->layer->config.io_type;
+    const size_t lanes = (size_t)panel->gates * PANEL,
+                 width = call->I - first < lanes ? call->I - first : lanes;
     const int direct = type == GRU_F32 && width == lanes;
-    alignas(64) float sums[MAX_TILE][GATES * PANEL];
-    const float *in[MAX_TILE] = {NULL};
-    float *out[MAX_TILE] = {NULL};
-    size_t at[MAX_TILE];
+    alignas(64) float sums[MAX_ROWS][GATES * PANEL];
+    const float *in[MAX_ROWS] = {NULL};
+    float *out[MAX_ROWS] = {NULL};
+    size_t at[MAX_ROWS];
     for (int32_t m = 0; m < count; m++) {
-        at[m] = GRU_ROW(*dx, tile[m]->t, tile[m]->n) + first;
-        in[m] = gru_cpu_d_row(p, tile[m]->s, tile[m]->n) + D_R * f->H;
+        at[m] = GRU_ROW(*dx, rows[m]->t, rows[m]->n) + first;
+        in[m] = gru_cpu_d_gates_row(work, rows[m]->s, rows[m]->n) + D_R * call->H;
         out[m] = direct ? (float *)dx->data + at[m] : sums[m];
     }
-    f->kernels->product(strip, in, out, count);
+    call->kernels->product(panel, in, out, count);
     for (int32_t m = 0; !direct && m < count; m++) gru_store_floats(dx->data, type, at[m], sums[m], width);
 }
 
-static void multiply_inputs(const gru_cpu_backward_part *p) {
-    const gru_cpu_range range = gru_cpu_output_panels(p, 0);
-    for (size_t panel = range.begin; panel < range.end; panel += GATES) {
-        const int32_t panels = gru_cpu_strip_panels(panel, range.end);
-        gru_cpu_strip strip = gru_cpu_transposed_strip(p->f, 0, panel, panels, 0, GATES * p->f->H);
-        const gru_cpu_place *tile[MAX_TILE];
+static void multiply_inputs(const gru_cpu_backward_work *work) {
+    const gru_cpu_range range = gru_cpu_output_blocks(work, 0);
+    for (size_t block = range.begin; block < range.end; block += GATES) {
+        const int32_t blocks = gru_cpu_blocks_at(block, range.end);
+        gru_cpu_panel panel =
+            gru_cpu_transposed_panel(work->call, 0, block, blocks, 0, GATES * work->call->H);
+        const gru_cpu_row_coord *rows[MAX_ROWS];
         int32_t count;
-        strip.bias = zeros;
-        for (int64_t at = 0; (count = next_tile(p, &at, tile)) > 0;)
-            multiply_tile(p, &strip, panel * PANEL, tile, count);
+        panel.bias = zeros;
+        for (int64_t at = 0; (count = next_rows(work, &at, rows)) > 0;)
+            multiply_rows(work, &panel, block * PANEL, rows, count);
     }
 }
 
-static void store_projected(const gru_cpu_backward_part *p) {
-    const gru_cpu_backward_call *f = p->f;
-    const gru_view *out = &f->gradients->dprojected;
-    for (int64_t i = 0; i < p->place_count; i++) {
-        const gru_cpu_place *place = &p->places[i];
-        if (p->share.by_rows ? !gru_cpu_mine(p, place) : i % p->share.threads != p->share.index) continue;
-        gru_store_floats(out->data, f->layer->config.io_type, GRU_ROW(*out, place->t, place->n),
-                         gru_cpu_d_row(p, place->s, place->n) + D_R * f->H, GATES * f->H);
+static void store_projected(const gru_cpu_backward_work *work) {
+    const gru_cpu_backward_call *call = work->call;
+    const gru_view *out = &call->gradients->dprojected;
+    for (int64_t i = 0; i < work->coord_count; i++) {
+        const gru_cpu_row_coord *coord = &work->coords[i];
+        if (work->slice.by_rows ? !gru_cpu_owns_row(work, coord)
+                                : i % work->slice.threads != work->slice.index)
+            continue;
+        gru_store_floats(out->data, call->layer->config.io_type, GRU_ROW(*out, coord->t, coord->n),
+                         gru_cpu_d_gates_row(work, coord->s, coord->n) + D_R * call->H, GATES * call->H);
     }
 }
 
-void gru_cpu_input_gradients(gru_cpu_backward_part *p) {
-    if (p->f->gradients->dx.data) multiply_inputs(p);
-    if (p->f->gradients->dprojected.data) store_projected(p);
+void gru_cpu_input_gradients(gru_cpu_backward_work *work) {
+    if (work->call->gradients->dx.data) multiply_inputs(work);
+    if (work->call->gradients->dprojected.data) store_projected(work);
 }
 
 static void zero_row(const gru_view *view, int64_t t, int64_t n, size_t count, size_t element) {
     if (view->data) memset((char *)view->data + GRU_ROW(*view, t, n) * element, 0, count * element);
 }
 
-void gru_cpu_zero_absent(const gru_cpu_backward_part *p) {
-    const gru_cpu_backward_call *f = p->f;
-    const gru_gradients *g = f->gradients;
-    const size_t element = gru_type_bytes(f->layer->config.io_type);
-    for (int64_t n = 0; n < f->run->N; n++) {
-        if (n % p->share.threads != p->share.index) continue;
-        for (int64_t t = gru_run_length(f->run, n); t < f->run->T; t++) {
-            zero_row(&g->dx, t, n, f->I, element);
-            zero_row(&g->dprojected, t, n, GATES * f->H, element);
+void gru_cpu_zero_past_lengths(const gru_cpu_backward_work *work) {
+    const gru_cpu_backward_call *call = work->call;
+    const gru_gradients *g = call->gradients;
+    const size_t element = gru_type_bytes(call->layer->config.io_type);
+    for (int64_t n = 0; n < call->run->N; n++) {
+        if (n % work->slice.threads != work->slice.index) continue;
+        for (int64_t t = gru_run_length(call->run, n); t < call->run->T; t++) {
+            zero_row(&g->dx, t, n, call->I, element);
+            zero_row(&g->dprojected, t, n, GATES * call->H, element);
             zero_row(&g->dattention, t, n, 1, sizeof(float));
         }
     }
@@ -93,106 +98,112 @@ void gru_cpu_zero_absent(const gru_cpu_backward_part *p) {
 enum { OF_X, OF_H, OF_RH };
 
 /* Slots of d that are multiplied with the columns, and the gate whose rows of dW or dR they fill. */
-typedef struct slots {
+typedef struct d_components {
     int first, count;
-} slots;
+} d_components;
 
-static slots slots_of(const gru_cpu_backward_call *f, int columns) {
-    const int before = f->terms.cell.reset_mode == GRU_RESET_BEFORE;
-    if (columns == OF_X) return (slots){D_R, GATES};
-    if (columns == OF_RH) return (slots){D_N, before ? 1 : 0};
-    return (slots){before ? D_R : D_RECURRENT, before ? 2 : GATES};
+static d_components components_of(const gru_cpu_backward_call *call, int columns) {
+    const int before = call->operands.cell.reset_mode == GRU_RESET_BEFORE;
+    if (columns == OF_X) return (d_components){D_R, GATES};
+    if (columns == OF_RH) return (d_components){D_N, before ? 1 : 0};
+    return (d_components){before ? D_R : D_RECURRENT, before ? 2 : GATES};
 }
 
-static int gate_of(int slot) {
-    static const int gates[D] = {GATE_N, GATE_R, GATE_Z, GATE_N};
-    return gates[slot];
+static int gate_of(int component) {
+    static const int gates[D_GATES] = {GATE_N, GATE_R, GATE_Z, GATE_N};
+    return gates[component];
 }
 
-static const float *columns_of(const gru_cpu_backward_part *p, int columns, const gru_cpu_place *place) {
-    const gru_cpu_backward_call *f = p->f;
-    if (columns == OF_X) return gru_cpu_x_row(p, place);
-    if (columns == OF_RH) return gru_cpu_d_row(p, place->s, place->n) + D_RECURRENT * f->H;
-    return gru_cpu_h_row(p, place->s, place->n);
+static const float *columns_of(const gru_cpu_backward_work *work, int columns,
+                               const gru_cpu_row_coord *coord) {
+    const gru_cpu_backward_call *call = work->call;
+    if (columns == OF_X) return gru_cpu_x_row(work, coord);
+    if (columns == OF_RH) return gru_cpu_d_gates_row(work, coord->s, coord->n) + D_RECURRENT * call->H;
+    return gru_cpu_h_row(work, coord->s, coord->n);
 }
 
-/* Columns [first, first + lanes) of the rows of `count` places side by side, zeros past their end. */
-static void gather_columns(const gru_cpu_backward_part *p, int columns, const gru_cpu_place *places,
+/* Columns [first, first + lanes) of the rows of `count` coords side by side, zeros past their end. */
+static void gather_columns(const gru_cpu_backward_work *work, int columns, const gru_cpu_row_coord *coords,
                            size_t count, size_t first, size_t lanes) {
-    const size_t K = columns == OF_X ? p->f->I : p->f->H, width = K - first < lanes ? K - first : lanes;
-    float *to = p->strip;
+    const size_t K = columns == OF_X ? work->call->I : work->call->H,
+                 width = K - first < lanes ? K - first : lanes;
+    float *to = work->columns;
     if (width < lanes) memset(to, 0, count * lanes * sizeof *to);
     for (size_t c = 0; c < count; c++, to += lanes)
-        memcpy(to, columns_of(p, columns, &places[c]) + first, width * sizeof *to);
+        memcpy(to, columns_of(work, columns, &coords[c]) + first, width * sizeof *to);
 }
 
-/* The terms of `count` places for a strip of columns. fresh: these are the first. */
-static void sum_strip(const gru_cpu_backward_part *p, int columns, const gru_cpu_place *places, size_t count,
-                      size_t panel, int32_t panels, int fresh) {
-    const gru_cpu_backward_call *f = p->f;
-    const slots slot = slots_of(f, columns);
-    const size_t pitch = columns == OF_X ? f->padded_I : f->padded_H;
-    gru_cpu_strip strip = {.weights = p->strip, .bias = fresh ? zeros : NULL, .K = count, .gates = panels};
-    float *sums = (columns == OF_X ? f->sum_W : f->sum_R) + panel * PANEL;
-    if (slot.count == 0) return;
-    gather_columns(p, columns, places, count, panel * PANEL, (size_t)panels * PANEL);
-    for (int q = slot.first; q < slot.first + slot.count; q++)
-        for (size_t j = 0; j < f->H; j += MAX_TILE) {
-            const int32_t tile = gru_cpu_tile_at((int64_t)j, (int64_t)f->H);
-            const float *in[MAX_TILE];
-            float *out[MAX_TILE];
-            for (int32_t m = 0; m < tile; m++) {
-                in[m] = f->d_columns + ((size_t)q * f->H + j + (size_t)m) * f->d_pitch;
-                out[m] = sums + ((size_t)gate_of(q) * f->H + j + (size_t)m) * pitch;
+/* The terms of `count` coords for a panel of columns. overwrite: these are the first. */
+static void sum_panel(const gru_cpu_backward_work *work, int columns, const gru_cpu_row_coord *coords,
+                      size_t count, size_t block, int32_t blocks, int overwrite) {
+    const gru_cpu_backward_call *call = work->call;
+    const d_components component = components_of(call, columns);
+    const size_t pitch = columns == OF_X ? call->padded_I : call->padded_H;
+    gru_cpu_panel panel = {
+        .weights = work->columns, .bias = overwrite ? zeros : NULL, .K = count, .gates = blocks};
+    float *sums = (columns == OF_X ? call->sum_W : call->sum_R) + block * PANEL;
+    if (component.count == 0) return;
+    gather_columns(work, columns, coords, count, block * PANEL, (size_t)blocks * PANEL);
+    for (int q = component.first; q < component.first + component.count; q++)
+        for (size_t j = 0; j < call->H; j += MAX_ROWS) {
+            const int32_t rows = gru_cpu_rows_at((int64_t)j, (int64_t)call->H);
+            const float *in[MAX_ROWS];
+            float *out[MAX_ROWS];
+            for (int32_t m = 0; m < rows; m++) {
+                in[m] = call->d_gates_t + ((size_t)q * call->H + j + (size_t)m) * call->d_gates_t_pitch;
+                out[m] = sums + ((size_t)gate_of(q) * call->H + j + (size_t)m) * pitch;
             }
-            strip.ahead = in[0] + MAX_TILE * f->d_pitch;
-            f->kernels->product(&strip, in, out, tile);
+            panel.ahead = in[0] + MAX_ROWS * call->d_gates_t_pitch;
+            call->kernels->product(&panel, in, out, rows);
         }
 }
 
-/* The part's share of all columns: panels of x, then panels of h, which take those of r h with them. */
-static void sum_columns(const gru_cpu_backward_part *p, const gru_cpu_place *places, size_t count,
-                        int fresh) {
-    const gru_cpu_backward_call *f = p->f;
-    const size_t of_x = f->gradients->dW ? f->padded_I / PANEL : 0;
-    const size_t of_h = f->gradients->dR ? f->padded_H / PANEL : 0;
-    const gru_cpu_range range = gru_cpu_split(of_x + of_h, p->share.index, p->share.threads);
+/* The part's slice of all columns: blocks of x, then blocks of h, which take those of r h with them. */
+static void sum_columns(const gru_cpu_backward_work *work, const gru_cpu_row_coord *coords, size_t count,
+                        int overwrite) {
+    const gru_cpu_backward_call *call = work->call;
+    const size_t of_x = call->gradients->dW ? call->padded_I / PANEL : 0;
+    const size_t of_h = call->gradients->dR ? call->padded_H / PANEL : 0;
+    const gru_cpu_range range = gru_cpu_split(of_x + of_h, work->slice.index, work->slice.threads);
     const size_t x_end = range.end < of_x ? range.end : of_x;
-    for (size_t panel = range.begin; panel < x_end; panel += GATES)
-        sum_strip(p, OF_X, places, count, panel, gru_cpu_strip_panels(panel, x_end), fresh);
-    for (size_t panel = range.begin < of_x ? of_x : range.begin; panel < range.end; panel += GATES) {
-        sum_strip(p, OF_H, places, count, panel - of_x, gru_cpu_strip_panels(panel, range.end), fresh);
-        sum_strip(p, OF_RH, places, count, panel - of_x, gru_cpu_strip_panels(panel, range.end), fresh);
+    for (size_t block = range.begin; block < x_end; block += GATES)
+        sum_panel(work, OF_X, coords, count, block, gru_cpu_blocks_at(block, x_end), overwrite);
+    for (size_t block = range.begin < of_x ? of_x : range.begin; block < range.end; block += GATES) {
+        sum_panel(work, OF_H, coords, count, block - of_x, gru_cpu_blocks_at(block, range.end), overwrite);
+        sum_panel(work, OF_RH, coords, count, block - of_x, gru_cpu_blocks_at(block, range.end), overwrite);
     }
 }
 
-/* The part's share of the columns of d: as rows, for the products, and their sums, which are the gradients of biases. */
-static void turn_rows(const gru_cpu_backward_part *p, const gru_cpu_place *places, size_t count, int fresh) {
-    const gru_cpu_backward_call *f = p->f;
-    const gru_cpu_range range = gru_cpu_split(D * f->H, p->share.index, p->share.threads);
-    for (size_t c = 0; c < count; c++) p->pointers[c] = gru_cpu_d_row(p, places[c].s, places[c].n);
-    f->kernels->transpose(p->pointers, count, range.begin, range.end - range.begin,
-                          f->d_columns + range.begin * f->d_pitch, f->d_pitch);
-    if (fresh) memset(f->sum_bias + range.begin, 0, (range.end - range.begin) * sizeof *f->sum_bias);
-    f->kernels->add_rows(p->pointers, count, range.begin, range.end, f->sum_bias);
+/* The part's slice of the columns of d: as rows, for the products, and their sums, which are the gradients of biases. */
+static void transpose_rows(const gru_cpu_backward_work *work, const gru_cpu_row_coord *coords, size_t count,
+                           int overwrite) {
+    const gru_cpu_backward_call *call = work->call;
+    const gru_cpu_range range = gru_cpu_split(D_GATES * call->H, work->slice.index, work->slice.threads);
+    for (size_t c = 0; c < count; c++)
+        work->pointers[c] = gru_cpu_d_gates_row(work, coords[c].s, coords[c].n);
+    call->kernels->transpose(work->pointers, count, range.begin, range.end - range.begin,
+                             call->d_gates_t + range.begin * call->d_gates_t_pitch, call->d_gates_t_pitch);
+    if (overwrite)
+        memset(call->sum_bias + range.begin, 0, (range.end - range.begin) * sizeof *call->sum_bias);
+    call->kernels->add_rows(work->pointers, count, range.begin, range.end, call->sum_bias);
 }
 
-void gru_cpu_weight_gradients(gru_cpu_backward_part *p, int first) {
-    for (int64_t at = 0; at < p->place_count; at += SUMMED_ROWS) {
-        const int64_t left = p->place_count - at, count = left < SUMMED_ROWS ? left : SUMMED_ROWS;
-        const int fresh = first && at == 0;
-        gru_cpu_backward_meet(p); /* d is whole, and nobody reads the columns any more */
-        turn_rows(p, p->places + at, (size_t)count, fresh);
-        gru_cpu_backward_meet(p);
-        sum_columns(p, p->places + at, (size_t)count, fresh);
+void gru_cpu_weight_gradients(gru_cpu_backward_work *work, int first) {
+    for (int64_t at = 0; at < work->coord_count; at += SUMMED_ROWS) {
+        const int64_t left = work->coord_count - at, count = left < SUMMED_ROWS ? left : SUMMED_ROWS;
+        const int overwrite = first && at == 0;
+        gru_cpu_sync_threads(work); /* d is whole, and nobody reads the columns any more */
+        transpose_rows(work, work->coords + at, (size_t)count, overwrite);
+        gru_cpu_sync_threads(work);
+        sum_columns(work, work->coords + at, (size_t)count, overwrite);
     }
 }
 
 /* ---- out --------------------------------------------------------------------------------------------------------- */
 
 /* to (+)= sums / loss_scale, by way of its reciprocal. sums NULL: zeros, as there are no steps. */
-static void add_sums(const gru_cpu_backward_call *f, float *to, const float *sums, size_t count) {
-    const gru_gradients *g = f->gradients;
+static void add_sums(const gru_cpu_backward_call *call, float *to, const float *sums, size_t count) {
+    const gru_gradients *g = call->gradients;
     const float factor = g->loss_scale ? 1.0f / *g->loss_scale : 1.0f;
     const int set = (g->parts & GRU_GRAD_OVERWRITE) != 0;
     for (size_t i = 0; i < count; i++) {
@@ -201,27 +212,28 @@ static void add_sums(const gru_cpu_backward_call *f, float *to, const float *sum
     }
 }
 
-/* The part's share of the rows of dW or dR. */
-static void add_matrix(const gru_cpu_backward_part *p, float *to, const float *sums, size_t K, size_t pitch) {
-    const gru_cpu_range rows = gru_cpu_split(GATES * p->f->H, p->share.index, p->share.threads);
+/* The part's slice of the rows of dW or dR. */
+static void add_matrix(const gru_cpu_backward_work *work, float *to, const float *sums, size_t K,
+                       size_t pitch) {
+    const gru_cpu_range rows = gru_cpu_split(GATES * work->call->H, work->slice.index, work->slice.threads);
     for (size_t row = rows.begin; to && row < rows.end; row++)
-        add_sums(p->f, to + row * K, p->f->steps ? sums + row * pitch : NULL, K);
+        add_sums(work->call, to + row * K, work->call->steps ? sums + row * pitch : NULL, K);
 }
 
-static void add_biases(const gru_cpu_backward_call *f) {
-    const int slot_n = f->terms.cell.reset_mode == GRU_RESET_AFTER ? D_RECURRENT : D_N;
-    const float *sums = f->steps ? f->sum_bias : NULL;
-    float *dbW = f->gradients->dbW, *dbR = f->gradients->dbR;
-    if (dbW) add_sums(f, dbW, sums ? sums + D_R * f->H : NULL, GATES * f->H);
+static void add_biases(const gru_cpu_backward_call *call) {
+    const int slot_n = call->operands.cell.reset_mode == GRU_RESET_AFTER ? D_RECURRENT : D_N;
+    const float *sums = call->steps ? call->sum_bias : NULL;
+    float *dbW = call->gradients->dbW, *dbR = call->gradients->dbR;
+    if (dbW) add_sums(call, dbW, sums ? sums + D_R * call->H : NULL, GATES * call->H);
     if (!dbR) return;
-    add_sums(f, dbR, sums ? sums + D_R * f->H : NULL, 2 * f->H);
-    add_sums(f, dbR + 2 * f->H, sums ? sums + (size_t)slot_n * f->H : NULL, f->H);
+    add_sums(call, dbR, sums ? sums + D_R * call->H : NULL, 2 * call->H);
+    add_sums(call, dbR + 2 * call->H, sums ? sums + (size_t)slot_n * call->H : NULL, call->H);
 }
 
-void gru_cpu_add_weight_gradients(const gru_cpu_backward_part *p) {
-    const gru_cpu_backward_call *f = p->f;
-    gru_cpu_backward_meet(p); /* each thread adds rows, of which all have summed columns */
-    add_matrix(p, f->gradients->dW, f->sum_W, f->I, f->padded_I);
-    add_matrix(p, f->gradients->dR, f->sum_R, f->H, f->padded_H);
-    if (p->share.index == 0) add_biases(f);
+void gru_cpu_add_weight_gradients(const gru_cpu_backward_work *work) {
+    const gru_cpu_backward_call *call = work->call;
+    gru_cpu_sync_threads(work); /* each thread adds rows, of which all have summed columns */
+    add_matrix(work, call->gradients->dW, call->sum_W, call->I, call->padded_I);
+    add_matrix(work, call->gradients->dR, call->sum_R, call->H, call->padded_H);
+    if (work->slice.index == 0) add_biases(call);
 }

@@ -172,15 +172,15 @@ TEST(kernels, scalar_has_the_bits_of_the_widest) {
 static void check_multiply_add(const gru_cpu_kernels *k, uint32_t a, uint32_t b, uint32_t c,
                                uint64_t *different) {
     float weights[PANEL], bias[PANEL], u = gru_float_from_bits(b), ours[PANEL], wide[PANEL];
-    const gru_cpu_strip strip = {.weights = weights, .bias = bias, .K = 1, .type = GRU_F32, .gates = 1};
+    const gru_cpu_panel panel = {.weights = weights, .bias = bias, .K = 1, .type = GRU_F32, .gates = 1};
     const float *in = &u;
     float *out = ours, *wide_out = wide;
     for (uint32_t i = 0; i < PANEL; i++) {
         weights[i] = gru_float_from_bits(a + i);
         bias[i] = gru_float_from_bits(c ^ i << 7);
     }
-    k->product(&strip, &in, &out, 1);
-    widest()->product(&strip, &in, &wide_out, 1);
+    k->product(&panel, &in, &out, 1);
+    widest()->product(&panel, &in, &wide_out, 1);
     for (int i = 0; i < PANEL; i++)
         *different += gru_bits_from_float(ours[i]) != gru_bits_from_float(wide[i]) &&
                       !(isnan(ours[i]) && isnan(wide[i]));
