@@ -13,7 +13,7 @@ fi
 
 need_packages gcc g++ libc6-dev cmake ninja-build ccache pkg-config libcriterion-dev libcjson-dev libdnnl-dev \
     libopenblas-dev wamerican festlex-cmu
-python=$(venv .venv numpy)
+python=$(venv .venv numpy h5py onnx)
 
 say "building"
 use_ccache

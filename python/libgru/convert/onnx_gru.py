@@ -15,9 +15,12 @@ from libgru.convert.tensor import Array, Tensor, Unheld
 _ATTRIBUTES = {"activation_alpha", "activation_beta", "activations", "clip", "direction", "hidden_size", "layout",
                "linear_before_reset", "output_sequence"}
 _DIRECTIONS = {"forward": 1, "reverse": 1, "bidirectional": 2}
-# Defaults of alpha and beta, of the functions that have them.
-_ALPHA = {"affine": 1.0, "leakyrelu": 0.01, "thresholdedrelu": 1.0, "scaledtanh": 1.0, "hardsigmoid": 0.2, "elu": 1.0}
-_BETA = {"affine": 0.0, "scaledtanh": 1.0, "hardsigmoid": 0.5}
+# Defaults of alpha and beta, of the functions that have them. Affine and ScaledTanh are operators no more, and runtimes
+# differ in what they take where a node does not say it.
+_UNSAID = float("nan")
+_ALPHA = {"affine": _UNSAID, "leakyrelu": 0.01, "thresholdedrelu": 1.0, "scaledtanh": _UNSAID, "hardsigmoid": 0.2,
+          "elu": 1.0}
+_BETA = {"affine": 0.0, "scaledtanh": _UNSAID, "hardsigmoid": 0.5}
 # Functions that are another one at certain alpha and beta.
 _SAME = {("affine", 1.0, 0.0): "linear", ("leakyrelu", 0.0, 0.0): "relu", ("leakyrelu", 1.0, 0.0): "linear",
          ("thresholdedrelu", 0.0, 0.0): "relu", ("scaledtanh", 1.0, 1.0): "tanh", ("elu", 0.0, 0.0): "relu",
@@ -36,7 +39,8 @@ class Function:
         return _SAME.get((self.name.lower(), self.alpha, self.beta), self.name)
 
     def text(self) -> str:
-        return f"{self.name} with alpha {self.alpha:g} and beta {self.beta:g}"
+        alpha, beta = ("not given" if number != number else f"{number:g}" for number in (self.alpha, self.beta))
+        return f"{self.name} with alpha {alpha} and beta {beta}"
 
 
 @dataclass

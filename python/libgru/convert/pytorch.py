@@ -16,7 +16,7 @@ from libgru.convert.source import Source
 from libgru.convert.tensor import Unheld, bits_type
 
 _MAGIC = 0x1950a86a20f9469cfc6c    # the first pickle of a file of PyTorch before 1.6
-_MOST = 1_000_000                  # objects that are visited: a pickle may refer to one a billion times
+_MOST = 100_000                    # containers that are visited: a pickle may refer to one a billion times
 Content = Callable[[Storage], bytes]
 
 
@@ -38,13 +38,13 @@ class _Walk:
 
     def visit(self, value: Any, name: str, home: str, module: bool = False) -> None:
         """home: of the innermost dict, or of the outermost module."""
-        self.visited += 1
-        if self.visited > _MOST:
-            raise Refused(f"the pickle holds more than {_MOST} objects")
         if isinstance(value, View):
             self.leaves.append(_Leaf(name, home, value))
         elif isinstance(value, (dict, list, tuple, Inert)) and id(value) not in self.active:
             self.active.add(id(value))
+            self.visited += 1
+            if self.visited > _MOST:
+                raise Refused(f"the pickle holds more than {_MOST} lists, dicts and objects")
             inside = isinstance(value, Inert)
             for key, item in _children(value):
                 self.visit(item, f"{name}.{key}" if name and key else name or key,

@@ -1,0 +1,171 @@
+"""Keras files whose configuration or arrays were changed: what is refused, and with which words."""
+from __future__ import annotations
+
+import io
+import json
+import unittest
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tools import SAMPLES, Case, has
+
+
+def layer(config: Any, name: str) -> Any:
+    """The settings of a layer anywhere in a configuration."""
+    if isinstance(config, dict) and isinstance(config.get("config"), dict) and config["config"].get("name") == name:
+        return config
+    items = config.values() if isinstance(config, dict) else config if isinstance(config, list) else ()
+    return next((found for found in (layer(item, name) for item in items) if found), None)
+
+
+@unittest.skipUnless(has("h5py"), "h5py is missing")
+class Keras(Case):
+    def h5(self, name: str, config: Callable[[Any], Any] | None = None, file: Callable[[Any], Any] | None = None) -> Path:
+        """A sample with a changed configuration, a changed file, or both."""
+        import h5py
+        path = self.folder / "x.h5"
+        path.write_bytes((SAMPLES / f"{name}.h5").read_bytes())
+        with h5py.File(path, "a") as opened:
+            if config:
+                described = json.loads(opened.attrs["model_config"])
+                config(described)
+                opened.attrs["model_config"] = json.dumps(described)
+            if file:
+                file(opened)
+        return path
+
+    def keras(self, name: str, config: Callable[[Any], Any] | None = None, file: Callable[[Any], Any] | None = None) -> Path:
+        import h5py
+        path = self.folder / "x.keras"
+        with zipfile.ZipFile(SAMPLES / f"{name}.keras") as old, zipfile.ZipFile(path, "w") as new:
+            for member in old.namelist():
+                content = old.read(member)
+                if member == "config.json" and config:
+                    described = json.loads(content)
+                    config(described)
+                    content = json.dumps(described).encode()
+                if member.endswith(".h5") and file:
+                    memory = io.BytesIO(content)
+                    with h5py.File(memory, "a") as opened:
+                        file(opened)
+                    content = memory.getvalue()
+                new.writestr(member, content)
+        return path
+
+    def both(self, words: str, name: str, layer_name: str, **settings: Any) -> None:
+        """Both formats are refused with these words after a change of one layer's settings."""
+        def change(config: Any) -> None:
+            layer(config, layer_name)["config"].update(settings)
+        for path in (self.h5(name, change), self.keras(name, change)):
+            with self.subTest(path.suffix, words=words):
+                self.refused(path, words)
+                self.refused(path, f"layer {layer_name}")
+
+    def names(self, sample: str, kind: str) -> list[str]:
+        """Of a sample's layers of one class."""
+        import h5py
+        with h5py.File(SAMPLES / f"{sample}.h5") as file:
+            config = json.loads(file.attrs["model_config"])
+        return [member["config"]["name"] for member in config["config"]["layers"] if member["class_name"] == kind]
+
+    def test_settings(self) -> None:
+        for version in (2, 3):
+            name = f"keras{version}_two_layers"
+            first, second = self.names(name, "GRU")
+            self.both("activation is silu", name, first, activation="silu")
+            self.both("recurrent_activation is tanh", name, first, recurrent_activation="tanh")
+            self.both("units is 5", name, first, units=5)
+            self.both("reversed order of time", name, first, go_backwards=True)
+            self.both("its bias is [2, 12], expected 3 times 4", name, first, reset_after=False)
+            self.both("expected kernel, recurrent_kernel", name, second, use_bias=False)
+            name = f"keras{version}_both_twice"
+            self.both("merge_mode is mul", name, self.names(name, "Bidirectional")[0], merge_mode="mul")
+
+    def test_reversed_outputs_are_accepted_on_request(self) -> None:
+        def change(config: Any) -> None:
+            layer(config, "gru_1")["config"]["go_backwards"] = True
+        path = self.keras("keras3_two_layers", change)
+        self.assertIn("gru_1.weight_ih_l0_reverse", self.converted(path, "--reversed-outputs").tensors)
+
+    def test_a_class_of_somebody_else_called_gru_passes_through(self) -> None:
+        def change(config: Any) -> None:
+            layer(config, "gru_1").update(module="mine", registered_name="mine>GRU")
+        source = self.converted(self.keras("keras3_two_layers", change))
+        self.assertIn("gru_1.cell.0", source.tensors)
+        self.assertIn("gru_2.weight_ih_l0", source.tensors)
+
+    def test_a_group_of_another_layer_is_refused(self) -> None:
+        def change(file: Any) -> None:
+            file["layers/gru/vars"].attrs["name"] = "gru_2"
+        self.refused(self.keras("keras3_two_layers", file=change), "is of a layer gru_2")
+
+    def test_missing_arrays(self) -> None:
+        def remove(file: Any) -> None:
+            del file["layers/gru/cell/vars/1"]
+        self.refused(self.keras("keras3_two_layers", file=remove), "expected bias, kernel, recurrent_kernel")
+
+    def test_files_without_a_configuration(self) -> None:
+        def strip(file: Any) -> None:
+            del file.attrs["model_config"]
+        self.refused(self.h5("keras3_two_layers", file=strip), "without the model's configuration")
+
+        def subclass(config: Any) -> None:
+            config.update(class_name="Mine", module="mine", config={"units": 4})
+        self.refused(self.keras("keras3_two_layers", subclass), "of a class of its own, Mine")
+        path = self.folder / "y.keras"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("config.json", json.dumps({"class_name": "Sequential", "config": {"layers": []}}))
+            archive.writestr("metadata.json", "{}")
+        self.refused(path, "no model.weights.h5")
+
+    def test_names_with_slashes(self) -> None:
+        """As Keras 2 allows them; groups within groups."""
+        old = self.names("keras2_two_layers", "GRU")[0]
+
+        def texts(group: Any, attribute: str) -> list[str]:
+            return [name.decode() if isinstance(name, bytes) else name for name in group.attrs[attribute]]
+
+        def rename(file: Any) -> None:
+            weights = file["model_weights"]
+            weights.move(old, "enc/gru")
+            weights["enc/gru"].move(old, "enc/gru")
+            weights.attrs["layer_names"] = ["enc/gru" if name == old else name for name in texts(weights, "layer_names")]
+            group = weights["enc/gru"]
+            group.attrs["weight_names"] = ["enc/gru" + name.removeprefix(old) for name in texts(group, "weight_names")]
+
+        def config(described: Any) -> None:
+            layer(described, old)["config"]["name"] = "enc/gru"
+        source = self.converted(self.h5("keras2_two_layers", config, rename))
+        before = self.converted(SAMPLES / "keras2_two_layers.h5")
+        np.testing.assert_array_equal(source.tensors["enc/gru.weight_ih_l0"].bits,
+                                      before.tensors[f"{old}.weight_ih_l0"].bits)
+
+    def test_bfloat16(self) -> None:
+        """h5py stores it as two bytes of no type."""
+        def change(file: Any) -> None:
+            for number in range(3):
+                path = f"layers/gru/cell/vars/{number}"
+                values = file[path][()]
+                del file[path]
+                file[path] = (values.view("u4") >> 16).astype("<u2").view("V2")
+                file[path].attrs["dtype"] = "bfloat16"
+        source = self.converted(self.keras("keras3_two_layers", file=change))
+        self.assertEqual(source.tensors["gru_1.weight_hh_l0"].dtype, "BF16")
+
+    def test_long_lists_of_names(self) -> None:
+        """Keras cuts attributes that HDF5 has no room for."""
+        def cut(file: Any) -> None:
+            weights = file["model_weights"]
+            names = list(weights.attrs["layer_names"])
+            del weights.attrs["layer_names"]
+            weights.attrs["layer_names0"], weights.attrs["layer_names1"] = names[:1], names[1:]
+        source = self.converted(self.h5("keras3_two_layers", file=cut))
+        self.assertIn("gru_2.weight_ih_l0", source.tensors)
+
+
+if __name__ == "__main__":
+    unittest.main()
