@@ -11,7 +11,7 @@
 static void discard(gru_layer *draft) {
     const gru_backend *backend = draft->context->backend;
     gru_free(draft->context, draft->packed);
-    if (backend->forget) backend->forget(draft);
+    if (backend->destroy_prepared) backend->destroy_prepared(draft);
 }
 
 /* Gives a checked draft its engines, memory and weights, which have been read when this returns. */

@@ -1,4 +1,4 @@
-/* context.h: a machine that layers run on, and its memory. */
+/* context.h: a device that layers run on. */
 #ifndef GRU_CONTEXT_H
 #define GRU_CONTEXT_H
 
@@ -13,7 +13,7 @@ struct gru_context {
     const struct gru_backend *backend;
     gru_context_config config; /* defaults filled in; engine points to engine_name or is NULL */
     char engine_name[32];
-    void *machine; /* the backend's own: threads, device facts */
+    void *device; /* the backend's own: its threads, or facts about the device */
 };
 
 static inline void gru_context_retain(gru_context *context) {

@@ -37,7 +37,7 @@ typedef struct gru_backend {
     const char *name;
     int host_memory; /* runs point to memory that the host may read: lengths and slots are checked before they run */
 
-    gru_status (*open)(gru_context *context); /* sets machine from config */
+    gru_status (*open)(gru_context *context); /* sets context->device from config */
     void (*close)(gru_context *context);
 
     gru_status (*allocate)(gru_context *context, size_t bytes, void **memory);
@@ -47,8 +47,8 @@ typedef struct gru_backend {
     gru_status (*check)(gru_context *context, void *stream);
 
     /* Adds in f32 (f64 for f64) and rounds once. */
-    gru_status (*add)(gru_context *context, const gru_addition *addition, void *stream);
-    gru_status (*drop)(gru_context *context, const gru_dropout *dropout, void *stream);
+    gru_status (*add_tensors)(gru_context *context, const gru_addition *addition, void *stream);
+    gru_status (*apply_dropout)(gru_context *context, const gru_dropout *dropout, void *stream);
 
     /* One packed layout and one reserve layout serve all engines of a backend. SIZE_MAX: too large. */
     size_t (*packed_bytes)(const gru_layer_config *config);
@@ -58,9 +58,9 @@ typedef struct gru_backend {
     gru_status (*pack)(const gru_layer *layer, const gru_weights *weights, void *packed, void *stream);
 
     /* Makes layer->prepared, what runs need beside the weights, once the layer's engines are chosen and before sizes are
-     * asked for; forget gives it back and also takes NULL. Both NULL: nothing is needed. */
+     * asked for; destroy_prepared frees it and accepts NULL. Both NULL: nothing is needed. */
     gru_status (*prepare)(gru_layer *layer);
-    void (*forget)(gru_layer *layer);
+    void (*destroy_prepared)(gru_layer *layer);
     /* After all other checks of a run, forward or backward: whether this machine can reach its memory. NULL: it can. */
     gru_status (*check_run)(const gru_layer *layer, const gru_run *run);
     /* The same of one buffer of another struct, which a sentence calls by its name; NULL data is reached. */

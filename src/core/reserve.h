@@ -1,6 +1,6 @@
 /* reserve.h: what a training run keeps for backward: one layout for every machine.
  *
- * A head, then the state that enters each step s of each row, [T][N][H], f32 (f64 with io f64): all that backward needs
+ * A header, then the state that enters each step s of each row, [T][N][H], f32 (f64 with io f64): all that backward needs
  * besides the inputs. Steps that a row does not have are not written. Behind them an engine may keep what it would otherwise
  * compute again; others do not read it. */
 #ifndef GRU_RESERVE_H
@@ -9,39 +9,41 @@
 #include "layer.h"
 #include "number.h"
 
-typedef struct gru_reserve_head {
-    uint64_t mark; /* of the layer's configuration: gru_reserve_mark */
+typedef struct gru_reserve_header {
+    uint64_t magic; /* of the layer's configuration: gru_reserve_magic */
     int64_t T, N;
     uint64_t weights; /* GRU_CHECK_WEIGHTS: the sum over the packed weights of the run; 0: none was made */
-    uint64_t machine; /* GRU_BACKEND_...: whose packed layout the sum is of */
-    uint64_t kept; /* 1: what the cells computed stands behind the states, as the CPU's engines lay it out */
-    uint64_t unused[2]; /* 0 */
-} gru_reserve_head;
+    uint64_t backend; /* GRU_BACKEND_...: whose packed layout the sum is of */
+    uint64_t
+        has_saved; /* 1: what the cells computed stands behind the states, as the CPU's engines lay it out */
+    uint64_t reserved[2]; /* 0 */
+} gru_reserve_header;
 
 /* The sum over packed weights: word i times an odd number of its own, so that weights that change places show too; the top
  * bit set, so that it is never 0. */
-GRU_EVERYWHERE uint64_t gru_weights_term(uint32_t word, uint64_t i) {
+GRU_EVERYWHERE uint64_t gru_checksum_term(uint32_t word, uint64_t i) {
     return word * (2 * i + 1);
 }
 
-GRU_EVERYWHERE uint64_t gru_weights_whole(uint64_t sum) {
+GRU_EVERYWHERE uint64_t gru_checksum_finish(uint64_t sum) {
     return sum | (uint64_t)1 << 63;
 }
 
 /* Whether a reserve was certainly made with other weights than these. */
-GRU_EVERYWHERE int gru_weights_differ(uint64_t kept, uint64_t kept_machine, uint64_t sum, uint64_t machine) {
-    return kept != 0 && kept_machine == machine && kept != sum;
+GRU_EVERYWHERE int gru_checksums_differ(uint64_t saved, uint64_t saved_backend, uint64_t sum,
+                                        uint64_t backend) {
+    return saved != 0 && saved_backend == backend && saved != sum;
 }
 
 /* SIZE_MAX: too large. */
 static inline size_t gru_reserve_bytes(const gru_layer_config *config, int64_t T, int64_t N) {
     const size_t state = config->io_type == GRU_F64 ? sizeof(double) : sizeof(float);
     const size_t rows = gru_size_times((size_t)T, (size_t)N);
-    return gru_size_plus(sizeof(gru_reserve_head), gru_size_times(rows, (size_t)config->hidden * state));
+    return gru_size_plus(sizeof(gru_reserve_header), gru_size_times(rows, (size_t)config->hidden * state));
 }
 
 /* A number that differs for layers whose reserves mean different things (FNV-1a over the variant and the sizes). */
-static inline uint64_t gru_reserve_mark(const gru_layer_config *config) {
+static inline uint64_t gru_reserve_magic(const gru_layer_config *config) {
     const int32_t facts[] = {config->inputs,
                              config->hidden,
                              config->reset_mode,
@@ -52,20 +54,20 @@ static inline uint64_t gru_reserve_mark(const gru_layer_config *config) {
                              config->io_type,
                              (int32_t)gru_bits_from_float(config->clip),
                              (int32_t)gru_bits_from_float(config->hard_slope)};
-    uint64_t mark = 0xcbf29ce484222325u;
+    uint64_t magic = 0xcbf29ce484222325u;
     for (size_t i = 0; i < sizeof facts / sizeof *facts; i++)
-        mark = (mark ^ (uint32_t)facts[i]) * 0x100000001b3u;
-    return mark;
+        magic = (magic ^ (uint32_t)facts[i]) * 0x100000001b3u;
+    return magic;
 }
 
-static inline gru_reserve_head gru_reserve_head_of(const gru_layer_config *config, const gru_run *run) {
-    const gru_reserve_head head = {gru_reserve_mark(config), run->T, run->N, 0, 0, 0, {0}};
-    return head;
+static inline gru_reserve_header gru_reserve_header_of(const gru_layer_config *config, const gru_run *run) {
+    const gru_reserve_header header = {gru_reserve_magic(config), run->T, run->N, 0, 0, 0, {0}};
+    return header;
 }
 
-/* The states behind the head, and the place of the one that enters step s of row n, in elements. */
+/* The states behind the header, and the place of the one that enters step s of row n, in elements. */
 static inline void *gru_reserve_states(const gru_run *run) {
-    return (char *)run->reserve + sizeof(gru_reserve_head);
+    return (char *)run->reserve + sizeof(gru_reserve_header);
 }
 
 static inline size_t gru_reserve_index(const gru_layer *layer, const gru_run *run, int64_t s, int64_t n) {

@@ -56,12 +56,12 @@ static gru_status cpu_open(gru_context *context) {
     gru_pool *pool = NULL;
     if (config->threads == 0) config->threads = gru_processors();
     if (config->threads > 1 && !config->parallel) GRU_TRY(gru_pool_create(context, config->threads, &pool));
-    context->machine = pool;
+    context->device = pool;
     return GRU_OK;
 }
 
 static void cpu_close(gru_context *context) {
-    gru_pool_release(context->machine);
+    gru_pool_release(context->device);
 }
 
 /* ---- weights --------------------------------------------------------------------------------------------------- */
@@ -87,8 +87,8 @@ const gru_backend gru_backend_cpu = {
     .copy = cpu_copy,
     .wait = cpu_nothing_pending,
     .check = cpu_nothing_pending,
-    .add = gru_cpu_add_tensors,
-    .drop = gru_cpu_apply_dropout,
+    .add_tensors = gru_cpu_add_tensors,
+    .apply_dropout = gru_cpu_apply_dropout,
     .packed_bytes = cpu_packed_bytes,
     .reserve_bytes = gru_cpu_reserve_bytes,
     .check_reserve = gru_cpu_reserve_check,

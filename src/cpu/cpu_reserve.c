@@ -11,8 +11,8 @@
 static uint64_t weights_sum(const gru_layer *layer, const gru_run *run) {
     const uint32_t *words = gru_run_packed(layer, run);
     uint64_t sum = 0;
-    for (size_t i = 0; i < layer->packed_bytes / sizeof *words; i++) sum += gru_weights_term(words[i], i);
-    return gru_weights_whole(sum);
+    for (size_t i = 0; i < layer->packed_bytes / sizeof *words; i++) sum += gru_checksum_term(words[i], i);
+    return gru_checksum_finish(sum);
 }
 
 static int checks_weights(const gru_layer *layer) {
@@ -38,30 +38,30 @@ float *gru_cpu_reserve_saved(const gru_layer *layer, const gru_run *run, int64_t
 
 void gru_cpu_reserve_write_header(const gru_layer *layer, const gru_run *run, int saved) {
     if (run->mode == GRU_INFERENCE) return;
-    gru_reserve_head head = gru_reserve_head_of(&layer->config, run);
-    head.kept = saved ? 1 : 0;
-    if (checks_weights(layer)) head.weights = weights_sum(layer, run), head.machine = GRU_BACKEND_CPU;
-    memcpy(run->reserve, &head, sizeof head);
+    gru_reserve_header header = gru_reserve_header_of(&layer->config, run);
+    header.has_saved = saved ? 1 : 0;
+    if (checks_weights(layer)) header.weights = weights_sum(layer, run), header.backend = GRU_BACKEND_CPU;
+    memcpy(run->reserve, &header, sizeof header);
 }
 
 int gru_cpu_reserve_has_saved(const gru_run *run) {
-    gru_reserve_head head;
-    memcpy(&head, run->reserve, sizeof head);
-    return head.kept == 1;
+    gru_reserve_header header;
+    memcpy(&header, run->reserve, sizeof header);
+    return header.has_saved == 1;
 }
 
 gru_status gru_cpu_reserve_check(const gru_layer *layer, const gru_run *run) {
-    gru_reserve_head head;
-    memcpy(&head, run->reserve, sizeof head);
-    if (head.mark != gru_reserve_mark(&layer->config))
+    gru_reserve_header header;
+    memcpy(&header, run->reserve, sizeof header);
+    if (header.magic != gru_reserve_magic(&layer->config))
         return gru_fail(GRU_BAD_ARGUMENT,
                         "run.reserve was not written by a training run of a layer like this one");
-    if (head.T != run->T || head.N != run->N)
+    if (header.T != run->T || header.N != run->N)
         return gru_fail(GRU_BAD_ARGUMENT,
                         "run.reserve was written with T %lld and N %lld, but run has T %lld and N %lld",
-                        (long long)head.T, (long long)head.N, (long long)run->T, (long long)run->N);
-    if (checks_weights(layer) && head.weights && /* else no need to read them */
-        gru_weights_differ(head.weights, head.machine, weights_sum(layer, run), GRU_BACKEND_CPU))
+                        (long long)header.T, (long long)header.N, (long long)run->T, (long long)run->N);
+    if (checks_weights(layer) && header.weights && /* else no need to read them */
+        gru_checksums_differ(header.weights, header.backend, weights_sum(layer, run), GRU_BACKEND_CPU))
         return gru_fail(
             GRU_BAD_ARGUMENT,
             "run.reserve was made with other weights: the layer was updated, or run.packed changed, "

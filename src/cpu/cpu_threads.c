@@ -223,13 +223,13 @@ void gru_pool_release(gru_pool *pool) {
 
 int32_t gru_pool_threads(const gru_context *context) {
     if (context->config.parallel) return context->config.threads;
-    const gru_pool *pool = context->machine;
+    const gru_pool *pool = context->device;
     return pool && !left_behind(pool) ? pool->threads : 1;
 }
 
 int gru_pool_run(const gru_context *context, int32_t count, void (*task)(void *argument, int32_t index),
                  void *argument) {
-    gru_pool *pool = context->machine;
+    gru_pool *pool = context->device;
     if (count > gru_pool_threads(context)) return 0;
     if (count == 1) {
         task(argument, 0);

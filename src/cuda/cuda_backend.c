@@ -86,7 +86,7 @@ static void cuda_close(gru_context *context) {
     gru_cuda_forget_blocks(context);
     (void)pthread_mutex_destroy(&machine->mutex);
     gru_host_free(context, machine, sizeof *machine);
-    context->machine = NULL;
+    context->device = NULL;
 }
 
 static gru_status cuda_open(gru_context *context) {
@@ -98,7 +98,7 @@ static gru_status cuda_open(gru_context *context) {
     machine->tf32 = (context->config.flags & GRU_ALLOW_TF32) != 0;
     machine->invariant = (context->config.flags & GRU_BATCH_INVARIANT) != 0;
     (void)pthread_mutex_init(&machine->mutex, NULL);
-    context->machine = machine;
+    context->device = machine;
     int previous;
     gru_status status = gru_cuda_enter(machine, &previous);
     if (status == GRU_OK) {
@@ -154,7 +154,7 @@ static gru_status cuda_check(gru_context *context, void *stream) {
                     limit);
 }
 
-static gru_status cuda_add(gru_context *context, const gru_addition *a, void *stream) {
+static gru_status cuda_add_tensors(gru_context *context, const gru_addition *a, void *stream) {
     gru_cuda_machine *machine = gru_cuda_machine_of(context);
     int previous;
     GRU_TRY(gru_cuda_enter(machine, &previous));
@@ -164,7 +164,7 @@ static gru_status cuda_add(gru_context *context, const gru_addition *a, void *st
     return gru_cuda_status(machine, error, "launching the sum of both directions");
 }
 
-static gru_status cuda_drop(gru_context *context, const gru_dropout *d, void *stream) {
+static gru_status cuda_apply_dropout(gru_context *context, const gru_dropout *d, void *stream) {
     gru_cuda_machine *machine = gru_cuda_machine_of(context);
     const gru_cuda_dropout dropout = {d->type,
                                       d->layer,
@@ -196,13 +196,13 @@ const gru_backend gru_backend_cuda = {
     .copy = gru_cuda_copy,
     .wait = cuda_wait,
     .check = cuda_check,
-    .add = cuda_add,
-    .drop = cuda_drop,
+    .add_tensors = cuda_add_tensors,
+    .apply_dropout = cuda_apply_dropout,
     .packed_bytes = cuda_packed_bytes,
     .reserve_bytes = gru_reserve_bytes,
     .pack = gru_cuda_pack_weights,
     .prepare = gru_cuda_prepare,
-    .forget = gru_cuda_forget,
+    .destroy_prepared = gru_cuda_destroy_prepared,
     .check_run = gru_cuda_check_run,
     .check_buffer = gru_cuda_check_buffer,
 };

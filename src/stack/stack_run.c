@@ -8,7 +8,7 @@ static gru_status add_directions(const gru_stack_call *c, int32_t k) {
     const gru_stack_sum sum = gru_stack_sum_of(c, k);
     if (!sum.to.data) return GRU_OK;
     const gru_addition addition = {c->stack->io_type, c->data.T, c->data.N, sum.row, sum.to, sum.from};
-    return c->stack->context->backend->add(c->stack->context, &addition, c->data.stream);
+    return c->stack->context->backend->add_tensors(c->stack->context, &addition, c->data.stream);
 }
 
 /* Between layer k and the next. Backward drops the gradients of what forward dropped: the numbers are made again. */
@@ -22,7 +22,7 @@ static gru_status drop_between(const gru_stack_call *c, int32_t k) {
                                  .rate = c->stack->dropout,
                                  .layer = k,
                                  .seed = c->run->dropout_seed};
-    return c->stack->context->backend->drop(c->stack->context, &dropout, c->data.stream);
+    return c->stack->context->backend->apply_dropout(c->stack->context, &dropout, c->data.stream);
 }
 
 /* Both directions in one call of their engine, if it is the same. */

@@ -37,9 +37,9 @@ static void compare(gru_context *here, gru_context *there, int32_t type, int64_t
     gru_dropout d = {.type = type, .T = T, .N = N, .row = row, .rate = 0.3f, .layer = (int32_t)(seed % 3)};
     d.data = batch_major ? (gru_view){data, pitch, T * pitch} : (gru_view){data, N * pitch, pitch};
     d.seed = seeds;
-    REQUIRE(here->backend->drop(here, &d, NULL) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(here->backend->apply_dropout(here, &d, NULL) == GRU_OK, "%s", gru_last_error());
     d.data.data = memory, d.seed = seed_memory;
-    REQUIRE(there->backend->drop(there, &d, tester_device.stream) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(there->backend->apply_dropout(there, &d, tester_device.stream) == GRU_OK, "%s", gru_last_error());
     char *got = tester_allocate(bytes);
     fetch(there, got, memory, bytes);
     CHECK(memcmp(got, data, bytes) == 0, "%s rows of %lld: other bits than on the CPU", gru_type_name(type),
@@ -63,7 +63,8 @@ TEST(cuda_dropout, no_numbers_launch_nothing) {
     const gru_dropout none = {
         .N = 3, .row = 5, .rate = 0.5f, .data = {seed_memory, 15, 5}, .seed = seed_memory};
     const uint64_t launched = emu_launches();
-    CHECK(there->backend->drop(there, &none, tester_device.stream) == GRU_OK, "%s", gru_last_error());
+    CHECK(there->backend->apply_dropout(there, &none, tester_device.stream) == GRU_OK, "%s",
+          gru_last_error());
     CHECK(emu_launches() == launched, "a kernel was launched over no steps");
     gru_free(there, seed_memory);
     gru_context_release(there);

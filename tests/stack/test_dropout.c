@@ -43,7 +43,7 @@ static void draw(gru_context *context, float rate, uint64_t seed, uint64_t offse
     const gru_dropout dropout = {GRU_F32, STEPS, ROWS, WIDTH, {data, ROWS * WIDTH, WIDTH},
                                  rate,    layer, seeds};
     for (int i = 0; i < STEPS * ROWS * WIDTH; i++) data[i] = 1;
-    REQUIRE(context->backend->drop(context, &dropout, NULL) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(context->backend->apply_dropout(context, &dropout, NULL) == GRU_OK, "%s", gru_last_error());
 }
 
 /* Of trials that succeed with a probability: within five standard deviations, which one set in two million exceeds. */
@@ -98,7 +98,7 @@ TEST(dropout, also_drops_what_is_not_a_number) {
     const gru_dropout dropout = {GRU_F32, 1, 1, 8, {data, 8, 8}, 0.75f, 0, seed};
     gru_context *context = tester_context(NULL, 1);
     int dropped = 0, wild = 0;
-    REQUIRE(context->backend->drop(context, &dropout, NULL) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(context->backend->apply_dropout(context, &dropout, NULL) == GRU_OK, "%s", gru_last_error());
     for (int i = 0; i < 8; i++) dropped += data[i] == 0, wild += !isfinite(data[i]);
     CHECK(dropped > 0 && dropped + wild == 8, "%d dropped, %d not finite, of 8", dropped, wild);
     gru_context_release(context);

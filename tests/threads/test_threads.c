@@ -273,7 +273,7 @@ TEST(threads, a_parallel_hook_replaces_the_workers) {
     config.parallel_user = &h;
     REQUIRE(gru_context_create(&config, &context) == GRU_OK, "%s", gru_last_error());
     CHECK(gru_pool_threads(context) == 3, "%d threads", gru_pool_threads(context));
-    CHECK(context->machine == NULL, "workers beside a hook");
+    CHECK(context->device == NULL, "workers beside a hook");
     for (int32_t count = 1; count <= 4; count++) {
         int accepted;
         const int wrong = ring_run_wrong(context, count, 9, &accepted);

@@ -9,7 +9,7 @@
 #include "core/error.h"
 #include "cuda/kernels/cuda_kernels.h"
 
-/* The device of a context (context->machine). Constant after the context's creation, except lost and blocks. */
+/* The device of a context (context->device). Constant after the context's creation, except lost and blocks. */
 typedef struct gru_cuda_machine {
     int device, processors, capability; /* capability: 10 major + minor */
     int shared_bytes;                   /* that a block may have */
@@ -24,7 +24,7 @@ typedef struct gru_cuda_machine {
 } gru_cuda_machine;
 
 static inline gru_cuda_machine *gru_cuda_machine_of(const gru_context *context) {
-    return context->machine;
+    return context->device;
 }
 
 /* GRU_OK, or the status of a failed call of the CUDA runtime. The sentence says what failed ("launching a step"), the

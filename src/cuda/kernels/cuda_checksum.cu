@@ -1,4 +1,4 @@
-/* cuda_checksum.cu: sums the packed weights of a training run into the head of its reserve, and compares the sum in backward
+/* cuda_checksum.cu: sums the packed weights of a training run into the header of its reserve, and compares the sum in backward
  * (GRU_CHECK_WEIGHTS). One block: who debugs can wait. */
 #include "cuda_launch.cuh"
 #include "cuda_device_error.cuh"
@@ -12,21 +12,21 @@ __global__ void __launch_bounds__(SUM_THREADS, 1)
     GRU_SHARED(uint64_t, sums, [SUM_THREADS]);
     uint64_t sum = 0;
     for (int64_t i = threadIdx.x; i < w.count; i += SUM_THREADS)
-        sum += gru_weights_term(w.words[i], uint64_t(i));
+        sum += gru_checksum_term(w.words[i], uint64_t(i));
     sums[threadIdx.x] = sum;
     for (int half = SUM_THREADS / 2; half > 0; half /= 2) {
         GRU_FAULT_POINT(sums_stored) __syncthreads();
         if (int(threadIdx.x) < half) sums[threadIdx.x] += sums[threadIdx.x + half];
     }
     if (threadIdx.x != 0) return;
-    gru_reserve_head head = w.head;
-    head.weights = gru_weights_whole(sums[0]);
-    const gru_reserve_head &kept = *w.reserve;
+    gru_reserve_header header = w.header;
+    header.weights = gru_checksum_finish(sums[0]);
+    const gru_reserve_header &saved = *w.reserve;
     if (!w.compare)
-        *w.reserve = head;
-    else if (kept.mark != head.mark || kept.T != head.T || kept.N != head.N)
+        *w.reserve = header;
+    else if (saved.magic != header.magic || saved.T != header.T || saved.N != header.N)
         report(w.report, GRU_CUDA_FOUND_RESERVE, 0, 0, 0);
-    else if (gru_weights_differ(kept.weights, kept.machine, head.weights, head.machine))
+    else if (gru_checksums_differ(saved.weights, saved.backend, header.weights, header.backend))
         report(w.report, GRU_CUDA_FOUND_WEIGHTS, 0, 0, 0);
 }
 

@@ -134,8 +134,8 @@ typedef struct gru_cuda_prologue {
     int64_t h0_stride[GRU_CUDA_DIRECTIONS];
     const int32_t *h0_slots[GRU_CUDA_DIRECTIONS]; /* a slot out of range: zeros */
     gru_cuda_report *report;
-    void *reserve[GRU_CUDA_DIRECTIONS]; /* its first 64 bytes, set to reserve_head; NULL: inference */
-    uint64_t reserve_head[GRU_CUDA_DIRECTIONS][8];
+    void *reserve[GRU_CUDA_DIRECTIONS]; /* its first 64 bytes, set to reserve_header; NULL: inference */
+    uint64_t reserve_header[GRU_CUDA_DIRECTIONS][8];
     /* x of steps s .. s + steps - 1, gathered in the order of the steps: rows [steps][N][pitch], then `padding` rows of
      * zeros */
     int64_t s, steps, padding;
@@ -153,12 +153,12 @@ cudaError_t gru_cuda_launch_add(int32_t type, int64_t T, int64_t N, int64_t row,
                                 gru_const_view from, cudaStream_t stream);
 cudaError_t gru_cuda_load_add(void);
 
-/* GRU_CHECK_WEIGHTS: head with the sum over packed weights into the reserve, or compared with what lies there. */
+/* GRU_CHECK_WEIGHTS: the header with the sum over packed weights into the reserve, or compared with what lies there. */
 typedef struct gru_cuda_weights_sum {
     const uint32_t *words; /* [count] packed weights */
     int64_t count;
-    gru_reserve_head head; /* without the sum */
-    gru_reserve_head *reserve;
+    gru_reserve_header header; /* without the sum */
+    gru_reserve_header *reserve;
     int32_t compare;
     gru_cuda_report *report;
 } gru_cuda_weights_sum;

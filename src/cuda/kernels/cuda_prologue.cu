@@ -74,7 +74,7 @@ __global__ void __launch_bounds__(WARPS * 32, 1)
     if (p.begins) {
         prepare_states<M>(p, q, z);
         if (p.reserve[z] && blockIdx.x == 0 && threadIdx.x < 8)
-            static_cast<uint64_t *>(p.reserve[z])[threadIdx.x] = p.reserve_head[z][threadIdx.x];
+            static_cast<uint64_t *>(p.reserve[z])[threadIdx.x] = p.reserve_header[z][threadIdx.x];
     }
     if (p.rows[z]) gather_rows<M>(p, q, z);
 }

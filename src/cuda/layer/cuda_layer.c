@@ -99,7 +99,7 @@ gru_status gru_cuda_prepare(gru_layer *layer) {
     return status;
 }
 
-void gru_cuda_forget(gru_layer *layer) {
+void gru_cuda_destroy_prepared(gru_layer *layer) {
     gru_cuda_layer *prepared = layer->prepared;
     if (!prepared) return;
     for (int i = 0; i < GRU_CUDA_PRODUCTS; i++) gru_cuda_gemm_release(layer, prepared->products[i]);

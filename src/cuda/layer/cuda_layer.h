@@ -34,6 +34,6 @@ gru_cuda_math gru_cuda_math_of(const gru_cuda_machine *machine, const gru_layer_
 
 /* gru_backend.prepare and .forget */
 gru_status gru_cuda_prepare(gru_layer *layer);
-void gru_cuda_forget(gru_layer *layer);
+void gru_cuda_destroy_prepared(gru_layer *layer);
 
 #endif

@@ -51,9 +51,9 @@ static void prepare_prologue(forward *f, int32_t d) {
     p->sequence[d] = f->step.sequence[d];
     p->h0[d] = run->h0, p->h0_stride[d] = run->h0_stride, p->h0_slots[d] = run->h0_slots;
     if (run->mode != GRU_INFERENCE) {
-        const gru_reserve_head head = gru_reserve_head_of(config, run);
+        const gru_reserve_header header = gru_reserve_header_of(config, run);
         p->reserve[d] = run->reserve;
-        memcpy(p->reserve_head[d], &head, sizeof head);
+        memcpy(p->reserve_header[d], &header, sizeof header);
     }
     if (f->gathers) gru_cuda_gather(p, d, job, gru_cuda_place(run, f->places[d].rows));
 }

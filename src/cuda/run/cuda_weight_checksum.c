@@ -9,8 +9,8 @@ gru_status gru_cuda_sum_weights(const gru_layer *layer, const gru_run *run, int 
     gru_cuda_weights_sum sum = {.words = gru_run_packed(layer, run), .compare = compare};
     sum.count = (int64_t)(gru_cuda_packed_parts(&layer->config).staging /
                           sizeof *sum.words); /* all but the staging */
-    sum.head = gru_reserve_head_of(&layer->config, run);
-    sum.head.machine = GRU_BACKEND_CUDA;
+    sum.header = gru_reserve_header_of(&layer->config, run);
+    sum.header.backend = GRU_BACKEND_CUDA;
     sum.reserve = run->reserve;
     sum.report = machine->report;
     return gru_cuda_status(machine, gru_cuda_launch_weights_sum(&sum, gru_cuda_stream(run->stream)),
