@@ -32,7 +32,7 @@ table() {
         -e 's/.*Used ([0-9]+) registers(.* ([0-9]+) bytes smem)?.*/used \1 \3/p' $log |
         awk '$1 == "entry" { name = $2; target = $3 } $1 == "spill" { spills = $2 }
             $1 == "used" { print target, name, $2, $3 + 0, spills }' |
-        c++filt -p | sed -E 's/\(anonymous namespace\):://g; s/\(gru_cuda_part\)//g; s/, /,/g' |
+        c++filt -p | sed -E 's/\(anonymous namespace\):://g; s/\(gru_cuda_gate_set\)//g; s/, /,/g' |
         awk -v targets="${all[*]}" '
             { registers[$2, $1] = $3; if ($4 > shared[$2]) shared[$2] = $4; names[$2] = 1; spilled += $5 }
             END {

@@ -22,14 +22,14 @@ static gru_status no_devices(cudaError_t error) {
     const char *words = cudaGetErrorString(error);
     (void)cudaGetLastError();
     (void)cudaDriverGetVersion(&driver);
-    if (driver == 0) return gru_fail(GRU_NO_DEVICE, "this machine has no NVIDIA driver");
+    if (driver == 0) return gru_fail(GRU_NO_DEVICE, "this device has no NVIDIA driver");
     if (error == cudaErrorInsufficientDriver)
         return gru_fail(
             GRU_NO_DEVICE,
             "the NVIDIA driver is for CUDA %d.%d, expected %d.%d or later: this library was built "
             "for that",
             driver / 1000, driver % 1000 / 10, CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
-    return gru_fail(GRU_NO_DEVICE, "this machine has no CUDA device that runs: %s", words);
+    return gru_fail(GRU_NO_DEVICE, "this device has no CUDA device that runs: %s", words);
 }
 
 static gru_status find_device(int device) {
@@ -41,69 +41,69 @@ static gru_status find_device(int device) {
                     device, count - 1);
 }
 
-static gru_status ask(gru_cuda_machine *machine, enum cudaDeviceAttr which, int *fact) {
-    return gru_cuda_status(machine, cudaDeviceGetAttribute(fact, which, machine->device),
+static gru_status query(gru_cuda_device *device, enum cudaDeviceAttr which, int *fact) {
+    return gru_cuda_status(device, cudaDeviceGetAttribute(fact, which, device->ordinal),
                            "asking what the device can");
 }
 
-static gru_status learn_facts(gru_cuda_machine *machine) {
+static gru_status query_attributes(gru_cuda_device *device) {
     int major = 0, minor = 0;
-    GRU_TRY(ask(machine, cudaDevAttrComputeCapabilityMajor, &major));
-    GRU_TRY(ask(machine, cudaDevAttrComputeCapabilityMinor, &minor));
-    GRU_TRY(ask(machine, cudaDevAttrMultiProcessorCount, &machine->processors));
-    GRU_TRY(ask(machine, cudaDevAttrMaxSharedMemoryPerBlockOptin, &machine->shared_bytes));
-    GRU_TRY(ask(machine, cudaDevAttrPageableMemoryAccess, &machine->pageable));
-    machine->capability = 10 * major + minor;
-    if (machine->capability >= OLDEST_CAPABILITY) return GRU_OK;
+    GRU_TRY(query(device, cudaDevAttrComputeCapabilityMajor, &major));
+    GRU_TRY(query(device, cudaDevAttrComputeCapabilityMinor, &minor));
+    GRU_TRY(query(device, cudaDevAttrMultiProcessorCount, &device->multiprocessors));
+    GRU_TRY(query(device, cudaDevAttrMaxSharedMemoryPerBlockOptin, &device->shared_bytes));
+    GRU_TRY(query(device, cudaDevAttrPageableMemoryAccess, &device->pageable));
+    device->capability = 10 * major + minor;
+    if (device->capability >= OLDEST_CAPABILITY) return GRU_OK;
     return gru_fail(GRU_NO_DEVICE, "CUDA device %d has compute capability %d.%d, expected %d.%d or more",
-                    machine->device, major, minor, OLDEST_CAPABILITY / 10, OLDEST_CAPABILITY % 10);
+                    device->ordinal, major, minor, OLDEST_CAPABILITY / 10, OLDEST_CAPABILITY % 10);
 }
 
 /* ---- contexts ---- */
 
-static gru_status clear_report(gru_cuda_machine *machine, cudaStream_t stream) {
-    GRU_CUDA_TRY(machine, cudaMemsetAsync(machine->report, 0, sizeof *machine->report, stream),
+static gru_status clear_error(gru_cuda_device *device, cudaStream_t stream) {
+    GRU_CUDA_TRY(device, cudaMemsetAsync(device->device_error, 0, sizeof *device->device_error, stream),
                  "clearing the report");
-    return gru_cuda_status(machine, cudaStreamSynchronize(stream), "waiting for the stream");
+    return gru_cuda_status(device, cudaStreamSynchronize(stream), "waiting for the stream");
 }
 
-static gru_status equip(gru_context *context) {
-    gru_cuda_machine *machine = gru_cuda_machine_of(context);
+static gru_status init_device(gru_context *context) {
+    gru_cuda_device *device = gru_cuda_device_of(context);
     void *report;
-    GRU_TRY(learn_facts(machine));
+    GRU_TRY(query_attributes(device));
     GRU_TRY(gru_cuda_blas_open(context));
-    GRU_TRY(gru_cuda_allocate(context, sizeof *machine->report, &report));
-    machine->report = report;
-    return clear_report(machine, cudaStreamLegacy);
+    GRU_TRY(gru_cuda_allocate(context, sizeof *device->device_error, &report));
+    device->device_error = report;
+    return clear_error(device, cudaStreamLegacy);
 }
 
 static void cuda_close(gru_context *context) {
-    gru_cuda_machine *machine = gru_cuda_machine_of(context);
-    const int previous = gru_cuda_enter_to_release(machine);
-    if (machine->report) gru_cuda_release(context, machine->report);
+    gru_cuda_device *device = gru_cuda_device_of(context);
+    const int previous = gru_cuda_enter_to_release(device);
+    if (device->device_error) gru_cuda_release(context, device->device_error);
     gru_cuda_blas_close(context);
-    gru_cuda_leave(machine, previous);
-    gru_cuda_forget_blocks(context);
-    (void)pthread_mutex_destroy(&machine->mutex);
-    gru_host_free(context, machine, sizeof *machine);
+    gru_cuda_leave(device, previous);
+    gru_cuda_free_blocks(context);
+    (void)pthread_mutex_destroy(&device->mutex);
+    gru_host_free(context, device, sizeof *device);
     context->device = NULL;
 }
 
 static gru_status cuda_open(gru_context *context) {
     GRU_TRY(find_device(context->config.device));
-    gru_cuda_machine *machine = gru_host_allocate(context, sizeof *machine, "what is known of the device");
-    if (!machine) return GRU_OUT_OF_MEMORY;
-    memset(machine, 0, sizeof *machine);
-    machine->device = context->config.device;
-    machine->tf32 = (context->config.flags & GRU_ALLOW_TF32) != 0;
-    machine->invariant = (context->config.flags & GRU_BATCH_INVARIANT) != 0;
-    (void)pthread_mutex_init(&machine->mutex, NULL);
-    context->device = machine;
+    gru_cuda_device *device = gru_host_allocate(context, sizeof *device, "what is known of the device");
+    if (!device) return GRU_OUT_OF_MEMORY;
+    memset(device, 0, sizeof *device);
+    device->ordinal = context->config.device;
+    device->tf32 = (context->config.flags & GRU_ALLOW_TF32) != 0;
+    device->invariant = (context->config.flags & GRU_BATCH_INVARIANT) != 0;
+    (void)pthread_mutex_init(&device->mutex, NULL);
+    context->device = device;
     int previous;
-    gru_status status = gru_cuda_enter(machine, &previous);
+    gru_status status = gru_cuda_enter(device, &previous);
     if (status == GRU_OK) {
-        status = equip(context);
-        gru_cuda_leave(machine, previous);
+        status = init_device(context);
+        gru_cuda_leave(device, previous);
     }
     if (status != GRU_OK) cuda_close(context);
     return status;
@@ -112,60 +112,60 @@ static gru_status cuda_open(gru_context *context) {
 /* ---- streams ---- */
 
 static gru_status cuda_wait(gru_context *context, void *stream) {
-    gru_cuda_machine *machine = gru_cuda_machine_of(context);
+    gru_cuda_device *device = gru_cuda_device_of(context);
     int previous;
-    GRU_TRY(gru_cuda_enter(machine, &previous));
+    GRU_TRY(gru_cuda_enter(device, &previous));
     const cudaError_t error = cudaStreamSynchronize(gru_cuda_stream(stream));
-    gru_cuda_leave(machine, previous);
-    return gru_cuda_status(machine, error, "waiting for the stream");
+    gru_cuda_leave(device, previous);
+    return gru_cuda_status(device, error, "waiting for the stream");
 }
 
-static gru_status take_report(gru_cuda_machine *machine, cudaStream_t stream, gru_cuda_report *found) {
-    GRU_CUDA_TRY(machine,
-                 cudaMemcpyAsync(found, machine->report, sizeof *found, cudaMemcpyDeviceToHost, stream),
+static gru_status read_error(gru_cuda_device *device, cudaStream_t stream, gru_cuda_device_error *found) {
+    GRU_CUDA_TRY(device,
+                 cudaMemcpyAsync(found, device->device_error, sizeof *found, cudaMemcpyDeviceToHost, stream),
                  "reading the report");
-    GRU_CUDA_TRY(machine, cudaStreamSynchronize(stream), "waiting for the stream");
-    return found->kind ? clear_report(machine, stream) : GRU_OK;
+    GRU_CUDA_TRY(device, cudaStreamSynchronize(stream), "waiting for the stream");
+    return found->kind ? clear_error(device, stream) : GRU_OK;
 }
 
 static gru_status cuda_check(gru_context *context, void *stream) {
-    gru_cuda_machine *machine = gru_cuda_machine_of(context);
-    gru_cuda_report found = {0};
+    gru_cuda_device *device = gru_cuda_device_of(context);
+    gru_cuda_device_error found = {0};
     int previous;
-    GRU_TRY(gru_cuda_enter(machine, &previous));
-    const gru_status status = take_report(machine, gru_cuda_stream(stream), &found);
-    gru_cuda_leave(machine, previous);
+    GRU_TRY(gru_cuda_enter(device, &previous));
+    const gru_status status = read_error(device, gru_cuda_stream(stream), &found);
+    gru_cuda_leave(device, previous);
     if (status != GRU_OK || found.kind == 0) return status;
     const long long row = found.row, limit = found.limit;
-    if (found.kind == GRU_CUDA_FOUND_LENGTH)
+    if (found.kind == GRU_CUDA_BAD_LENGTH)
         return gru_fail(GRU_BAD_DATA, "run.lengths[%lld] was %d, expected 0 to T, which was %lld", row,
                         found.value, limit);
-    if (found.kind == GRU_CUDA_FOUND_RESERVE)
+    if (found.kind == GRU_CUDA_BAD_RESERVE)
         return gru_fail(
             GRU_BAD_DATA,
             "run.reserve was not written by a training run of a layer like this one with these T and N");
-    if (found.kind == GRU_CUDA_FOUND_WEIGHTS)
+    if (found.kind == GRU_CUDA_OTHER_WEIGHTS)
         return gru_fail(
             GRU_BAD_DATA,
             "run.reserve was made with other weights: the layer was updated, or run.packed changed, "
             "between forward and backward");
     return gru_fail(GRU_BAD_DATA, "%s[%lld] was %d, expected 0 to %lld, below slot_count",
-                    found.kind == GRU_CUDA_FOUND_H0_SLOT ? "run.h0_slots" : "run.hT_slots", row, found.value,
+                    found.kind == GRU_CUDA_BAD_H0_SLOT ? "run.h0_slots" : "run.hT_slots", row, found.value,
                     limit);
 }
 
 static gru_status cuda_add_tensors(gru_context *context, const gru_addition *a, void *stream) {
-    gru_cuda_machine *machine = gru_cuda_machine_of(context);
+    gru_cuda_device *device = gru_cuda_device_of(context);
     int previous;
-    GRU_TRY(gru_cuda_enter(machine, &previous));
+    GRU_TRY(gru_cuda_enter(device, &previous));
     const cudaError_t error =
         gru_cuda_launch_add(a->type, a->T, a->N, a->row, a->to, a->from, gru_cuda_stream(stream));
-    gru_cuda_leave(machine, previous);
-    return gru_cuda_status(machine, error, "launching the sum of both directions");
+    gru_cuda_leave(device, previous);
+    return gru_cuda_status(device, error, "launching the sum of both directions");
 }
 
 static gru_status cuda_apply_dropout(gru_context *context, const gru_dropout *d, void *stream) {
-    gru_cuda_machine *machine = gru_cuda_machine_of(context);
+    gru_cuda_device *device = gru_cuda_device_of(context);
     const gru_cuda_dropout dropout = {d->type,
                                       d->layer,
                                       d->T,
@@ -176,14 +176,14 @@ static gru_status cuda_apply_dropout(gru_context *context, const gru_dropout *d,
                                       gru_dropout_limit(d->rate),
                                       (float)gru_dropout_scale(d->rate)};
     int previous;
-    GRU_TRY(gru_cuda_enter(machine, &previous));
+    GRU_TRY(gru_cuda_enter(device, &previous));
     const cudaError_t error = gru_cuda_launch_dropout(&dropout, gru_cuda_stream(stream));
-    gru_cuda_leave(machine, previous);
-    return gru_cuda_status(machine, error, "launching the dropout between two layers");
+    gru_cuda_leave(device, previous);
+    return gru_cuda_status(device, error, "launching the dropout between two layers");
 }
 
 static size_t cuda_packed_bytes(const gru_layer_config *config) {
-    return gru_cuda_packed_parts(config).bytes;
+    return gru_cuda_packed_layout_of(config).bytes;
 }
 
 const gru_backend gru_backend_cuda = {

@@ -29,13 +29,13 @@ void device_free(void *device) {
     CHECK(cudaFree(device) == cudaSuccess, "device memory is not given back");
 }
 
-float round_operand(gru_cuda_math math, float value) {
+float round_operand(gru_cuda_compute_type compute_type, float value) {
     static const int32_t types[] = {GRU_F32, GRU_F32, GRU_F16, GRU_BF16};
-    double rounded;            /* room for any type */
-    if (math == GRU_CUDA_TF32) /* as cvt.rna.tf32: to nearest, ties away from zero */
+    double rounded;                    /* room for any type */
+    if (compute_type == GRU_CUDA_TF32) /* as cvt.rna.tf32: to nearest, ties away from zero */
         return gru_float_from_bits((gru_bits_from_float(value) + 0x1000u) & ~0x1fffu);
-    gru_store_float(&rounded, types[math], 0, value);
-    return gru_load_float(&rounded, types[math], 0);
+    gru_store_float(&rounded, types[compute_type], 0, value);
+    return gru_load_float(&rounded, types[compute_type], 0);
 }
 
 /* ---- drawing ------------------------------------------------------------------------------------------------------ */
@@ -123,29 +123,30 @@ static void draw_inputs(sweep_problem *p, uint64_t seed) {
 
 static void lend_outputs(sweep_problem *p) {
     const gru_layer_config *config = &p->layer->config;
-    gru_cuda_sweep *w = &p->sweep;
+    gru_cuda_backward_sequence *w = &p->sweep;
     const size_t rows = (size_t)(p->T * p->N), N = (size_t)p->N, H = (size_t)config->hidden;
     const size_t pitch = (size_t)gru_cuda_unit_pitch(config->hidden), octets = (N + 7) / 8;
-    const size_t tiles = octets * GATES * (size_t)w->forward.groups * GRU_CUDA_TILE_BYTES;
+    const size_t tiles = octets * GATES * (size_t)w->forward.groups * GRU_CUDA_FRAGMENT_BYTES;
     w->rows = keep(p, NULL,
                    rows * (size_t)gru_cuda_gradient_planes(config->reset_mode) * pitch *
                        gru_type_bytes(config->weight_type));
     for (int i = 0; i < 2; i++) w->exchange[i] = keep(p, NULL, tiles);
     w->direct = keep(p, NULL, N * pitch * sizeof(float));
-    w->arrived = config->reset_mode == GRU_RESET_BEFORE ? keep(p, NULL, octets * sizeof(uint32_t)) : NULL;
+    w->barrier_counter =
+        config->reset_mode == GRU_RESET_BEFORE ? keep(p, NULL, octets * sizeof(uint32_t)) : NULL;
     if (p->options & SWEEP_FEW) return;
     w->dprojected = (gru_view){keep(p, NULL, rows * (3 * H + 1) * gru_type_bytes(config->io_type)),
                                (int64_t)(3 * H + 1), p->T * (int64_t)(3 * H + 1)};
     w->dh0 = keep(p, NULL, N * H * gru_type_bytes(config->state_type));
     w->dh_restart = keep(p, NULL, N * H * gru_type_bytes(config->state_type));
-    if (w->forward.restart.data) w->reset_sum = keep(p, NULL, N * pitch * sizeof(float));
+    if (w->forward.restart.data) w->restart_sum = keep(p, NULL, N * pitch * sizeof(float));
     if (w->forward.attention.data) p->octets = keep(p, NULL, rows * pitch / 8 * sizeof(float));
 }
 
 static void describe_layer(sweep_problem *p) {
     const gru_layer_config *config = &p->layer->config;
-    const gru_cuda_parts packed = gru_cuda_packed_parts(config);
-    const gru_cuda_turned_parts turned = gru_cuda_turned_parts_of(config);
+    const gru_cuda_packed_layout packed = gru_cuda_packed_layout_of(config);
+    const gru_cuda_transposed_layout turned = gru_cuda_transposed_layout_of(config);
     gru_cuda_sequence *q = &p->sweep.forward;
     q->T = p->T, q->N = (int32_t)p->N, q->H = config->hidden;
     q->octets = gru_cuda_unit_octets(config->hidden);
@@ -156,12 +157,12 @@ static void describe_layer(sweep_problem *p) {
     q->io_type = config->io_type, q->state_type = config->state_type;
     q->bR = (const float *)(const void *)((const char *)p->layer->packed + packed.bR);
     char *memory = keep(p, NULL, turned.bytes);
-    const gru_cuda_turn turn = {.math = p->math,
-                                .H = config->hidden,
-                                .R = (const char *)p->layer->packed + packed.R,
-                                .transposed = memory + turned.R_transposed};
+    const gru_cuda_transpose turn = {.compute_type = p->compute_type,
+                                     .H = config->hidden,
+                                     .R = (const char *)p->layer->packed + packed.R,
+                                     .transposed = memory + turned.R_transposed};
     p->sweep.R_transposed = turn.transposed;
-    REQUIRE(gru_cuda_launch_turn(&turn, cudaStreamLegacy) == cudaSuccess, "turning");
+    REQUIRE(gru_cuda_launch_transpose(&turn, cudaStreamLegacy) == cudaSuccess, "turning");
     REQUIRE(cudaStreamSynchronize(cudaStreamLegacy) == cudaSuccess, "turning");
 }
 
@@ -171,18 +172,18 @@ sweep_problem *sweep_problem_make(gru_context *context, const gru_layer_config *
     REQUIRE(p != NULL, "no memory");
     p->T = T, p->N = N, p->options = options;
     p->layer = draw_layer(context, *config, 100 * seed);
-    p->math = gru_cuda_math_of(gru_cuda_machine_of(context), &p->layer->config);
+    p->compute_type = gru_cuda_compute_type_of(gru_cuda_device_of(context), &p->layer->config);
     describe_layer(p);
     draw_masks(p, 100 * seed + 10);
     draw_inputs(p, 100 * seed + 20);
     lend_outputs(p);
-    (void)snprintf(
-        p->text, sizeof p->text,
-        "math %d, T %d, N %d, H %d, reset %d, update %d, gate %d, candidate %d, direction %d, clip %g, "
-        "types %d %d, options %#x",
-        (int)p->math, (int)T, (int)N, config->hidden, config->reset_mode, config->update, config->gate,
-        config->candidate, config->direction, (double)config->clip, config->io_type, config->state_type,
-        (unsigned)options);
+    (void)snprintf(p->text, sizeof p->text,
+                   "compute_type %d, T %d, N %d, H %d, reset %d, update %d, gate %d, candidate %d, direction "
+                   "%d, clip %g, "
+                   "types %d %d, options %#x",
+                   (int)p->compute_type, (int)T, (int)N, config->hidden, config->reset_mode, config->update,
+                   config->gate, config->candidate, config->direction, (double)config->clip, config->io_type,
+                   config->state_type, (unsigned)options);
     return p;
 }
 
@@ -287,7 +288,7 @@ static void add_product(const exact *e, int g, double *to) {
 
 static void round_gate(const exact *e, int g, const double *from) {
     for (size_t j = 0; j < e->H; j++)
-        e->dc[(size_t)g * e->H + j] = (double)round_operand(e->p->math, (float)from[j]);
+        e->dc[(size_t)g * e->H + j] = (double)round_operand(e->p->compute_type, (float)from[j]);
 }
 
 /* BEFORE: da of r, from the gradient of r h, and what of that goes to h. */
@@ -351,17 +352,17 @@ static void sweep_row(exact *e, int64_t n) {
 
 /* R as it is packed. */
 static void read_weights(exact *e) {
-    const gru_cuda_parts parts = gru_cuda_packed_parts(e->config);
-    char *packed = device_read(e->p->layer->packed, parts.staging);
+    const gru_cuda_packed_layout layout = gru_cuda_packed_layout_of(e->config);
+    char *packed = device_read(e->p->layer->packed, layout.staging);
     const size_t group = 64 / gru_type_bytes(e->config->weight_type), groups = (e->H + group - 1) / group;
-    float *bias = malloc(parts.W - parts.bR);
-    memcpy(bias, packed + parts.bR, parts.W - parts.bR);
+    float *bias = malloc(layout.W - layout.bR);
+    memcpy(bias, packed + layout.bR, layout.W - layout.bR);
     e->bias = bias;
     for (size_t g = 0; g < 3; g++)
         for (size_t j = 0; j < e->H; j++)
             for (size_t k = 0; k < e->H; k++)
                 e->R[(g * e->H + j) * e->H + k] =
-                    gru_load_double(packed + parts.R, e->config->weight_type,
+                    gru_load_double(packed + layout.R, e->config->weight_type,
                                     (((j / 8 * groups + k / group) * 3 + g) * 8 + j % 8) * group + k % group);
     free(packed);
 }
@@ -403,8 +404,9 @@ static double half_ulp(int32_t type) {
  * exponentials err by 2^-21. Last, the number itself was rounded. */
 static double budget(const exact *e, int32_t stored) {
     static const double operands[] = {0, 0x1p-11, 0x1p-11, 0x1p-8};
-    const double T = (double)e->p->T, fast = e->p->math == GRU_CUDA_F32 ? 0 : 0x1p-21;
-    const double step = (2 * sqrt(3 * (double)e->H) + 16) * 0x1p-24 + 4 * fast + operands[e->p->math] / 2;
+    const double T = (double)e->p->T, fast = e->p->compute_type == GRU_CUDA_F32 ? 0 : 0x1p-21;
+    const double step =
+        (2 * sqrt(3 * (double)e->H) + 16) * 0x1p-24 + 4 * fast + operands[e->p->compute_type] / 2;
     return e->largest * (T * step + 2 * half_ulp(stored));
 }
 

@@ -1,4 +1,4 @@
-/* backward_step_problem.h: all that the sweep of one direction reads, drawn and lent on the device, and what double precision makes of
+/* backward_step_problem.h: all that the sweep of one direction reads, drawn and uploaded on the device, and what double precision makes of
  * the same numbers.
  *
  *     sweep_problem *p = sweep_problem_make(context, &config, T, N, options, seed);
@@ -27,11 +27,11 @@ enum { SWEEP_BLOCKS = 24 };
 
 typedef struct sweep_problem {
     gru_layer *layer;
-    gru_cuda_math math;
+    gru_cuda_compute_type compute_type;
     int64_t T, N;
     uint32_t options;
     /* on the device, as launches take it */
-    gru_cuda_sweep sweep;
+    gru_cuda_backward_sequence sweep;
     gru_cuda_input input, recurrent; /* of step 0 */
     float *octets;                   /* [T][N][unit octet]; NULL: not wanted */
     struct {
@@ -59,6 +59,6 @@ void *device_read(const void *device, size_t bytes);
 void device_free(void *device);
 
 /* As products read it. */
-float round_operand(gru_cuda_math math, float value);
+float round_operand(gru_cuda_compute_type compute_type, float value);
 
 #endif

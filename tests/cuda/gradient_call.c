@@ -50,14 +50,15 @@ void run_gradient_call(problem *p, result *r, const gradient_call *call, gradien
             g->data[i] = NULL;
         }
     fill_weights(call, g, 0);
-    if (call->form) {
-        form_force_sweep(call->form, gru_cuda_layer_of(r->layer)->math);
-        CHECK(form_sweep_was_taken(call->form, r->layer, p->shape.N), "another form runs: %s", p->text);
+    if (call->kernel_config) {
+        kernel_config_override_backward(call->kernel_config, gru_cuda_layer_of(r->layer)->compute_type);
+        CHECK(kernel_config_backward_was_used(call->kernel_config, r->layer, p->shape.N),
+              "another kernel_config runs: %s", p->text);
     }
     for (int i = 0; i < 1 + call->apart; i++)
         REQUIRE(problem_backward(p, r, call->parts | (call->apart ? both[i] : 0), g) == GRU_OK, "%s: %s",
                 gru_last_error(), p->text);
-    form_free_choice();
+    kernel_config_clear_override();
     give_back(p, &had);
     tester_free(scale);
 }
@@ -70,7 +71,7 @@ static int has_kinks(const gru_layer_config *config) {
 }
 
 static int is_rounded(const gru_layer *layer) {
-    return gru_cuda_layer_of(layer)->math != GRU_CUDA_F32;
+    return gru_cuda_layer_of(layer)->compute_type != GRU_CUDA_F32;
 }
 
 /* Where products round their operands, a pre-activation may come to lie on the other side of a kink, and all that flows through
@@ -79,8 +80,8 @@ static int is_rounded(const gru_layer *layer) {
  * whole's, at random; three times that is allowed. The kernels' own tests know on which side each number is. */
 static void check_beside_kinks(const problem *p, const gru_layer *layer, const gradients *got,
                                const gradients *exact) {
-    const gru_cuda_math math = gru_cuda_layer_of(layer)->math;
-    const double u = math == GRU_CUDA_BF16 ? 0x1p-8 : 0x1p-11;
+    const gru_cuda_compute_type compute_type = gru_cuda_layer_of(layer)->compute_type;
+    const double u = compute_type == GRU_CUDA_BF16 ? 0x1p-8 : 0x1p-11;
     const double e = 5 * u * sqrt(1 + (double)p->shape.I / p->shape.H), budget = 3 * sqrt(4 * e);
     for (int g = 0; g < GRADS; g++) {
         double difference = 0, norm = 0;
@@ -111,7 +112,7 @@ void check_gradient_call(problem *p, gru_context *context, const char *maker, co
     result made, r, exact_r;
     gradients g, exact_g;
     float *scale = make_scale(call);
-    gru_cuda_forced.chunk_rows = call->steps * (int32_t)p->shape.N;
+    gru_cuda_override.chunk_rows = call->steps * (int32_t)p->shape.N;
     open_backward(p, context, maker, &made, &r);
     run_gradient_call(p, &r, call, &g);
     problem_run(exact, reference, &exact_r);

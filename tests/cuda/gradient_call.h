@@ -12,12 +12,12 @@
 enum { MISSING_DY = 1 << GRADS, MISSING_DHT = 1 << (GRADS + 1) }; /* beside 1 << GRAD_X ... */
 
 typedef struct gradient_call {
-    const form *form; /* of the sweep; NULL: what the planner takes */
-    uint32_t parts;   /* GRU_GRAD_OVERWRITE or 0 */
-    int apart;        /* the data part and the weight part in calls of their own */
-    uint32_t missing; /* what is NULL */
-    float loss_scale; /* 0: none */
-    int32_t steps;    /* of a chunk, forward and backward; 0: as many as fit */
+    const kernel_config *kernel_config; /* of the sweep; NULL: what the planner takes */
+    uint32_t parts;                     /* GRU_GRAD_OVERWRITE or 0 */
+    int apart;                          /* the data part and the weight part in calls of their own */
+    uint32_t missing;                   /* what is NULL */
+    float loss_scale;                   /* 0: none */
+    int32_t steps;                      /* of a chunk, forward and backward; 0: as many as fit */
 } gradient_call;
 
 /* Training problem p on the context, forward and backward, against the reference. The reserve is that of the engine `maker`, of

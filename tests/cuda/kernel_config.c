@@ -1,4 +1,4 @@
-/* kernel_config.c: the list of forms, and the plans that they force. */
+/* kernel_config.c: the list of kernel configurations, and the plans that they enforce. */
 #include "kernel_config.h"
 
 #include <math.h>
@@ -21,7 +21,7 @@
         }                                                                         \
     }
 
-const form forms[FORMS] = {
+const kernel_config kernel_configs[KERNEL_CONFIGS] = {
     STEPWISE(0),
     STEPWISE(1),
     STEPWISE(2),
@@ -46,7 +46,7 @@ const form forms[FORMS] = {
         }                                                   \
     }
 
-const form sweep_forms[SWEEP_FORMS] = {
+const kernel_config backward_kernel_configs[BACKWARD_KERNEL_CONFIGS] = {
     SWEEP("cuda_stepwise", 0),
     SWEEP("cuda_stepwise", 1),
     SWEEP("cuda_stepwise", 2),
@@ -59,25 +59,25 @@ const form sweep_forms[SWEEP_FORMS] = {
     {"sweep in a grid", "cuda_fused_before", 0, {0, 0, 0, 2, 0}},
 };
 
-static int is_engine(const form *f, const char *engine) {
+static int is_engine(const kernel_config *f, const char *engine) {
     return strcmp(f->engine, engine) == 0;
 }
 
-void form_name(const form *f, char *text, size_t size) {
+void kernel_config_name(const kernel_config *f, char *text, size_t size) {
     const size_t used = strlen(text);
     (void)snprintf(text + used, size - used, "; %s", f->name);
 }
 
-int form_has_turn(int i) {
+int kernel_config_is_selected(int i) {
     return (uint64_t)i % 3 == emu_option.seed % 3;
 }
 
-int form_has_reset(const form *f, int32_t reset) {
+int kernel_config_has_reset(const kernel_config *f, int32_t reset) {
     if (is_engine(f, "cuda_fused_before")) return reset == GRU_RESET_BEFORE;
     return is_engine(f, "cuda_stepwise") || reset != GRU_RESET_BEFORE;
 }
 
-gru_context *form_context(const form *f, uint32_t flags) {
+gru_context *kernel_config_context(const kernel_config *f, uint32_t flags) {
     gru_context_config config = GRU_INIT;
     gru_context *context = NULL;
     config.engine = f->engine;
@@ -86,62 +86,63 @@ gru_context *form_context(const form *f, uint32_t flags) {
     return context;
 }
 
-void form_force(const form *f, gru_cuda_math math, int32_t reset) {
-    gru_cuda_tile tiles[GRU_CUDA_STEPWISE_TILES];
-    gru_cuda_forced = f->force;
+void kernel_config_override(const kernel_config *f, gru_cuda_compute_type compute_type, int32_t reset) {
+    gru_cuda_block_tile tiles[GRU_CUDA_STEP_TILES];
+    gru_cuda_override = f->override;
     if (!is_engine(f, "cuda_stepwise")) return;
-    const int32_t count =
-        gru_cuda_stepwise_tiles(math, reset == GRU_RESET_BEFORE ? GRU_CUDA_GATES : GRU_CUDA_WHOLE, tiles);
-    gru_cuda_forced.unit_octets = tiles[f->tile % count].unit_octets;
-    gru_cuda_forced.batch_octets = tiles[f->tile % count].batch_octets;
+    const int32_t count = gru_cuda_step_tiles(
+        compute_type, reset == GRU_RESET_BEFORE ? GRU_CUDA_RESET_UPDATE : GRU_CUDA_ALL_GATES, tiles);
+    gru_cuda_override.unit_octets = tiles[f->tile % count].unit_octets;
+    gru_cuda_override.batch_octets = tiles[f->tile % count].batch_octets;
 }
 
-void form_force_sweep(const form *f, gru_cuda_math math) {
-    gru_cuda_tile tiles[GRU_CUDA_SWEEP_TILES];
-    const int32_t count = gru_cuda_sweep_tiles(math, tiles);
-    gru_cuda_tile tile = tiles[f->tile % count];
+void kernel_config_override_backward(const kernel_config *f, gru_cuda_compute_type compute_type) {
+    gru_cuda_block_tile tiles[GRU_CUDA_BACKWARD_STEP_TILES];
+    const int32_t count = gru_cuda_backward_step_tiles(compute_type, tiles);
+    gru_cuda_block_tile tile = tiles[f->tile % count];
     if (is_engine(f, "cuda_large_batch")) {
-        const int32_t larger = gru_cuda_sweep_tile_tiles(math, tiles);
-        tile = tiles[f->force.batch_octets == tiles[larger - 1].batch_octets ? larger - 1 : 0];
+        const int32_t larger = gru_cuda_backward_step_large_tiles(compute_type, tiles);
+        tile = tiles[f->override.batch_octets == tiles[larger - 1].batch_octets ? larger - 1 : 0];
     }
-    gru_cuda_forced.hop = f->force.hop;
-    gru_cuda_forced.split = f->force.split;
-    gru_cuda_forced.unit_octets = tile.unit_octets;
-    gru_cuda_forced.batch_octets = tile.batch_octets;
+    gru_cuda_override.hop = f->override.hop;
+    gru_cuda_override.split = f->override.split;
+    gru_cuda_override.unit_octets = tile.unit_octets;
+    gru_cuda_override.batch_octets = tile.batch_octets;
 }
 
-void form_free_choice(void) {
-    gru_cuda_forced = (gru_cuda_force){0, 0, 0, 0, 0};
+void kernel_config_clear_override(void) {
+    gru_cuda_override = (gru_cuda_test_override){0, 0, 0, 0, 0};
 }
 
-int form_was_taken(const form *f, const gru_layer *layer, int64_t N) {
-    const gru_cuda_machine *machine = gru_cuda_machine_of(layer->context);
+int kernel_config_was_used(const kernel_config *f, const gru_layer *layer, int64_t N) {
+    const gru_cuda_device *machine = gru_cuda_device_of(layer->context);
     const gru_cuda_layer *prepared = gru_cuda_layer_of(layer);
-    const gru_cuda_size size = {prepared->math, N, layer->config.hidden, layer->config.reset_mode, 1};
+    const gru_cuda_size size = {prepared->compute_type, N, layer->config.hidden, layer->config.reset_mode, 1};
     if (is_engine(f, "cuda_fused_before")) {
-        const gru_cuda_plan plan = gru_cuda_plan_hop(machine, &size, &prepared->room);
-        return (plan.cluster > 0) == (f->force.hop == 1);
+        const gru_cuda_plan plan = gru_cuda_plan_step_fused(machine, &size, &prepared->occupancy);
+        return (plan.cluster > 0) == (f->override.hop == 1);
     }
     const gru_cuda_plan plan = is_engine(f, "cuda_large_batch")
-                                   ? gru_cuda_plan_tile(machine, &size, &prepared->room)
-                                   : gru_cuda_plan_stepwise(machine, &size);
-    return plan.tile.unit_octets == gru_cuda_forced.unit_octets &&
-           plan.tile.batch_octets == gru_cuda_forced.batch_octets &&
-           plan.tile.split == (gru_cuda_forced.split ? gru_cuda_forced.split : 1);
+                                   ? gru_cuda_plan_step_large(machine, &size, &prepared->occupancy)
+                                   : gru_cuda_plan_step(machine, &size);
+    return plan.tile.unit_octets == gru_cuda_override.unit_octets &&
+           plan.tile.batch_octets == gru_cuda_override.batch_octets &&
+           plan.tile.split == (gru_cuda_override.split ? gru_cuda_override.split : 1);
 }
 
-int form_sweep_was_taken(const form *f, const gru_layer *layer, int64_t N) {
-    const gru_cuda_machine *machine = gru_cuda_machine_of(layer->context);
+int kernel_config_backward_was_used(const kernel_config *f, const gru_layer *layer, int64_t N) {
+    const gru_cuda_device *machine = gru_cuda_device_of(layer->context);
     const gru_cuda_layer *prepared = gru_cuda_layer_of(layer);
-    const gru_cuda_size size = {prepared->math, N, layer->config.hidden, layer->config.reset_mode, 1};
+    const gru_cuda_size size = {prepared->compute_type, N, layer->config.hidden, layer->config.reset_mode, 1};
     if (is_engine(f, "cuda_fused_before")) {
-        const gru_cuda_plan hop = gru_cuda_plan_hop(machine, &size, &prepared->sweep_room);
-        return hop.seconds < HUGE_VAL && (hop.cluster > 0) == (f->force.hop == 1);
+        const gru_cuda_plan hop = gru_cuda_plan_step_fused(machine, &size, &prepared->backward_occupancy);
+        return hop.seconds < HUGE_VAL && (hop.cluster > 0) == (f->override.hop == 1);
     }
-    const gru_cuda_plan plan = is_engine(f, "cuda_large_batch")
-                                   ? gru_cuda_plan_sweep_tile(machine, &size, &prepared->sweep_room)
-                                   : gru_cuda_plan_sweep(machine, &size);
-    return plan.tile.unit_octets == gru_cuda_forced.unit_octets &&
-           plan.tile.batch_octets == gru_cuda_forced.batch_octets &&
-           plan.tile.split == (gru_cuda_forced.split ? gru_cuda_forced.split : 1);
+    const gru_cuda_plan plan =
+        is_engine(f, "cuda_large_batch")
+            ? gru_cuda_plan_backward_step_large(machine, &size, &prepared->backward_occupancy)
+            : gru_cuda_plan_backward_step(machine, &size);
+    return plan.tile.unit_octets == gru_cuda_override.unit_octets &&
+           plan.tile.batch_octets == gru_cuda_override.batch_octets &&
+           plan.tile.split == (gru_cuda_override.split ? gru_cuda_override.split : 1);
 }

@@ -1,39 +1,39 @@
-/* kernel_config.h: every form in which CUDA kernels can run a step: an engine, and the tile or the hop that its plan is made to take.
+/* kernel_config.h: every kernel configuration in which CUDA kernels can run a step: an engine, and the tile or the hop that its plan is made to take.
  *
- *     gru_context *context = form_context(&forms[i], 0);
- *     form_force(&forms[i], math, reset);     the plans of the runs that follow, until form_free_choice
+ *     gru_context *context = kernel_config_context(&kernel_configs[i], 0);
+ *     kernel_config_override(&kernel_configs[i], compute type, reset);     the plans of the runs that follow, until kernel_config_clear_override
  */
 #ifndef KERNEL_CONFIG_H
 #define KERNEL_CONFIG_H
 
 #include "cuda/run/cuda_cost_model.h"
 
-typedef struct form {
+typedef struct kernel_config {
     const char *name, *engine;
     int32_t tile; /* stepwise: which of the tiles that the arithmetic has, modulo their number */
-    gru_cuda_force force;
-} form;
+    gru_cuda_test_override override;
+} kernel_config;
 
-enum { FORMS = 15 };
-extern const form forms[FORMS];
+enum { KERNEL_CONFIGS = 15 };
+extern const kernel_config kernel_configs[KERNEL_CONFIGS];
 
 /* The same of the sweep, which every engine has: tile counts its tiles. */
-enum { SWEEP_FORMS = 10 };
-extern const form sweep_forms[SWEEP_FORMS];
+enum { BACKWARD_KERNEL_CONFIGS = 10 };
+extern const kernel_config backward_kernel_configs[BACKWARD_KERNEL_CONFIGS];
 
-/* Puts the form's name behind a text for failures. */
-void form_name(const form *f, char *text, size_t size);
+/* Puts the kernel configuration's name behind a text for failures. */
+void kernel_config_name(const kernel_config *f, char *text, size_t size);
 /* Whether it is this one's turn: a third of them for each of three seeds, where all would take too long. */
-int form_has_turn(int i);
-int form_has_reset(const form *f, int32_t reset);
-/* A context with the form's engine; flags of gru_context_config. Ends the test if there is none. */
-gru_context *form_context(const form *f, uint32_t flags);
-void form_force(const form *f, gru_cuda_math math, int32_t reset);
-/* As form_force, but for what is forced of chunks. */
-void form_force_sweep(const form *f, gru_cuda_math math);
-void form_free_choice(void);
-/* Whether a run of this layer with N rows takes the form that was forced last. */
-int form_was_taken(const form *f, const gru_layer *layer, int64_t N);
-int form_sweep_was_taken(const form *f, const gru_layer *layer, int64_t N);
+int kernel_config_is_selected(int i);
+int kernel_config_has_reset(const kernel_config *f, int32_t reset);
+/* A context with the kernel configuration's engine; flags of gru_context_config. Ends the test if there is none. */
+gru_context *kernel_config_context(const kernel_config *f, uint32_t flags);
+void kernel_config_override(const kernel_config *f, gru_cuda_compute_type compute_type, int32_t reset);
+/* As kernel_config_override, but for what is forced of chunks. */
+void kernel_config_override_backward(const kernel_config *f, gru_cuda_compute_type compute_type);
+void kernel_config_clear_override(void);
+/* Whether a run of this layer with N rows takes the kernel configuration that was forced last. */
+int kernel_config_was_used(const kernel_config *f, const gru_layer *layer, int64_t N);
+int kernel_config_backward_was_used(const kernel_config *f, const gru_layer *layer, int64_t N);
 
 #endif

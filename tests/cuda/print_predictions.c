@@ -9,9 +9,9 @@
 
 /* Two blocks of the hop kernel fit a multiprocessor (103 registers, 256 threads); clusters of 2, 4 and 8 blocks, one a
  * multiprocessor, are placed 66, 30 and 15 times on an H100 (published, not measured here). */
-static const gru_cuda_room room = {2 * 132, 2 * 15, {{132, 66, 30, 15}, {132, 66, 30, 15}}};
+static const gru_cuda_occupancy occupancy = {2 * 132, 2 * 15, {{132, 66, 30, 15}, {132, 66, 30, 15}}};
 
-static const gru_cuda_machine h200 = {.processors = 132, .capability = 90, .shared_bytes = 227 * 1024};
+static const gru_cuda_device h200 = {.multiprocessors = 132, .capability = 90, .shared_bytes = 227 * 1024};
 static const char *const math_names[] = {"f32", "tf32", "f16", "bf16"};
 static const int32_t hidden[] = {64, 128, 256, 512, 1024, 2048, 4096};
 static const int64_t batches[] = {1, 8, 16, 32, 64, 128, 256};
@@ -20,10 +20,10 @@ enum { HIDDEN = sizeof hidden / sizeof *hidden, BATCHES = sizeof batches / sizeo
 
 /* "7.3 2x1": stepwise with tiles of 2 unit octets x 1 batch octet; "10.7 128/4": tiles of 128 rows, split over 4 blocks. */
 static void print_cell(const gru_cuda_size *size) {
-    const gru_cuda_plan stepwise = gru_cuda_plan_stepwise(&h200, size);
+    const gru_cuda_plan stepwise = gru_cuda_plan_step(&h200, size);
     const int before = size->reset_mode == GRU_RESET_BEFORE;
-    const gru_cuda_plan other =
-        before ? gru_cuda_plan_hop(&h200, size, &room) : gru_cuda_plan_tile(&h200, size, &room);
+    const gru_cuda_plan other = before ? gru_cuda_plan_step_fused(&h200, size, &occupancy)
+                                       : gru_cuda_plan_step_large(&h200, size, &occupancy);
     char how[24];
     if (stepwise.seconds <= other.seconds)
         (void)snprintf(how, sizeof how, "%dx%d", stepwise.tile.unit_octets, stepwise.tile.batch_octets);
@@ -38,24 +38,25 @@ static void print_cell(const gru_cuda_size *size) {
 /* The same of a step of the sweep, and how many times the forward step's time that is. */
 static void print_swept_cell(const gru_cuda_size *size) {
     const int before = size->reset_mode == GRU_RESET_BEFORE;
-    const gru_cuda_plan small = gru_cuda_plan_sweep(&h200, size);
-    const gru_cuda_plan other =
-        before ? gru_cuda_plan_hop(&h200, size, &room) : gru_cuda_plan_sweep_tile(&h200, size, &room);
-    const gru_cuda_plan stepwise = gru_cuda_plan_stepwise(&h200, size);
-    const gru_cuda_plan forward = before ? other : gru_cuda_plan_tile(&h200, size, &room);
+    const gru_cuda_plan small = gru_cuda_plan_backward_step(&h200, size);
+    const gru_cuda_plan other = before ? gru_cuda_plan_step_fused(&h200, size, &occupancy)
+                                       : gru_cuda_plan_backward_step_large(&h200, size, &occupancy);
+    const gru_cuda_plan stepwise = gru_cuda_plan_step(&h200, size);
+    const gru_cuda_plan forward = before ? other : gru_cuda_plan_step_large(&h200, size, &occupancy);
     const double seconds = fmin(small.seconds, other.seconds);
     printf("  %5.1f %6.2fx", seconds * 1e6, seconds / fmin(stepwise.seconds, forward.seconds));
 }
 
-static void print_table(gru_cuda_math math, int32_t reset, void (*print)(const gru_cuda_size *)) {
+static void print_table(gru_cuda_compute_type compute_type, int32_t reset,
+                        void (*print)(const gru_cuda_size *)) {
     printf("\n%s, reset %s: microseconds of one step%s, in the middle of a sequence\n     H ",
-           math_names[math], reset == GRU_RESET_BEFORE ? "BEFORE" : "AFTER",
+           math_names[compute_type], reset == GRU_RESET_BEFORE ? "BEFORE" : "AFTER",
            print == print_cell ? ", recurrence only" : " of the sweep, and in forward steps");
     for (int n = 0; n < BATCHES; n++) printf("      N = %5lld", (long long)batches[n]);
     for (int h = 0; h < HIDDEN; h++) {
         printf("\n%6d ", hidden[h]);
         for (int n = 0; n < BATCHES; n++) {
-            const gru_cuda_size size = {math, batches[n], hidden[h], reset, 1};
+            const gru_cuda_size size = {compute_type, batches[n], hidden[h], reset, 1};
             print(&size);
         }
     }
@@ -63,15 +64,15 @@ static void print_table(gru_cuda_math math, int32_t reset, void (*print)(const g
 }
 
 int main(void) {
-    static const gru_cuda_math maths[] = {GRU_CUDA_BF16, GRU_CUDA_TF32, GRU_CUDA_F32};
+    static const gru_cuda_compute_type compute_types[] = {GRU_CUDA_BF16, GRU_CUDA_TF32, GRU_CUDA_F32};
     printf("PREDICTED, not measured: what the planner's model expects of an H200 (emulated_predictions).\n"
            "AxB: cuda_stepwise, tiles of A octets of units x B of rows. R/S: cuda_large_batch, R rows, k "
            "split over "
            "S blocks.\n"
            "cluster, grid: cuda_fused_before. f16 is as bf16.\n");
-    for (int i = 0; i < 3; i++) print_table(maths[i], GRU_RESET_AFTER, print_cell);
-    for (int i = 0; i < 3; i++) print_table(maths[i], GRU_RESET_BEFORE, print_cell);
-    for (int i = 0; i < 3; i++) print_table(maths[i], GRU_RESET_AFTER, print_swept_cell);
-    for (int i = 0; i < 3; i++) print_table(maths[i], GRU_RESET_BEFORE, print_swept_cell);
+    for (int i = 0; i < 3; i++) print_table(compute_types[i], GRU_RESET_AFTER, print_cell);
+    for (int i = 0; i < 3; i++) print_table(compute_types[i], GRU_RESET_BEFORE, print_cell);
+    for (int i = 0; i < 3; i++) print_table(compute_types[i], GRU_RESET_AFTER, print_swept_cell);
+    for (int i = 0; i < 3; i++) print_table(compute_types[i], GRU_RESET_BEFORE, print_swept_cell);
     return 0;
 }

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "control.h"
-#include "covering.h"
+#include "covering_array.h"
 #include "cuda_fixture.h"
 
 static const shape shapes[] = {
@@ -76,35 +76,59 @@ enum {
 };
 enum { DIMENSIONS = SWITCH + SWITCHES };
 
-static const int levels[DIMENSIONS] = {SWEEP_FORMS, SHAPES, ARITHMETICS, 3, 2, 3, 3, 2, 2, 2, WISHES, 2,
-                                       2,           3,      3,           2, 2, 2, 2, 2, 2, 2, 2,      2};
+static const int levels[DIMENSIONS] = {BACKWARD_KERNEL_CONFIGS,
+                                       SHAPES,
+                                       ARITHMETICS,
+                                       3,
+                                       2,
+                                       3,
+                                       3,
+                                       2,
+                                       2,
+                                       2,
+                                       WISHES,
+                                       2,
+                                       2,
+                                       3,
+                                       3,
+                                       2,
+                                       2,
+                                       2,
+                                       2,
+                                       2,
+                                       2,
+                                       2,
+                                       2,
+                                       2};
 
 static int excludes(int a, int la, int b, int lb) {
-    if (a == FORM && b == RESET) return !form_has_reset(&sweep_forms[la], lb);
-    if (a == FORM && b == INVARIANT) return lb && strcmp(sweep_forms[la].engine, "cuda_large_batch") == 0;
+    if (a == FORM && b == RESET) return !kernel_config_has_reset(&backward_kernel_configs[la], lb);
+    if (a == FORM && b == INVARIANT)
+        return lb && strcmp(backward_kernel_configs[la].engine, "cuda_large_batch") == 0;
     if (a == SHAPE && shapes[la].I == 0 && b >= SWITCH)
         return !lb && switches[b - SWITCH] == PROBLEM_PROJECTED;
     return 0;
 }
 
-static const covering plan = {DIMENSIONS, levels, excludes};
+static const covering_array plan = {DIMENSIONS, levels, excludes};
 
 /* ---- the rows ---------------------------------------------------------------------------------------------------- */
 
 /* Contexts, made when first asked for: they are many times as slow to make as a run. */
-static gru_context *contexts[SWEEP_FORMS][2][2];
+static gru_context *contexts[BACKWARD_KERNEL_CONFIGS][2][2];
 
 static gru_context *context_for(int f, int tf32, int invariant) {
-    while (f > 0 && strcmp(sweep_forms[f - 1].engine, sweep_forms[f].engine) == 0) f--;
+    while (f > 0 && strcmp(backward_kernel_configs[f - 1].engine, backward_kernel_configs[f].engine) == 0)
+        f--;
     gru_context **context = &contexts[f][tf32][invariant];
     if (!*context)
-        *context = form_context(&sweep_forms[f],
-                                (tf32 ? GRU_ALLOW_TF32 : 0) | (invariant ? GRU_BATCH_INVARIANT : 0));
+        *context = kernel_config_context(&backward_kernel_configs[f],
+                                         (tf32 ? GRU_ALLOW_TF32 : 0) | (invariant ? GRU_BATCH_INVARIANT : 0));
     return *context;
 }
 
 static void release_contexts(void) {
-    for (int i = 0; i < SWEEP_FORMS * 4; i++) {
+    for (int i = 0; i < BACKWARD_KERNEL_CONFIGS * 4; i++) {
         gru_context_release(contexts[i / 4][i / 2 % 2][i % 2]);
         contexts[i / 4][i / 2 % 2][i % 2] = NULL;
     }
@@ -119,18 +143,18 @@ static problem *problem_of(const covering_row *row, int i) {
     for (int k = 0; k < SWITCHES; k++)
         if (l[SWITCH + k]) options |= switches[k];
     problem *p = problem_make(&shapes[l[SHAPE]], &config, options, (uint64_t)i);
-    form_name(&sweep_forms[l[FORM]], p->text, sizeof p->text);
+    kernel_config_name(&backward_kernel_configs[l[FORM]], p->text, sizeof p->text);
     return p;
 }
 
 TEST(cuda_backward, agrees_on_every_pair_of_circumstances) {
     static covering_row rows[COVERING_ROWS];
-    const int count = covering_make(&plan, emu_option.seed, rows);
-    REQUIRE(count > 0 && covering_missing(&plan, rows, count) == 0, "%d rows leave %d pairs out", count,
-            covering_missing(&plan, rows, count));
+    const int count = covering_array_make(&plan, emu_option.seed, rows);
+    REQUIRE(count > 0 && covering_array_missing(&plan, rows, count) == 0, "%d rows leave %d pairs out", count,
+            covering_array_missing(&plan, rows, count));
     for (int i = 0; i < count; i++) {
         const uint8_t *l = rows[i].level;
-        const gradient_call call = {&sweep_forms[l[FORM]],
+        const gradient_call call = {&backward_kernel_configs[l[FORM]],
                                     l[OVERWRITE] ? GRU_GRAD_OVERWRITE : 0,
                                     l[APART],
                                     missing[l[WISH]],
@@ -147,15 +171,15 @@ TEST(cuda_backward, agrees_on_every_pair_of_circumstances) {
 /* ---- reserves of other machines ----------------------------------------------------------------------------------- */
 
 TEST(cuda_backward, the_cpu_s_reserve_serves) {
-    for (int i = 0; i < SWEEP_FORMS; i++) {
+    for (int i = 0; i < BACKWARD_KERNEL_CONFIGS; i++) {
         static const char *const makers[] = {"cpu_scalar", "cpu_reference"};
-        if (!form_has_turn(i)) continue;
-        const form *f = &sweep_forms[i];
-        const gru_layer_config config = study_config(f, i % MATHS, i);
-        gru_context *context = study_context(f, i % MATHS, 0);
-        problem *p = problem_make(&shapes[3], &config, study_options | PROBLEM_TRAIN, (uint64_t)i);
-        const gradient_call call = {.form = f};
-        form_name(f, p->text, sizeof p->text);
+        if (!kernel_config_is_selected(i)) continue;
+        const kernel_config *f = &backward_kernel_configs[i];
+        const gru_layer_config config = fixture_config(f, i % COMPUTE_TYPES, i);
+        gru_context *context = fixture_context(f, i % COMPUTE_TYPES, 0);
+        problem *p = problem_make(&shapes[3], &config, fixture_options | PROBLEM_TRAIN, (uint64_t)i);
+        const gradient_call call = {.kernel_config = f};
+        kernel_config_name(f, p->text, sizeof p->text);
         check_gradient_call(p, context, makers[i % 2], &call);
         problem_free(p);
         gru_context_release(context);

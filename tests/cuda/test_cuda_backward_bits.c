@@ -11,10 +11,11 @@
 
 /* Again, and in two parts. */
 TEST(cuda_backward_bits, repeated_and_in_parts) {
-    for (int i = 0; i < SWEEP_FORMS; i++) {
-        if (!form_has_turn(i)) continue;
-        study s =
-            open_study(&sweep_forms[i], (int)((uint64_t)i + emu_option.seed) % MATHS, i, study_options, 0);
+    for (int i = 0; i < BACKWARD_KERNEL_CONFIGS; i++) {
+        if (!kernel_config_is_selected(i)) continue;
+        cuda_fixture s =
+            open_fixture(&backward_kernel_configs[i], (int)((uint64_t)i + emu_option.seed) % COMPUTE_TYPES, i,
+                         fixture_options, 0);
         gradients once, again, apart;
         run_gradient_call(s.p, &s.r, &s.call, &once);
         run_gradient_call(s.p, &s.r, &s.call, &again);
@@ -23,25 +24,26 @@ TEST(cuda_backward_bits, repeated_and_in_parts) {
         check_same_gradients(s.p, &once, &again);
         check_same_gradients(s.p, &once, &apart);
         gradients_free(&once), gradients_free(&again), gradients_free(&apart);
-        close_study(&s);
+        close_fixture(&s);
     }
 }
 
 /* Every tile and both hops. */
 TEST(cuda_backward_bits, any_tile_and_hop) {
-    for (int math = 0; math < MATHS; math++)
+    for (int compute_type = 0; compute_type < COMPUTE_TYPES; compute_type++)
         for (int reset = 0; reset < 3; reset++) {
             gradients first = {{0}, {0}, {0}}, other;
-            if (!form_has_turn(math + reset)) continue;
-            for (int i = 0; i < SWEEP_FORMS; i++) {
-                if (!form_has_reset(&sweep_forms[i], reset) ||
-                    strcmp(sweep_forms[i].engine, "cuda_large_batch") == 0)
+            if (!kernel_config_is_selected(compute_type + reset)) continue;
+            for (int i = 0; i < BACKWARD_KERNEL_CONFIGS; i++) {
+                if (!kernel_config_has_reset(&backward_kernel_configs[i], reset) ||
+                    strcmp(backward_kernel_configs[i].engine, "cuda_large_batch") == 0)
                     continue;
-                study s = open_study(&sweep_forms[i], math, reset + 3, study_options, 0);
+                cuda_fixture s =
+                    open_fixture(&backward_kernel_configs[i], compute_type, reset + 3, fixture_options, 0);
                 run_gradient_call(s.p, &s.r, &s.call, i ? &other : &first);
                 if (i) check_same_gradients(s.p, &first, &other);
                 if (i) gradients_free(&other);
-                close_study(&s);
+                close_fixture(&s);
             }
             gradients_free(&first);
         }
@@ -63,10 +65,10 @@ static void compare_rows(const problem *part, const gradients *whole, const grad
 }
 
 TEST(cuda_backward_bits, one_row_in_any_batch) {
-    for (int i = 0; i < SWEEP_FORMS; i++) {
-        const form *f = &sweep_forms[i];
-        if (!form_has_turn(i) || strcmp(f->engine, "cuda_large_batch") == 0) continue;
-        study s = open_study(f, i % MATHS, i, study_options, GRU_BATCH_INVARIANT);
+    for (int i = 0; i < BACKWARD_KERNEL_CONFIGS; i++) {
+        const kernel_config *f = &backward_kernel_configs[i];
+        if (!kernel_config_is_selected(i) || strcmp(f->engine, "cuda_large_batch") == 0) continue;
+        cuda_fixture s = open_fixture(f, i % COMPUTE_TYPES, i, fixture_options, GRU_BATCH_INVARIANT);
         gradients whole;
         run_gradient_call(s.p, &s.r, &s.call, &whole);
         for (int64_t n = 0; n < N; n += 4) {
@@ -81,7 +83,7 @@ TEST(cuda_backward_bits, one_row_in_any_batch) {
             problem_free(part);
         }
         gradients_free(&whole);
-        close_study(&s);
+        close_fixture(&s);
     }
 }
 
@@ -99,25 +101,27 @@ static void poison_what_has_ended(problem *p) {
 }
 
 TEST(cuda_backward_bits, what_has_ended_is_not_read) {
-    for (int i = 0; i < SWEEP_FORMS; i++) {
-        if (!form_has_turn(i)) continue;
-        study s = open_study(&sweep_forms[i], i % MATHS, i + 1, study_options, 0);
+    for (int i = 0; i < BACKWARD_KERNEL_CONFIGS; i++) {
+        if (!kernel_config_is_selected(i)) continue;
+        cuda_fixture s =
+            open_fixture(&backward_kernel_configs[i], i % COMPUTE_TYPES, i + 1, fixture_options, 0);
         gradients clean, sick;
         run_gradient_call(s.p, &s.r, &s.call, &clean);
         poison_what_has_ended(s.p);
         run_gradient_call(s.p, &s.r, &s.call, &sick);
         check_same_gradients(s.p, &clean, &sick);
         gradients_free(&clean), gradients_free(&sick);
-        close_study(&s);
+        close_fixture(&s);
     }
 }
 
 /* NaN in one row's dy stays in the row's gradients of data, and shows in those of weights. */
 TEST(cuda_backward_bits, nan_stays_in_its_row) {
     const int64_t n = 0; /* has all T steps */
-    for (int i = 0; i < SWEEP_FORMS; i++) {
-        if (!form_has_turn(i)) continue;
-        study s = open_study(&sweep_forms[i], i % MATHS, i + 2, study_options, 0);
+    for (int i = 0; i < BACKWARD_KERNEL_CONFIGS; i++) {
+        if (!kernel_config_is_selected(i)) continue;
+        cuda_fixture s =
+            open_fixture(&backward_kernel_configs[i], i % COMPUTE_TYPES, i + 2, fixture_options, 0);
         gradients clean, sick;
         run_gradient_call(s.p, &s.r, &s.call, &clean);
         gru_store_double((void *)(uintptr_t)s.p->dy.data, s.p->config.io_type, (size_t)((N + n) * H + 3),
@@ -134,7 +138,7 @@ TEST(cuda_backward_bits, nan_stays_in_its_row) {
         }
         CHECK(isnan(gru_load_double(sick.data[GRAD_R], GRU_F32, 3 * H)), "NaN was lost: %s", s.p->text);
         gradients_free(&clean), gradients_free(&sick);
-        close_study(&s);
+        close_fixture(&s);
     }
 }
 
@@ -149,7 +153,7 @@ static void take_numbers(problem *p, uint64_t seed) {
 }
 
 /* One step of training in the stream: weights from the device's memory, forward, backward. */
-static gru_status train(gru_layer *layer, const gru_weights *weights, const lent *l) {
+static gru_status train(gru_layer *layer, const gru_weights *weights, const uploaded *l) {
     gru_status status = gru_layer_update(layer, weights, l->run.stream);
     if (status == GRU_OK) status = gru_layer_forward(layer, &l->run);
     return status == GRU_OK ? gru_layer_backward(layer, &l->backward, &l->gradients) : status;
@@ -176,17 +180,17 @@ static void send_weights(gru_context *context, const gru_weights *here, void *co
 }
 
 /* A whole step of training, recorded before any other, and replayed with other data, weights and loss scales. */
-static void compare_replays(const form *f, int math, int reset) {
-    study s = open_study(f, math, reset, study_options, 0);
+static void compare_replays(const kernel_config *f, int compute_type, int reset) {
+    cuda_fixture s = open_fixture(f, compute_type, reset, fixture_options, 0);
     const size_t element = gru_type_bytes(s.p->weights.type);
     const size_t bytes[] = {3 * H * I * element, 3 * H * H * element, 3 * H * element, 3 * H * element};
     void *memory[4];
     cudaGraph_t graph;
     cudaGraphExec_t replay;
     problem_renew_outputs(s.p, &s.r);
-    lent l = lend(&s);
+    uploaded l = upload(&s);
     const gru_weights there = weights_there(s.context, &s.p->weights, memory, bytes);
-    form_force_sweep(f, (gru_cuda_math)math);
+    kernel_config_override_backward(f, (gru_cuda_compute_type)compute_type);
     REQUIRE(!cudaStreamBeginCapture(l.run.stream, cudaStreamCaptureModeGlobal), "no capture");
     const gru_status status = train(s.r.layer, &there, &l);
     REQUIRE(!cudaStreamEndCapture(l.run.stream, &graph) && status == GRU_OK, "%s: %s", f->name,
@@ -212,14 +216,15 @@ static void compare_replays(const form *f, int math, int reset) {
         result_free(&r);
     }
     (void)cudaGraphExecDestroy(replay);
-    form_free_choice();
+    kernel_config_clear_override();
     for (int i = 0; i < 4; i++) gru_free(s.context, memory[i]);
-    take_back(&l);
-    close_study(&s);
+    download(&l);
+    close_fixture(&s);
 }
 
 TEST(cuda_backward_bits, a_whole_step_is_recorded) {
-    for (int i = 0; i < SWEEP_FORMS; i++)
-        if (form_has_turn(i))
-            compare_replays(&sweep_forms[i], (int)((uint64_t)i + emu_option.seed) % MATHS, i);
+    for (int i = 0; i < BACKWARD_KERNEL_CONFIGS; i++)
+        if (kernel_config_is_selected(i))
+            compare_replays(&backward_kernel_configs[i], (int)((uint64_t)i + emu_option.seed) % COMPUTE_TYPES,
+                            i);
 }

@@ -6,14 +6,14 @@
 
 /* The first test of this program, so that no kernel has been loaded by another. */
 TEST(cuda_backward_runs, first_passes_load_and_allocate_nothing) {
-    for (int i = 0; i < SWEEP_FORMS * MATHS; i++) {
-        const form *f = &sweep_forms[i % SWEEP_FORMS];
+    for (int i = 0; i < BACKWARD_KERNEL_CONFIGS * COMPUTE_TYPES; i++) {
+        const kernel_config *f = &backward_kernel_configs[i % BACKWARD_KERNEL_CONFIGS];
         const int projected = i % 3 == 1;
-        if (!form_has_turn(i)) continue;
-        study s = open_study(f, i / SWEEP_FORMS, i,
-                             projected ? study_options | PROBLEM_PROJECTED : study_options, 0);
-        lent l = lend(&s);
-        form_force_sweep(f, (gru_cuda_math)(i / SWEEP_FORMS));
+        if (!kernel_config_is_selected(i)) continue;
+        cuda_fixture s = open_fixture(f, i / BACKWARD_KERNEL_CONFIGS, i,
+                                      projected ? fixture_options | PROBLEM_PROJECTED : fixture_options, 0);
+        uploaded l = upload(&s);
+        kernel_config_override_backward(f, (gru_cuda_compute_type)(i / BACKWARD_KERNEL_CONFIGS));
         const uint64_t allocated = emu_allocations(), loaded = emu_loaded(), launched = emu_launches();
         REQUIRE(gru_layer_backward(s.r.layer, &l.backward, &l.gradients) == GRU_OK, "%s: %s", f->name,
                 gru_last_error());
@@ -23,9 +23,9 @@ TEST(cuda_backward_runs, first_passes_load_and_allocate_nothing) {
               (int)(emu_allocations() - allocated));
         CHECK(emu_loaded() == loaded, "%s: the first backward loaded %d kernels", f->name,
               (int)(emu_loaded() - loaded));
-        form_free_choice();
-        take_back(&l);
-        close_study(&s);
+        kernel_config_clear_override();
+        download(&l);
+        close_fixture(&s);
     }
 }
 
@@ -33,10 +33,11 @@ TEST(cuda_backward_runs, first_passes_load_and_allocate_nothing) {
 
 /* Without steps dhT is dh0; without rows nothing is; sums over nothing are zeros, where they are set. */
 TEST(cuda_backward_runs, no_steps_and_no_rows) {
-    for (int i = 0; i < SWEEP_FORMS; i++) {
-        if (!form_has_turn(i)) continue;
-        study s = open_study(&sweep_forms[i], i % MATHS, i, PROBLEM_H0 | PROBLEM_H_RESET, 0);
-        lent l = lend(&s);
+    for (int i = 0; i < BACKWARD_KERNEL_CONFIGS; i++) {
+        if (!kernel_config_is_selected(i)) continue;
+        cuda_fixture s =
+            open_fixture(&backward_kernel_configs[i], i % COMPUTE_TYPES, i, PROBLEM_H0 | PROBLEM_H_RESET, 0);
+        uploaded l = upload(&s);
         const float *dhT = s.p->dhT, *dh0 = l.here.data[GRAD_H0], *dR = l.here.data[GRAD_R];
         l.backward.N = 0;
         CHECK(gru_layer_backward(s.r.layer, &l.backward, &l.gradients) == GRU_OK, "N 0: %s",
@@ -48,7 +49,7 @@ TEST(cuda_backward_runs, no_steps_and_no_rows) {
               gru_last_error());
         device_mirror_receive(l.m);
         CHECK(memcmp(dh0, dhT, N * H * sizeof *dh0) == 0, "%s: after no steps dh0 is not dhT",
-              sweep_forms[i].name);
+              backward_kernel_configs[i].name);
         ((float *)l.here.data[GRAD_R])[5] = ((float *)l.here.data[GRAD_BR])[7] = 3;
         device_mirror_send(l.m);
         CHECK(gru_layer_backward(s.r.layer, &l.backward, &l.gradients) == GRU_OK, "%s", gru_last_error());
@@ -59,8 +60,8 @@ TEST(cuda_backward_runs, no_steps_and_no_rows) {
         device_mirror_receive(l.m);
         CHECK(dR[5] == 0 && ((float *)l.here.data[GRAD_BR])[7] == 0, "the sum of nothing is %g",
               (double)dR[5]);
-        take_back(&l);
-        close_study(&s);
+        download(&l);
+        close_fixture(&s);
     }
 }
 
@@ -68,8 +69,8 @@ TEST(cuda_backward_runs, no_steps_and_no_rows) {
 
 /* Every buffer of the gradients in turn as memory of the host: refused by its name, before anything is launched. */
 TEST(cuda_backward_runs, host_memory_is_refused) {
-    study s = open_study(&sweep_forms[0], 0, 0, study_options, 0);
-    lent l = lend(&s);
+    cuda_fixture s = open_fixture(&backward_kernel_configs[0], 0, 0, fixture_options, 0);
+    uploaded l = upload(&s);
     void *host = tester_allocate(1 << 16);
     const uint64_t launched = emu_launches();
 #define REFUSED(field)                                                                                 \
@@ -110,15 +111,15 @@ TEST(cuda_backward_runs, host_memory_is_refused) {
           "the reserve in host memory: \"%s\"", gru_last_error());
     CHECK(emu_launches() == launched, "a refused call launched something");
     tester_free(host);
-    take_back(&l);
-    close_study(&s);
+    download(&l);
+    close_fixture(&s);
 }
 
 /* ---- a lost device ------------------------------------------------------------------------------------------------ */
 
 TEST(cuda_backward_runs, a_fault_loses_the_context) {
-    study s = open_study(&sweep_forms[0], 0, 0, study_options, 0);
-    lent l = lend(&s);
+    cuda_fixture s = open_fixture(&backward_kernel_configs[0], 0, 0, fixture_options, 0);
+    uploaded l = upload(&s);
     void *small;
     REQUIRE(gru_allocate(s.context, 256, &small) == GRU_OK, "%s", gru_last_error());
     l.gradients.dh0 = (char *)small + 256 - sizeof(float); /* room for one number */
@@ -130,7 +131,7 @@ TEST(cuda_backward_runs, a_fault_loses_the_context) {
               strstr(gru_last_error(), "in an earlier call"),
           "afterwards: \"%s\"", gru_last_error());
     gru_free(s.context, small);
-    take_back(&l);
-    close_study(&s);
+    download(&l);
+    close_fixture(&s);
     CHECK(*emu_take_findings(), "the emulator found nothing");
 }

@@ -7,7 +7,7 @@
 
 enum { INPUTS = 7 }; /* which each direction alone copies into rows too */
 
-/* Gradients of study_options in a tower of cells. */
+/* Gradients of fixture_options in a tower of cells. */
 typedef struct stack_fixture_gradients {
     void *dy, *dx;
     void *dhT[STACK_FIXTURE_SUBLAYERS], *dh0[STACK_FIXTURE_SUBLAYERS], *dW[STACK_FIXTURE_SUBLAYERS],
@@ -100,13 +100,13 @@ static uint64_t compare_alone(const stack_fixture *both, const stack_fixture_gra
 
 /* Both directions go through the sweep of one: of both together are the rows of states, of x and of r h, the steps, and the launch
  * behind them; what is added is the sum of dx. */
-static void compare_directions(const form *f, int32_t lengths) {
+static void compare_directions(const kernel_config *f, int32_t lengths) {
     static const layer_spec floors[] = {{.hidden = H, .bidirectional = 1}};
-    const int32_t reset = form_has_reset(f, GRU_RESET_AFTER) ? GRU_RESET_AFTER : GRU_RESET_BEFORE;
-    gru_context *context = study_context(f, 0, 0);
+    const int32_t reset = kernel_config_has_reset(f, GRU_RESET_AFTER) ? GRU_RESET_AFTER : GRU_RESET_BEFORE;
+    gru_context *context = fixture_context(f, 0, 0);
     const stack_fixture_sizes tall = {
         .T = T, .N = N, .I = INPUTS, .lengths = lengths, .reset_mode = reset, .mode = GRU_TRAIN};
-    form_force_sweep(f, GRU_CUDA_F32);
+    kernel_config_override_backward(f, GRU_CUDA_F32);
     stack_fixture *fixture = stack_fixture_make(context, floors, 1, tall);
     stack_fixture_gradients g = ask(fixture);
     const uint64_t launches = run_tower(fixture, &g);
@@ -119,11 +119,11 @@ static void compare_directions(const form *f, int32_t lengths) {
               "%s: %d launches for both directions, %d for one after the other", f->name, (int)launches,
               (int)alone);
     stack_fixture_free(fixture);
-    form_free_choice();
+    kernel_config_clear_override();
     gru_context_release(context);
 }
 
 TEST(cuda_backward_stack, directions_share_their_launches) {
-    for (int i = 0; i < SWEEP_FORMS; i++)
-        if (form_has_turn(i)) compare_directions(&sweep_forms[i], i % 2);
+    for (int i = 0; i < BACKWARD_KERNEL_CONFIGS; i++)
+        if (kernel_config_is_selected(i)) compare_directions(&backward_kernel_configs[i], i % 2);
 }

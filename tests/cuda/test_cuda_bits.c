@@ -1,4 +1,4 @@
-/* test_cuda_bits.c: what cannot be seen in the bits of CUDA's engines, in every form of their kernels. */
+/* test_cuda_bits.c: what cannot be seen in the bits of CUDA's engines, in every kernel configuration of their kernels. */
 #include <cuda_runtime_api.h>
 #include <string.h>
 
@@ -13,43 +13,43 @@ static const shape shapes[] = {
     {5, 17, 5, 33, "three octets of rows, a group of 16 bits and one unit"},
 };
 
-enum { SHAPES = sizeof shapes / sizeof *shapes, MATHS = 4 };
+enum { SHAPES = sizeof shapes / sizeof *shapes, COMPUTE_TYPES = 4 };
 
-static const char *const math_names[MATHS] = {"f32", "tf32", "f16", "bf16"};
+static const char *const math_names[COMPUTE_TYPES] = {"f32", "tf32", "f16", "bf16"};
 
-static gru_context *make_context(const form *f, int math, uint32_t flags) {
-    return form_context(f, flags | (math == GRU_CUDA_TF32 ? GRU_ALLOW_TF32 : 0));
+static gru_context *make_context(const kernel_config *f, int compute_type, uint32_t flags) {
+    return kernel_config_context(f, flags | (compute_type == GRU_CUDA_TF32 ? GRU_ALLOW_TF32 : 0));
 }
 
-/* A drawn layer of this arithmetic that the form runs. */
-static gru_layer_config draw_config(const form *f, int math, uint64_t draw) {
-    static const int types[MATHS][2] = {{0, 5}, {0, 8}, {1, 3}, {2, 7}}; /* of problem_types */
+/* A drawn layer of this arithmetic that the kernel configuration runs. */
+static gru_layer_config draw_config(const kernel_config *f, int compute_type, uint64_t draw) {
+    static const int types[COMPUTE_TYPES][2] = {{0, 5}, {0, 8}, {1, 3}, {2, 7}}; /* of problem_types */
     gru_layer_config config = problem_variant((int)(tester_random(emu_option.seed, draw) % VARIANTS));
-    while (!form_has_reset(f, config.reset_mode)) config.reset_mode = (config.reset_mode + 1) % 3;
-    problem_types(&config, types[math][draw % 3 == 0]);
+    while (!kernel_config_has_reset(f, config.reset_mode)) config.reset_mode = (config.reset_mode + 1) % 3;
+    problem_types(&config, types[compute_type][draw % 3 == 0]);
     return config;
 }
 
-/* The property in every form, each with one arithmetic, which the seed chooses. */
+/* The property in every kernel configuration, each with one arithmetic, which the seed chooses. */
 static void for_forms(int32_t direction, property check) {
-    for (int i = 0; i < FORMS; i++) {
-        if (!form_has_turn(i)) continue;
-        const form *f = &forms[i];
-        const int math = (int)(((uint64_t)i + emu_option.seed) % MATHS);
+    for (int i = 0; i < KERNEL_CONFIGS; i++) {
+        if (!kernel_config_is_selected(i)) continue;
+        const kernel_config *f = &kernel_configs[i];
+        const int compute_type = (int)(((uint64_t)i + emu_option.seed) % COMPUTE_TYPES);
         const uint64_t draw = (uint64_t)i + 100 * emu_option.seed;
-        gru_layer_config config = draw_config(f, math, draw);
+        gru_layer_config config = draw_config(f, compute_type, draw);
         if (direction >= 0) config.direction = direction;
-        gru_context *context = make_context(f, math, 0);
+        gru_context *context = make_context(f, compute_type, 0);
         problem *p =
             problem_make(&shapes[i % SHAPES], &config, problem_options(draw) & property_options, draw);
         result plain;
-        form_name(f, p->text, sizeof p->text);
-        form_force(f, (gru_cuda_math)math, config.reset_mode);
+        kernel_config_name(f, p->text, sizeof p->text);
+        kernel_config_override(f, (gru_cuda_compute_type)compute_type, config.reset_mode);
         problem_run(p, context, &plain);
         check(context, p, &plain);
         result_free(&plain);
         problem_free(p);
-        form_free_choice();
+        kernel_config_clear_override();
         gru_context_release(context);
     }
 }
@@ -81,35 +81,38 @@ TEST(cuda_bits, one_row_in_any_batch) {
 }
 
 /* Every tile of cuda_stepwise and both hops give the bits of the first tile. */
-static void compare_forms(int math, int32_t reset) {
-    gru_layer_config config = draw_config(&forms[0], math, (uint64_t)(10 * math + reset));
+static void compare_forms(int compute_type, int32_t reset) {
+    gru_layer_config config =
+        draw_config(&kernel_configs[0], compute_type, (uint64_t)(10 * compute_type + reset));
     const uint32_t options = PROBLEM_LENGTHS | PROBLEM_H0 | PROBLEM_SEGMENTS | PROBLEM_TRAIN;
     config.reset_mode = reset;
-    problem *p = problem_make(&shapes[math % SHAPES], &config, options, (uint64_t)math);
+    problem *p = problem_make(&shapes[compute_type % SHAPES], &config, options, (uint64_t)compute_type);
     result first = {0};
-    for (int i = 0; i < FORMS; i++) {
+    for (int i = 0; i < KERNEL_CONFIGS; i++) {
         result r;
-        if (strcmp(forms[i].engine, "cuda_large_batch") == 0 || !form_has_reset(&forms[i], reset)) continue;
-        gru_context *context = make_context(&forms[i], math, 0);
-        form_force(&forms[i], (gru_cuda_math)math, reset);
+        if (strcmp(kernel_configs[i].engine, "cuda_large_batch") == 0 ||
+            !kernel_config_has_reset(&kernel_configs[i], reset))
+            continue;
+        gru_context *context = make_context(&kernel_configs[i], compute_type, 0);
+        kernel_config_override(&kernel_configs[i], (gru_cuda_compute_type)compute_type, reset);
         problem_run(p, context, i ? &r : &first);
         if (i) {
             check_same_results(p, &first, &r);
-            check_same_array("reserve", forms[i].name, GRU_F32, first.run.reserve, r.run.reserve,
+            check_same_array("reserve", kernel_configs[i].name, GRU_F32, first.run.reserve, r.run.reserve,
                              first.memory.reserve / sizeof(float));
             result_free(&r);
         }
         gru_context_release(context);
     }
-    form_free_choice();
+    kernel_config_clear_override();
     result_free(&first);
     problem_free(p);
 }
 
 TEST(cuda_bits, any_tile_and_hop) {
-    for (int math = 0; math < MATHS; math++)
+    for (int compute_type = 0; compute_type < COMPUTE_TYPES; compute_type++)
         for (int32_t reset = GRU_RESET_AFTER; reset <= GRU_RESET_ALL; reset++)
-            if (form_has_turn(math + reset)) compare_forms(math, reset);
+            if (kernel_config_is_selected(compute_type + reset)) compare_forms(compute_type, reset);
 }
 
 /* ---- the flag ---------------------------------------------------------------------------------------------------- */
@@ -117,13 +120,13 @@ TEST(cuda_bits, any_tile_and_hop) {
 /* With GRU_BATCH_INVARIANT the large tiles decline, and rows keep their bits through the projection too. */
 TEST(cuda_bits, invariance_pins_the_engines) {
     const shape large = {1, 600, 3, 64, "large enough for the large tiles"};
-    for (int math = 0; math < MATHS; math++) {
+    for (int compute_type = 0; compute_type < COMPUTE_TYPES; compute_type++) {
         gru_context *context =
-            tester_device_context(GRU_BATCH_INVARIANT | (math == GRU_CUDA_TF32 ? GRU_ALLOW_TF32 : 0));
-        gru_layer_config layer = draw_config(&forms[0], math, (uint64_t)math);
+            tester_device_context(GRU_BATCH_INVARIANT | (compute_type == GRU_CUDA_TF32 ? GRU_ALLOW_TF32 : 0));
+        gru_layer_config layer = draw_config(&kernel_configs[0], compute_type, (uint64_t)compute_type);
         layer.reset_mode = GRU_RESET_AFTER;
         problem *p = problem_make(&large, &layer, 0, 1);
-        problem *q = problem_make(&shapes[math % SHAPES], &layer, PROBLEM_H0, 1);
+        problem *q = problem_make(&shapes[compute_type % SHAPES], &layer, PROBLEM_H0, 1);
         result r;
         REQUIRE(problem_open(p, context, &r) == GRU_OK, "%s", gru_last_error());
         CHECK(strcmp(gru_engine_name(r.layer, &r.run), "cuda_stepwise") == 0, "%s runs",
@@ -143,7 +146,7 @@ TEST(cuda_bits, invariance_pins_the_engines) {
 TEST(cuda_bits, insisting_on_large_tiles_and_invariance_is_refused) {
     const shape sizes = {1, 8, 3, 64, "any"};
     const gru_layer_config config = GRU_INIT;
-    gru_context *context = form_context(&forms[5], GRU_BATCH_INVARIANT);
+    gru_context *context = kernel_config_context(&kernel_configs[5], GRU_BATCH_INVARIANT);
     problem *p = problem_make(&sizes, &config, 0, 1);
     result r;
     CHECK(problem_open(p, context, &r) == GRU_UNSUPPORTED && strstr(gru_last_error(), "GRU_BATCH_INVARIANT"),
@@ -159,17 +162,17 @@ TEST(cuda_bits, chunks_of_steps) {
     const shape two_chunks = {1400, 65, 1, 3, "16 MiB of 192 bytes a row hold 1344 steps of 65 rows"};
     if (emu_is_checker) SKIP("the checker looks through 16 MiB after each of thousands of launches");
     if (emu_option.seed != 1) SKIP("a second for each seed: the first is enough for what the host does");
-    gru_context *context = form_context(&forms[4], 0);
+    gru_context *context = kernel_config_context(&kernel_configs[4], 0);
     for (int i = 0; i < 2; i++) {
         gru_layer_config config = GRU_INIT;
         config.weight_type = GRU_F16; /* has the widest tile */
         config.direction = i;
         problem *p = problem_make(&two_chunks, &config, PROBLEM_H0 | (i ? PROBLEM_LENGTHS : 0), 1);
-        form_force(&forms[4], GRU_CUDA_F16, config.reset_mode);
+        kernel_config_override(&kernel_configs[4], GRU_CUDA_F16, config.reset_mode);
         CHECK(check_problem(p, context), "%s", gru_last_error());
         problem_free(p);
     }
-    form_free_choice();
+    kernel_config_clear_override();
     gru_context_release(context);
 }
 
@@ -204,15 +207,15 @@ static int same_buffer(const void *a, const void *b) {
 }
 
 /* A run recorded before any other, and replayed with three sets of numbers. */
-static void compare_replays(const form *f, int math) {
-    gru_layer_config config = draw_config(f, math, (uint64_t)math + 7);
+static void compare_replays(const kernel_config *f, int compute_type) {
+    gru_layer_config config = draw_config(f, compute_type, (uint64_t)compute_type + 7);
     const uint32_t options = PROBLEM_LENGTHS | PROBLEM_H0 | PROBLEM_SEGMENTS | PROBLEM_H_RESET |
-                             PROBLEM_STRIDES | PROBLEM_TRAIN | (math % 2 ? PROBLEM_SLOTS : 0);
-    gru_context *context = make_context(f, math, 0);
-    problem *p = problem_make(&shapes[math % SHAPES], &config, options, 1);
+                             PROBLEM_STRIDES | PROBLEM_TRAIN | (compute_type % 2 ? PROBLEM_SLOTS : 0);
+    gru_context *context = make_context(f, compute_type, 0);
+    problem *p = problem_make(&shapes[compute_type % SHAPES], &config, options, 1);
     result replayed, direct;
     gru_run run;
-    form_force(f, (gru_cuda_math)math, config.reset_mode);
+    kernel_config_override(f, (gru_cuda_compute_type)compute_type, config.reset_mode);
     REQUIRE(problem_open(p, context, &replayed) == GRU_OK && problem_open(p, context, &direct) == GRU_OK,
             "%s", gru_last_error());
     problem_renew_outputs(p, &replayed);
@@ -229,17 +232,18 @@ static void compare_replays(const form *f, int math) {
                   same_buffer(replayed.run.hT, direct.run.hT) &&
                   same_buffer(replayed.run.reserve, direct.run.reserve),
               "replayed with other numbers, the graph of %s with %s gives other bits", f->name,
-              math_names[math]);
+              math_names[compute_type]);
     }
     (void)cudaGraphExecDestroy(graph);
     device_mirror_close(m);
-    form_free_choice();
+    kernel_config_clear_override();
     result_free(&replayed), result_free(&direct);
     problem_free(p);
     gru_context_release(context);
 }
 
 TEST(cuda_bits, graphs) {
-    for (int i = 0; i < FORMS; i++)
-        if (form_has_turn(i)) compare_replays(&forms[i], (int)(((uint64_t)i + emu_option.seed) % MATHS));
+    for (int i = 0; i < KERNEL_CONFIGS; i++)
+        if (kernel_config_is_selected(i))
+            compare_replays(&kernel_configs[i], (int)(((uint64_t)i + emu_option.seed) % COMPUTE_TYPES));
 }

@@ -172,7 +172,7 @@ TEST(cuda_dropout, a_graph_replays_with_another_seed) {
 
 TEST(cuda_dropout, a_seed_in_host_memory_is_refused) {
     gru_context *context = tester_device_context(0);
-    if (gru_cuda_machine_of(context)->pageable) SKIP("this device reaches all of the host's memory");
+    if (gru_cuda_device_of(context)->pageable) SKIP("this device reaches all of the host's memory");
     stack_fixture *fixture = stack_fixture_make(
         context, two, 2, (stack_fixture_sizes){.T = 3, .N = 4, .I = 3, .mode = GRU_TRAIN, .dropout = 0.5f});
     void *pieces[PIECES];

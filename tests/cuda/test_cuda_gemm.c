@@ -16,12 +16,12 @@ static const struct {
     uint32_t flags;
     double rounding; /* of the products of two factors, which are not rounded yet, for TF32 */
     const char *name;
-} maths[] = {{GRU_F32, 0, 0, "f32"},
-             {GRU_F32, GRU_ALLOW_TF32, 0x1p-10, "tf32"},
-             {GRU_F16, 0, 0, "f16"},
-             {GRU_BF16, 0, 0, "bf16"}};
+} compute_types[] = {{GRU_F32, 0, 0, "f32"},
+                     {GRU_F32, GRU_ALLOW_TF32, 0x1p-10, "tf32"},
+                     {GRU_F16, 0, 0, "f16"},
+                     {GRU_BF16, 0, 0, "bf16"}};
 
-enum { MATHS = sizeof maths / sizeof *maths, KINDS = 3 };
+enum { COMPUTE_TYPES = sizeof compute_types / sizeof *compute_types, KINDS = 3 };
 
 /* One matrix, on both sides: f32 here, as stored there, stride numbers from row to row. */
 typedef struct matrix {
@@ -35,8 +35,8 @@ typedef struct product {
     gru_context *context;
     gru_layer *layer;
     gru_cuda_gemm *gemm;
-    gru_cuda_gemm_form form;
-    int math;
+    gru_cuda_gemm_shape kernel_config;
+    int compute_type;
     matrix in, other, bias, out;
     void *memory; /* that the workspace is in */
 } product;
@@ -84,33 +84,33 @@ static matrix make_matrix(gru_context *context, int32_t type, int64_t rows, int6
 }
 
 /* inputs and outputs in lines of 16 bytes; gap: numbers between rows, in lines too. */
-static product open_product(int kind, int math, uint32_t flags, int64_t inputs, int64_t outputs, int64_t rows,
-                            int64_t gap) {
+static product open_product(int kind, int compute_type, uint32_t flags, int64_t inputs, int64_t outputs,
+                            int64_t rows, int64_t gap) {
     gru_context_config machine = GRU_INIT;
     gru_layer_config config = GRU_INIT;
     gru_weights weights = GRU_INIT;
     static const float R[3];
-    product p = {.math = math};
+    product p = {.compute_type = compute_type};
     int previous;
     machine.backend = GRU_BACKEND_CUDA;
-    machine.flags = maths[math].flags | flags;
+    machine.flags = compute_types[compute_type].flags | flags;
     REQUIRE(gru_context_create(&machine, &p.context) == GRU_OK, "%s", gru_last_error());
-    config.hidden = 1, config.weight_type = maths[math].type;
+    config.hidden = 1, config.weight_type = compute_types[compute_type].type;
     weights.R = R;
     REQUIRE(gru_layer_create(p.context, &config, &weights, &p.layer) == GRU_OK, "%s", gru_last_error());
-    const int32_t type = maths[math].type;
+    const int32_t type = compute_types[compute_type].type;
     const int64_t line = 16 / (int64_t)gru_type_bytes(type), m = inputs * line, n = outputs * line;
     const int sums = kind == GRU_CUDA_GEMM_SUM_ROWS;
-    p.form = (gru_cuda_gemm_form){.name = "the tested product",
-                                  .math = gru_cuda_layer_of(p.layer)->math,
-                                  .kind = (gru_cuda_gemm_kind)kind,
-                                  .inputs = m,
-                                  .outputs = n,
-                                  .out_stride = (sums ? m : n) + gap * line,
-                                  .adds_bias = kind == GRU_CUDA_GEMM_PROJECT && gap % 2 == 0};
-    gru_cuda_machine *device = gru_cuda_machine_of(p.context);
+    p.kernel_config = (gru_cuda_gemm_shape){.name = "the tested product",
+                                            .compute_type = gru_cuda_layer_of(p.layer)->compute_type,
+                                            .kind = (gru_cuda_gemm_kind)kind,
+                                            .inputs = m,
+                                            .outputs = n,
+                                            .out_stride = (sums ? m : n) + gap * line,
+                                            .adds_bias = kind == GRU_CUDA_GEMM_PROJECT && gap % 2 == 0};
+    gru_cuda_device *device = gru_cuda_device_of(p.context);
     REQUIRE(gru_cuda_enter(device, &previous) == GRU_OK, "%s", gru_last_error());
-    const gru_status status = gru_cuda_gemm_create(p.layer, &p.form, &p.gemm);
+    const gru_status status = gru_cuda_gemm_create(p.layer, &p.kernel_config, &p.gemm);
     gru_cuda_leave(device, previous);
     REQUIRE(status == GRU_OK, "%s", gru_last_error());
     rows = gru_cuda_gemm_rows(p.gemm, rows);
@@ -119,7 +119,7 @@ static product open_product(int kind, int math, uint32_t flags, int64_t inputs, 
               : kind == GRU_CUDA_GEMM_PROJECT ? make_matrix(p.context, type, n, m, m, 2)
                                               : make_matrix(p.context, type, m, n, n, 2);
     p.bias = make_matrix(p.context, GRU_F32, 1, n, n, 3);
-    p.out = make_matrix(p.context, GRU_F32, sums ? n : rows, sums ? m : n, p.form.out_stride, 4);
+    p.out = make_matrix(p.context, GRU_F32, sums ? n : rows, sums ? m : n, p.kernel_config.out_stride, 4);
     p.memory = must_allocate(p.context, 64 + gru_cuda_gemm_workspace(p.gemm, rows));
     return p;
 }
@@ -138,22 +138,22 @@ static void close_product(product *p) {
 
 /* out of the first rows, on the host; to be freed. add: to what make_matrix left there. */
 static float *multiply(const product *p, int64_t rows, int add) {
-    gru_cuda_machine *machine = gru_cuda_machine_of(p->context);
-    const gru_cuda_factors factors = {.in = p->in.there,
-                                      .in_stride = p->in.stride,
-                                      .weights = p->other.there,
-                                      .left_stride =
-                                          p->form.kind == GRU_CUDA_GEMM_SUM_ROWS ? p->other.stride : 0,
-                                      .bias = p->bias.there,
-                                      .rows = rows,
-                                      .add = add,
-                                      .out = p->out.there,
-                                      .workspace = (char *)p->memory + 64 /* callers promise no more */};
+    gru_cuda_device *machine = gru_cuda_device_of(p->context);
+    const gru_cuda_gemm_args factors = {
+        .in = p->in.there,
+        .in_stride = p->in.stride,
+        .weights = p->other.there,
+        .left_stride = p->kernel_config.kind == GRU_CUDA_GEMM_SUM_ROWS ? p->other.stride : 0,
+        .bias = p->bias.there,
+        .rows = rows,
+        .add = add,
+        .out = p->out.there,
+        .workspace = (char *)p->memory + 64 /* callers promise no more */};
     const uint64_t loaded = emu_loaded(), allocated = emu_allocations();
     int previous;
     send(p->context, &p->out, NULL);
     REQUIRE(gru_cuda_enter(machine, &previous) == GRU_OK, "%s", gru_last_error());
-    const gru_status status = gru_cuda_multiply(machine, p->gemm, &factors, gru_cuda_stream(NULL));
+    const gru_status status = gru_cuda_gemm_run(machine, p->gemm, &factors, gru_cuda_stream(NULL));
     gru_cuda_leave(machine, previous);
     REQUIRE(status == GRU_OK, "%s", gru_last_error());
     CHECK(emu_loaded() == loaded && emu_allocations() == allocated, "%lld rows: it loads or allocates",
@@ -175,16 +175,16 @@ static float *multiply(const product *p, int64_t rows, int add) {
 /* Number i of row r of out in double precision; *size: the sum of what it sums. */
 static double sum_of(const product *p, int64_t rows, int64_t r, int64_t i, int add, double *size) {
     const matrix *in = &p->in, *other = &p->other;
-    const int64_t terms = p->form.kind == GRU_CUDA_GEMM_SUM_ROWS ? rows : in->row;
-    double sum = p->form.adds_bias ? (double)p->bias.here[i] : 0;
+    const int64_t terms = p->kernel_config.kind == GRU_CUDA_GEMM_SUM_ROWS ? rows : in->row;
+    double sum = p->kernel_config.adds_bias ? (double)p->bias.here[i] : 0;
     if (add) sum = (double)p->out.here[r * p->out.row + i];
     *size = fabs(sum);
     for (int64_t k = 0; k < terms; k++) {
-        const double a = p->form.kind == GRU_CUDA_GEMM_SUM_ROWS ? other->here[k * other->row + r]
-                         : p->form.kind == GRU_CUDA_GEMM_BACK   ? other->here[k * other->row + i]
-                                                                : other->here[i * other->row + k];
-        const double b =
-            p->form.kind == GRU_CUDA_GEMM_SUM_ROWS ? in->here[k * in->row + i] : in->here[r * in->row + k];
+        const double a = p->kernel_config.kind == GRU_CUDA_GEMM_SUM_ROWS ? other->here[k * other->row + r]
+                         : p->kernel_config.kind == GRU_CUDA_GEMM_BACK   ? other->here[k * other->row + i]
+                                                                         : other->here[i * other->row + k];
+        const double b = p->kernel_config.kind == GRU_CUDA_GEMM_SUM_ROWS ? in->here[k * in->row + i]
+                                                                         : in->here[r * in->row + k];
         sum += a * b;
         *size += fabs(a * b);
     }
@@ -195,9 +195,9 @@ static double sum_of(const product *p, int64_t rows, int64_t r, int64_t i, int a
  * terms. */
 static void check_numbers(const product *p, int64_t rows, int add) {
     float *seen = multiply(p, rows, add);
-    const int sums = p->form.kind == GRU_CUDA_GEMM_SUM_ROWS;
+    const int sums = p->kernel_config.kind == GRU_CUDA_GEMM_SUM_ROWS;
     const int64_t out_rows = sums ? p->out.rows : rows, terms = sums ? rows : p->in.row;
-    const double budget = (double)(terms + 1) * 0x1p-24 + maths[p->math].rounding;
+    const double budget = (double)(terms + 1) * 0x1p-24 + compute_types[p->compute_type].rounding;
     int wrong = 0;
     for (int64_t r = 0; r < out_rows; r++)
         for (int64_t i = 0; i < p->out.row; i++) {
@@ -205,8 +205,8 @@ static void check_numbers(const product *p, int64_t rows, int add) {
             const double exact = sum_of(p, rows, r, i, add, &size), got = (double)seen[r * p->out.row + i];
             if (!(fabs(got - exact) <= budget * size) && !wrong++)
                 CHECK(0, "kind %d, %s, %lld inputs, %lld rows: out[%lld][%lld] is %g, expected %g",
-                      (int)p->form.kind, maths[p->math].name, (long long)p->in.row, (long long)rows,
-                      (long long)r, (long long)i, got, exact);
+                      (int)p->kernel_config.kind, compute_types[p->compute_type].name, (long long)p->in.row,
+                      (long long)rows, (long long)r, (long long)i, got, exact);
         }
     CHECK(wrong == 0, "%d numbers are wrong", wrong);
     for (int64_t i = out_rows * p->out.row; !p->gemm->fixed_rows && i < p->out.rows * p->out.row; i++)
@@ -218,7 +218,7 @@ static void check_numbers(const product *p, int64_t rows, int add) {
 TEST(cuda_gemm, sums) {
     static const int64_t sizes[][3] = {{1, 1, 0}, {3, 2, 2}, {5, 4, 0}, {2, 9, 1}};
     static const int64_t counts[] = {1, 2, 3, 5, 8, 17, 64, 100};
-    for (int i = 0; i < KINDS * MATHS; i++)
+    for (int i = 0; i < KINDS * COMPUTE_TYPES; i++)
         for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
             product p = open_product(i % KINDS, i / KINDS, 0, sizes[s][0], sizes[s][1], 100, sizes[s][2]);
             for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) check_numbers(&p, counts[c], 0);
@@ -252,9 +252,9 @@ TEST(cuda_gemm, workspace_grows_with_the_rows) {
 
 /* ---- the flag ---- */
 
-/* The same numbers at other places among other rows. */
-static void check_invariance(int kind, int math) {
-    product p = open_product(kind, math, GRU_BATCH_INVARIANT, 3, 2, 300, 0);
+/* The same numbers at other workspace among other rows. */
+static void check_invariance(int kind, int compute_type) {
+    product p = open_product(kind, compute_type, GRU_BATCH_INVARIANT, 3, 2, 300, 0);
     const int64_t rows = p.in.rows;
     CHECK(rows == 512, "%lld rows are multiplied for 300", (long long)rows);
     float *straight = multiply(&p, 300, 0);
@@ -268,8 +268,8 @@ static void check_invariance(int kind, int math) {
     for (int64_t r = 0; r < rows; r++)
         differing += memcmp(moved + r * p.out.row, straight + from[r] * p.out.row,
                             (size_t)p.out.row * sizeof(float)) != 0;
-    CHECK(differing == 0, "%s: %d rows of %lld changed with their place", maths[math].name, differing,
-          (long long)rows);
+    CHECK(differing == 0, "%s: %d rows of %lld changed with their place", compute_types[compute_type].name,
+          differing, (long long)rows);
     free(straight);
     free(moved);
     free(from);
@@ -277,9 +277,9 @@ static void check_invariance(int kind, int math) {
 }
 
 TEST(cuda_gemm, a_row_keeps_its_bits) {
-    for (int math = 0; math < MATHS; math++) {
-        check_invariance(GRU_CUDA_GEMM_PROJECT, math);
-        check_invariance(GRU_CUDA_GEMM_BACK, math);
+    for (int compute_type = 0; compute_type < COMPUTE_TYPES; compute_type++) {
+        check_invariance(GRU_CUDA_GEMM_PROJECT, compute_type);
+        check_invariance(GRU_CUDA_GEMM_BACK, compute_type);
     }
 }
 
@@ -305,7 +305,7 @@ TEST(cuda_gemm, without_a_bias) {
     problem *p = problem_make(&sizes, &config, PROBLEM_H0, 1);
     result r;
     REQUIRE(problem_open(p, context, &r) == GRU_OK, "%s", gru_last_error());
-    CHECK(!gru_cuda_gemm_adds_bias(gru_cuda_layer_of(r.layer)->products[GRU_CUDA_PRODUCT_A]),
+    CHECK(!gru_cuda_gemm_adds_bias(gru_cuda_layer_of(r.layer)->gemms[GRU_CUDA_GEMM_A]),
           "it still adds the bias");
     check_call(p, &r);
     result_free(&r);

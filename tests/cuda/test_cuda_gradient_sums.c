@@ -7,9 +7,9 @@
 #include "support/problem.h"
 #include "backward_step_problem.h"
 
-enum { MATHS = 4, T = 5, N = 9, H = 21, OCTETS = 4, PITCH = 32 };
+enum { COMPUTE_TYPES = 4, T = 5, N = 9, H = 21, OCTETS = 4, PITCH = 32 };
 
-static const int32_t operand_types[MATHS] = {GRU_F32, GRU_F32, GRU_F16, GRU_BF16};
+static const int32_t operand_types[COMPUTE_TYPES] = {GRU_F32, GRU_F32, GRU_F16, GRU_BF16};
 static const int32_t lengths[N] = {5, 0, 3, 5, 1, 9, -2, 4, 2}; /* two of them wrong */
 
 static int64_t length_of(int64_t n) {
@@ -45,9 +45,9 @@ static void *finished(const void *device, size_t bytes) {
 /* ---- rows --------------------------------------------------------------------------------------------------------- */
 
 /* The row's number that a GEMM should read; index in rows of steps first .. from on. */
-static void check_row_numbers(int math, const void *rows, int64_t first, int64_t steps, int64_t padding,
-                              const float *wanted, const char *what) {
-    const int32_t type = operand_types[math];
+static void check_row_numbers(int compute_type, const void *rows, int64_t first, int64_t steps,
+                              int64_t padding, const float *wanted, const char *what) {
+    const int32_t type = operand_types[compute_type];
     void *got = finished(rows, (size_t)((steps * N + padding) * PITCH) * gru_type_bytes(type));
     for (int64_t row = 0; row < steps * N + padding; row++)
         for (int64_t j = 0; j < PITCH; j++) {
@@ -55,12 +55,12 @@ static void check_row_numbers(int math, const void *rows, int64_t first, int64_t
             const int exists = row < steps * N && j < H && s < length_of(n);
             const double seen = gru_load_double(got, type, (size_t)(row * PITCH + j));
             const double exact = exists ? (double)wanted[(s * N + n) * H + j] : 0;
-            const double ulp = type == GRU_F32   ? math == GRU_CUDA_TF32 ? 0x1p-11 : 0x1p-22
+            const double ulp = type == GRU_F32   ? compute_type == GRU_CUDA_TF32 ? 0x1p-11 : 0x1p-22
                                : type == GRU_F16 ? 0x1p-11
                                                  : 0x1p-8;
             CHECK(exists ? fabs(seen - exact) <= ulp * fabs(exact) + 0x1p-20 : seen == 0,
-                  "%s of math %d: row %d, number %d is %g, expected %g", what, math, (int)row, (int)j, seen,
-                  exact);
+                  "%s of compute_type %d: row %d, number %d is %g, expected %g", what, compute_type, (int)row,
+                  (int)j, seen, exact);
         }
     free(got);
 }
@@ -69,13 +69,13 @@ TEST(cuda_gradients, rows_of_states) {
     float *h = draw(T * N * H, 1);
     void *there_h = device_copy(h, T * N * H * sizeof *h),
          *there_lengths = device_copy(lengths, sizeof lengths);
-    for (int math = 0; math < MATHS; math++) {
+    for (int compute_type = 0; compute_type < COMPUTE_TYPES; compute_type++) {
         void *rows = device_copy(NULL, (3 * N + 4) * PITCH * sizeof(float));
         gru_cuda_state_rows a = {.directions = 1, .s = 1, .steps = 3, .padding = 4, .rows = {rows}};
-        a.sweep[0].forward = make_sequence(GRU_REVERSE, GRU_F32, there_lengths);
-        a.sweep[0].forward.reserve = there_h;
-        LAUNCHED(gru_cuda_launch_state_rows((gru_cuda_math)math, &a, tester_device.stream));
-        check_row_numbers(math, rows, 1, 3, 4, h, "states");
+        a.sequence[0].forward = make_sequence(GRU_REVERSE, GRU_F32, there_lengths);
+        a.sequence[0].forward.reserve = there_h;
+        LAUNCHED(gru_cuda_launch_state_rows((gru_cuda_compute_type)compute_type, &a, tester_device.stream));
+        check_row_numbers(compute_type, rows, 1, 3, 4, h, "states");
         device_free(rows);
     }
     device_free(there_h), device_free(there_lengths);
@@ -83,7 +83,7 @@ TEST(cuda_gradients, rows_of_states) {
 }
 
 /* r h from projected input by step (given 0) or by time, as callers give it. */
-static void compare_reset_rows(int math, int given, int32_t direction) {
+static void compare_reset_rows(int compute_type, int given, int32_t direction) {
     float *h = draw(T * N * H, 1), *a = draw(T * N * 3 * PITCH, 2), *c = draw(T * N * 3 * PITCH, 3);
     float *bias = draw(3 * PITCH, 4), *wanted = malloc(T * N * H * sizeof *wanted);
     void *there[5] = {device_copy(h, T * N * H * sizeof *h), device_copy(a, T * N * 3 * PITCH * sizeof *a),
@@ -104,7 +104,7 @@ static void compare_reset_rows(int math, int given, int32_t direction) {
         p.input[0].time_stride = N * row, p.input[0].gate_stride = PITCH;
     else
         p.input[0].data = (float *)there[1] + (T - 1 - first) * N * row;
-    LAUNCHED(gru_cuda_launch_reset_rows((gru_cuda_math)math, &p, tester_device.stream));
+    LAUNCHED(gru_cuda_launch_reset_rows((gru_cuda_compute_type)compute_type, &p, tester_device.stream));
     for (int64_t s = 0; s < T; s++)
         for (int64_t n = 0; n < N; n++)
             for (int64_t j = 0; j < H; j++) {
@@ -117,15 +117,15 @@ static void compare_reset_rows(int math, int given, int32_t direction) {
                 const double v = (double)input + (double)c[(s * N + n) * row + j] + (double)bias[packed];
                 wanted[at] = (float)((double)h[at] / (1 + exp(-v)));
             }
-    check_row_numbers(math, rows, first, 2, 1, wanted, "r h");
+    check_row_numbers(compute_type, rows, first, 2, 1, wanted, "r h");
     for (int i = 0; i < 5; i++) device_free(there[i]);
     device_free(rows);
     free(h), free(a), free(c), free(bias), free(wanted);
 }
 
 TEST(cuda_gradients, rows_of_r_h) {
-    for (int math = 0; math < MATHS; math++)
-        for (int i = 0; i < 4; i++) compare_reset_rows(math, i % 2, i / 2);
+    for (int compute_type = 0; compute_type < COMPUTE_TYPES; compute_type++)
+        for (int i = 0; i < 4; i++) compare_reset_rows(compute_type, i % 2, i / 2);
 }
 
 /* ---- by time ------------------------------------------------------------------------------------------------------ */
@@ -222,14 +222,14 @@ TEST(cuda_gradients, sums_of_weights) {
     compare_weight_sums(1, 2, 1, 3);
 }
 
-static void compare_bias_sums(int math, int32_t reset, int64_t count, int overwrite, float scale) {
-    const int32_t type = operand_types[math], planes = gru_cuda_gradient_planes(reset);
+static void compare_bias_sums(int compute_type, int32_t reset, int64_t count, int overwrite, float scale) {
+    const int32_t type = operand_types[compute_type], planes = gru_cuda_gradient_planes(reset);
     const size_t numbers = (size_t)(count * planes * PITCH), bytes = numbers * gru_type_bytes(type);
     void *rows = malloc(bytes);
     tester_fill(rows, type, numbers, 1, (uint64_t)count);
     float *before = draw(3 * H, 2);
     void *there = device_copy(rows, bytes), *there_scale = device_copy(&scale, sizeof scale);
-    void *parts = device_copy(NULL, GRU_CUDA_SUM_PARTS * (size_t)(planes * PITCH) * sizeof(float));
+    void *parts = device_copy(NULL, GRU_CUDA_SUM_SPLITS * (size_t)(planes * PITCH) * sizeof(float));
     float *got[2];
     void *to[2] = {device_copy(before, 3 * H * sizeof *before), device_copy(before, 3 * H * sizeof *before)};
     const gru_cuda_bias_sums a = {.rows = there,
@@ -241,7 +241,7 @@ static void compare_bias_sums(int math, int32_t reset, int64_t count, int overwr
                                   .overwrite = overwrite,
                                   .dbW = to[0],
                                   .dbR = to[1]};
-    LAUNCHED(gru_cuda_launch_bias_sums((gru_cuda_math)math, &a, tester_device.stream));
+    LAUNCHED(gru_cuda_launch_bias_sums((gru_cuda_compute_type)compute_type, &a, tester_device.stream));
     for (int i = 0; i < 2; i++) got[i] = finished(to[i], 3 * H * sizeof(float));
     for (int32_t at = 0; at < 2 * 3 * H; at++) {
         const int32_t recurrent = at / (3 * H), g = at / H % 3, j = at % H;
@@ -252,8 +252,8 @@ static void compare_bias_sums(int math, int32_t reset, int64_t count, int overwr
         const double wanted = combined((double)before[g * H + j], sum, overwrite, scale);
         const double seen = (double)got[recurrent][g * H + j];
         CHECK(fabs(seen - wanted) <= (double)count * 0x1p-23 + 0x1p-22,
-              "math %d, %d rows, %s[%d] is %g, expected %g", math, (int)count, recurrent ? "dbR" : "dbW",
-              g * H + j, seen, wanted);
+              "compute_type %d, %d rows, %s[%d] is %g, expected %g", compute_type, (int)count,
+              recurrent ? "dbR" : "dbW", g * H + j, seen, wanted);
     }
     device_free(there), device_free(there_scale), device_free(parts), device_free(to[0]), device_free(to[1]);
     free(rows), free(before), free(got[0]), free(got[1]);
@@ -261,35 +261,36 @@ static void compare_bias_sums(int math, int32_t reset, int64_t count, int overwr
 
 TEST(cuda_gradients, sums_of_biases) {
     static const int64_t counts[] = {0, 1, 31, 100, 4500}; /* the last needs longer parts */
-    for (int math = 0; math < MATHS; math++)
+    for (int compute_type = 0; compute_type < COMPUTE_TYPES; compute_type++)
         for (int i = 0; i < 5; i++)
-            compare_bias_sums(math, (math + i) % 3, counts[i], i % 2, i % 3 ? 0 : (float)(4 + i));
+            compare_bias_sums(compute_type, (compute_type + i) % 3, counts[i], i % 2,
+                              i % 3 ? 0 : (float)(4 + i));
 }
 
 /* ---- turned weights ----------------------------------------------------------------------------------------------- */
 
-static void compare_turned(gru_context *context, int math, int32_t inputs, int32_t hidden) {
+static void compare_turned(gru_context *context, int compute_type, int32_t inputs, int32_t hidden) {
     gru_layer_config config = GRU_INIT;
     gru_weights weights = GRU_INIT;
     gru_layer *layer = NULL;
     const size_t I = (size_t)inputs, U = (size_t)hidden;
     float *W = draw(3 * U * I + 1, 1), *R = draw(3 * U * U, 2);
-    config.inputs = inputs, config.hidden = hidden, config.weight_type = operand_types[math];
+    config.inputs = inputs, config.hidden = hidden, config.weight_type = operand_types[compute_type];
     weights.W = inputs ? W : NULL, weights.R = R;
     REQUIRE(gru_layer_create(context, &config, &weights, &layer) == GRU_OK, "%s", gru_last_error());
-    const gru_cuda_parts packed = gru_cuda_packed_parts(&config);
-    const gru_cuda_turned_parts parts = gru_cuda_turned_parts_of(&config);
-    char *memory = device_copy(NULL, parts.bytes);
-    const gru_cuda_turn turn = {.math = (gru_cuda_math)math,
-                                .inputs = inputs,
-                                .H = hidden,
-                                .W = (char *)layer->packed + packed.W,
-                                .R = (char *)layer->packed + packed.R,
-                                .turned_W = memory + parts.W,
-                                .turned_R = memory + parts.R,
-                                .transposed = memory + parts.R_transposed};
-    LAUNCHED(gru_cuda_launch_turn(&turn, tester_device.stream));
-    char *got = finished(memory, parts.bytes);
+    const gru_cuda_packed_layout packed = gru_cuda_packed_layout_of(&config);
+    const gru_cuda_transposed_layout layout = gru_cuda_transposed_layout_of(&config);
+    char *memory = device_copy(NULL, layout.bytes);
+    const gru_cuda_transpose turn = {.compute_type = (gru_cuda_compute_type)compute_type,
+                                     .inputs = inputs,
+                                     .H = hidden,
+                                     .W = (char *)layer->packed + packed.W,
+                                     .R = (char *)layer->packed + packed.R,
+                                     .W_rows = memory + layout.W,
+                                     .R_rows = memory + layout.R,
+                                     .transposed = memory + layout.R_transposed};
+    LAUNCHED(gru_cuda_launch_transpose(&turn, tester_device.stream));
+    char *got = finished(memory, layout.bytes);
     const size_t element = gru_type_bytes(config.weight_type), group = 64 / element;
     const size_t pitch = (size_t)gru_cuda_unit_pitch(hidden), groups = (U + group - 1) / group;
     const size_t row = (size_t)gru_cuda_input_pitch(inputs, config.weight_type);
@@ -297,21 +298,24 @@ static void compare_turned(gru_context *context, int math, int32_t inputs, int32
         for (size_t j = 0; j < groups * group; j++)
             for (size_t k = 0; k < pitch; k++) {
                 const int there = j < U && k < U;
-                const float wanted = there ? round_operand((gru_cuda_math)math, R[(g * U + j) * U + k]) : 0;
+                const float wanted =
+                    there ? round_operand((gru_cuda_compute_type)compute_type, R[(g * U + j) * U + k]) : 0;
                 const size_t tile = (k / 8 * 3 + g) * groups + j / group;
-                const float seen = gru_load_float(got + parts.R_transposed, config.weight_type,
+                const float seen = gru_load_float(got + layout.R_transposed, config.weight_type,
                                                   (tile * 8 + k % 8) * group + j % group);
-                CHECK(seen == wanted, "R transposed of math %d at %d, %d, %d", math, (int)g, (int)k, (int)j);
+                CHECK(seen == wanted, "R transposed of compute_type %d at %d, %d, %d", compute_type, (int)g,
+                      (int)k, (int)j);
                 if (j >= pitch) continue;
-                CHECK(gru_load_float(got + parts.R, config.weight_type, (g * pitch + j) * pitch + k) ==
+                CHECK(gru_load_float(got + layout.R, config.weight_type, (g * pitch + j) * pitch + k) ==
                           wanted,
-                      "R of math %d at %d, %d, %d", math, (int)g, (int)j, (int)k);
+                      "R of compute_type %d at %d, %d, %d", compute_type, (int)g, (int)j, (int)k);
             }
     for (size_t i = 0; i < 3 * pitch * row; i++) {
         const size_t g = i / row / pitch, j = i / row % pitch, k = i % row;
-        const float wanted = j < U && k < I ? round_operand((gru_cuda_math)math, W[(g * U + j) * I + k]) : 0;
-        CHECK(gru_load_float(got + parts.W, config.weight_type, i) == wanted, "W of math %d at %d", math,
-              (int)i);
+        const float wanted =
+            j < U && k < I ? round_operand((gru_cuda_compute_type)compute_type, W[(g * U + j) * I + k]) : 0;
+        CHECK(gru_load_float(got + layout.W, config.weight_type, i) == wanted, "W of compute_type %d at %d",
+              compute_type, (int)i);
     }
     device_free(memory);
     gru_layer_release(layer);
@@ -320,11 +324,11 @@ static void compare_turned(gru_context *context, int math, int32_t inputs, int32
 
 TEST(cuda_gradients, turned_weights) {
     static const int32_t sizes[][2] = {{3, 5}, {0, 16}, {21, 33}, {40, 50}};
-    for (int math = 0; math < MATHS; math++) {
-        gru_context *context = tester_device_context(math == GRU_CUDA_TF32 ? GRU_ALLOW_TF32 : 0);
-        CHECK(gru_cuda_load_gradients((gru_cuda_math)math) == cudaSuccess, "loading");
+    for (int compute_type = 0; compute_type < COMPUTE_TYPES; compute_type++) {
+        gru_context *context = tester_device_context(compute_type == GRU_CUDA_TF32 ? GRU_ALLOW_TF32 : 0);
+        CHECK(gru_cuda_load_backward((gru_cuda_compute_type)compute_type) == cudaSuccess, "loading");
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-            compare_turned(context, math, sizes[i][0], sizes[i][1]);
+            compare_turned(context, compute_type, sizes[i][0], sizes[i][1]);
         gru_context_release(context);
     }
 }

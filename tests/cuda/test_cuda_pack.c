@@ -14,10 +14,10 @@ static const struct {
     int32_t weight_type;
     uint32_t flags;
     const char *name;
-} maths[] = {
+} compute_types[] = {
     {GRU_F32, 0, "f32"}, {GRU_F32, GRU_ALLOW_TF32, "tf32"}, {GRU_F16, 0, "f16"}, {GRU_BF16, 0, "bf16"}};
 
-enum { MATHS = sizeof maths / sizeof *maths, TYPES = GRU_INT8 + 1, ARRAYS = 6 };
+enum { COMPUTE_TYPES = sizeof compute_types / sizeof *compute_types, TYPES = GRU_INT8 + 1, ARRAYS = 6 };
 
 /* ---- weights ---- */
 
@@ -80,8 +80,9 @@ static float tf32(float value) {
     return gru_float_from_bits((gru_bits_from_float(value) + 0x1000u) & ~0x1fffu);
 }
 
-static void put(char *part, int math, size_t index, float value) {
-    gru_store_float(part, maths[math].weight_type, index, maths[math].flags ? tf32(value) : value);
+static void put(char *part, int compute_type, size_t index, float value) {
+    gru_store_float(part, compute_types[compute_type].weight_type, index,
+                    compute_types[compute_type].flags ? tf32(value) : value);
 }
 
 static float number(const void *data, int32_t type, const float *scale, size_t row, size_t columns,
@@ -90,26 +91,27 @@ static float number(const void *data, int32_t type, const float *scale, size_t r
     return type == GRU_INT8 ? (float)((const int8_t *)data)[i] * scale[row] : gru_load_float(data, type, i);
 }
 
-/* All parts but staging. */
-static char *expected_layout(const given *g, int math, int32_t inputs, int32_t hidden, size_t bytes,
-                             const gru_cuda_parts *parts) {
+/* All layout but staging. */
+static char *expected_layout(const given *g, int compute_type, int32_t inputs, int32_t hidden, size_t bytes,
+                             const gru_cuda_packed_layout *layout) {
     char *packed = calloc(1, bytes);
     const size_t I = (size_t)inputs, H = (size_t)hidden;
-    const size_t element = gru_type_bytes(maths[math].weight_type), line = 16 / element, group = 64 / element;
+    const size_t element = gru_type_bytes(compute_types[compute_type].weight_type), line = 16 / element,
+                 group = 64 / element;
     const size_t pitch = (I + line - 1) / line * line, groups = (H + group - 1) / group;
     const int32_t bias = g->weights.type == GRU_INT8 ? GRU_F32 : g->weights.type;
     for (size_t row = 0; row < 3 * H; row++) {
         const size_t gate = row / H, unit = row % H, octet = unit / 8,
                      place = (octet * 3 + gate) * 8 + unit % 8;
         if (g->weights.bW)
-            ((float *)(void *)(packed + parts->bW))[place] = gru_load_float(g->weights.bW, bias, row);
+            ((float *)(void *)(packed + layout->bW))[place] = gru_load_float(g->weights.bW, bias, row);
         if (g->weights.bR)
-            ((float *)(void *)(packed + parts->bR))[place] = gru_load_float(g->weights.bR, bias, row);
+            ((float *)(void *)(packed + layout->bR))[place] = gru_load_float(g->weights.bR, bias, row);
         for (size_t i = 0; i < I; i++)
-            put(packed + parts->W, math, place * pitch + i,
+            put(packed + layout->W, compute_type, place * pitch + i,
                 number(g->weights.W, g->weights.type, g->weights.W_scale, row, I, i));
         for (size_t k = 0; k < H; k++)
-            put(packed + parts->R, math,
+            put(packed + layout->R, compute_type,
                 (((octet * groups + k / group) * 3 + gate) * 8 + unit % 8) * group + k % group,
                 number(g->weights.R, g->weights.type, g->weights.R_scale, row, H, k));
     }
@@ -118,48 +120,50 @@ static char *expected_layout(const given *g, int math, int32_t inputs, int32_t h
 
 /* ---- comparing ---- */
 
-static gru_layer *open_layer(gru_context *context, int math, int32_t inputs, int32_t hidden,
+static gru_layer *open_layer(gru_context *context, int compute_type, int32_t inputs, int32_t hidden,
                              const gru_weights *weights) {
     gru_layer_config config = GRU_INIT;
     gru_layer *layer = NULL;
     config.inputs = inputs, config.hidden = hidden;
-    config.weight_type = maths[math].weight_type;
+    config.weight_type = compute_types[compute_type].weight_type;
     REQUIRE(gru_layer_create(context, &config, weights, &layer) == GRU_OK, "%s", gru_last_error());
     return layer;
 }
 
 static void check_packed(gru_context *context, const gru_layer *layer, const void *packed, const given *g,
-                         int math, const char *how) {
-    const gru_cuda_parts parts = gru_cuda_packed_parts(&layer->config);
+                         int compute_type, const char *how) {
+    const gru_cuda_packed_layout layout = gru_cuda_packed_layout_of(&layer->config);
     const int32_t I = layer->config.inputs, H = layer->config.hidden;
-    char *seen = malloc(parts.staging), *wanted = expected_layout(g, math, I, H, parts.staging, &parts);
-    CHECK(layer->packed_bytes == parts.bytes, "%zu bytes, expected %zu", layer->packed_bytes, parts.bytes);
-    REQUIRE(gru_copy(context, seen, packed, parts.staging, NULL) == GRU_OK, "%s", gru_last_error());
+    char *seen = malloc(layout.staging),
+         *wanted = expected_layout(g, compute_type, I, H, layout.staging, &layout);
+    CHECK(layer->packed_bytes == layout.bytes, "%zu bytes, expected %zu", layer->packed_bytes, layout.bytes);
+    REQUIRE(gru_copy(context, seen, packed, layout.staging, NULL) == GRU_OK, "%s", gru_last_error());
     REQUIRE(gru_wait(context, NULL) == GRU_OK, "%s", gru_last_error());
     size_t at = 0;
-    while (at < parts.staging && seen[at] == wanted[at]) at++;
-    CHECK(at == parts.staging, "%s as %s, %s, I %d, H %d: byte %zu differs (W %zu, R %zu)",
-          gru_type_name(g->weights.type), maths[math].name, how, I, H, at, parts.W, parts.R);
+    while (at < layout.staging && seen[at] == wanted[at]) at++;
+    CHECK(at == layout.staging, "%s as %s, %s, I %d, H %d: byte %zu differs (W %zu, R %zu)",
+          gru_type_name(g->weights.type), compute_types[compute_type].name, how, I, H, at, layout.W,
+          layout.R);
     free(seen);
     free(wanted);
 }
 
 /* One set of weights by every way into packed memory. */
-static void pack_every_way(gru_context *context, int math, int32_t type, int32_t inputs, int32_t hidden,
-                           uint64_t seed) {
+static void pack_every_way(gru_context *context, int compute_type, int32_t type, int32_t inputs,
+                           int32_t hidden, uint64_t seed) {
     given first = make_weights(type, inputs, hidden, seed),
           second = make_weights(type, inputs, hidden, seed + 7);
     void *array[ARRAYS], *packed = NULL;
-    gru_layer *layer = open_layer(context, math, inputs, hidden, &first.weights);
-    check_packed(context, layer, layer->packed, &first, math, "created from the host");
+    gru_layer *layer = open_layer(context, compute_type, inputs, hidden, &first.weights);
+    check_packed(context, layer, layer->packed, &first, compute_type, "created from the host");
     const gru_weights there = on_device(context, &second, array);
     CHECK(gru_layer_update(layer, &there, NULL) == GRU_OK, "%s", gru_last_error());
-    check_packed(context, layer, layer->packed, &second, math, "updated from the device");
+    check_packed(context, layer, layer->packed, &second, compute_type, "updated from the device");
     CHECK(gru_layer_update(layer, &first.weights, NULL) == GRU_OK, "%s", gru_last_error());
-    check_packed(context, layer, layer->packed, &first, math, "updated from the host");
+    check_packed(context, layer, layer->packed, &first, compute_type, "updated from the host");
     REQUIRE(gru_allocate(context, layer->packed_bytes, &packed) == GRU_OK, "%s", gru_last_error());
     CHECK(gru_layer_pack(layer, &there, packed, NULL) == GRU_OK, "%s", gru_last_error());
-    check_packed(context, layer, packed, &second, math, "packed from the device");
+    check_packed(context, layer, packed, &second, compute_type, "packed from the device");
     gru_free(context, packed);
     for (int i = 0; i < ARRAYS; i++) gru_free(context, array[i]);
     gru_layer_release(layer);
@@ -169,11 +173,12 @@ static void pack_every_way(gru_context *context, int math, int32_t type, int32_t
 
 TEST(cuda_pack, every_type) {
     static const int32_t sizes[][2] = {{1, 1}, {3, 5}, {8, 16}, {0, 7}, {33, 17}, {20, 40}};
-    for (int math = 0; math < MATHS; math++) {
-        gru_context *context = tester_device_context(maths[math].flags);
+    for (int compute_type = 0; compute_type < COMPUTE_TYPES; compute_type++) {
+        gru_context *context = tester_device_context(compute_types[compute_type].flags);
         for (int32_t type = 0; type < TYPES; type++)
             for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
-                pack_every_way(context, math, type, sizes[s][0], sizes[s][1], 10 * s + (uint64_t)type);
+                pack_every_way(context, compute_type, type, sizes[s][0], sizes[s][1],
+                               10 * s + (uint64_t)type);
         gru_context_release(context);
     }
 }

@@ -8,31 +8,31 @@
 #include "support/device_mirror.h"
 #include "support/properties.h"
 
-enum { T = 4, N = 9, I = 7, H = 19, MATHS = 4 };
+enum { T = 4, N = 9, I = 7, H = 19, COMPUTE_TYPES = 4 };
 static const shape sizes = {T, N, I, H, "two octets of rows, two of units and a tail"};
 
-static gru_layer_config config_for(const form *f, int math, int reset) {
-    static const int types[MATHS] = {0, 0, 1, 2}; /* of problem_types */
+static gru_layer_config config_for(const kernel_config *f, int compute_type, int reset) {
+    static const int types[COMPUTE_TYPES] = {0, 0, 1, 2}; /* of problem_types */
     gru_layer_config config = GRU_INIT;
-    config.reset_mode = form_has_reset(f, reset) ? reset : (reset + 1) % 3;
-    while (!form_has_reset(f, config.reset_mode)) config.reset_mode = (config.reset_mode + 1) % 3;
-    problem_types(&config, types[math]);
+    config.reset_mode = kernel_config_has_reset(f, reset) ? reset : (reset + 1) % 3;
+    while (!kernel_config_has_reset(f, config.reset_mode)) config.reset_mode = (config.reset_mode + 1) % 3;
+    problem_types(&config, types[compute_type]);
     return config;
 }
 
-static gru_context *make_context(const form *f, int math) {
-    return form_context(f, math == GRU_CUDA_TF32 ? GRU_ALLOW_TF32 : 0);
+static gru_context *make_context(const kernel_config *f, int compute_type) {
+    return kernel_config_context(f, compute_type == GRU_CUDA_TF32 ? GRU_ALLOW_TF32 : 0);
 }
 
 /* ---- the device's memory ----------------------------------------------------------------------------------------- */
 
-static void count_run(const form *f, int math, int reset, uint32_t options) {
-    const gru_layer_config config = config_for(f, math, reset);
-    gru_context *context = make_context(f, math);
+static void count_run(const kernel_config *f, int compute_type, int reset, uint32_t options) {
+    const gru_layer_config config = config_for(f, compute_type, reset);
+    gru_context *context = make_context(f, compute_type);
     problem *p = problem_make(&sizes, &config, options, 1);
     result r;
     gru_run run;
-    form_force(f, (gru_cuda_math)math, config.reset_mode);
+    kernel_config_override(f, (gru_cuda_compute_type)compute_type, config.reset_mode);
     REQUIRE(problem_open(p, context, &r) == GRU_OK, "%s", gru_last_error());
     problem_renew_outputs(p, &r);
     device_mirror *m = device_mirror_open(context, &r.run, &run);
@@ -48,28 +48,29 @@ static void count_run(const form *f, int math, int reset, uint32_t options) {
     result_free(&r);
     problem_free(p);
     gru_context_release(context);
-    form_free_choice();
+    kernel_config_clear_override();
 }
 
 /* The first test of this program, so that no kernel has been loaded by another. */
 TEST(cuda_runs, first_runs_load_and_allocate_nothing) {
-    for (int math = 0; math < MATHS; math++)
-        for (int i = 0; i < FORMS; i++)
+    for (int compute_type = 0; compute_type < COMPUTE_TYPES; compute_type++)
+        for (int i = 0; i < KERNEL_CONFIGS; i++)
             for (int projected = 0; projected < 2; projected++)
-                count_run(&forms[i], math, i % 3, projected ? PROBLEM_PROJECTED : PROBLEM_LENGTHS);
+                count_run(&kernel_configs[i], compute_type, i % 3,
+                          projected ? PROBLEM_PROJECTED : PROBLEM_LENGTHS);
 }
 
 /* A recording refuses whoever allocates, loads or waits, be it only for a moment. */
 TEST(cuda_runs, first_runs_can_be_recorded) {
-    for (int i = 0; i < FORMS; i++) {
-        const int math = i % MATHS;
-        const gru_layer_config config = config_for(&forms[i], math, i % 3);
-        gru_context *context = make_context(&forms[i], math);
+    for (int i = 0; i < KERNEL_CONFIGS; i++) {
+        const int compute_type = i % COMPUTE_TYPES;
+        const gru_layer_config config = config_for(&kernel_configs[i], compute_type, i % 3);
+        gru_context *context = make_context(&kernel_configs[i], compute_type);
         problem *p = problem_make(&sizes, &config, PROBLEM_H0 | PROBLEM_LENGTHS, 1);
         result r;
         gru_run run;
         cudaGraph_t graph = NULL;
-        form_force(&forms[i], (gru_cuda_math)math, config.reset_mode);
+        kernel_config_override(&kernel_configs[i], (gru_cuda_compute_type)compute_type, config.reset_mode);
         REQUIRE(problem_open(p, context, &r) == GRU_OK, "%s", gru_last_error());
         problem_renew_outputs(p, &r);
         device_mirror *m = device_mirror_open(context, &r.run, &run);
@@ -77,20 +78,20 @@ TEST(cuda_runs, first_runs_can_be_recorded) {
         REQUIRE(cudaStreamBeginCapture(run.stream, cudaStreamCaptureModeGlobal) == cudaSuccess, "no capture");
         const gru_status status = gru_layer_forward(r.layer, &run);
         const cudaError_t ended = cudaStreamEndCapture(run.stream, &graph);
-        CHECK(status == GRU_OK && ended == cudaSuccess && graph, "%s cannot be recorded: %s", forms[i].name,
-              status ? gru_last_error() : cudaGetErrorName(ended));
+        CHECK(status == GRU_OK && ended == cudaSuccess && graph, "%s cannot be recorded: %s",
+              kernel_configs[i].name, status ? gru_last_error() : cudaGetErrorName(ended));
         (void)cudaGraphDestroy(graph);
         device_mirror_close(m);
         result_free(&r);
         problem_free(p);
         gru_context_release(context);
-        form_free_choice();
+        kernel_config_clear_override();
     }
 }
 
 /* ---- lengths and slots in the device's memory --------------------------------------------------------------------- */
 
-static void check_report(gru_context *context, const form *f, const char *words) {
+static void check_report(gru_context *context, const kernel_config *f, const char *words) {
     void *stream = tester_device.stream;
     CHECK(gru_context_check(context, stream) == GRU_BAD_DATA && strstr(gru_last_error(), words),
           "%s: the report is \"%s\", expected \"%s\"", f->name, gru_last_error(), words);
@@ -99,15 +100,15 @@ static void check_report(gru_context *context, const form *f, const char *words)
 }
 
 /* Lengths outside 0..T count as 0 and T. */
-static void clamp_lengths(const form *f, int math, int direction) {
-    gru_layer_config config = config_for(f, math, direction);
+static void clamp_lengths(const kernel_config *f, int compute_type, int direction) {
+    gru_layer_config config = config_for(f, compute_type, direction);
     config.direction = direction;
-    gru_context *context = make_context(f, math);
+    gru_context *context = make_context(f, compute_type);
     problem *p =
         problem_make(&sizes, &config, PROBLEM_H0 | PROBLEM_LENGTHS | PROBLEM_SEGMENTS | PROBLEM_TRAIN, 1);
     int32_t *lengths = (int32_t *)(uintptr_t)p->run.lengths;
     result right, clamped;
-    form_force(f, (gru_cuda_math)math, config.reset_mode);
+    kernel_config_override(f, (gru_cuda_compute_type)compute_type, config.reset_mode);
     lengths[2] = T, lengths[5] = 0;
     problem_run(p, context, &right);
     CHECK(gru_context_check(context, tester_device.stream) == GRU_OK, "%s", gru_last_error());
@@ -118,13 +119,13 @@ static void clamp_lengths(const form *f, int math, int direction) {
     result_free(&right), result_free(&clamped);
     problem_free(p);
     gru_context_release(context);
-    form_free_choice();
+    kernel_config_clear_override();
 }
 
 TEST(cuda_runs, lengths_out_of_range_are_clamped_and_reported) {
-    for (int i = 0; i < FORMS; i++)
-        for (int direction = 0; form_has_turn(i) && direction < 2; direction++)
-            clamp_lengths(&forms[i], (i + direction) % MATHS, direction);
+    for (int i = 0; i < KERNEL_CONFIGS; i++)
+        for (int direction = 0; kernel_config_is_selected(i) && direction < 2; direction++)
+            clamp_lengths(&kernel_configs[i], (i + direction) % COMPUTE_TYPES, direction);
 }
 
 /* Row `to` of a pool of states. */
@@ -133,13 +134,13 @@ static float *state_row(const void *pool, int32_t slot) {
 }
 
 /* Slots outside the pool read zeros and write nothing; the other rows are right. */
-static void refuse_slots(const form *f, int math, int32_t bad, int written) {
-    const gru_layer_config config = config_for(f, math, GRU_RESET_AFTER);
-    gru_context *context = make_context(f, math);
+static void refuse_slots(const kernel_config *f, int compute_type, int32_t bad, int written) {
+    const gru_layer_config config = config_for(f, compute_type, GRU_RESET_AFTER);
+    gru_context *context = make_context(f, compute_type);
     problem *p = problem_make(&sizes, &config, PROBLEM_H0 | PROBLEM_SLOTS, 1);
     int32_t *slots = (int32_t *)(uintptr_t)(written ? p->run.hT_slots : p->run.h0_slots), right = slots[3];
     result good, r;
-    form_force(f, (gru_cuda_math)math, config.reset_mode);
+    kernel_config_override(f, (gru_cuda_compute_type)compute_type, config.reset_mode);
     if (!written) memset(state_row(p->run.h0, right), 0, H * sizeof(float));
     problem_run(p, context, &good);
     REQUIRE(problem_open(p, context, &r) == GRU_OK, "%s", gru_last_error());
@@ -158,28 +159,29 @@ static void refuse_slots(const form *f, int math, int32_t bad, int written) {
     result_free(&good), result_free(&r);
     problem_free(p);
     gru_context_release(context);
-    form_free_choice();
+    kernel_config_clear_override();
 }
 
 TEST(cuda_runs, slots_out_of_range_are_skipped_and_reported) {
-    for (int i = 0; i < FORMS; i++) {
-        if (!form_has_turn(i)) continue;
-        refuse_slots(&forms[i], i % MATHS, -1, 0);
-        refuse_slots(&forms[i], i % MATHS, 2 * N + 3, 0); /* the first behind the pool */
-        refuse_slots(&forms[i], i % MATHS, INT32_MIN, 1);
-        refuse_slots(&forms[i], i % MATHS, 2 * N + 3, 1);
+    for (int i = 0; i < KERNEL_CONFIGS; i++) {
+        if (!kernel_config_is_selected(i)) continue;
+        refuse_slots(&kernel_configs[i], i % COMPUTE_TYPES, -1, 0);
+        refuse_slots(&kernel_configs[i], i % COMPUTE_TYPES, 2 * N + 3, 0); /* the first behind the pool */
+        refuse_slots(&kernel_configs[i], i % COMPUTE_TYPES, INT32_MIN, 1);
+        refuse_slots(&kernel_configs[i], i % COMPUTE_TYPES, 2 * N + 3, 1);
     }
 }
 
 /* ---- nothing to do ------------------------------------------------------------------------------------------------ */
 
 TEST(cuda_runs, no_steps_and_no_rows) {
-    for (int i = 0; i < FORMS; i++) {
-        const gru_layer_config config = config_for(&forms[i], i % MATHS, GRU_RESET_AFTER);
-        gru_context *context = make_context(&forms[i], i % MATHS);
+    for (int i = 0; i < KERNEL_CONFIGS; i++) {
+        const gru_layer_config config = config_for(&kernel_configs[i], i % COMPUTE_TYPES, GRU_RESET_AFTER);
+        gru_context *context = make_context(&kernel_configs[i], i % COMPUTE_TYPES);
         problem *p = problem_make(&sizes, &config, PROBLEM_H0, 1);
         result r;
-        form_force(&forms[i], (gru_cuda_math)(i % MATHS), config.reset_mode);
+        kernel_config_override(&kernel_configs[i], (gru_cuda_compute_type)(i % COMPUTE_TYPES),
+                               config.reset_mode);
         REQUIRE(problem_open(p, context, &r) == GRU_OK, "%s", gru_last_error());
         problem_renew_outputs(p, &r);
         gru_run run = r.run;
@@ -192,12 +194,12 @@ TEST(cuda_runs, no_steps_and_no_rows) {
         CHECK(tester_untouched(run.hT, states), "no rows wrote hT");
         run.N = N, run.T = 0;
         CHECK(device_mirror_forward(r.layer, &run) == GRU_OK, "T 0: %s", gru_last_error());
-        CHECK(memcmp(run.hT, run.h0, states) == 0, "%s: after no steps hT is not h0", forms[i].name);
+        CHECK(memcmp(run.hT, run.h0, states) == 0, "%s: after no steps hT is not h0", kernel_configs[i].name);
         CHECK(tester_untouched(run.y.data, y), "no steps wrote y");
         result_free(&r);
         problem_free(p);
         gru_context_release(context);
-        form_free_choice();
+        kernel_config_clear_override();
     }
 }
 
@@ -208,7 +210,7 @@ TEST(cuda_runs, host_memory_is_refused) {
     const uint32_t options = PROBLEM_H0 | PROBLEM_LENGTHS | PROBLEM_SEGMENTS | PROBLEM_H_RESET |
                              PROBLEM_ATTENTION | PROBLEM_SLOTS | PROBLEM_TRAIN | PROBLEM_PACKED;
     const gru_layer_config config = GRU_INIT;
-    gru_context *context = form_context(&forms[0], 0);
+    gru_context *context = kernel_config_context(&kernel_configs[0], 0);
     problem *p = problem_make(&sizes, &config, options, 1);
     result r;
     gru_run run;
@@ -270,16 +272,16 @@ static void *work(void *argument) {
 }
 
 /* Two threads, each with a stream and memory of its own, on one layer. */
-static void run_together(const form *f, int math) {
-    const gru_layer_config config = config_for(f, math, GRU_RESET_AFTER);
-    gru_context *context = make_context(f, math);
+static void run_together(const kernel_config *f, int compute_type) {
+    const gru_layer_config config = config_for(f, compute_type, GRU_RESET_AFTER);
+    gru_context *context = make_context(f, compute_type);
     problem *p = problem_make(&sizes, &config, PROBLEM_H0 | PROBLEM_LENGTHS, 1);
     result alone, r[THREADS];
     device_mirror *mirrors[THREADS];
     worker workers[THREADS];
     pthread_t threads[THREADS];
     cudaStream_t streams[THREADS];
-    form_force(f, (gru_cuda_math)math, config.reset_mode);
+    kernel_config_override(f, (gru_cuda_compute_type)compute_type, config.reset_mode);
     problem_run(p, context, &alone);
     for (int i = 0; i < THREADS; i++) {
         REQUIRE(problem_open(p, context, &r[i]) == GRU_OK, "%s", gru_last_error());
@@ -307,10 +309,10 @@ static void run_together(const form *f, int math) {
     result_free(&alone);
     problem_free(p);
     gru_context_release(context);
-    form_free_choice();
+    kernel_config_clear_override();
 }
 
 TEST(cuda_runs, threads_share_a_layer) {
-    for (int i = 0; i < FORMS; i++)
-        if (form_has_turn(i)) run_together(&forms[i], i % MATHS);
+    for (int i = 0; i < KERNEL_CONFIGS; i++)
+        if (kernel_config_is_selected(i)) run_together(&kernel_configs[i], i % COMPUTE_TYPES);
 }

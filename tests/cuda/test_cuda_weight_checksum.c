@@ -7,14 +7,14 @@
 #include "support/problem.h"
 
 /* A training run, kept in the device's memory. */
-typedef struct study {
+typedef struct cuda_fixture {
     problem *p;
     result r;
     gru_run run;
     device_mirror *m;
-} study;
+} cuda_fixture;
 
-static void open_study(study *s, gru_context *context, int types, int reset) {
+static void open_fixture(cuda_fixture *s, gru_context *context, int types, int reset) {
     const shape sizes = {3, 5, 7, 19, "two octets of units and a tail"};
     gru_layer_config config = GRU_INIT;
     config.reset_mode = reset;
@@ -26,7 +26,7 @@ static void open_study(study *s, gru_context *context, int types, int reset) {
     REQUIRE(gru_layer_forward(s->r.layer, &s->run) == GRU_OK, "%s", gru_last_error());
 }
 
-static void close_study(study *s) {
+static void close_fixture(cuda_fixture *s) {
     REQUIRE(gru_wait(s->r.layer->context, s->run.stream) == GRU_OK, "%s", gru_last_error());
     device_mirror_close(s->m);
     result_free(&s->r);
@@ -34,26 +34,26 @@ static void close_study(study *s) {
 }
 
 /* What backward launches, and what the context then tells. words NULL: nothing. */
-static void check_told(const study *s, const gru_run *run, const char *words, const char *when) {
+static void check_told(const cuda_fixture *s, const gru_run *run, const char *words, const char *when) {
     gru_context *context = s->r.layer->context;
     int previous;
-    REQUIRE(gru_cuda_enter(gru_cuda_machine_of(context), &previous) == GRU_OK, "%s", gru_last_error());
-    CHECK(gru_cuda_sum_weights(s->r.layer, run, 1) == GRU_OK, "%s: %s", when, gru_last_error());
-    gru_cuda_leave(gru_cuda_machine_of(context), previous);
+    REQUIRE(gru_cuda_enter(gru_cuda_device_of(context), &previous) == GRU_OK, "%s", gru_last_error());
+    CHECK(gru_cuda_checksum_weights(s->r.layer, run, 1) == GRU_OK, "%s: %s", when, gru_last_error());
+    gru_cuda_leave(gru_cuda_device_of(context), previous);
     const gru_status status = gru_context_check(context, run->stream);
     CHECK(words ? status == GRU_BAD_DATA && strstr(gru_last_error(), words) : status == GRU_OK,
           "%s: %s, \"%s\"", when, gru_status_name(status), gru_last_error());
     CHECK(gru_context_check(context, run->stream) == GRU_OK, "%s: told twice", when);
 }
 
-static void update(const study *s) {
+static void update(const cuda_fixture *s) {
     REQUIRE(gru_layer_update(s->r.layer, &s->p->weights, s->run.stream) == GRU_OK, "%s", gru_last_error());
 }
 
 static void find_changes(gru_context *context, int types, int reset) {
     static const char other[] = "made with other weights";
-    study s;
-    open_study(&s, context, types, reset);
+    cuda_fixture s;
+    open_fixture(&s, context, types, reset);
     check_told(&s, &s.run, NULL, "nothing was updated");
     update(&s);
     check_told(&s, &s.run, NULL, "updated with the same numbers");
@@ -72,7 +72,7 @@ static void find_changes(gru_context *context, int types, int reset) {
     shorter.T--;
     check_told(&s, &shorter, "was not written by", "another T");
     check_told(&s, &s.run, NULL, "the run itself");
-    close_study(&s);
+    close_fixture(&s);
 }
 
 TEST(cuda_weights, an_updated_layer_is_found) {
@@ -108,14 +108,14 @@ TEST(cuda_weights, backward_tells) {
 
 TEST(cuda_weights, nothing_is_launched_without_the_flag) {
     gru_context *context = tester_device_context(0);
-    study s;
-    open_study(&s, context, 0, 0);
+    cuda_fixture s;
+    open_fixture(&s, context, 0, 0);
     s.run.N--;
     REQUIRE(gru_wait(context, s.run.stream) == GRU_OK, "%s",
             gru_last_error()); /* forward's launches have run */
     const uint64_t launched = emu_launches();
     check_told(&s, &s.run, NULL, "without the flag");
     CHECK(emu_launches() == launched, "something was launched");
-    close_study(&s);
+    close_fixture(&s);
     gru_context_release(context);
 }

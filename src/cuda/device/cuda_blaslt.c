@@ -38,35 +38,35 @@ static gru_status find_functions(gru_cuda_blas *blas) {
 }
 
 gru_status gru_cuda_blas_open(gru_context *context) {
-    gru_cuda_machine *machine = gru_cuda_machine_of(context);
+    gru_cuda_device *device = gru_cuda_device_of(context);
     gru_cuda_blas *blas = gru_host_allocate(context, sizeof *blas, "the functions of cuBLASLt");
     if (!blas) return GRU_OUT_OF_MEMORY;
     memset(blas, 0, sizeof *blas);
-    machine->blas = blas;
+    device->blas = blas;
     /* it stays in memory when it is closed: what it has registered with the driver does not survive its going */
     blas->library = dlopen(gru_cuda_blas_file, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (!blas->library)
         return gru_fail(GRU_NO_DEVICE, "%s cannot be loaded, which CUDA contexts multiply with: %s",
                         file_name(), dlerror());
     GRU_TRY(find_functions(blas));
-    return gru_cuda_blas_status(machine, blas->Create(&blas->handle), "opening cuBLASLt");
+    return gru_cuda_blas_status(device, blas->Create(&blas->handle), "opening cuBLASLt");
 }
 
 void gru_cuda_blas_close(gru_context *context) {
-    gru_cuda_machine *machine = gru_cuda_machine_of(context);
-    gru_cuda_blas *blas = machine->blas;
+    gru_cuda_device *device = gru_cuda_device_of(context);
+    gru_cuda_blas *blas = device->blas;
     if (!blas) return;
     if (blas->handle) (void)blas->Destroy(blas->handle);
     if (blas->library) (void)dlclose(blas->library);
     gru_host_free(context, blas, sizeof *blas);
-    machine->blas = NULL;
+    device->blas = NULL;
 }
 
-gru_status gru_cuda_blas_status(gru_cuda_machine *machine, cublasStatus_t status, const char *what) {
+gru_status gru_cuda_blas_status(gru_cuda_device *device, cublasStatus_t status, const char *what) {
     if (status == CUBLAS_STATUS_SUCCESS) return GRU_OK;
     const cudaError_t error = cudaPeekAtLastError(); /* behind it there may be a failed device */
-    if (error != cudaSuccess) return gru_cuda_status(machine, error, what);
+    if (error != cudaSuccess) return gru_cuda_status(device, error, what);
     return gru_fail(status == CUBLAS_STATUS_ALLOC_FAILED ? GRU_OUT_OF_MEMORY : GRU_DEVICE_FAILED,
-                    "%s failed on CUDA device %d: %s; the context can still be used", what, machine->device,
-                    machine->blas->GetStatusName(status));
+                    "%s failed on CUDA device %d: %s; the context can still be used", what, device->ordinal,
+                    device->blas->GetStatusName(status));
 }

@@ -33,17 +33,17 @@ typedef struct gru_cuda_blas {
 /* The file that contexts load; NULL: the functions are in this program. Tests name another. */
 extern const char *gru_cuda_blas_file;
 
-/* Sets machine->blas, with the machine's device current. GRU_NO_DEVICE: the file is missing, or of another version than
+/* Sets device->blas, with the context's device current. GRU_NO_DEVICE: the file is missing, or of another version than
  * the headers were. */
 gru_status gru_cuda_blas_open(gru_context *context);
 void gru_cuda_blas_close(gru_context *context); /* also when it was never opened */
 
 /* GRU_OK, or the status for a failed call of cuBLASLt with a sentence. */
-gru_status gru_cuda_blas_status(gru_cuda_machine *machine, cublasStatus_t status, const char *what);
-#define GRU_BLAS_TRY(machine, expression, what) GRU_TRY(gru_cuda_blas_status((machine), (expression), (what)))
+gru_status gru_cuda_blas_status(gru_cuda_device *device, cublasStatus_t status, const char *what);
+#define GRU_BLAS_TRY(device, expression, what) GRU_TRY(gru_cuda_blas_status((device), (expression), (what)))
 /* Sets one attribute of a description. */
-#define GRU_BLAS_SET(machine, setter, object, attribute, value)                                    \
-    GRU_BLAS_TRY(machine, (machine)->blas->setter((object), (attribute), &(value), sizeof(value)), \
+#define GRU_BLAS_SET(device, setter, object, attribute, value)                                   \
+    GRU_BLAS_TRY(device, (device)->blas->setter((object), (attribute), &(value), sizeof(value)), \
                  "describing a GEMM")
 
 #endif

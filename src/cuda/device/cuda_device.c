@@ -24,42 +24,42 @@ static int ends_the_device(cudaError_t error) {
     }
 }
 
-gru_status gru_cuda_status(gru_cuda_machine *machine, cudaError_t error, const char *what) {
+gru_status gru_cuda_status(gru_cuda_device *device, cudaError_t error, const char *what) {
     if (error == cudaSuccess) return GRU_OK;
     (void)cudaGetLastError(); /* else the caller's next look at it finds our error */
     const char *words = cudaGetErrorString(error), *name = cudaGetErrorName(error);
     if (ends_the_device(error)) {
-        atomic_store_explicit(&machine->lost, 1, memory_order_relaxed);
+        atomic_store_explicit(&device->lost, 1, memory_order_relaxed);
         return gru_fail(
             GRU_DEVICE_FAILED,
             "%s failed on CUDA device %d: %s (%s); the context is lost, and with it the device for "
             "this process",
-            what, machine->device, words, name);
+            what, device->ordinal, words, name);
     }
     return gru_fail(error == cudaErrorMemoryAllocation ? GRU_OUT_OF_MEMORY : GRU_DEVICE_FAILED,
                     "%s failed on CUDA device %d: %s (%s); the context can still be used", what,
-                    machine->device, words, name);
+                    device->ordinal, words, name);
 }
 
-gru_status gru_cuda_enter(gru_cuda_machine *machine, int *previous) {
-    if (atomic_load_explicit(&machine->lost, memory_order_relaxed))
+gru_status gru_cuda_enter(gru_cuda_device *device, int *previous) {
+    if (atomic_load_explicit(&device->lost, memory_order_relaxed))
         return gru_fail(
             GRU_DEVICE_FAILED,
             "CUDA device %d failed in an earlier call: the context is lost, and with it the device "
             "for this process",
-            machine->device);
-    GRU_CUDA_TRY(machine, cudaGetDevice(previous), "asking for the current device");
-    if (*previous == machine->device) return GRU_OK;
-    return gru_cuda_status(machine, cudaSetDevice(machine->device), "making the device current");
+            device->ordinal);
+    GRU_CUDA_TRY(device, cudaGetDevice(previous), "asking for the current device");
+    if (*previous == device->ordinal) return GRU_OK;
+    return gru_cuda_status(device, cudaSetDevice(device->ordinal), "making the device current");
 }
 
-int gru_cuda_enter_to_release(const gru_cuda_machine *machine) {
-    int previous = machine->device;
+int gru_cuda_enter_to_release(const gru_cuda_device *device) {
+    int previous = device->ordinal;
     (void)cudaGetDevice(&previous);
-    if (previous != machine->device) (void)cudaSetDevice(machine->device);
+    if (previous != device->ordinal) (void)cudaSetDevice(device->ordinal);
     return previous;
 }
 
-void gru_cuda_leave(const gru_cuda_machine *machine, int previous) {
-    if (previous != machine->device) (void)cudaSetDevice(previous);
+void gru_cuda_leave(const gru_cuda_device *device, int previous) {
+    if (previous != device->ordinal) (void)cudaSetDevice(previous);
 }

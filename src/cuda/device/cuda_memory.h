@@ -9,6 +9,6 @@ gru_status gru_cuda_allocate(gru_context *context, size_t bytes, void **memory);
 void gru_cuda_release(gru_context *context, void *memory);
 gru_status gru_cuda_copy(gru_context *context, void *to, const void *from, size_t bytes, void *stream);
 /* At the context's end: frees the records of blocks that the caller never released. */
-void gru_cuda_forget_blocks(gru_context *context);
+void gru_cuda_free_blocks(gru_context *context);
 
 #endif

@@ -17,7 +17,7 @@ extern "C" {
 #endif
 
 /* One direction's backward call: the same for all its launches. */
-typedef struct gru_cuda_sweep {
+typedef struct gru_cuda_backward_sequence {
     /* As in the forward pass. Read of it: sizes, the layer but R, types, lengths, restart, attention, and reserve, which is
      * read only. */
     gru_cuda_sequence forward;
@@ -29,7 +29,7 @@ typedef struct gru_cuda_sweep {
     void *dh0;           /* [N][H] state_type; NULL: not wanted */
     void *dh_restart;    /* [N][H] state_type; NULL: not wanted */
     /* workspace */
-    /* Gate gradients as GEMM rows, step by step (not time by time), [T][N][plane][unit pitch] of math's type. Every number is
+    /* Gate gradients as GEMM rows, step by step (not time by time), [T][N][plane][unit pitch] of the compute type. Every number is
      * written, zeros for tails and for steps that a row does not have. */
     void *rows;
     /* dc as the products read it, [batch octet][gate][group][tile]: step s writes s % 2 and reads the other. The rows launch
@@ -37,52 +37,60 @@ typedef struct gru_cuda_sweep {
     void *exchange[2];
     float *direct; /* [N][unit pitch] what dh hands to the state before it, besides the product */
     float *
-        reset_sum; /* [N][unit pitch] dh_restart so far; NULL exactly when dh_restart or forward.restart is */
-    uint32_t *arrived; /* [batch octet] counts blocks that have published da of n; NULL unless reset BEFORE */
-} gru_cuda_sweep;
+        restart_sum; /* [N][unit pitch] dh_restart so far; NULL exactly when dh_restart or forward.restart is */
+    uint32_t *
+        barrier_counter; /* [batch octet] counts blocks that have published da of n; NULL unless reset BEFORE */
+} gru_cuda_backward_sequence;
 
 /* One step of the sweep of one or two directions. */
-typedef struct gru_cuda_sweep_step {
-    gru_cuda_sweep sweep[GRU_CUDA_DIRECTIONS];
+typedef struct gru_cuda_backward_step_args {
+    gru_cuda_backward_sequence sequence[GRU_CUDA_DIRECTIONS];
     gru_cuda_input input[GRU_CUDA_DIRECTIONS]; /* a, as in the forward pass */
     /* c of this step's rows, time_stride 0, gate_stride the unit pitch, bias the packed bR; with BEFORE c of n is R_n (r h) */
     gru_cuda_input recurrent[GRU_CUDA_DIRECTIONS];
     float *attention[GRU_CUDA_DIRECTIONS]; /* this step's [N][unit octet]; NULL: dattention is not wanted */
     int64_t s; /* -1, behind step 0: dh0 and dh_restart, no step: input and recurrent are not read */
     int32_t directions;
-    int32_t depends, trigger; /* as in gru_cuda_step: the first launch of a chunk depends on nothing early */
-} gru_cuda_sweep_step;
+    int32_t depends,
+        trigger; /* as in gru_cuda_step_args: the first launch of a chunk depends on nothing early */
+} gru_cuda_backward_step_args;
 
 /* Reset AFTER and ALL: the whole step in one launch. BEFORE: the candidate's launch (dh, da of z and n), then the gates'
- * (d(r h), da of r); of s = -1 only the candidate's. Tiles as in gru_cuda_launch_stepwise, one list for all parts. */
-cudaError_t gru_cuda_launch_sweep(gru_cuda_math math, gru_cuda_part part, gru_cuda_tile tile,
-                                  const gru_cuda_sweep_step *step, cudaStream_t stream);
-enum { GRU_CUDA_SWEEP_TILES = 8 };
-int32_t gru_cuda_sweep_tiles(gru_cuda_math math, gru_cuda_tile tiles[GRU_CUDA_SWEEP_TILES]);
-/* Reset BEFORE in one launch, the bits of the two; blocks as in gru_cuda_launch_hop, from gru_cuda_load_sweep_hop, and the
+ * (d(r h), da of r); of s = -1 only the candidate's. Tiles as in gru_cuda_launch_step, one list for all parts. */
+cudaError_t gru_cuda_launch_backward_step(gru_cuda_compute_type compute_type, gru_cuda_gate_set part,
+                                          gru_cuda_block_tile tile, const gru_cuda_backward_step_args *step,
+                                          cudaStream_t stream);
+enum { GRU_CUDA_BACKWARD_STEP_TILES = 8 };
+int32_t gru_cuda_backward_step_tiles(gru_cuda_compute_type compute_type,
+                                     gru_cuda_block_tile tiles[GRU_CUDA_BACKWARD_STEP_TILES]);
+/* Reset BEFORE in one launch, the bits of the two; blocks as in gru_cuda_launch_step_fused, from gru_cuda_load_backward_step_fused, and the
  * same cluster and blocks for all steps of a call. Not for s = -1. */
-cudaError_t gru_cuda_launch_sweep_hop(gru_cuda_math math, int32_t cluster, int32_t blocks,
-                                      const gru_cuda_sweep_step *step, cudaStream_t stream);
-/* Large batches, reset AFTER and ALL, the whole step and s = -1: tiles as of gru_cuda_launch_tile, which of them is in the list
+cudaError_t gru_cuda_launch_backward_step_fused(gru_cuda_compute_type compute_type, int32_t cluster,
+                                                int32_t blocks, const gru_cuda_backward_step_args *step,
+                                                cudaStream_t stream);
+/* Large batches, reset AFTER and ALL, the whole step and s = -1: tiles as of gru_cuda_launch_step_large, which of them is in the list
  * (with split 1). The sums, and so the bits, depend on the split. */
-cudaError_t gru_cuda_launch_sweep_tile(gru_cuda_math math, gru_cuda_tile tile,
-                                       const gru_cuda_sweep_step *step, cudaStream_t stream);
-int32_t gru_cuda_sweep_tile_tiles(gru_cuda_math math, gru_cuda_tile tiles[GRU_CUDA_TILE_TILES]);
-/* Loading as gru_cuda_load_stepwise, _hop and _tile. room: of the sweep alone; hop_blocks and hop_clusters, or tile_clusters. */
-cudaError_t gru_cuda_load_sweep(gru_cuda_math math);
-cudaError_t gru_cuda_load_sweep_hop(gru_cuda_math math, gru_cuda_room *room);
-cudaError_t gru_cuda_load_sweep_tile(gru_cuda_math math, gru_cuda_room *room);
+cudaError_t gru_cuda_launch_backward_step_large(gru_cuda_compute_type compute_type, gru_cuda_block_tile tile,
+                                                const gru_cuda_backward_step_args *step, cudaStream_t stream);
+int32_t gru_cuda_backward_step_large_tiles(gru_cuda_compute_type compute_type,
+                                           gru_cuda_block_tile tiles[GRU_CUDA_LARGE_TILES]);
+/* Loading as gru_cuda_load_step, _hop and _tile. room: of the sweep alone; fused_blocks and fused_clusters, or large_clusters. */
+cudaError_t gru_cuda_load_backward_step(gru_cuda_compute_type compute_type);
+cudaError_t gru_cuda_load_backward_step_fused(gru_cuda_compute_type compute_type,
+                                              gru_cuda_occupancy *occupancy);
+cudaError_t gru_cuda_load_backward_step_large(gru_cuda_compute_type compute_type,
+                                              gru_cuda_occupancy *occupancy);
 
 /* States of the steps s .. s + steps - 1 from the reserve (sweep.forward.reserve), rounded, as GEMM rows in the order of the
- * steps: [steps][N][unit pitch] of math's type, zeros for tails and for steps that a row does not have; then `padding` rows
+ * steps: [steps][N][unit pitch] of the compute type, zeros for tails and for steps that a row does not have; then `padding` rows
  * of zeros. The first of a call also makes a sweep's exchange and counters. */
 typedef struct gru_cuda_state_rows {
-    gru_cuda_sweep sweep[GRU_CUDA_DIRECTIONS];
+    gru_cuda_backward_sequence sequence[GRU_CUDA_DIRECTIONS];
     int32_t directions, begins;
     int64_t s, steps, padding;
     void *rows[GRU_CUDA_DIRECTIONS]; /* NULL: only begins */
 } gru_cuda_state_rows;
-cudaError_t gru_cuda_launch_state_rows(gru_cuda_math math, const gru_cuda_state_rows *rows,
+cudaError_t gru_cuda_launch_state_rows(gru_cuda_compute_type compute_type, const gru_cuda_state_rows *rows,
                                        cudaStream_t stream);
 
 /* Reset BEFORE: the same of r h, with r from a and c of the reset gate. */
@@ -97,7 +105,7 @@ typedef struct gru_cuda_reset_rows {
     int64_t s, steps, padding;
     void *rows[GRU_CUDA_DIRECTIONS]; /* [steps][N][unit pitch], then padding */
 } gru_cuda_reset_rows;
-cudaError_t gru_cuda_launch_reset_rows(gru_cuda_math math, const gru_cuda_reset_rows *rows,
+cudaError_t gru_cuda_launch_reset_rows(gru_cuda_compute_type compute_type, const gru_cuda_reset_rows *rows,
                                        cudaStream_t stream);
 
 /* dattention of the steps s .. s + steps - 1: octets summed in ascending order; zeros past lengths. One direction. */
@@ -135,30 +143,30 @@ cudaError_t gru_cuda_launch_weight_sums(const gru_cuda_weight_sums *sums, cudaSt
 /* Column sums of gate gradients over all their rows, divided by the loss scale, into the bias gradients. Two launches; the
  * order depends on the number of rows alone. */
 typedef struct gru_cuda_bias_sums {
-    const void *rows; /* [count][planes][unit pitch] of math's type */
+    const void *rows; /* [count][planes][unit pitch] of the compute type */
     int64_t count;
     int32_t H, reset_mode;
-    float *parts;            /* workspace: [GRU_CUDA_SUM_PARTS][planes][unit pitch] */
+    float *parts;            /* workspace: [GRU_CUDA_SUM_SPLITS][planes][unit pitch] */
     const float *loss_scale; /* [1] or NULL: 1 */
     int32_t overwrite;       /* 1: set; 0: added */
     float *dbW, *dbR;        /* [3H]; NULL: not wanted */
 } gru_cuda_bias_sums;
-cudaError_t gru_cuda_launch_bias_sums(gru_cuda_math math, const gru_cuda_bias_sums *sums,
+cudaError_t gru_cuda_launch_bias_sums(gru_cuda_compute_type compute_type, const gru_cuda_bias_sums *sums,
                                       cudaStream_t stream);
 
-/* Packed W and R in the layouts of gru_cuda_turned_parts: copies, nothing is rounded. */
-typedef struct gru_cuda_turn {
-    gru_cuda_math math;
+/* Packed W and R in the layouts of gru_cuda_transposed_layout: copies, nothing is rounded. */
+typedef struct gru_cuda_transpose {
+    gru_cuda_compute_type compute_type;
     int32_t inputs, H;
-    const void *W, *R;                      /* packed */
-    void *turned_W, *turned_R, *transposed; /* its parts; NULL: not wanted */
-} gru_cuda_turn;
-cudaError_t gru_cuda_launch_turn(const gru_cuda_turn *turn, cudaStream_t stream);
+    const void *W, *R;                  /* packed */
+    void *W_rows, *R_rows, *transposed; /* its parts; NULL: not wanted */
+} gru_cuda_transpose;
+cudaError_t gru_cuda_launch_transpose(const gru_cuda_transpose *turn, cudaStream_t stream);
 
 /* Loads all kernels of the backward pass but those of the sweep; those that sum and turn, for it. */
-cudaError_t gru_cuda_load_gradients(gru_cuda_math math);
-cudaError_t gru_cuda_load_sums(void);
-cudaError_t gru_cuda_load_turn(gru_cuda_math math);
+cudaError_t gru_cuda_load_backward(gru_cuda_compute_type compute_type);
+cudaError_t gru_cuda_load_reduce(void);
+cudaError_t gru_cuda_load_transpose(gru_cuda_compute_type compute_type);
 
 #ifdef __cplusplus
 }

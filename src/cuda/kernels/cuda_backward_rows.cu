@@ -37,30 +37,30 @@ GRU_DEVICE float reserved_state(const gru_cuda_sequence &q, const RowNumber &at)
 
 struct StateRows {
     gru_cuda_state_rows rows;
-    gru_cuda_math math;
+    gru_cuda_compute_type compute_type;
 };
 
 /* Both buffers of what the sweep exchanges, in words of 16 bytes, and its counters. */
-GRU_DEVICE void begin_sweep(const gru_cuda_sweep &w) {
+GRU_DEVICE void begin_sweep(const gru_cuda_backward_sequence &w) {
     const gru_cuda_sequence &q = w.forward;
-    const int64_t octets = (q.N + 7) / 8, words = octets * GATES * q.groups * (GRU_CUDA_TILE_BYTES / 16);
+    const int64_t octets = (q.N + 7) / 8, words = octets * GATES * q.groups * (GRU_CUDA_FRAGMENT_BYTES / 16);
     const int64_t first = int64_t(blockIdx.x) * blockDim.x + threadIdx.x,
                   step = int64_t(gridDim.x) * blockDim.x;
     for (int64_t i = first; i < words; i += step)
         for (int slot = 0; slot < 2; slot++)
             static_cast<uint4 *>(w.exchange[slot])[i] = make_uint4(0, 0, 0, 0);
-    if (w.arrived)
-        for (int64_t i = first; i < octets; i += step) w.arrived[i] = 0;
+    if (w.barrier_counter)
+        for (int64_t i = first; i < octets; i += step) w.barrier_counter[i] = 0;
 }
 
 __global__ void __launch_bounds__(WARPS * 32, 1) state_rows_kernel(const __grid_constant__ StateRows p) {
     const gru_cuda_state_rows &r = p.rows;
-    const gru_cuda_sweep &w = r.sweep[blockIdx.z];
+    const gru_cuda_backward_sequence &w = r.sequence[blockIdx.z];
     const gru_cuda_sequence &q = w.forward;
     if (r.begins) begin_sweep(w);
     if (!r.rows[blockIdx.z]) return;
     for_row_numbers(q, r.s, r.steps, r.padding, [&](int64_t i, const RowNumber &at) {
-        store_operand(p.math, r.rows[blockIdx.z], i, at.exists ? reserved_state(q, at) : 0.0f);
+        store_operand(p.compute_type, r.rows[blockIdx.z], i, at.exists ? reserved_state(q, at) : 0.0f);
     });
 }
 
@@ -68,7 +68,7 @@ __global__ void __launch_bounds__(WARPS * 32, 1) state_rows_kernel(const __grid_
 
 struct ResetRows {
     gru_cuda_reset_rows rows;
-    gru_cuda_math math;
+    gru_cuda_compute_type compute_type;
 };
 
 /* The sum of one side for the reset gate. */
@@ -91,16 +91,17 @@ __global__ void __launch_bounds__(WARPS * 32, 1) reset_rows_kernel(const __grid_
             const float v =
                 reset_side(q, r.input[z], r.input[z].time_stride ? 0 : later * r.input_step[z], at) +
                 reset_side(q, r.recurrent[z], later * q.N * r.recurrent[z].batch_stride, at);
-            value = (p.math == GRU_CUDA_F32 ? gate<F32>(q, v) : gate<Bf16>(q, v)) * reserved_state(q, at);
+            value =
+                (p.compute_type == GRU_CUDA_F32 ? gate<F32>(q, v) : gate<Bf16>(q, v)) * reserved_state(q, at);
         }
-        store_operand(p.math, r.rows[z], i, value);
+        store_operand(p.compute_type, r.rows[z], i, value);
     });
 }
 
 /* ---- attention ---- */
 
 __global__ void __launch_bounds__(WARPS * 32, 1)
-    attention_kernel(const __grid_constant__ gru_cuda_attention_sums a) {
+    attention_sums_kernel(const __grid_constant__ gru_cuda_attention_sums a) {
     const gru_cuda_sequence &q = a.forward;
     const int64_t rows = a.steps * q.N, step = int64_t(gridDim.x) * blockDim.x;
     for (int64_t row = int64_t(blockIdx.x) * blockDim.x + threadIdx.x; row < rows; row += step) {
@@ -133,25 +134,25 @@ __global__ void __launch_bounds__(WARPS * 32, 1) scatter_kernel(const __grid_con
 
 } // namespace
 
-extern "C" cudaError_t gru_cuda_launch_state_rows(gru_cuda_math math, const gru_cuda_state_rows *rows,
-                                                  cudaStream_t stream) {
-    const gru_cuda_sequence &q = rows->sweep[0].forward;
+extern "C" cudaError_t gru_cuda_launch_state_rows(gru_cuda_compute_type compute_type,
+                                                  const gru_cuda_state_rows *rows, cudaStream_t stream) {
+    const gru_cuda_sequence &q = rows->sequence[0].forward;
     const int64_t states = rows->rows[0] ? rows->steps * q.N + rows->padding : 0;
     return start(state_rows_kernel, launch_for(states > q.N ? states : q.N, q.octets * 8, rows->directions),
-                 StateRows{*rows, math}, stream);
+                 StateRows{*rows, compute_type}, stream);
 }
 
-extern "C" cudaError_t gru_cuda_launch_reset_rows(gru_cuda_math math, const gru_cuda_reset_rows *rows,
-                                                  cudaStream_t stream) {
+extern "C" cudaError_t gru_cuda_launch_reset_rows(gru_cuda_compute_type compute_type,
+                                                  const gru_cuda_reset_rows *rows, cudaStream_t stream) {
     const gru_cuda_sequence &q = rows->forward[0];
     return start(reset_rows_kernel,
                  launch_for(rows->steps * q.N + rows->padding, q.octets * 8, rows->directions),
-                 ResetRows{*rows, math}, stream);
+                 ResetRows{*rows, compute_type}, stream);
 }
 
 extern "C" cudaError_t gru_cuda_launch_attention_sums(const gru_cuda_attention_sums *sums,
                                                       cudaStream_t stream) {
-    return start(attention_kernel, launch_for((sums->steps * sums->forward.N + 31) / 32, 32, 1), *sums,
+    return start(attention_sums_kernel, launch_for((sums->steps * sums->forward.N + 31) / 32, 32, 1), *sums,
                  stream);
 }
 
@@ -160,12 +161,12 @@ extern "C" cudaError_t gru_cuda_launch_scatter(const gru_cuda_scatter *scatter, 
                  *scatter, stream);
 }
 
-extern "C" cudaError_t gru_cuda_load_gradients(gru_cuda_math math) {
+extern "C" cudaError_t gru_cuda_load_backward(gru_cuda_compute_type compute_type) {
     cudaError_t error = load(state_rows_kernel, 0);
     if (error == cudaSuccess) error = load(reset_rows_kernel, 0);
-    if (error == cudaSuccess) error = load(attention_kernel, 0);
+    if (error == cudaSuccess) error = load(attention_sums_kernel, 0);
     if (error == cudaSuccess) error = load(scatter_kernel, 0);
-    if (error == cudaSuccess) error = gru_cuda_load_sums();
-    if (error == cudaSuccess) error = gru_cuda_load_turn(math);
+    if (error == cudaSuccess) error = gru_cuda_load_reduce();
+    if (error == cudaSuccess) error = gru_cuda_load_transpose(compute_type);
     return error;
 }

@@ -9,24 +9,24 @@
 namespace {
 
 struct Sweep {
-    gru_cuda_sweep_step step;
-    gru_cuda_part part;
+    gru_cuda_backward_step_args step;
+    gru_cuda_gate_set part;
 };
 
 /* Block: OCTETS octets of units x TILES octets of rows; grid: along rows, units and their padding, directions. */
 template <class M, int OCTETS, int TILES>
 __global__ void __launch_bounds__(STEP_THREADS, (GENERATIONS<M, TILES>))
-    sweep_kernel(const __grid_constant__ Sweep sweep) {
+    backward_step_kernel(const __grid_constant__ Sweep sweep) {
     constexpr int UNITS = OCTETS * 8, ROWS = TILES * 8;
     constexpr int OUTPUTS = (UNITS * ROWS + STEP_THREADS - 1) / STEP_THREADS; /* of one thread */
     constexpr bool EARLY =
         OUTPUTS == 1; /* slopes wait in registers; more would push the products out of them */
     using Transposed = Product<M, OCTETS, TILES, 0, 1, 1>;
     GRU_DYNAMIC_SHARED(float, sums);
-    const gru_cuda_sweep_step &step = sweep.step;
-    const gru_cuda_part part = sweep.part;
+    const gru_cuda_backward_step_args &step = sweep.step;
+    const gru_cuda_gate_set part = sweep.part;
     if (step.trigger) dependency_trigger();
-    const gru_cuda_sweep &w = step.sweep[blockIdx.z];
+    const gru_cuda_backward_sequence &w = step.sequence[blockIdx.z];
     const gru_cuda_sequence &q = w.forward;
     const int octet = int(blockIdx.y) * OCTETS, row_octet = int(blockIdx.x) * TILES;
     SweepUnit u[OUTPUTS] = {};
@@ -64,12 +64,13 @@ __global__ void __launch_bounds__(STEP_THREADS, (GENERATIONS<M, TILES>))
 
 using Kernel = void (*)(Sweep);
 struct Variant {
-    gru_cuda_tile tile;
+    gru_cuda_block_tile tile;
     Kernel kernel;
 };
 
 template <class M, int OCTETS, int TILES> Variant variant() {
-    return {{OCTETS, TILES, 1, Sums<OCTETS * 8, TILES * 8, 1>::BYTES}, sweep_kernel<M, OCTETS, TILES>};
+    return {{OCTETS, TILES, 1, Sums<OCTETS * 8, TILES * 8, 1>::BYTES},
+            backward_step_kernel<M, OCTETS, TILES>};
 }
 
 /* The tiles that exist. Calls visit(variant) for each until it returns true. */
@@ -82,17 +83,19 @@ template <class M, class Visit> bool visit_tiles(Visit visit) {
                visit(variant<M, 2, 8>());
 }
 
-template <class Visit> bool visit_variants(gru_cuda_math math, Visit visit) {
-    return with_math(math, [&](auto m) { return visit_tiles<decltype(m)>(visit); });
+template <class Visit> bool visit_variants(gru_cuda_compute_type compute_type, Visit visit) {
+    return dispatch_compute_type(compute_type, [&](auto m) { return visit_tiles<decltype(m)>(visit); });
 }
 
 } // namespace
 
-extern "C" cudaError_t gru_cuda_launch_sweep(gru_cuda_math math, gru_cuda_part part, gru_cuda_tile tile,
-                                             const gru_cuda_sweep_step *step, cudaStream_t stream) {
-    const gru_cuda_sequence &q = step->sweep[0].forward;
+extern "C" cudaError_t gru_cuda_launch_backward_step(gru_cuda_compute_type compute_type,
+                                                     gru_cuda_gate_set part, gru_cuda_block_tile tile,
+                                                     const gru_cuda_backward_step_args *step,
+                                                     cudaStream_t stream) {
+    const gru_cuda_sequence &q = step->sequence[0].forward;
     cudaError_t error = cudaErrorInvalidValue; /* no such tile */
-    visit_variants(math, [&](const Variant &v) {
+    visit_variants(compute_type, [&](const Variant &v) {
         if (v.tile.unit_octets != tile.unit_octets || v.tile.batch_octets != tile.batch_octets) return false;
         Launch launch;
         launch.grid = dim3(blocks_for(q.N, tile.batch_octets * 8), blocks_for(q.octets, tile.unit_octets),
@@ -106,18 +109,19 @@ extern "C" cudaError_t gru_cuda_launch_sweep(gru_cuda_math math, gru_cuda_part p
     return error;
 }
 
-extern "C" int32_t gru_cuda_sweep_tiles(gru_cuda_math math, gru_cuda_tile *tiles) {
+extern "C" int32_t gru_cuda_backward_step_tiles(gru_cuda_compute_type compute_type,
+                                                gru_cuda_block_tile *tiles) {
     int32_t count = 0;
-    visit_variants(math, [&](const Variant &v) {
+    visit_variants(compute_type, [&](const Variant &v) {
         tiles[count++] = v.tile;
         return false;
     });
     return count;
 }
 
-extern "C" cudaError_t gru_cuda_load_sweep(gru_cuda_math math) {
+extern "C" cudaError_t gru_cuda_load_backward_step(gru_cuda_compute_type compute_type) {
     cudaError_t error = cudaSuccess;
-    visit_variants(math, [&](const Variant &v) {
+    visit_variants(compute_type, [&](const Variant &v) {
         error = load(v.kernel, v.tile.shared_bytes);
         return error != cudaSuccess;
     });

@@ -7,7 +7,7 @@
 namespace {
 
 struct SweepHop {
-    gru_cuda_sweep_step step;
+    gru_cuda_backward_step_args step;
     int32_t cluster; /* 0: a cooperative grid */
 };
 
@@ -16,23 +16,23 @@ template <class M> struct HopPart {
     static constexpr int OCTETS = M::TENSOR ? 2 : 1, UNITS = OCTETS * 8;
     using Transposed = Product<M, OCTETS, 1, 0, 1, 1>;
     using PartSums = typename Transposed::PartSums;
-    gru_cuda_part part;
+    gru_cuda_gate_set part;
     Transposed product;
     SweepUnit u = {};
 
     /* All that needs not wait: weights and slopes. */
-    GRU_DEVICE HopPart(const gru_cuda_sweep_step &step, gru_cuda_part which, int tile)
-        : part(which), product(step.sweep[blockIdx.z].R_transposed, tile * OCTETS,
-                               GATES * step.sweep[blockIdx.z].forward.groups,
-                               part_groups(which, step.sweep[blockIdx.z].forward.groups)) {
+    GRU_DEVICE HopPart(const gru_cuda_backward_step_args &step, gru_cuda_gate_set which, int tile)
+        : part(which), product(step.sequence[blockIdx.z].R_transposed, tile * OCTETS,
+                               GATES * step.sequence[blockIdx.z].forward.groups,
+                               part_groups(which, step.sequence[blockIdx.z].forward.groups)) {
         const int row = int(threadIdx.x) / UNITS;
-        load_unit(step, part, row < 8 ? int(blockIdx.y) * 8 + row : step.sweep[blockIdx.z].forward.N,
+        load_unit(step, part, row < 8 ? int(blockIdx.y) * 8 + row : step.sequence[blockIdx.z].forward.N,
                   tile * UNITS + int(threadIdx.x) % UNITS, u);
         find_slopes<M>(step, part, u);
     }
 
-    GRU_DEVICE void finish(const gru_cuda_sweep_step &step, float *sums) {
-        const gru_cuda_sweep &w = step.sweep[blockIdx.z];
+    GRU_DEVICE void finish(const gru_cuda_backward_step_args &step, float *sums) {
+        const gru_cuda_backward_sequence &w = step.sequence[blockIdx.z];
         load_direct(step, part, u);
         product.run(read_exchange(step, part), int(blockIdx.y), (w.forward.N + 7) / 8);
         product.deposit(sums);
@@ -46,12 +46,13 @@ template <class M> struct HopPart {
 
 /* Blocks along x share the unit tiles of one octet of rows, each taking every gridDim.x-th. */
 template <class M>
-__global__ void __launch_bounds__(STEP_THREADS, 2) sweep_hop_kernel(const __grid_constant__ SweepHop hop) {
+__global__ void __launch_bounds__(STEP_THREADS, 2)
+    backward_step_fused_kernel(const __grid_constant__ SweepHop hop) {
     using Part = HopPart<M>;
     GRU_SHARED(float, sums, [Part::PartSums::BYTES / sizeof(float)]);
-    const gru_cuda_sweep_step &step = hop.step;
+    const gru_cuda_backward_step_args &step = hop.step;
     if (step.trigger) dependency_trigger();
-    const gru_cuda_sweep &w = step.sweep[blockIdx.z];
+    const gru_cuda_backward_sequence &w = step.sequence[blockIdx.z];
     const int tiles = w.forward.octets / Part::OCTETS;
     /* What a block's first tile needs comes while it waits. (A cluster may have more blocks than there are tiles.) */
     const int first = min(int(blockIdx.x), tiles - 1);
@@ -61,26 +62,29 @@ __global__ void __launch_bounds__(STEP_THREADS, 2) sweep_hop_kernel(const __grid
         if (tile != first) candidate = Part(step, GRU_CUDA_CANDIDATE, tile);
         candidate.finish(step, sums);
     }
-    publish(hop.cluster, w.arrived);
-    Part gates(step, GRU_CUDA_GATES, first);
-    await(hop.cluster, w.arrived, w.forward.T - step.s);
+    publish(hop.cluster, w.barrier_counter);
+    Part gates(step, GRU_CUDA_RESET_UPDATE, first);
+    await(hop.cluster, w.barrier_counter, w.forward.T - step.s);
     for (int tile = int(blockIdx.x); tile < tiles; tile += int(gridDim.x)) {
-        if (tile != first) gates = Part(step, GRU_CUDA_GATES, tile);
+        if (tile != first) gates = Part(step, GRU_CUDA_RESET_UPDATE, tile);
         gates.finish(step, sums);
     }
 }
 
-template <class Visit> cudaError_t visit_hop(gru_cuda_math math, Visit visit) {
-    return with_math(
-        math, [&](auto m) { return visit(sweep_hop_kernel<decltype(m)>, HopPart<decltype(m)>::OCTETS); });
+template <class Visit> cudaError_t visit_hop(gru_cuda_compute_type compute_type, Visit visit) {
+    return dispatch_compute_type(compute_type, [&](auto m) {
+        return visit(backward_step_fused_kernel<decltype(m)>, HopPart<decltype(m)>::OCTETS);
+    });
 }
 
 } // namespace
 
-extern "C" cudaError_t gru_cuda_launch_sweep_hop(gru_cuda_math math, int32_t cluster, int32_t blocks,
-                                                 const gru_cuda_sweep_step *step, cudaStream_t stream) {
-    const gru_cuda_sequence &q = step->sweep[0].forward;
-    return visit_hop(math, [&](void (*kernel)(SweepHop), int octets) {
+extern "C" cudaError_t gru_cuda_launch_backward_step_fused(gru_cuda_compute_type compute_type,
+                                                           int32_t cluster, int32_t blocks,
+                                                           const gru_cuda_backward_step_args *step,
+                                                           cudaStream_t stream) {
+    const gru_cuda_sequence &q = step->sequence[0].forward;
+    return visit_hop(compute_type, [&](void (*kernel)(SweepHop), int octets) {
         Launch launch;
         launch.block = dim3(STEP_THREADS);
         launch.depends = step->depends != 0;
@@ -91,7 +95,9 @@ extern "C" cudaError_t gru_cuda_launch_sweep_hop(gru_cuda_math math, int32_t clu
     });
 }
 
-extern "C" cudaError_t gru_cuda_load_sweep_hop(gru_cuda_math math, gru_cuda_room *room) {
-    return visit_hop(math,
-                     [&](void (*kernel)(SweepHop), int) { return load_hop(kernel, STEP_THREADS, room); });
+extern "C" cudaError_t gru_cuda_load_backward_step_fused(gru_cuda_compute_type compute_type,
+                                                         gru_cuda_occupancy *occupancy) {
+    return visit_hop(compute_type, [&](void (*kernel)(SweepHop), int) {
+        return load_hop(kernel, STEP_THREADS, occupancy);
+    });
 }

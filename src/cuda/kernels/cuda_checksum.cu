@@ -8,7 +8,7 @@ namespace {
 constexpr int SUM_THREADS = 1024;
 
 __global__ void __launch_bounds__(SUM_THREADS, 1)
-    weights_kernel(const __grid_constant__ gru_cuda_weights_sum w) {
+    weight_checksum_kernel(const __grid_constant__ gru_cuda_weight_checksum w) {
     GRU_SHARED(uint64_t, sums, [SUM_THREADS]);
     uint64_t sum = 0;
     for (int64_t i = threadIdx.x; i < w.count; i += SUM_THREADS)
@@ -25,20 +25,21 @@ __global__ void __launch_bounds__(SUM_THREADS, 1)
     if (!w.compare)
         *w.reserve = header;
     else if (saved.magic != header.magic || saved.T != header.T || saved.N != header.N)
-        report(w.report, GRU_CUDA_FOUND_RESERVE, 0, 0, 0);
+        report(w.device_error, GRU_CUDA_BAD_RESERVE, 0, 0, 0);
     else if (gru_checksums_differ(saved.weights, saved.backend, header.weights, header.backend))
-        report(w.report, GRU_CUDA_FOUND_WEIGHTS, 0, 0, 0);
+        report(w.device_error, GRU_CUDA_OTHER_WEIGHTS, 0, 0, 0);
 }
 
 } // namespace
 
-extern "C" cudaError_t gru_cuda_launch_weights_sum(const gru_cuda_weights_sum *w, cudaStream_t stream) {
+extern "C" cudaError_t gru_cuda_launch_weight_checksum(const gru_cuda_weight_checksum *w,
+                                                       cudaStream_t stream) {
     Launch launch;
     launch.grid = dim3(1);
     launch.block = dim3(SUM_THREADS);
-    return start(weights_kernel, launch, *w, stream);
+    return start(weight_checksum_kernel, launch, *w, stream);
 }
 
-extern "C" cudaError_t gru_cuda_load_weights_sum(void) {
-    return load(weights_kernel, 0);
+extern "C" cudaError_t gru_cuda_load_weight_checksum(void) {
+    return load(weight_checksum_kernel, 0);
 }

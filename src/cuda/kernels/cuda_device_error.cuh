@@ -7,7 +7,7 @@
 
 namespace {
 
-GRU_DEVICE void report(gru_cuda_report *to, uint32_t kind, int row, int32_t value, int64_t limit) {
+GRU_DEVICE void report(gru_cuda_device_error *to, uint32_t kind, int row, int32_t value, int64_t limit) {
     if (atomicCAS(&to->claimed, 0u, 1u) != 0u) return; /* only the first */
     to->row = row;
     to->value = value;

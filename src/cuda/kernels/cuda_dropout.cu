@@ -6,7 +6,7 @@
 namespace {
 
 constexpr int DROPOUT_THREADS = 256;
-constexpr int64_t MOST_BLOCKS = 2048; /* enough to fill any device; each goes on to further numbers */
+constexpr int64_t MAX_BLOCKS = 2048; /* enough to fill any device; each goes on to further numbers */
 
 __global__ void __launch_bounds__(DROPOUT_THREADS, 1)
     dropout_kernel(const __grid_constant__ gru_cuda_dropout d) {
@@ -33,7 +33,7 @@ extern "C" cudaError_t gru_cuda_launch_dropout(const gru_cuda_dropout *d, cudaSt
     const int64_t blocks = (d->T * d->N * ((d->row + 3) / 4) + DROPOUT_THREADS - 1) / DROPOUT_THREADS;
     if (blocks == 0) return cudaSuccess;
     Launch launch;
-    launch.grid = dim3(unsigned(blocks < MOST_BLOCKS ? blocks : MOST_BLOCKS));
+    launch.grid = dim3(unsigned(blocks < MAX_BLOCKS ? blocks : MAX_BLOCKS));
     launch.block = dim3(DROPOUT_THREADS);
     return start(dropout_kernel, launch, *d, stream);
 }

@@ -7,17 +7,17 @@
 
 namespace {
 
-template <gru_cuda_part PART> constexpr int FIRST_GATE = PART == GRU_CUDA_CANDIDATE ? GATE_N : GATE_R;
-template <gru_cuda_part PART>
-constexpr int GATE_COUNT = PART == GRU_CUDA_WHOLE   ? 3
-                           : PART == GRU_CUDA_GATES ? 2
-                                                    : 1;
+template <gru_cuda_gate_set PART> constexpr int FIRST_GATE = PART == GRU_CUDA_CANDIDATE ? GATE_N : GATE_R;
+template <gru_cuda_gate_set PART>
+constexpr int GATE_COUNT = PART == GRU_CUDA_ALL_GATES      ? 3
+                           : PART == GRU_CUDA_RESET_UPDATE ? 2
+                                                           : 1;
 
 /* What a launch makes of one unit: a the input side, c the recurrent side, of the part's gates. */
-template <class M, gru_cuda_part PART>
-GRU_DEVICE void finish(const gru_cuda_step &step, const gru_cuda_sequence &q, const Output &o, const float *a,
-                       const float *c, float h) {
-    if constexpr (PART == GRU_CUDA_WHOLE) {
+template <class M, gru_cuda_gate_set PART>
+GRU_DEVICE void finish(const gru_cuda_step_args &step, const gru_cuda_sequence &q, const Output &o,
+                       const float *a, const float *c, float h) {
+    if constexpr (PART == GRU_CUDA_ALL_GATES) {
         float next = h;
         if (o.active) {
             const float r = gate<M>(q, a[GATE_R] + c[GATE_R]);
@@ -26,7 +26,7 @@ GRU_DEVICE void finish(const gru_cuda_step &step, const gru_cuda_sequence &q, co
             next = blend(q, z, whole_candidate<M>(q, r, a[GATE_N], c[GATE_N]), h);
         }
         write_state<M>(step, q, o, h, next);
-    } else if constexpr (PART == GRU_CUDA_GATES) {
+    } else if constexpr (PART == GRU_CUDA_RESET_UPDATE) {
         if (!o.active) return;
         float z = gate<M>(q, a[GATE_Z] + c[GATE_Z]);
         if (q.attention.data) z = attended(q, z, attention_at(q, o));

@@ -12,22 +12,27 @@ extern "C" {
 #endif
 
 /* How numbers are multiplied: the type of packed weights, and for f32 whether tensor cores may round it. */
-typedef enum gru_cuda_math { GRU_CUDA_F32, GRU_CUDA_TF32, GRU_CUDA_F16, GRU_CUDA_BF16 } gru_cuda_math;
+typedef enum gru_cuda_compute_type {
+    GRU_CUDA_F32,
+    GRU_CUDA_TF32,
+    GRU_CUDA_F16,
+    GRU_CUDA_BF16
+} gru_cuda_compute_type;
 
 /* The first thing that kernels found wrong in device memory; kind 0: nothing. gru_context_check sets all to zero. */
 enum {
-    GRU_CUDA_FOUND_LENGTH = 1,
-    GRU_CUDA_FOUND_H0_SLOT,
-    GRU_CUDA_FOUND_HT_SLOT,
-    GRU_CUDA_FOUND_RESERVE, /* these two have no value */
-    GRU_CUDA_FOUND_WEIGHTS
+    GRU_CUDA_BAD_LENGTH = 1,
+    GRU_CUDA_BAD_H0_SLOT,
+    GRU_CUDA_BAD_HT_SLOT,
+    GRU_CUDA_BAD_RESERVE, /* these two have no value */
+    GRU_CUDA_OTHER_WEIGHTS
 };
-typedef struct gru_cuda_report {
+typedef struct gru_cuda_device_error {
     uint32_t claimed; /* by the thread that found it; kind is written last */
     uint32_t kind;
     int32_t value, row;
     int64_t limit; /* the largest value allowed */
-} gru_cuda_report;
+} gru_cuda_device_error;
 
 /* One direction's call: the same for all its launches. */
 typedef struct gru_cuda_sequence {
@@ -56,7 +61,8 @@ typedef struct gru_cuda_sequence {
     void *exchange_reset; /* the same of r h; NULL unless reset BEFORE */
     float *state;         /* [N][8 octets] the state that enters the next step, in f32 */
     float *update_gate;   /* [N][8 octets] z between two launches of a step; NULL unless reset BEFORE */
-    uint32_t *arrived;    /* [batch octet] counts blocks that have published r h; NULL unless reset BEFORE */
+    uint32_t
+        *barrier_counter; /* [batch octet] counts blocks that have published r h; NULL unless reset BEFORE */
 } gru_cuda_sequence;
 
 enum { GRU_CUDA_DIRECTIONS = 2 }; /* in one launch */
@@ -72,7 +78,7 @@ typedef struct gru_cuda_input {
 } gru_cuda_input;
 
 /* One step of one or two directions. */
-typedef struct gru_cuda_step {
+typedef struct gru_cuda_step_args {
     gru_cuda_sequence sequence[GRU_CUDA_DIRECTIONS];
     gru_cuda_input input[GRU_CUDA_DIRECTIONS];
     int64_t s;
@@ -80,48 +86,54 @@ typedef struct gru_cuda_step {
     int32_t last;    /* writes hT */
     int32_t depends; /* launched so that it may start before the launch before it has ended */
     int32_t trigger; /* lets the next launch start early */
-} gru_cuda_step;
+} gru_cuda_step_args;
 
 /* A tile of a launch: what one block computes, 8 unit_octets units of 8 batch_octets sequences; over how many blocks of a
- * cluster k is split (1 but for gru_cuda_launch_tile); and the shared memory that it takes. */
-typedef struct gru_cuda_tile {
+ * cluster k is split (1 but for gru_cuda_launch_step_large); and the shared memory that it takes. */
+typedef struct gru_cuda_block_tile {
     int32_t unit_octets, batch_octets, split, shared_bytes;
-} gru_cuda_tile;
+} gru_cuda_block_tile;
 
 /* Stepwise: reset AFTER and ALL in one launch; BEFORE in two, the gates and then the candidate. */
-typedef enum gru_cuda_part { GRU_CUDA_WHOLE, GRU_CUDA_GATES, GRU_CUDA_CANDIDATE } gru_cuda_part;
-cudaError_t gru_cuda_launch_stepwise(gru_cuda_math math, gru_cuda_part part, gru_cuda_tile tile,
-                                     const gru_cuda_step *step, cudaStream_t stream);
-/* The tiles that stepwise launches of this kind can have; returns how many. Their choice cannot be seen in the bits. */
-enum { GRU_CUDA_STEPWISE_TILES = 8 };
-int32_t gru_cuda_stepwise_tiles(gru_cuda_math math, gru_cuda_part part,
-                                gru_cuda_tile tiles[GRU_CUDA_STEPWISE_TILES]);
-/* Large batches, reset AFTER and ALL: tiles of 8 unit octets, 8 or 16 batch octets, split 1, 2, 4 or 8. */
-cudaError_t gru_cuda_launch_tile(gru_cuda_math math, gru_cuda_tile tile, const gru_cuda_step *step,
+typedef enum gru_cuda_gate_set {
+    GRU_CUDA_ALL_GATES,
+    GRU_CUDA_RESET_UPDATE,
+    GRU_CUDA_CANDIDATE
+} gru_cuda_gate_set;
+cudaError_t gru_cuda_launch_step(gru_cuda_compute_type compute_type, gru_cuda_gate_set part,
+                                 gru_cuda_block_tile tile, const gru_cuda_step_args *step,
                                  cudaStream_t stream);
-enum { GRU_CUDA_TILE_TILES = 2 };
-int32_t gru_cuda_tile_tiles(gru_cuda_math math, gru_cuda_tile tiles[GRU_CUDA_TILE_TILES]); /* with split 1 */
+/* The tiles that stepwise launches of this kind can have; returns how many. Their choice cannot be seen in the bits. */
+enum { GRU_CUDA_STEP_TILES = 8 };
+int32_t gru_cuda_step_tiles(gru_cuda_compute_type compute_type, gru_cuda_gate_set part,
+                            gru_cuda_block_tile tiles[GRU_CUDA_STEP_TILES]);
+/* Large batches, reset AFTER and ALL: tiles of 8 unit octets, 8 or 16 batch octets, split 1, 2, 4 or 8. */
+cudaError_t gru_cuda_launch_step_large(gru_cuda_compute_type compute_type, gru_cuda_block_tile tile,
+                                       const gru_cuda_step_args *step, cudaStream_t stream);
+enum { GRU_CUDA_LARGE_TILES = 2 };
+int32_t gru_cuda_step_large_tiles(gru_cuda_compute_type compute_type,
+                                  gru_cuda_block_tile tiles[GRU_CUDA_LARGE_TILES]); /* with split 1 */
 /* Reset BEFORE in one launch: r h hops between the blocks of a cluster, or (cluster 0) of a cooperative grid of at most
  * `blocks` blocks. */
-enum { GRU_CUDA_HOP_CLUSTER = 8 };
-cudaError_t gru_cuda_launch_hop(gru_cuda_math math, int32_t cluster, int32_t blocks,
-                                const gru_cuda_step *step, cudaStream_t stream);
+enum { GRU_CUDA_FUSED_CLUSTER = 8 };
+cudaError_t gru_cuda_launch_step_fused(gru_cuda_compute_type compute_type, int32_t cluster, int32_t blocks,
+                                       const gru_cuda_step_args *step, cudaStream_t stream);
 
 /* How much of these launches the device holds at once; 0: not even one cluster. */
 enum { GRU_CUDA_SPLITS = 4 };
-typedef struct gru_cuda_room {
-    int32_t hop_blocks;   /* of a cooperative grid */
-    int32_t hop_clusters; /* of GRU_CUDA_HOP_CLUSTER blocks */
-    int32_t tile_clusters[GRU_CUDA_TILE_TILES]
-                         [GRU_CUDA_SPLITS]; /* of 2^i blocks, in the order of gru_cuda_tile_tiles */
-} gru_cuda_room;
+typedef struct gru_cuda_occupancy {
+    int32_t fused_blocks;   /* of a cooperative grid */
+    int32_t fused_clusters; /* of GRU_CUDA_FUSED_CLUSTER blocks */
+    int32_t large_clusters[GRU_CUDA_LARGE_TILES]
+                          [GRU_CUDA_SPLITS]; /* of 2^i blocks, in the order of gru_cuda_step_large_tiles */
+} gru_cuda_occupancy;
 
 /* Loads every kernel that steps of this kind may use on the current device and allows it its shared memory, so that no
  * later launch has to; kernels that need more than the device has are left out.
  * room: filled in as far as it is theirs. */
-cudaError_t gru_cuda_load_stepwise(gru_cuda_math math, int32_t reset);
-cudaError_t gru_cuda_load_tile(gru_cuda_math math, gru_cuda_room *room);
-cudaError_t gru_cuda_load_hop(gru_cuda_math math, gru_cuda_room *room);
+cudaError_t gru_cuda_load_step(gru_cuda_compute_type compute_type, int32_t reset);
+cudaError_t gru_cuda_load_step_large(gru_cuda_compute_type compute_type, gru_cuda_occupancy *occupancy);
+cudaError_t gru_cuda_load_step_fused(gru_cuda_compute_type compute_type, gru_cuda_occupancy *occupancy);
 
 /* Before the first projection of a call: states into the exchange and into f32, tails and counters zeroed, lengths and
  * slots looked at; and before every projection: rows of x as the GEMM reads them. */
@@ -133,7 +145,7 @@ typedef struct gru_cuda_prologue {
     const void *h0[GRU_CUDA_DIRECTIONS]; /* [N][H] state_type, or [slot_count][H]; NULL: zeros */
     int64_t h0_stride[GRU_CUDA_DIRECTIONS];
     const int32_t *h0_slots[GRU_CUDA_DIRECTIONS]; /* a slot out of range: zeros */
-    gru_cuda_report *report;
+    gru_cuda_device_error *device_error;
     void *reserve[GRU_CUDA_DIRECTIONS]; /* its first 64 bytes, set to reserve_header; NULL: inference */
     uint64_t reserve_header[GRU_CUDA_DIRECTIONS][8];
     /* x of steps s .. s + steps - 1, gathered in the order of the steps: rows [steps][N][pitch], then `padding` rows of
@@ -142,11 +154,11 @@ typedef struct gru_cuda_prologue {
     gru_const_view x[GRU_CUDA_DIRECTIONS]; /* io_type */
     int32_t inputs[GRU_CUDA_DIRECTIONS];
     int64_t pitch[GRU_CUDA_DIRECTIONS];
-    void *rows[GRU_CUDA_DIRECTIONS]; /* of math's type; NULL: x is read as it is */
+    void *rows[GRU_CUDA_DIRECTIONS]; /* of the compute type; NULL: x is read as it is */
 } gru_cuda_prologue;
-cudaError_t gru_cuda_launch_prologue(gru_cuda_math math, const gru_cuda_prologue *prologue,
+cudaError_t gru_cuda_launch_prologue(gru_cuda_compute_type compute_type, const gru_cuda_prologue *prologue,
                                      cudaStream_t stream);
-cudaError_t gru_cuda_load_prologue(gru_cuda_math math);
+cudaError_t gru_cuda_load_prologue(gru_cuda_compute_type compute_type);
 
 /* to += from, in f32, rounded once. */
 cudaError_t gru_cuda_launch_add(int32_t type, int64_t T, int64_t N, int64_t row, gru_view to,
@@ -154,16 +166,16 @@ cudaError_t gru_cuda_launch_add(int32_t type, int64_t T, int64_t N, int64_t row,
 cudaError_t gru_cuda_load_add(void);
 
 /* GRU_CHECK_WEIGHTS: the header with the sum over packed weights into the reserve, or compared with what lies there. */
-typedef struct gru_cuda_weights_sum {
+typedef struct gru_cuda_weight_checksum {
     const uint32_t *words; /* [count] packed weights */
     int64_t count;
     gru_reserve_header header; /* without the sum */
     gru_reserve_header *reserve;
     int32_t compare;
-    gru_cuda_report *report;
-} gru_cuda_weights_sum;
-cudaError_t gru_cuda_launch_weights_sum(const gru_cuda_weights_sum *sum, cudaStream_t stream);
-cudaError_t gru_cuda_load_weights_sum(void);
+    gru_cuda_device_error *device_error;
+} gru_cuda_weight_checksum;
+cudaError_t gru_cuda_launch_weight_checksum(const gru_cuda_weight_checksum *sum, cudaStream_t stream);
+cudaError_t gru_cuda_load_weight_checksum(void);
 
 /* Numbers of the rows to zeros or times scale, in f32, rounded once. */
 typedef struct gru_cuda_dropout {
@@ -185,8 +197,8 @@ typedef enum gru_cuda_matrix {
 } gru_cuda_matrix;
 typedef struct gru_cuda_pack {
     gru_cuda_matrix matrix;
-    gru_cuda_math math; /* biases are f32 whatever it is */
-    int32_t H, K;       /* K 1: a bias */
+    gru_cuda_compute_type compute_type; /* biases are f32 whatever it is */
+    int32_t H, K;                       /* K 1: a bias */
     int32_t first, count;
     const void *rows;   /* [count][K] of type */
     int32_t type;       /* GRU_F32 ... GRU_INT8 */

@@ -19,9 +19,9 @@ inline unsigned blocks_for(int64_t count, int64_t each) {
     return unsigned((count + each - 1) / each);
 }
 
-constexpr int MOST_ATTRIBUTES = 3;
+constexpr int MAX_ATTRIBUTES = 3;
 
-inline cudaLaunchConfig_t configure(const Launch &launch, cudaLaunchAttribute (&attributes)[MOST_ATTRIBUTES],
+inline cudaLaunchConfig_t configure(const Launch &launch, cudaLaunchAttribute (&attributes)[MAX_ATTRIBUTES],
                                     cudaStream_t stream) {
     cudaLaunchConfig_t config = {};
     config.gridDim = launch.grid;
@@ -49,7 +49,7 @@ inline cudaLaunchConfig_t configure(const Launch &launch, cudaLaunchAttribute (&
 template <class Argument>
 cudaError_t start(void (*kernel)(Argument), const Launch &launch, const Argument &argument,
                   cudaStream_t stream) {
-    cudaLaunchAttribute attributes[MOST_ATTRIBUTES];
+    cudaLaunchAttribute attributes[MAX_ATTRIBUTES];
     const cudaLaunchConfig_t config = configure(launch, attributes, stream);
     return cudaLaunchKernelEx(&config, kernel, argument);
 }
@@ -72,7 +72,7 @@ template <class Argument> cudaError_t load(void (*kernel)(Argument), int shared_
 /* How many of the launch's clusters the current device holds at once: none where it has no clusters, or too small ones. */
 template <class Argument>
 cudaError_t count_clusters(void (*kernel)(Argument), const Launch &launch, int32_t *clusters) {
-    cudaLaunchAttribute attributes[MOST_ATTRIBUTES];
+    cudaLaunchAttribute attributes[MAX_ATTRIBUTES];
     const cudaLaunchConfig_t config = configure(launch, attributes, nullptr);
     int device, major, count = 0;
     *clusters = 0;
@@ -97,7 +97,7 @@ cudaError_t load_clusters(void (*kernel)(Argument), int threads, int shared_byte
         return error;
     if (shared_bytes > most) return cudaSuccess; /* and none of it */
     if (const cudaError_t error = load(kernel, shared_bytes)) return error;
-    clusters[0] = INT32_MAX; /* blocks alone: as many as there are processors */
+    clusters[0] = INT32_MAX; /* blocks alone: as many as there are multiprocessors */
     for (int i = 1; i < GRU_CUDA_SPLITS; i++) {
         Launch launch;
         launch.grid = dim3(1u << i);

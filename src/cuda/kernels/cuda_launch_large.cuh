@@ -16,7 +16,7 @@ template <class Step> struct TileStep {
 
 /* Grid: along units and their padding (and the blocks of their clusters), rows, directions. */
 template <class Step, class Visit>
-cudaError_t launch_tile(const gru_cuda_tile &tile, const gru_cuda_sequence &q, const Step &step,
+cudaError_t launch_tile(const gru_cuda_block_tile &tile, const gru_cuda_sequence &q, const Step &step,
                         cudaStream_t stream, Visit visit) {
     return visit(tile.batch_octets, [&](void (*kernel)(TileStep<Step>), int shared_bytes) {
         Launch launch;
@@ -30,7 +30,7 @@ cudaError_t launch_tile(const gru_cuda_tile &tile, const gru_cuda_sequence &q, c
     });
 }
 
-template <class Visit> int32_t list_tiles(gru_cuda_tile tiles[GRU_CUDA_TILE_TILES], Visit visit) {
+template <class Visit> int32_t list_tiles(gru_cuda_block_tile tiles[GRU_CUDA_LARGE_TILES], Visit visit) {
     int32_t count = 0;
     for (int32_t batch_octets = 8; batch_octets <= 16; batch_octets += 8)
         (void)visit(batch_octets, [&](auto, int shared_bytes) {
@@ -41,12 +41,12 @@ template <class Visit> int32_t list_tiles(gru_cuda_tile tiles[GRU_CUDA_TILE_TILE
 }
 
 /* Loads them, and finds how many clusters of each the device holds at once. */
-template <class Visit> cudaError_t load_tiles(gru_cuda_room *room, Visit visit) {
-    gru_cuda_tile tiles[GRU_CUDA_TILE_TILES];
+template <class Visit> cudaError_t load_tiles(gru_cuda_occupancy *occupancy, Visit visit) {
+    gru_cuda_block_tile tiles[GRU_CUDA_LARGE_TILES];
     const int32_t count = list_tiles(tiles, visit);
     for (int32_t i = 0; i < count; i++) {
         const cudaError_t error = visit(tiles[i].batch_octets, [&](auto kernel, int shared_bytes) {
-            return load_clusters(kernel, TILE_THREADS, shared_bytes, room->tile_clusters[i]);
+            return load_clusters(kernel, TILE_THREADS, shared_bytes, occupancy->large_clusters[i]);
         });
         if (error != cudaSuccess) return error;
     }

@@ -13,7 +13,7 @@
 enum {
     GRU_CUDA_OCTET = 8,        /* units or sequences of a tile */
     GRU_CUDA_GROUP_BYTES = 64, /* of k, of one row of a tile */
-    GRU_CUDA_TILE_BYTES = 512,
+    GRU_CUDA_FRAGMENT_BYTES = 512,
     GRU_CUDA_ALIGN = 256, /* of every part of a workspace or of packed weights */
     GRU_CUDA_SLICES = 8   /* of k in a stepwise product: one chain each, added in ascending order */
 };
@@ -62,6 +62,6 @@ static inline int32_t gru_cuda_gradient_planes(int32_t reset) {
 }
 
 /* Parts into which the rows of a column sum are cut; each is summed in order, then the parts. */
-enum { GRU_CUDA_SUM_PARTS = 128 };
+enum { GRU_CUDA_SUM_SPLITS = 128 };
 
 #endif

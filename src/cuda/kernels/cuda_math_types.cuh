@@ -1,4 +1,4 @@
-/* cuda_math_types.cuh: numbers in memory as f32, and the four ways to multiply them (gru_cuda_math) as types. */
+/* cuda_math_types.cuh: numbers in memory as f32, and the four ways to multiply them (gru_cuda_compute_type) as types. */
 #ifndef GRU_CUDA_MATH_TYPES_CUH
 #define GRU_CUDA_MATH_TYPES_CUH
 
@@ -65,9 +65,9 @@ struct Bf16 {
     }
 };
 
-/* Calls visit with the type of a math. */
-template <class Visit> auto with_math(gru_cuda_math math, Visit visit) {
-    switch (math) {
+/* Calls visit with the type of a compute type. */
+template <class Visit> auto dispatch_compute_type(gru_cuda_compute_type compute_type, Visit visit) {
+    switch (compute_type) {
     case GRU_CUDA_F32:
         return visit(F32{});
     case GRU_CUDA_TF32:
@@ -79,9 +79,9 @@ template <class Visit> auto with_math(gru_cuda_math math, Visit visit) {
     }
 }
 
-/* For kernels whose time is that of their memory: one for every math. */
-GRU_DEVICE void store_operand(gru_cuda_math math, void *data, int64_t i, float value) {
-    switch (math) {
+/* For kernels whose time is that of their memory: one for every compute type. */
+GRU_DEVICE void store_operand(gru_cuda_compute_type compute_type, void *data, int64_t i, float value) {
+    switch (compute_type) {
     case GRU_CUDA_F32:
         return F32::store(data, i, value);
     case GRU_CUDA_TF32:
@@ -94,8 +94,8 @@ GRU_DEVICE void store_operand(gru_cuda_math math, void *data, int64_t i, float v
 }
 
 /* The type of such numbers in memory. */
-GRU_DEVICE int32_t operand_type(gru_cuda_math math) {
-    return math == GRU_CUDA_F16 ? GRU_F16 : math == GRU_CUDA_BF16 ? GRU_BF16 : GRU_F32;
+GRU_DEVICE int32_t operand_type(gru_cuda_compute_type compute_type) {
+    return compute_type == GRU_CUDA_F16 ? GRU_F16 : compute_type == GRU_CUDA_BF16 ? GRU_BF16 : GRU_F32;
 }
 
 /* Numbers of k in one row of a tile. */

@@ -102,7 +102,7 @@ GRU_DEVICE void write_final_state(const gru_cuda_sequence &q, const Output &o, f
 
 /* Hands out the state h that follows the entering one: to y, to hT, to the reserve, and to the next step. */
 template <class M>
-GRU_DEVICE void write_state(const gru_cuda_step &step, const gru_cuda_sequence &q, const Output &o,
+GRU_DEVICE void write_state(const gru_cuda_step_args &step, const gru_cuda_sequence &q, const Output &o,
                             float entering, float h) {
     if (q.reserve && o.active) q.reserve[(step.s * q.N + o.n) * q.H + o.unit] = entering;
     if (q.y.data && step.s < q.T)

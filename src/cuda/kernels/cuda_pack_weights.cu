@@ -5,7 +5,7 @@
 namespace {
 
 constexpr int PACK_THREADS = 256;
-constexpr int64_t MOST_BLOCKS = 4096; /* enough to fill any device; each goes on to further numbers */
+constexpr int64_t MAX_BLOCKS = 4096; /* enough to fill any device; each goes on to further numbers */
 
 /* The number at (row, k) of the piece, through f32 as on the CPU. */
 GRU_DEVICE float given_number(const gru_cuda_pack &pack, int row, int k) {
@@ -29,14 +29,15 @@ GRU_DEVICE int64_t packed_index(const gru_cuda_pack &pack, int row, int k, int g
     return ((octet * GATES + gate) * GRU_CUDA_OCTET + lane) * pitch + k;
 }
 
-/* One kernel for every math: it runs once, and its time is that of its memory. */
+/* One kernel for every compute type: it runs once, and its time is that of its memory. */
 GRU_DEVICE void store_packed(const gru_cuda_pack &pack, int64_t i, float value) {
-    store_operand(pack.matrix == GRU_CUDA_BIAS ? GRU_CUDA_F32 : pack.math, pack.packed, i, value);
+    store_operand(pack.matrix == GRU_CUDA_BIAS ? GRU_CUDA_F32 : pack.compute_type, pack.packed, i, value);
 }
 
 __global__ void __launch_bounds__(PACK_THREADS, 1) pack_kernel(const __grid_constant__ gru_cuda_pack pack) {
     const int64_t count = int64_t(pack.count) * pack.K, step = int64_t(gridDim.x) * blockDim.x;
-    const int group = pack.math == GRU_CUDA_F32 || pack.math == GRU_CUDA_TF32 ? GROUP<F32> : GROUP<F16>;
+    const int group =
+        pack.compute_type == GRU_CUDA_F32 || pack.compute_type == GRU_CUDA_TF32 ? GROUP<F32> : GROUP<F16>;
     for (int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x; i < count; i += step) {
         const int row = int(i / pack.K), k = int(i % pack.K);
         store_packed(pack, packed_index(pack, pack.first + row, k, group), given_number(pack, row, k));
@@ -48,7 +49,7 @@ __global__ void __launch_bounds__(PACK_THREADS, 1) pack_kernel(const __grid_cons
 extern "C" cudaError_t gru_cuda_launch_pack(const gru_cuda_pack *pack, cudaStream_t stream) {
     const int64_t blocks = (int64_t(pack->count) * pack->K + PACK_THREADS - 1) / PACK_THREADS;
     Launch launch;
-    launch.grid = dim3(unsigned(blocks < MOST_BLOCKS ? blocks : MOST_BLOCKS));
+    launch.grid = dim3(unsigned(blocks < MAX_BLOCKS ? blocks : MAX_BLOCKS));
     launch.block = dim3(PACK_THREADS);
     return start(pack_kernel, launch, *pack, stream);
 }

@@ -10,12 +10,12 @@ GRU_DEVICE void look_at_row(const gru_cuda_prologue &p, const gru_cuda_sequence 
                             int n) {
     const auto outside = [](int64_t value, int64_t limit) { return value < 0 || value > limit; };
     if (q.lengths && outside(q.lengths[n], q.T))
-        report(p.report, GRU_CUDA_FOUND_LENGTH, n, q.lengths[n], q.T);
+        report(p.device_error, GRU_CUDA_BAD_LENGTH, n, q.lengths[n], q.T);
     const int64_t last = int64_t(q.slot_count) - 1;
     if (h0_slots && outside(h0_slots[n], last))
-        report(p.report, GRU_CUDA_FOUND_H0_SLOT, n, h0_slots[n], last);
+        report(p.device_error, GRU_CUDA_BAD_H0_SLOT, n, h0_slots[n], last);
     if (q.hT_slots && outside(q.hT_slots[n], last))
-        report(p.report, GRU_CUDA_FOUND_HT_SLOT, n, q.hT_slots[n], last);
+        report(p.device_error, GRU_CUDA_BAD_HT_SLOT, n, q.hT_slots[n], last);
 }
 
 /* The state that enters the first step. */
@@ -33,7 +33,7 @@ GRU_DEVICE void prepare_states(const gru_cuda_prologue &p, const gru_cuda_sequen
     const Pieces pieces = pieces_of((q.N + 7) / 8 * 8, int64_t(q.groups) * GROUP<M>);
     for (int64_t i = first_piece(); i < pieces.count; i += piece_step()) {
         const int n = int(i / pieces.each), unit = int(i % pieces.each) * 32 + int(threadIdx.x) % 32;
-        if (unit == 0 && n % 8 == 0 && q.arrived) q.arrived[n / 8] = 0;
+        if (unit == 0 && n % 8 == 0 && q.barrier_counter) q.barrier_counter[n / 8] = 0;
         if (unit == 0 && n < q.N) look_at_row(p, q, p.h0_slots[z], n);
         if (unit >= q.groups * GROUP<M>) continue;
         const bool exists = n < q.N && unit < q.H;
@@ -100,26 +100,26 @@ __global__ void __launch_bounds__(WARPS * 32, 1) add_kernel(const __grid_constan
     }
 }
 
-template <class Visit> cudaError_t visit_prologue(gru_cuda_math math, Visit visit) {
-    return with_math(math, [&](auto m) { return visit(prologue_kernel<decltype(m)>); });
+template <class Visit> cudaError_t visit_prologue(gru_cuda_compute_type compute_type, Visit visit) {
+    return dispatch_compute_type(compute_type, [&](auto m) { return visit(prologue_kernel<decltype(m)>); });
 }
 
 } // namespace
 
-extern "C" cudaError_t gru_cuda_launch_prologue(gru_cuda_math math, const gru_cuda_prologue *p,
-                                                cudaStream_t stream) {
+extern "C" cudaError_t gru_cuda_launch_prologue(gru_cuda_compute_type compute_type,
+                                                const gru_cuda_prologue *p, cudaStream_t stream) {
     const gru_cuda_sequence &q = p->sequence[0];
     const int64_t states = p->begins ? (q.N + 7) / 8 * 8 : 0,
                   gathered = p->rows[0] ? p->steps * q.N + p->padding : 0;
     const int64_t width = p->pitch[0] > q.octets * 8 ? p->pitch[0] : q.octets * 8;
-    return visit_prologue(math, [&](void (*kernel)(gru_cuda_prologue)) {
+    return visit_prologue(compute_type, [&](void (*kernel)(gru_cuda_prologue)) {
         return start(kernel, launch_for(states > gathered ? states : gathered, width, p->directions), *p,
                      stream);
     });
 }
 
-extern "C" cudaError_t gru_cuda_load_prologue(gru_cuda_math math) {
-    return visit_prologue(math, [](void (*kernel)(gru_cuda_prologue)) { return load(kernel, 0); });
+extern "C" cudaError_t gru_cuda_load_prologue(gru_cuda_compute_type compute_type) {
+    return visit_prologue(compute_type, [](void (*kernel)(gru_cuda_prologue)) { return load(kernel, 0); });
 }
 
 extern "C" cudaError_t gru_cuda_launch_add(int32_t type, int64_t T, int64_t N, int64_t row, gru_view to,

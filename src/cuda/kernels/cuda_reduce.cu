@@ -40,7 +40,8 @@ struct BiasSums {
 };
 
 /* Block: 32 columns of one part. A warp sums every eighth row, then the first adds the warps in order. */
-__global__ void __launch_bounds__(WARPS * 32, 1) bias_parts_kernel(const __grid_constant__ BiasSums p) {
+__global__ void __launch_bounds__(WARPS * 32, 1)
+    bias_partial_sums_kernel(const __grid_constant__ BiasSums p) {
     GRU_SHARED(float, sums, [WARPS][32]);
     const int warp = int(threadIdx.x) / 32, lane = int(threadIdx.x) % 32,
               column = int(blockIdx.x) * 32 + lane;
@@ -73,12 +74,12 @@ __global__ void __launch_bounds__(WARPS * 32, 1) bias_sums_kernel(const __grid_c
 }
 
 /* Parts of at least 32 rows, so that few rows are not cut to pieces. */
-BiasSums describe(gru_cuda_math math, const gru_cuda_bias_sums &sums) {
+BiasSums describe(gru_cuda_compute_type compute_type, const gru_cuda_bias_sums &sums) {
     BiasSums p = {sums, GRU_F32, 0, 0, 0};
-    if (math == GRU_CUDA_F16) p.type = GRU_F16;
-    if (math == GRU_CUDA_BF16) p.type = GRU_BF16;
+    if (compute_type == GRU_CUDA_F16) p.type = GRU_F16;
+    if (compute_type == GRU_CUDA_BF16) p.type = GRU_BF16;
     p.columns = int32_t(gru_cuda_gradient_planes(sums.reset_mode) * gru_cuda_unit_pitch(sums.H));
-    p.each = max(int64_t(32), (sums.count + GRU_CUDA_SUM_PARTS - 1) / GRU_CUDA_SUM_PARTS);
+    p.each = max(int64_t(32), (sums.count + GRU_CUDA_SUM_SPLITS - 1) / GRU_CUDA_SUM_SPLITS);
     p.parts = int32_t((sums.count + p.each - 1) / p.each);
     return p;
 }
@@ -89,20 +90,20 @@ extern "C" cudaError_t gru_cuda_launch_weight_sums(const gru_cuda_weight_sums *s
     return start(weight_sums_kernel, launch_for(int64_t(sums->count) * sums->H, sums->K, 1), *sums, stream);
 }
 
-extern "C" cudaError_t gru_cuda_launch_bias_sums(gru_cuda_math math, const gru_cuda_bias_sums *sums,
-                                                 cudaStream_t stream) {
-    const BiasSums p = describe(math, *sums);
+extern "C" cudaError_t gru_cuda_launch_bias_sums(gru_cuda_compute_type compute_type,
+                                                 const gru_cuda_bias_sums *sums, cudaStream_t stream) {
+    const BiasSums p = describe(compute_type, *sums);
     Launch launch;
     launch.block = dim3(WARPS * 32);
     launch.grid = dim3(blocks_for(p.columns, 32), unsigned(p.parts > 0 ? p.parts : 1));
-    if (const cudaError_t error = start(bias_parts_kernel, launch, p, stream)) return error;
+    if (const cudaError_t error = start(bias_partial_sums_kernel, launch, p, stream)) return error;
     launch.grid = dim3(blocks_for(p.columns, WARPS * 32));
     return start(bias_sums_kernel, launch, p, stream);
 }
 
-extern "C" cudaError_t gru_cuda_load_sums(void) {
+extern "C" cudaError_t gru_cuda_load_reduce(void) {
     cudaError_t error = load(weight_sums_kernel, 0);
-    if (error == cudaSuccess) error = load(bias_parts_kernel, 0);
+    if (error == cudaSuccess) error = load(bias_partial_sums_kernel, 0);
     if (error == cudaSuccess) error = load(bias_sums_kernel, 0);
     return error;
 }

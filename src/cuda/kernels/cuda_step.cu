@@ -8,9 +8,9 @@ namespace {
 
 /* Block: OCTETS octets of units x TILES octets of rows; grid: along rows (there may be millions), units,
  * directions. */
-template <class M, int OCTETS, int TILES, gru_cuda_part PART>
+template <class M, int OCTETS, int TILES, gru_cuda_gate_set PART>
 __global__ void __launch_bounds__(STEP_THREADS, (GENERATIONS<M, TILES>))
-    step_kernel(const __grid_constant__ gru_cuda_step step) {
+    step_kernel(const __grid_constant__ gru_cuda_step_args step) {
     constexpr int UNITS = OCTETS * 8, ROWS = TILES * 8, FIRST = FIRST_GATE<PART>, COUNT = GATE_COUNT<PART>;
     constexpr int OUTPUTS = (UNITS * ROWS + STEP_THREADS - 1) / STEP_THREADS; /* of one thread */
     constexpr bool EARLY =
@@ -67,14 +67,14 @@ __global__ void __launch_bounds__(STEP_THREADS, (GENERATIONS<M, TILES>))
 
 /* ---- variants ---- */
 
-using Kernel = void (*)(gru_cuda_step);
+using Kernel = void (*)(gru_cuda_step_args);
 struct Variant {
-    gru_cuda_tile tile;
+    gru_cuda_block_tile tile;
     Kernel kernel;
     int shared_bytes;
 };
 
-template <class M, int OCTETS, int TILES, gru_cuda_part PART> Variant variant() {
+template <class M, int OCTETS, int TILES, gru_cuda_gate_set PART> Variant variant() {
     return {{OCTETS, TILES, 1, 0},
             step_kernel<M, OCTETS, TILES, PART>,
             Sums<OCTETS * 8, TILES * 8, GATE_COUNT<PART>>::BYTES};
@@ -82,41 +82,43 @@ template <class M, int OCTETS, int TILES, gru_cuda_part PART> Variant variant() 
 
 /* The tiles that exist. Calls visit(variant) for each until it returns true. Reset BEFORE has fewer: every tile is two
  * kernels there. */
-template <class M, gru_cuda_part PART, class Visit> bool visit_tiles(Visit visit) {
+template <class M, gru_cuda_gate_set PART, class Visit> bool visit_tiles(Visit visit) {
     if (visit(variant<M, 1, 1, PART>())) return true;
     if constexpr (!M::TENSOR) {
-        if constexpr (PART == GRU_CUDA_WHOLE)
+        if constexpr (PART == GRU_CUDA_ALL_GATES)
             if (visit(variant<M, 1, 2, PART>())) return true;
         return visit(variant<M, 1, 4, PART>());
     } else {
-        if constexpr (PART == GRU_CUDA_WHOLE)
+        if constexpr (PART == GRU_CUDA_ALL_GATES)
             if (visit(variant<M, 2, 1, PART>()) || visit(variant<M, 2, 2, PART>())) return true;
         return visit(variant<M, 2, 4, PART>()) || visit(variant<M, 2, 8, PART>());
     }
 }
 
-template <class M, class Visit> bool visit_part(gru_cuda_part part, Visit visit) {
+template <class M, class Visit> bool visit_part(gru_cuda_gate_set part, Visit visit) {
     switch (part) {
-    case GRU_CUDA_WHOLE:
-        return visit_tiles<M, GRU_CUDA_WHOLE>(visit);
-    case GRU_CUDA_GATES:
-        return visit_tiles<M, GRU_CUDA_GATES>(visit);
+    case GRU_CUDA_ALL_GATES:
+        return visit_tiles<M, GRU_CUDA_ALL_GATES>(visit);
+    case GRU_CUDA_RESET_UPDATE:
+        return visit_tiles<M, GRU_CUDA_RESET_UPDATE>(visit);
     default:
         return visit_tiles<M, GRU_CUDA_CANDIDATE>(visit);
     }
 }
 
-template <class Visit> bool visit_variants(gru_cuda_math math, gru_cuda_part part, Visit visit) {
-    return with_math(math, [&](auto m) { return visit_part<decltype(m)>(part, visit); });
+template <class Visit>
+bool visit_variants(gru_cuda_compute_type compute_type, gru_cuda_gate_set part, Visit visit) {
+    return dispatch_compute_type(compute_type, [&](auto m) { return visit_part<decltype(m)>(part, visit); });
 }
 
 } // namespace
 
-extern "C" cudaError_t gru_cuda_launch_stepwise(gru_cuda_math math, gru_cuda_part part, gru_cuda_tile tile,
-                                                const gru_cuda_step *step, cudaStream_t stream) {
+extern "C" cudaError_t gru_cuda_launch_step(gru_cuda_compute_type compute_type, gru_cuda_gate_set part,
+                                            gru_cuda_block_tile tile, const gru_cuda_step_args *step,
+                                            cudaStream_t stream) {
     const gru_cuda_sequence &q = step->sequence[0];
     cudaError_t error = cudaErrorInvalidValue; /* no such tile */
-    visit_variants(math, part, [&](const Variant &v) {
+    visit_variants(compute_type, part, [&](const Variant &v) {
         if (v.tile.unit_octets != tile.unit_octets || v.tile.batch_octets != tile.batch_octets) return false;
         Launch launch;
         launch.grid = dim3(blocks_for(q.N, tile.batch_octets * 8), blocks_for(q.H, tile.unit_octets * 8),
@@ -130,9 +132,10 @@ extern "C" cudaError_t gru_cuda_launch_stepwise(gru_cuda_math math, gru_cuda_par
     return error;
 }
 
-extern "C" int32_t gru_cuda_stepwise_tiles(gru_cuda_math math, gru_cuda_part part, gru_cuda_tile *tiles) {
+extern "C" int32_t gru_cuda_step_tiles(gru_cuda_compute_type compute_type, gru_cuda_gate_set part,
+                                       gru_cuda_block_tile *tiles) {
     int32_t count = 0;
-    visit_variants(math, part, [&](const Variant &v) {
+    visit_variants(compute_type, part, [&](const Variant &v) {
         tiles[count] = v.tile;
         tiles[count++].shared_bytes = v.shared_bytes;
         return false;
@@ -140,12 +143,12 @@ extern "C" int32_t gru_cuda_stepwise_tiles(gru_cuda_math math, gru_cuda_part par
     return count;
 }
 
-extern "C" cudaError_t gru_cuda_load_stepwise(gru_cuda_math math, int32_t reset) {
-    const gru_cuda_part parts[] = {reset == GRU_RESET_BEFORE ? GRU_CUDA_GATES : GRU_CUDA_WHOLE,
-                                   GRU_CUDA_CANDIDATE};
+extern "C" cudaError_t gru_cuda_load_step(gru_cuda_compute_type compute_type, int32_t reset) {
+    const gru_cuda_gate_set parts[] = {reset == GRU_RESET_BEFORE ? GRU_CUDA_RESET_UPDATE : GRU_CUDA_ALL_GATES,
+                                       GRU_CUDA_CANDIDATE};
     cudaError_t error = cudaSuccess;
     for (int i = 0; i < (reset == GRU_RESET_BEFORE ? 2 : 1); i++)
-        visit_variants(math, parts[i], [&](const Variant &v) {
+        visit_variants(compute_type, parts[i], [&](const Variant &v) {
             error = load(v.kernel, v.shared_bytes);
             return error != cudaSuccess;
         });

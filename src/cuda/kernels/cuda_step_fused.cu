@@ -9,7 +9,7 @@
 namespace {
 
 struct Hop {
-    gru_cuda_step step;
+    gru_cuda_step_args step;
     int32_t cluster; /* 0: a cooperative grid */
 };
 
@@ -35,13 +35,13 @@ GRU_DEVICE float recurrent_side(const gru_cuda_sequence &q, typename HopTile<M>:
 }
 
 template <class M>
-__global__ void __launch_bounds__(STEP_THREADS, 1) hop_kernel(const __grid_constant__ Hop hop) {
+__global__ void __launch_bounds__(STEP_THREADS, 1) step_fused_kernel(const __grid_constant__ Hop hop) {
     using Tile = HopTile<M>;
     using Reset = typename Tile::template Part<GATE_R>;
     using Update = typename Tile::template Part<GATE_Z>;
     using Candidate = typename Tile::template Part<GATE_N>;
     GRU_SHARED(float, sums, [Tile::PartSums::BYTES / sizeof(float)]);
-    const gru_cuda_step &step = hop.step;
+    const gru_cuda_step_args &step = hop.step;
     if (step.trigger) dependency_trigger();
     const gru_cuda_sequence &q = step.sequence[blockIdx.z];
     const gru_cuda_input &input = step.input[blockIdx.z];
@@ -65,7 +65,7 @@ __global__ void __launch_bounds__(STEP_THREADS, 1) hop_kernel(const __grid_const
                      gate<M>(q, input_side(input, o, GATE_R, projected_at(input, o, GATE_R)) + c) *
                          entering_state(q, o));
     }
-    publish(hop.cluster, q.arrived);
+    publish(hop.cluster, q.barrier_counter);
     for (int tile = int(blockIdx.x); tile < tiles; tile += int(gridDim.x)) {
         Update update_product(q.R, tile * Tile::OCTETS, q.groups, {0, q.groups});
         const Output o = output(tile);
@@ -75,7 +75,7 @@ __global__ void __launch_bounds__(STEP_THREADS, 1) hop_kernel(const __grid_const
         q.update_gate[state_index(q, o)] = q.attention.data ? attended(q, z, attention_at(q, o)) : z;
     }
     Candidate candidate_product(q.R, first * Tile::OCTETS, q.groups, {0, q.groups});
-    await(hop.cluster, q.arrived, step.s + 1);
+    await(hop.cluster, q.barrier_counter, step.s + 1);
     for (int tile = int(blockIdx.x); tile < tiles; tile += int(gridDim.x)) {
         if (tile != first) candidate_product = Candidate(q.R, tile * Tile::OCTETS, q.groups, {0, q.groups});
         const Output o = output(tile);
@@ -85,17 +85,19 @@ __global__ void __launch_bounds__(STEP_THREADS, 1) hop_kernel(const __grid_const
     }
 }
 
-template <class Visit> cudaError_t visit_hop(gru_cuda_math math, Visit visit) {
-    return with_math(math,
-                     [&](auto m) { return visit(hop_kernel<decltype(m)>, HopTile<decltype(m)>::UNITS); });
+template <class Visit> cudaError_t visit_hop(gru_cuda_compute_type compute_type, Visit visit) {
+    return dispatch_compute_type(compute_type, [&](auto m) {
+        return visit(step_fused_kernel<decltype(m)>, HopTile<decltype(m)>::UNITS);
+    });
 }
 
 } // namespace
 
-extern "C" cudaError_t gru_cuda_launch_hop(gru_cuda_math math, int32_t cluster, int32_t blocks,
-                                           const gru_cuda_step *step, cudaStream_t stream) {
+extern "C" cudaError_t gru_cuda_launch_step_fused(gru_cuda_compute_type compute_type, int32_t cluster,
+                                                  int32_t blocks, const gru_cuda_step_args *step,
+                                                  cudaStream_t stream) {
     const gru_cuda_sequence &q = step->sequence[0];
-    return visit_hop(math, [&](void (*kernel)(Hop), int units) {
+    return visit_hop(compute_type, [&](void (*kernel)(Hop), int units) {
         Launch launch;
         launch.block = dim3(STEP_THREADS);
         launch.depends = step->depends != 0;
@@ -106,6 +108,8 @@ extern "C" cudaError_t gru_cuda_launch_hop(gru_cuda_math math, int32_t cluster, 
     });
 }
 
-extern "C" cudaError_t gru_cuda_load_hop(gru_cuda_math math, gru_cuda_room *room) {
-    return visit_hop(math, [&](void (*kernel)(Hop), int) { return load_hop(kernel, STEP_THREADS, room); });
+extern "C" cudaError_t gru_cuda_load_step_fused(gru_cuda_compute_type compute_type,
+                                                gru_cuda_occupancy *occupancy) {
+    return visit_hop(compute_type,
+                     [&](void (*kernel)(Hop), int) { return load_hop(kernel, STEP_THREADS, occupancy); });
 }

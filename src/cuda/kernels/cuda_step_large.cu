@@ -11,7 +11,7 @@ constexpr int TOGETHER = 4;
 
 /* The outputs of the rows that this block of the cluster finishes. A thread has one unit of every fourth row. */
 template <class M, int ROWS>
-GRU_DEVICE void finish_rows(const gru_cuda_step &step, const gru_cuda_sequence &q,
+GRU_DEVICE void finish_rows(const gru_cuda_step_args &step, const gru_cuda_sequence &q,
                             const gru_cuda_input &input, const TilePlace &p, float *sums, int rank,
                             int split) {
     constexpr int STRIDE = TILE_THREADS / TILE_UNITS;
@@ -36,7 +36,7 @@ GRU_DEVICE void finish_rows(const gru_cuda_step &step, const gru_cuda_sequence &
                 c[g] += bias[g];
                 a[i][g] = input_side(input, o[i], g, a[i][g]);
             }
-            finish<M, GRU_CUDA_WHOLE>(step, q, o[i], a[i], c, h[i]);
+            finish<M, GRU_CUDA_ALL_GATES>(step, q, o[i], a[i], c, h[i]);
         }
     }
 }
@@ -47,9 +47,9 @@ template <class M, int ROWS> constexpr int TILE_GENERATIONS = ROWS <= 64 && M::T
 
 template <class M, int ROWS>
 __global__ void __launch_bounds__(TILE_THREADS, (TILE_GENERATIONS<M, ROWS>))
-    tile_kernel(const __grid_constant__ TileStep<gru_cuda_step> tile) {
+    step_large_kernel(const __grid_constant__ TileStep<gru_cuda_step_args> tile) {
     GRU_DYNAMIC_SHARED(uint4, shared);
-    const gru_cuda_step &step = tile.step;
+    const gru_cuda_step_args &step = tile.step;
     if (step.trigger) dependency_trigger();
     const gru_cuda_sequence &q = step.sequence[blockIdx.z];
     const TilePlace place = place_of<ROWS>(q, q.R, q.exchange[step.s % 2], tile.split);
@@ -63,29 +63,32 @@ __global__ void __launch_bounds__(TILE_THREADS, (TILE_GENERATIONS<M, ROWS>))
 }
 
 template <class M, class Visit> cudaError_t visit_rows(int32_t batch_octets, Visit visit) {
-    if (batch_octets == 8) return visit(tile_kernel<M, 64>, tile_shared_bytes<M, 64, 1>());
-    if (batch_octets == 16) return visit(tile_kernel<M, 128>, tile_shared_bytes<M, 128, 1>());
+    if (batch_octets == 8) return visit(step_large_kernel<M, 64>, tile_shared_bytes<M, 64, 1>());
+    if (batch_octets == 16) return visit(step_large_kernel<M, 128>, tile_shared_bytes<M, 128, 1>());
     return cudaErrorInvalidValue; /* no such tile */
 }
 
-/* The kernels of a math, as cuda_launch_large.cuh visits them. */
-auto tiles_of(gru_cuda_math math) {
-    return [math](int32_t batch_octets, auto then) {
-        return with_math(math, [&](auto m) { return visit_rows<decltype(m)>(batch_octets, then); });
+/* The kernels of a compute type, as cuda_launch_large.cuh visits them. */
+auto tiles_of(gru_cuda_compute_type compute_type) {
+    return [compute_type](int32_t batch_octets, auto then) {
+        return dispatch_compute_type(compute_type,
+                                     [&](auto m) { return visit_rows<decltype(m)>(batch_octets, then); });
     };
 }
 
 } // namespace
 
-extern "C" cudaError_t gru_cuda_launch_tile(gru_cuda_math math, gru_cuda_tile tile, const gru_cuda_step *step,
-                                            cudaStream_t stream) {
-    return launch_tile(tile, step->sequence[0], *step, stream, tiles_of(math));
+extern "C" cudaError_t gru_cuda_launch_step_large(gru_cuda_compute_type compute_type,
+                                                  gru_cuda_block_tile tile, const gru_cuda_step_args *step,
+                                                  cudaStream_t stream) {
+    return launch_tile(tile, step->sequence[0], *step, stream, tiles_of(compute_type));
 }
 
-extern "C" int32_t gru_cuda_tile_tiles(gru_cuda_math math, gru_cuda_tile *tiles) {
-    return list_tiles(tiles, tiles_of(math));
+extern "C" int32_t gru_cuda_step_large_tiles(gru_cuda_compute_type compute_type, gru_cuda_block_tile *tiles) {
+    return list_tiles(tiles, tiles_of(compute_type));
 }
 
-extern "C" cudaError_t gru_cuda_load_tile(gru_cuda_math math, gru_cuda_room *room) {
-    return load_tiles(room, tiles_of(math));
+extern "C" cudaError_t gru_cuda_load_step_large(gru_cuda_compute_type compute_type,
+                                                gru_cuda_occupancy *occupancy) {
+    return load_tiles(occupancy, tiles_of(compute_type));
 }

@@ -13,7 +13,7 @@ int64_t gru_cuda_gemm_rows(const gru_cuda_gemm *gemm, int64_t rows);
 int gru_cuda_gemm_adds_bias(const gru_cuda_gemm *gemm);
 
 /* Arguments of one call, all in device memory. Rows are aligned to 16 bytes, everything else to 64. */
-typedef struct gru_cuda_factors {
+typedef struct gru_cuda_gemm_args {
     const void
         *in; /* in_stride numbers from row to row; all inputs are read, padding too: it must be finite */
     int64_t in_stride;
@@ -24,14 +24,14 @@ typedef struct gru_cuda_factors {
     int add; /* SUM_ROWS: adds to what out holds */
     float *out;
     void *workspace;
-} gru_cuda_factors;
+} gru_cuda_gemm_args;
 
 /* Any number of rows. Call it between gru_cuda_enter and gru_cuda_leave, as the next. */
-gru_status gru_cuda_multiply(gru_cuda_machine *machine, const gru_cuda_gemm *gemm,
-                             const gru_cuda_factors *factors, cudaStream_t stream);
+gru_status gru_cuda_gemm_run(gru_cuda_device *device, const gru_cuda_gemm *gemm,
+                             const gru_cuda_gemm_args *factors, cudaStream_t stream);
 /* By one algorithm, at most as many rows as its bucket serves. */
-gru_status gru_cuda_multiply_at(gru_cuda_machine *machine, const gru_cuda_gemm *gemm,
-                                const gru_cuda_rung *rung, const gru_cuda_factors *factors,
-                                cudaStream_t stream);
+gru_status gru_cuda_gemm_run_bucket(gru_cuda_device *device, const gru_cuda_gemm *gemm,
+                                    const gru_cuda_gemm_bucket *bucket, const gru_cuda_gemm_args *factors,
+                                    cudaStream_t stream);
 
 #endif

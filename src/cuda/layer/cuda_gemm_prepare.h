@@ -7,7 +7,7 @@
 /* Chooses an algorithm for every bucket of row counts up to a whole chunk, and runs each once, so that no run has to load
  * anything. Call it between gru_cuda_enter and gru_cuda_leave. Release takes NULL too.
  * GRU_UNSUPPORTED: cuBLASLt has no algorithm. */
-gru_status gru_cuda_gemm_create(gru_layer *layer, const gru_cuda_gemm_form *form, gru_cuda_gemm **gemm);
+gru_status gru_cuda_gemm_create(gru_layer *layer, const gru_cuda_gemm_shape *shape, gru_cuda_gemm **gemm);
 void gru_cuda_gemm_release(gru_layer *layer, gru_cuda_gemm *gemm);
 
 #endif

@@ -7,57 +7,58 @@
 #include "cuda/kernels/cuda_backward_kernels.h"
 #include "cuda_gemm_prepare.h"
 
-gru_cuda_math gru_cuda_math_of(const gru_cuda_machine *machine, const gru_layer_config *config) {
+gru_cuda_compute_type gru_cuda_compute_type_of(const gru_cuda_device *device,
+                                               const gru_layer_config *config) {
     switch (config->weight_type) {
     case GRU_F16:
         return GRU_CUDA_F16;
     case GRU_BF16:
         return GRU_CUDA_BF16;
     default:
-        return machine->tf32 ? GRU_CUDA_TF32 : GRU_CUDA_F32;
+        return device->tf32 ? GRU_CUDA_TF32 : GRU_CUDA_F32;
     }
 }
 
 /* ---- kernels ---- */
 
 /* What every layer and every call needs, the steps of forward excepted. */
-static cudaError_t load_shared(const gru_layer *layer, gru_cuda_math math) {
+static cudaError_t load_shared(const gru_layer *layer, gru_cuda_compute_type compute_type) {
     cudaError_t error = gru_cuda_load_pack();
     if (!error) error = gru_cuda_load_add();
     if (!error) error = gru_cuda_load_dropout();
-    if (!error) error = gru_cuda_load_prologue(math);
-    if (!error && layer->context->config.flags & GRU_CHECK_WEIGHTS) error = gru_cuda_load_weights_sum();
-    if (!error) error = gru_cuda_load_gradients(math);
+    if (!error) error = gru_cuda_load_prologue(compute_type);
+    if (!error && layer->context->config.flags & GRU_CHECK_WEIGHTS) error = gru_cuda_load_weight_checksum();
+    if (!error) error = gru_cuda_load_backward(compute_type);
     return error;
 }
 
 /* The steps of all engines that can run this variant, forward and backward: cuda_engine.c says which. */
 static cudaError_t load_steps(const gru_layer *layer, gru_cuda_layer *prepared) {
-    const gru_cuda_math math = prepared->math;
-    cudaError_t error = gru_cuda_load_stepwise(math, layer->config.reset_mode);
-    if (!error) error = gru_cuda_load_sweep(math);
+    const gru_cuda_compute_type compute_type = prepared->compute_type;
+    cudaError_t error = gru_cuda_load_step(compute_type, layer->config.reset_mode);
+    if (!error) error = gru_cuda_load_backward_step(compute_type);
     if (layer->config.reset_mode == GRU_RESET_BEFORE) {
-        if (!error) error = gru_cuda_load_hop(math, &prepared->room);
-        if (!error) error = gru_cuda_load_sweep_hop(math, &prepared->sweep_room);
-    } else if (!gru_cuda_machine_of(layer->context)->invariant) {
-        if (!error) error = gru_cuda_load_tile(math, &prepared->room);
-        if (!error) error = gru_cuda_load_sweep_tile(math, &prepared->sweep_room);
+        if (!error) error = gru_cuda_load_step_fused(compute_type, &prepared->occupancy);
+        if (!error) error = gru_cuda_load_backward_step_fused(compute_type, &prepared->backward_occupancy);
+    } else if (!gru_cuda_device_of(layer->context)->invariant) {
+        if (!error) error = gru_cuda_load_step_large(compute_type, &prepared->occupancy);
+        if (!error) error = gru_cuda_load_backward_step_large(compute_type, &prepared->backward_occupancy);
     }
     return error;
 }
 
 static gru_status load_kernels(const gru_layer *layer, gru_cuda_layer *prepared) {
-    gru_cuda_machine *machine = gru_cuda_machine_of(layer->context);
-    cudaError_t error = load_shared(layer, prepared->math);
+    gru_cuda_device *device = gru_cuda_device_of(layer->context);
+    cudaError_t error = load_shared(layer, prepared->compute_type);
     if (!error) error = load_steps(layer, prepared);
-    return gru_cuda_status(machine, error, "loading kernels");
+    return gru_cuda_status(device, error, "loading kernels");
 }
 
 /* ---- products ---- */
 
-static gru_status prepare_products(gru_layer *layer, gru_cuda_layer *prepared) {
+static gru_status prepare_gemms(gru_layer *layer, gru_cuda_layer *prepared) {
     const gru_layer_config *config = &layer->config;
-    const gru_cuda_math math = prepared->math;
+    const gru_cuda_compute_type compute_type = prepared->compute_type;
     const int before = config->reset_mode == GRU_RESET_BEFORE, x = config->inputs > 0;
     const int own_candidate = config->reset_mode != GRU_RESET_ALL; /* dR of n has factors of its own */
     const int64_t pitch = gru_cuda_input_pitch(config->inputs, config->weight_type);
@@ -65,44 +66,45 @@ static gru_status prepare_products(gru_layer *layer, gru_cuda_layer *prepared) {
     const int64_t projected = gru_cuda_projected_row(config->hidden);
     const struct {
         int wanted;
-        gru_cuda_gemm_form form;
-    } each[GRU_CUDA_PRODUCTS] = {
-        {x, {"the projection", math, GRU_CUDA_GEMM_PROJECT, pitch, projected, projected, 1}},
-        {1, {"R h", math, GRU_CUDA_GEMM_PROJECT, units, before ? GATE_N * units : all, all, 0}},
-        {before, {"R (r h)", math, GRU_CUDA_GEMM_PROJECT, units, units, all, 0}},
-        {x, {"the gradient of inputs", math, GRU_CUDA_GEMM_BACK, all, pitch, pitch, 0}},
-        {x, {"the gradient of W", math, GRU_CUDA_GEMM_SUM_ROWS, pitch, all, pitch, 0}},
+        gru_cuda_gemm_shape shape;
+    } each[GRU_CUDA_GEMMS] = {
+        {x, {"the projection", compute_type, GRU_CUDA_GEMM_PROJECT, pitch, projected, projected, 1}},
+        {1, {"R h", compute_type, GRU_CUDA_GEMM_PROJECT, units, before ? GATE_N * units : all, all, 0}},
+        {before, {"R (r h)", compute_type, GRU_CUDA_GEMM_PROJECT, units, units, all, 0}},
+        {x, {"the gradient of inputs", compute_type, GRU_CUDA_GEMM_BACK, all, pitch, pitch, 0}},
+        {x, {"the gradient of W", compute_type, GRU_CUDA_GEMM_SUM_ROWS, pitch, all, pitch, 0}},
         {1,
-         {"the gradient of R", math, GRU_CUDA_GEMM_SUM_ROWS, units, own_candidate ? GATE_N * units : all,
-          units, 0}},
-        {own_candidate, {"the gradient of R_n", math, GRU_CUDA_GEMM_SUM_ROWS, units, units, units, 0}},
+         {"the gradient of R", compute_type, GRU_CUDA_GEMM_SUM_ROWS, units,
+          own_candidate ? GATE_N * units : all, units, 0}},
+        {own_candidate,
+         {"the gradient of R_n", compute_type, GRU_CUDA_GEMM_SUM_ROWS, units, units, units, 0}},
     };
-    for (int i = 0; i < GRU_CUDA_PRODUCTS; i++)
-        if (each[i].wanted) GRU_TRY(gru_cuda_gemm_create(layer, &each[i].form, &prepared->products[i]));
+    for (int i = 0; i < GRU_CUDA_GEMMS; i++)
+        if (each[i].wanted) GRU_TRY(gru_cuda_gemm_create(layer, &each[i].shape, &prepared->gemms[i]));
     return GRU_OK;
 }
 
 /* ---- the whole ---- */
 
 gru_status gru_cuda_prepare(gru_layer *layer) {
-    gru_cuda_machine *machine = gru_cuda_machine_of(layer->context);
+    gru_cuda_device *device = gru_cuda_device_of(layer->context);
     gru_cuda_layer *prepared = gru_host_allocate(layer->context, sizeof *prepared, "what a layer prepares");
     if (!prepared) return GRU_OUT_OF_MEMORY;
     memset(prepared, 0, sizeof *prepared);
-    prepared->math = gru_cuda_math_of(machine, &layer->config);
+    prepared->compute_type = gru_cuda_compute_type_of(device, &layer->config);
     layer->prepared = prepared;
     int previous;
-    GRU_TRY(gru_cuda_enter(machine, &previous));
+    GRU_TRY(gru_cuda_enter(device, &previous));
     gru_status status = load_kernels(layer, prepared);
-    if (status == GRU_OK) status = prepare_products(layer, prepared);
-    gru_cuda_leave(machine, previous);
+    if (status == GRU_OK) status = prepare_gemms(layer, prepared);
+    gru_cuda_leave(device, previous);
     return status;
 }
 
 void gru_cuda_destroy_prepared(gru_layer *layer) {
     gru_cuda_layer *prepared = layer->prepared;
     if (!prepared) return;
-    for (int i = 0; i < GRU_CUDA_PRODUCTS; i++) gru_cuda_gemm_release(layer, prepared->products[i]);
+    for (int i = 0; i < GRU_CUDA_GEMMS; i++) gru_cuda_gemm_release(layer, prepared->gemms[i]);
     gru_host_free(layer->context, prepared, sizeof *prepared);
     layer->prepared = NULL;
 }

@@ -8,21 +8,22 @@
 
 /* The GEMMs of a layer (cuda_gemm.h), over chunks of rows. */
 enum {
-    GRU_CUDA_PRODUCT_A,            /* a = W x + bW; this and all others of W only with inputs */
-    GRU_CUDA_PRODUCT_C,            /* backward: c = R h; with reset BEFORE of r and z only */
-    GRU_CUDA_PRODUCT_RESET_C,      /* and of n: R_n (r h) */
-    GRU_CUDA_PRODUCT_DX,           /* dx = da W */
-    GRU_CUDA_PRODUCT_DW,           /* dW = da' x */
-    GRU_CUDA_PRODUCT_DR,           /* dR = dc' h; with reset AFTER and BEFORE of r and z only */
-    GRU_CUDA_PRODUCT_CANDIDATE_DR, /* and of n: dc_n is its own, or what it is multiplied with, r h */
-    GRU_CUDA_PRODUCTS
+    GRU_CUDA_GEMM_A,            /* a = W x + bW; this and all others of W only with inputs */
+    GRU_CUDA_GEMM_C,            /* backward: c = R h; with reset BEFORE of r and z only */
+    GRU_CUDA_GEMM_RESET_C,      /* and of n: R_n (r h) */
+    GRU_CUDA_GEMM_DX,           /* dx = da W */
+    GRU_CUDA_GEMM_DW,           /* dW = da' x */
+    GRU_CUDA_GEMM_DR,           /* dR = dc' h; with reset AFTER and BEFORE of r and z only */
+    GRU_CUDA_GEMM_CANDIDATE_DR, /* and of n: dc_n is its own, or what it is multiplied with, r h */
+    GRU_CUDA_GEMMS
 };
 
 /* layer->prepared */
 typedef struct gru_cuda_layer {
-    gru_cuda_math math;
-    struct gru_cuda_gemm *products[GRU_CUDA_PRODUCTS]; /* NULL: the layer has no such product */
-    gru_cuda_room room, sweep_room; /* of the kernels that the layer has loaded, forward and backward */
+    gru_cuda_compute_type compute_type;
+    struct gru_cuda_gemm *gemms[GRU_CUDA_GEMMS]; /* NULL: the layer has no such product */
+    gru_cuda_occupancy occupancy,
+        backward_occupancy; /* of the kernels that the layer has loaded, forward and backward */
 } gru_cuda_layer;
 
 static inline const gru_cuda_layer *gru_cuda_layer_of(const gru_layer *layer) {
@@ -30,7 +31,7 @@ static inline const gru_cuda_layer *gru_cuda_layer_of(const gru_layer *layer) {
 }
 
 /* How a layer of this configuration multiplies on this device. */
-gru_cuda_math gru_cuda_math_of(const gru_cuda_machine *machine, const gru_layer_config *config);
+gru_cuda_compute_type gru_cuda_compute_type_of(const gru_cuda_device *device, const gru_layer_config *config);
 
 /* gru_backend.prepare and .forget */
 gru_status gru_cuda_prepare(gru_layer *layer);

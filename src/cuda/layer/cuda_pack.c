@@ -11,13 +11,13 @@ typedef struct matrix {
     const void *data;   /* [3H][K]; NULL: zeros */
     const float *scale; /* [3H] of int8; else NULL */
     int32_t type, K;
-    size_t part; /* offset in packed */
+    size_t offset; /* in packed */
 } matrix;
 
 typedef struct packing {
-    gru_cuda_machine *machine;
+    gru_cuda_device *device;
     const gru_layer_config *config;
-    gru_cuda_parts parts;
+    gru_cuda_packed_layout layout;
     char *packed;
     int on_device;
     cudaStream_t stream;
@@ -25,10 +25,10 @@ typedef struct packing {
 
 /* ---- sides ---- */
 
-static gru_status check_on_host(gru_cuda_machine *machine, const char *name, const void *data) {
+static gru_status check_on_host(gru_cuda_device *device, const char *name, const void *data) {
     struct cudaPointerAttributes facts;
     if (!data) return GRU_OK;
-    GRU_CUDA_TRY(machine, cudaPointerGetAttributes(&facts, data), "asking where weights lie");
+    GRU_CUDA_TRY(device, cudaPointerGetAttributes(&facts, data), "asking where weights lie");
     if (facts.type != cudaMemoryTypeDevice) return GRU_OK;
     return gru_fail(GRU_BAD_ARGUMENT,
                     "%s is %p, memory of CUDA device %d; expected host memory, as weights.on_device is 0",
@@ -36,12 +36,11 @@ static gru_status check_on_host(gru_cuda_machine *machine, const char *name, con
 }
 
 static gru_status check_side(const packing *p, const char *name, const void *data) {
-    return p->on_device ? gru_cuda_check_memory(p->machine, name, data)
-                        : check_on_host(p->machine, name, data);
+    return p->on_device ? gru_cuda_check_memory(p->device, name, data) : check_on_host(p->device, name, data);
 }
 
 static gru_status check_sides(const packing *p, const gru_weights *weights) {
-    GRU_TRY(gru_cuda_check_memory(p->machine, "packed", p->packed));
+    GRU_TRY(gru_cuda_check_memory(p->device, "packed", p->packed));
     GRU_TRY(check_side(p, "weights.W", weights->W));
     GRU_TRY(check_side(p, "weights.R", weights->R));
     GRU_TRY(check_side(p, "weights.bW", weights->bW));
@@ -54,8 +53,8 @@ static gru_status check_sides(const packing *p, const gru_weights *weights) {
 
 static gru_status copy_to_staging(const packing *p, size_t at, const void *from, size_t bytes) {
     return gru_cuda_status(
-        p->machine,
-        cudaMemcpyAsync(p->packed + p->parts.staging + at, from, bytes, cudaMemcpyHostToDevice, p->stream),
+        p->device,
+        cudaMemcpyAsync(p->packed + p->layout.staging + at, from, bytes, cudaMemcpyHostToDevice, p->stream),
         "copying weights");
 }
 
@@ -65,8 +64,8 @@ static gru_status stage(const packing *p, const matrix *m, gru_cuda_pack *piece)
     const size_t scales = (count * row + sizeof(float) - 1) / sizeof(float) * sizeof(float);
     GRU_TRY(copy_to_staging(p, 0, piece->rows, count * row));
     if (piece->scale) GRU_TRY(copy_to_staging(p, scales, piece->scale, count * sizeof(float)));
-    piece->rows = p->packed + p->parts.staging;
-    if (piece->scale) piece->scale = (const float *)(const void *)(p->packed + p->parts.staging + scales);
+    piece->rows = p->packed + p->layout.staging;
+    if (piece->scale) piece->scale = (const float *)(const void *)(p->packed + p->layout.staging + scales);
     return GRU_OK;
 }
 
@@ -74,7 +73,7 @@ static gru_status stage(const packing *p, const matrix *m, gru_cuda_pack *piece)
 static int32_t rows_of_a_piece(const packing *p, const matrix *m) {
     const int32_t all = GATES * p->config->hidden;
     const size_t row = (size_t)m->K * gru_type_bytes(m->type) + (m->scale ? sizeof(float) : 0);
-    const size_t fit = (p->parts.staging_bytes - sizeof(float)) / row;
+    const size_t fit = (p->layout.staging_bytes - sizeof(float)) / row;
     return p->on_device || fit > (size_t)all ? all : (int32_t)fit;
 }
 
@@ -84,7 +83,7 @@ static gru_status pack_matrix(const packing *p, const matrix *m) {
     const size_t row = (size_t)m->K * gru_type_bytes(m->type);
     for (int32_t first = 0; first < all; first += most) {
         gru_cuda_pack piece = {.matrix = m->kind,
-                               .math = gru_cuda_math_of(p->machine, p->config),
+                               .compute_type = gru_cuda_compute_type_of(p->device, p->config),
                                .H = p->config->hidden,
                                .K = m->K,
                                .first = first,
@@ -92,9 +91,9 @@ static gru_status pack_matrix(const packing *p, const matrix *m) {
                                .rows = (const char *)m->data + (size_t)first * row,
                                .type = m->type,
                                .scale = m->scale ? m->scale + first : NULL,
-                               .packed = p->packed + m->part};
+                               .packed = p->packed + m->offset};
         if (!p->on_device) GRU_TRY(stage(p, m, &piece));
-        GRU_CUDA_TRY(p->machine, gru_cuda_launch_pack(&piece, p->stream), "launching the packing of weights");
+        GRU_CUDA_TRY(p->device, gru_cuda_launch_pack(&piece, p->stream), "launching the packing of weights");
     }
     return GRU_OK;
 }
@@ -103,13 +102,13 @@ static gru_status pack_all(const packing *p, const gru_weights *w) {
     const int32_t bias_type = w->type == GRU_INT8 ? GRU_F32 : w->type;
     const int32_t I = p->config->inputs, H = p->config->hidden;
     const matrix matrices[] = {
-        {GRU_CUDA_BIAS, w->bW, NULL, bias_type, 1, p->parts.bW},
-        {GRU_CUDA_BIAS, w->bR, NULL, bias_type, 1, p->parts.bR},
-        {GRU_CUDA_INPUT_WEIGHTS, w->W, w->W_scale, w->type, I, p->parts.W},
-        {GRU_CUDA_RECURRENT_WEIGHTS, w->R, w->R_scale, w->type, H, p->parts.R},
+        {GRU_CUDA_BIAS, w->bW, NULL, bias_type, 1, p->layout.bW},
+        {GRU_CUDA_BIAS, w->bR, NULL, bias_type, 1, p->layout.bR},
+        {GRU_CUDA_INPUT_WEIGHTS, w->W, w->W_scale, w->type, I, p->layout.W},
+        {GRU_CUDA_RECURRENT_WEIGHTS, w->R, w->R_scale, w->type, H, p->layout.R},
     };
     GRU_TRY(check_sides(p, w));
-    GRU_CUDA_TRY(p->machine, cudaMemsetAsync(p->packed, 0, p->parts.staging, p->stream),
+    GRU_CUDA_TRY(p->device, cudaMemsetAsync(p->packed, 0, p->layout.staging, p->stream),
                  "clearing packed weights");
     for (size_t i = 0; i < sizeof matrices / sizeof *matrices; i++) GRU_TRY(pack_matrix(p, &matrices[i]));
     return GRU_OK;
@@ -117,15 +116,15 @@ static gru_status pack_all(const packing *p, const gru_weights *w) {
 
 gru_status gru_cuda_pack_weights(const gru_layer *layer, const gru_weights *weights, void *packed,
                                  void *stream) {
-    const packing p = {.machine = gru_cuda_machine_of(layer->context),
+    const packing p = {.device = gru_cuda_device_of(layer->context),
                        .config = &layer->config,
-                       .parts = gru_cuda_packed_parts(&layer->config),
+                       .layout = gru_cuda_packed_layout_of(&layer->config),
                        .packed = packed,
                        .on_device = weights->on_device,
                        .stream = gru_cuda_stream(stream)};
     int previous;
-    GRU_TRY(gru_cuda_enter(p.machine, &previous));
+    GRU_TRY(gru_cuda_enter(p.device, &previous));
     const gru_status status = pack_all(&p, weights);
-    gru_cuda_leave(p.machine, previous);
+    gru_cuda_leave(p.device, previous);
     return status;
 }

@@ -12,29 +12,29 @@ static size_t staging_bytes(const gru_layer_config *config) {
     return row > STAGING_BYTES ? row : whole < STAGING_BYTES ? whole : STAGING_BYTES;
 }
 
-gru_cuda_parts gru_cuda_packed_parts(const gru_layer_config *config) {
+gru_cuda_packed_layout gru_cuda_packed_layout_of(const gru_layer_config *config) {
     const size_t element = gru_type_bytes(config->weight_type);
     const size_t rows = (size_t)gru_cuda_projected_row(config->hidden);
     const size_t pitch = (size_t)gru_cuda_input_pitch(config->inputs, config->weight_type);
     const size_t groups = (size_t)gru_cuda_groups(config->hidden, config->weight_type);
-    gru_cuda_parts parts = {0};
-    parts.bR = gru_cuda_align(rows * sizeof(float));
-    parts.W = 2 * parts.bR;
-    parts.R = parts.W + gru_cuda_align(rows * pitch * element);
-    parts.staging = parts.R + gru_cuda_align(rows * groups * GRU_CUDA_GROUP_BYTES);
-    parts.staging_bytes = gru_cuda_align(staging_bytes(config));
-    parts.bytes = parts.staging + parts.staging_bytes;
-    return parts;
+    gru_cuda_packed_layout layout = {0};
+    layout.bR = gru_cuda_align(rows * sizeof(float));
+    layout.W = 2 * layout.bR;
+    layout.R = layout.W + gru_cuda_align(rows * pitch * element);
+    layout.staging = layout.R + gru_cuda_align(rows * groups * GRU_CUDA_GROUP_BYTES);
+    layout.staging_bytes = gru_cuda_align(staging_bytes(config));
+    layout.bytes = layout.staging + layout.staging_bytes;
+    return layout;
 }
 
-gru_cuda_turned_parts gru_cuda_turned_parts_of(const gru_layer_config *config) {
+gru_cuda_transposed_layout gru_cuda_transposed_layout_of(const gru_layer_config *config) {
     const size_t element = gru_type_bytes(config->weight_type);
     const size_t units = (size_t)gru_cuda_unit_pitch(config->hidden);
     const size_t pitch = (size_t)gru_cuda_input_pitch(config->inputs, config->weight_type);
     const size_t groups = (size_t)gru_cuda_groups(config->hidden, config->weight_type);
-    gru_cuda_turned_parts parts = {0};
-    parts.R = gru_cuda_align(units * GATES * groups * GRU_CUDA_GROUP_BYTES);
-    parts.W = parts.R + gru_cuda_align(GATES * units * units * element);
-    parts.bytes = parts.W + gru_cuda_align(GATES * units * pitch * element);
-    return parts;
+    gru_cuda_transposed_layout layout = {0};
+    layout.R = gru_cuda_align(units * GATES * groups * GRU_CUDA_GROUP_BYTES);
+    layout.W = layout.R + gru_cuda_align(GATES * units * units * element);
+    layout.bytes = layout.W + gru_cuda_align(GATES * units * pitch * element);
+    return layout;
 }

@@ -17,21 +17,21 @@ static inline int64_t gru_cuda_chunk_rows(const gru_layer_config *config) {
  *   W        [unit octet][gate][8][input pitch]       weight_type: the rows of one GEMM
  *   R        [unit octet][group][gate][tile]          weight_type
  *   staging  room through which weights in host memory travel, a piece of rows at a time */
-typedef struct gru_cuda_parts {
+typedef struct gru_cuda_packed_layout {
     size_t bW, bR, W, R, staging, staging_bytes, bytes;
-} gru_cuda_parts;
+} gru_cuda_packed_layout;
 
-gru_cuda_parts gru_cuda_packed_parts(const gru_layer_config *config);
+gru_cuda_packed_layout gru_cuda_packed_layout_of(const gru_layer_config *config);
 
-/* Weights as the backward pass reads them, made from packed ones by gru_cuda_launch_turn. Byte offsets of
+/* Weights as the backward pass reads them, made from packed ones by gru_cuda_launch_transpose. Byte offsets of
  *   R_transposed  [unit octet][gate][group][tile]     the sweep's: k is the unit that R_g's rows belong to
  *   R             [gate][unit pitch][unit pitch]      the rows of one GEMM: c = R h
  *   W             [gate][unit pitch][input pitch]     the rows of another: dx = da W; none without inputs
  * all of weight_type, tails zeros. */
-typedef struct gru_cuda_turned_parts {
+typedef struct gru_cuda_transposed_layout {
     size_t R_transposed, R, W, bytes;
-} gru_cuda_turned_parts;
+} gru_cuda_transposed_layout;
 
-gru_cuda_turned_parts gru_cuda_turned_parts_of(const gru_layer_config *config);
+gru_cuda_transposed_layout gru_cuda_transposed_layout_of(const gru_layer_config *config);
 
 #endif

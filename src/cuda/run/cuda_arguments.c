@@ -11,15 +11,15 @@ static const void *packed_part(const gru_job *job, size_t offset) {
 gru_cuda_sequence gru_cuda_sequence_of(const gru_job *job) {
     const gru_layer_config *config = &job->layer->config;
     const gru_run *run = job->run;
-    const gru_cuda_parts parts = gru_cuda_packed_parts(config);
+    const gru_cuda_packed_layout layout = gru_cuda_packed_layout_of(config);
     gru_cuda_sequence q = {.T = run->T, .N = (int32_t)run->N, .H = config->hidden};
     q.octets = gru_cuda_unit_octets(config->hidden);
     q.groups = gru_cuda_groups(config->hidden, config->weight_type);
     q.reset_mode = config->reset_mode, q.update = config->update, q.gate = config->gate;
     q.candidate = config->candidate, q.direction = config->direction;
     q.clip = config->clip, q.hard_slope = config->hard_slope;
-    q.R = packed_part(job, parts.R);
-    q.bR = packed_part(job, parts.bR);
+    q.R = packed_part(job, layout.R);
+    q.bR = packed_part(job, layout.bR);
     q.io_type = config->io_type, q.state_type = config->state_type;
     q.lengths = run->lengths;
     q.restart = run->restart, q.attention = run->attention, q.h_restart = run->h_restart;
@@ -29,7 +29,7 @@ gru_cuda_sequence gru_cuda_sequence_of(const gru_job *job) {
     return q;
 }
 
-int gru_cuda_alike(const gru_job *a, const gru_job *b) {
+int gru_cuda_can_batch(const gru_job *a, const gru_job *b) {
     const gru_layer_config *p = &a->layer->config, *q = &b->layer->config;
     return p->hidden == q->hidden && p->weight_type == q->weight_type && p->io_type == q->io_type &&
            p->reset_mode == q->reset_mode && !p->inputs == !q->inputs && a->run->T == b->run->T &&
@@ -53,7 +53,7 @@ int gru_cuda_must_gather(const gru_job *job) {
     const int64_t element = (int64_t)gru_type_bytes(config->io_type), stride = even_stride(run);
     const int reverse = config->direction == GRU_REVERSE;
     if (!run->x.data || config->inputs == 0) return 0;
-    if (gru_cuda_machine_of(job->layer->context)->invariant || config->io_type != config->weight_type)
+    if (gru_cuda_device_of(job->layer->context)->invariant || config->io_type != config->weight_type)
         return 1;
     if (job->gradients ? reverse || run->lengths : reverse && run->lengths) return 1;
     return stride < config->inputs || stride * element % 16 != 0 || config->inputs * element % 16 != 0 ||
@@ -83,16 +83,16 @@ gru_cuda_x_rows gru_cuda_x_of(const gru_job *job, const void *gathered, int64_t 
 
 gru_status gru_cuda_project(const gru_job *job, gru_cuda_x_rows x, int64_t rows, float *out,
                             void *workspace) {
-    const gru_cuda_parts parts = gru_cuda_packed_parts(&job->layer->config);
-    const gru_cuda_factors factors = {.in = x.data,
-                                      .in_stride = x.stride,
-                                      .weights = packed_part(job, parts.W),
-                                      .bias = packed_part(job, parts.bW),
-                                      .rows = rows,
-                                      .out = out,
-                                      .workspace = workspace};
-    return gru_cuda_multiply(gru_cuda_machine_of(job->layer->context),
-                             gru_cuda_layer_of(job->layer)->products[GRU_CUDA_PRODUCT_A], &factors,
+    const gru_cuda_packed_layout layout = gru_cuda_packed_layout_of(&job->layer->config);
+    const gru_cuda_gemm_args factors = {.in = x.data,
+                                        .in_stride = x.stride,
+                                        .weights = packed_part(job, layout.W),
+                                        .bias = packed_part(job, layout.bW),
+                                        .rows = rows,
+                                        .out = out,
+                                        .workspace = workspace};
+    return gru_cuda_gemm_run(gru_cuda_device_of(job->layer->context),
+                             gru_cuda_layer_of(job->layer)->gemms[GRU_CUDA_GEMM_A], &factors,
                              gru_cuda_stream(job->run->stream));
 }
 
@@ -100,8 +100,8 @@ gru_cuda_input gru_cuda_projected_input(const gru_job *job, const float *project
     const gru_layer_config *config = &job->layer->config;
     gru_cuda_input input = {.data = projected, .type = GRU_F32};
     input.batch_stride = gru_cuda_projected_row(config->hidden);
-    if (!gru_cuda_gemm_adds_bias(gru_cuda_layer_of(job->layer)->products[GRU_CUDA_PRODUCT_A]))
-        input.bias = packed_part(job, gru_cuda_packed_parts(config).bW);
+    if (!gru_cuda_gemm_adds_bias(gru_cuda_layer_of(job->layer)->gemms[GRU_CUDA_GEMM_A]))
+        input.bias = packed_part(job, gru_cuda_packed_layout_of(config).bW);
     return input;
 }
 

@@ -19,68 +19,69 @@ typedef struct backward {
     int32_t count;
     int data, weights; /* the parts */
     int gathers;       /* x is copied row by row before it is multiplied */
-    gru_cuda_machine *machine;
-    gru_cuda_steps steps;
+    gru_cuda_device *device;
+    gru_cuda_launch_context steps;
     int hops;  /* reset BEFORE in one launch a step */
     int large; /* tiles of a large batch */
     gru_cuda_direction direction[GRU_CUDA_DIRECTIONS];
     gru_cuda_prologue gather;
     gru_cuda_state_rows states;
-    gru_cuda_sweep_step step;
+    gru_cuda_backward_step_args step;
 } backward;
 
-#define TRY(expression, what) GRU_CUDA_TRY(b->machine, expression, what)
+#define TRY(expression, what) GRU_CUDA_TRY(b->device, expression, what)
 static const char launching_rows[] = "launching rows of states";
 
 /* ---- arguments of launches ---- */
 
-static gru_cuda_sweep sweep_of(const gru_cuda_direction *d) {
+static gru_cuda_backward_sequence sweep_of(const gru_cuda_direction *d) {
     const gru_run *run = d->job->run;
     const gru_gradients *g = d->job->gradients;
-    const gru_cuda_backward_workspace *w = &d->places;
-    gru_cuda_sweep q = {.forward = gru_cuda_sequence_of(d->job)};
-    const gru_cuda_turned_parts parts = gru_cuda_turned_parts_of(&d->job->layer->config);
-    q.R_transposed = gru_cuda_place(run, w->turned + parts.R_transposed);
+    const gru_cuda_backward_workspace *w = &d->workspace;
+    gru_cuda_backward_sequence q = {.forward = gru_cuda_sequence_of(d->job)};
+    const gru_cuda_transposed_layout layout = gru_cuda_transposed_layout_of(&d->job->layer->config);
+    q.R_transposed = gru_cuda_workspace_ptr(run, w->transposed + layout.R_transposed);
     q.dy = g->dy, q.dhT = g->dhT, q.dprojected = g->dprojected;
     q.dh0 = g->dh0, q.dh_restart = g->dh_restart;
-    q.rows = gru_cuda_place(run, w->gradients);
-    for (int i = 0; i < 2; i++) q.exchange[i] = gru_cuda_place(run, w->exchange[i]);
-    q.direct = gru_cuda_place(run, w->direct);
-    if (g->dh_restart && run->restart.data) q.reset_sum = gru_cuda_place(run, w->reset_sum);
-    if (q.forward.reset_mode == GRU_RESET_BEFORE) q.arrived = gru_cuda_place(run, w->arrived);
+    q.rows = gru_cuda_workspace_ptr(run, w->gradients);
+    for (int i = 0; i < 2; i++) q.exchange[i] = gru_cuda_workspace_ptr(run, w->exchange[i]);
+    q.direct = gru_cuda_workspace_ptr(run, w->direct);
+    if (g->dh_restart && run->restart.data) q.restart_sum = gru_cuda_workspace_ptr(run, w->restart_sum);
+    if (q.forward.reset_mode == GRU_RESET_BEFORE)
+        q.barrier_counter = gru_cuda_workspace_ptr(run, w->barrier_counter);
     return q;
 }
 
 static void prepare_direction(backward *b, int32_t i, const gru_job *job) {
     const gru_layer_config *config = &job->layer->config;
     gru_cuda_direction *d = &b->direction[i];
-    *d = (gru_cuda_direction){.job = job, .machine = b->machine, .stream = b->steps.stream};
-    d->places = gru_cuda_backward_workspace_of(job->layer, job->run->T, job->run->N);
+    *d = (gru_cuda_direction){.job = job, .device = b->device, .stream = b->steps.stream};
+    d->workspace = gru_cuda_backward_workspace_of(job->layer, job->run->T, job->run->N);
     d->planes = gru_cuda_gradient_planes(config->reset_mode);
     d->units = gru_cuda_unit_pitch(config->hidden);
     d->pitch = gru_cuda_input_pitch(config->inputs, config->weight_type);
-    b->step.sweep[i] = b->states.sweep[i] = sweep_of(d);
-    b->gather.sequence[i] = b->step.sweep[i].forward;
+    b->step.sequence[i] = b->states.sequence[i] = sweep_of(d);
+    b->gather.sequence[i] = b->step.sequence[i].forward;
     if (!b->gathers) return;
-    d->gathered = gru_cuda_place(job->run, d->places.x_rows);
-    gru_cuda_gather(&b->gather, i, job, gru_cuda_place(job->run, d->places.x_rows));
+    d->gathered = gru_cuda_workspace_ptr(job->run, d->workspace.x_rows);
+    gru_cuda_gather(&b->gather, i, job, gru_cuda_workspace_ptr(job->run, d->workspace.x_rows));
 }
 
 /* Small tiles or large, two launches a step or one, where the layer's engines leave a choice. */
 static void choose_plan(backward *b, const gru_layer *layer, const gru_run *run) {
     const gru_cuda_size size = gru_cuda_size_of(layer, run, b->count);
-    const gru_cuda_room *room = &gru_cuda_layer_of(layer)->sweep_room;
-    b->steps.math = size.math;
-    b->steps.plan = gru_cuda_plan_sweep(b->machine, &size);
-    b->steps.hop_blocks = room->hop_blocks;
+    const gru_cuda_occupancy *occupancy = &gru_cuda_layer_of(layer)->backward_occupancy;
+    b->steps.compute_type = size.compute_type;
+    b->steps.plan = gru_cuda_plan_backward_step(b->device, &size);
+    b->steps.fused_blocks = occupancy->fused_blocks;
     const double others = layer->context->config.engine ? HUGE_VAL : b->steps.plan.seconds;
     for (int32_t i = 0; i < layer->engine_count; i++) {
         if (layer->engines[i] == &gru_engine_cuda_large_batch) {
-            const gru_cuda_plan large = gru_cuda_plan_sweep_tile(b->machine, &size, room);
+            const gru_cuda_plan large = gru_cuda_plan_backward_step_large(b->device, &size, occupancy);
             b->large = large.seconds < others;
             if (b->large) b->steps.plan = large;
         } else if (layer->engines[i] == &gru_engine_cuda_fused_before) {
-            const gru_cuda_plan hop = gru_cuda_plan_hop(b->machine, &size, room);
+            const gru_cuda_plan hop = gru_cuda_plan_step_fused(b->device, &size, occupancy);
             b->hops = hop.seconds < others;
             b->steps.plan.cluster = hop.cluster;
         }
@@ -94,12 +95,12 @@ static void prepare(backward *b, const gru_job *jobs, int32_t count) {
     b->count = count;
     b->data = parts != GRU_GRAD_WEIGHTS;
     b->weights = parts != GRU_GRAD_DATA;
-    b->machine = gru_cuda_machine_of(layer->context);
-    b->steps.overlap = b->machine->capability >= 90;
+    b->device = gru_cuda_device_of(layer->context);
+    b->steps.overlap = b->device->capability >= 90;
     b->steps.stream = gru_cuda_stream(jobs[0].run->stream);
     choose_plan(b, layer, jobs[0].run);
     b->step.directions = b->gather.directions = b->states.directions = count;
-    b->gather.report = b->machine->report;
+    b->gather.device_error = b->device->device_error;
     for (int32_t i = 0; i < count; i++) b->gathers |= gru_cuda_must_gather(&jobs[i]);
     for (int32_t i = 0; i < count; i++) prepare_direction(b, i, &jobs[i]);
 }
@@ -107,7 +108,7 @@ static void prepare(backward *b, const gru_job *jobs, int32_t count) {
 /* ---- rows ---- */
 
 static int64_t padding(const backward *b, int which, int64_t rows) {
-    const gru_cuda_gemm *gemm = gru_cuda_layer_of(b->direction[0].job->layer)->products[which];
+    const gru_cuda_gemm *gemm = gru_cuda_layer_of(b->direction[0].job->layer)->gemms[which];
     return gru_cuda_gemm_rows(gemm, rows) - rows;
 }
 
@@ -117,14 +118,14 @@ static gru_status make_states(backward *b, const gru_cuda_chunk *chunk) {
     states->begins = b->data && chunk->first;
     states->s = chunk->s;
     states->steps = chunk->steps;
-    states->padding = padding(b, GRU_CUDA_PRODUCT_C, chunk->rows);
+    states->padding = padding(b, GRU_CUDA_GEMM_C, chunk->rows);
     for (int32_t i = 0; i < b->count; i++) {
         const gru_cuda_direction *d = &b->direction[i];
         const int wanted = chunk->rows && (b->data || d->job->gradients->dR);
-        states->rows[i] = wanted ? gru_cuda_row(d, d->places.states, 0, 0) : NULL;
+        states->rows[i] = wanted ? gru_cuda_row(d, d->workspace.states, 0, 0) : NULL;
     }
     if (!states->begins && !states->rows[0] && !states->rows[1]) return GRU_OK;
-    TRY(gru_cuda_launch_state_rows(b->steps.math, states, b->steps.stream), launching_rows);
+    TRY(gru_cuda_launch_state_rows(b->steps.compute_type, states, b->steps.stream), launching_rows);
     return GRU_OK;
 }
 
@@ -134,8 +135,9 @@ static gru_status gather_inputs(backward *b, const gru_cuda_chunk *chunk) {
     if (!b->gathers || !wanted || chunk->rows == 0) return GRU_OK;
     b->gather.s = chunk->s;
     b->gather.steps = chunk->steps;
-    b->gather.padding = padding(b, GRU_CUDA_PRODUCT_A, chunk->rows);
-    TRY(gru_cuda_launch_prologue(b->steps.math, &b->gather, b->steps.stream), "launching rows of inputs");
+    b->gather.padding = padding(b, GRU_CUDA_GEMM_A, chunk->rows);
+    TRY(gru_cuda_launch_prologue(b->steps.compute_type, &b->gather, b->steps.stream),
+        "launching rows of inputs");
     return GRU_OK;
 }
 
@@ -143,28 +145,28 @@ static gru_status gather_inputs(backward *b, const gru_cuda_chunk *chunk) {
 static gru_status clear_padding(const backward *b, const gru_cuda_direction *d) {
     const int64_t row = d->planes * d->units, rows = d->job->run->T * d->job->run->N;
     const size_t element = gru_type_bytes(d->job->layer->config.weight_type);
-    if (d->places.padding == 0 || !d->job->gradients->dx.data) return GRU_OK;
-    TRY(cudaMemsetAsync(gru_cuda_row(d, d->places.gradients, rows, row), 0,
-                        (size_t)(d->places.padding * row) * element, d->stream),
+    if (d->workspace.padding == 0 || !d->job->gradients->dx.data) return GRU_OK;
+    TRY(cudaMemsetAsync(gru_cuda_row(d, d->workspace.gradients, rows, row), 0,
+                        (size_t)(d->workspace.padding * row) * element, d->stream),
         "clearing rows of gradients");
     return GRU_OK;
 }
 
-static gru_status turn_weights(const backward *b, const gru_cuda_direction *d) {
+static gru_status transpose_weights(const backward *b, const gru_cuda_direction *d) {
     const gru_layer_config *config = &d->job->layer->config;
-    const gru_cuda_parts packed = gru_cuda_packed_parts(config);
-    const gru_cuda_turned_parts parts = gru_cuda_turned_parts_of(config);
+    const gru_cuda_packed_layout packed = gru_cuda_packed_layout_of(config);
+    const gru_cuda_transposed_layout layout = gru_cuda_transposed_layout_of(config);
     const char *weights = gru_run_packed(d->job->layer, d->job->run);
-    char *turned = gru_cuda_place(d->job->run, d->places.turned);
-    const gru_cuda_turn turn = {.math = b->steps.math,
-                                .inputs = config->inputs,
-                                .H = config->hidden,
-                                .W = weights + packed.W,
-                                .R = weights + packed.R,
-                                .turned_W = d->job->gradients->dx.data ? turned + parts.W : NULL,
-                                .turned_R = turned + parts.R,
-                                .transposed = turned + parts.R_transposed};
-    TRY(gru_cuda_launch_turn(&turn, d->stream), "launching the turning of weights");
+    char *transposed = gru_cuda_workspace_ptr(d->job->run, d->workspace.transposed);
+    const gru_cuda_transpose args = {.compute_type = b->steps.compute_type,
+                                     .inputs = config->inputs,
+                                     .H = config->hidden,
+                                     .W = weights + packed.W,
+                                     .R = weights + packed.R,
+                                     .W_rows = d->job->gradients->dx.data ? transposed + layout.W : NULL,
+                                     .R_rows = transposed + layout.R,
+                                     .transposed = transposed + layout.R_transposed};
+    TRY(gru_cuda_launch_transpose(&args, d->stream), "launching the transposition of weights");
     return GRU_OK;
 }
 
@@ -178,20 +180,21 @@ static gru_status project(backward *b, int32_t i, const gru_cuda_chunk *chunk) {
         b->step.input[i] = gru_cuda_given_input(job);
         return GRU_OK;
     }
-    float *out = gru_cuda_place(job->run, d->places.projected);
+    float *out = gru_cuda_workspace_ptr(job->run, d->workspace.projected);
     b->step.input[i] = gru_cuda_projected_input(job, out);
     return gru_cuda_project(job, gru_cuda_x_of(job, d->gathered, chunk->s, chunk->steps), chunk->rows, out,
-                            gru_cuda_place(job->run, d->places.products));
+                            gru_cuda_workspace_ptr(job->run, d->workspace.gemms));
 }
 
 /* c of the chunk, without its bias. */
 static gru_status recur(backward *b, int32_t i, const gru_cuda_chunk *chunk) {
     const gru_cuda_direction *d = &b->direction[i];
-    b->step.recurrent[i] = (gru_cuda_input){.data = gru_cuda_place(d->job->run, d->places.recurrent),
-                                            .batch_stride = GATES * d->units,
-                                            .type = GRU_F32,
-                                            .gate_stride = d->units,
-                                            .bias = b->step.sweep[i].forward.bR};
+    b->step.recurrent[i] =
+        (gru_cuda_input){.data = gru_cuda_workspace_ptr(d->job->run, d->workspace.recurrent),
+                         .batch_stride = GATES * d->units,
+                         .type = GRU_F32,
+                         .gate_stride = d->units,
+                         .bias = b->step.sequence[i].forward.bR};
     return gru_cuda_recur(d, chunk);
 }
 
@@ -199,16 +202,16 @@ static gru_status recur(backward *b, int32_t i, const gru_cuda_chunk *chunk) {
 static gru_status recur_reset(backward *b, const gru_cuda_chunk *chunk) {
     const int64_t N = b->direction[0].job->run->N;
     gru_cuda_reset_rows rows = {.directions = b->count, .s = chunk->s, .steps = chunk->steps};
-    if (chunk->first) rows.padding = padding(b, GRU_CUDA_PRODUCT_RESET_C, chunk->rows);
+    if (chunk->first) rows.padding = padding(b, GRU_CUDA_GEMM_RESET_C, chunk->rows);
     for (int32_t i = 0; i < b->count; i++) {
         const gru_cuda_direction *d = &b->direction[i];
-        rows.forward[i] = b->step.sweep[i].forward;
+        rows.forward[i] = b->step.sequence[i].forward;
         rows.input[i] = b->step.input[i];
         rows.recurrent[i] = b->step.recurrent[i];
         if (!rows.input[i].time_stride) rows.input_step[i] = N * rows.input[i].batch_stride;
-        rows.rows[i] = gru_cuda_row(d, d->places.reset_states, chunk->s * N, d->units);
+        rows.rows[i] = gru_cuda_row(d, d->workspace.reset_states, chunk->s * N, d->units);
     }
-    TRY(gru_cuda_launch_reset_rows(b->steps.math, &rows, b->steps.stream), launching_rows);
+    TRY(gru_cuda_launch_reset_rows(b->steps.compute_type, &rows, b->steps.stream), launching_rows);
     for (int32_t i = 0; i < b->count; i++) GRU_TRY(gru_cuda_recur_reset(&b->direction[i], chunk));
     return GRU_OK;
 }
@@ -218,29 +221,35 @@ static gru_status recompute(backward *b, const gru_cuda_chunk *chunk) {
         GRU_TRY(project(b, i, chunk));
         GRU_TRY(recur(b, i, chunk));
     }
-    return b->step.sweep[0].forward.reset_mode == GRU_RESET_BEFORE ? recur_reset(b, chunk) : GRU_OK;
+    return b->step.sequence[0].forward.reset_mode == GRU_RESET_BEFORE ? recur_reset(b, chunk) : GRU_OK;
 }
 
 /* ---- the sweep ---- */
 
 /* Reset BEFORE: the reset gate waits for the candidate. Behind step 0 there is no gate any more. */
-static cudaError_t launch_step(const backward *b, const gru_cuda_sweep_step *step) {
-    const gru_cuda_steps *c = &b->steps;
-    if (b->large) return gru_cuda_launch_sweep_tile(c->math, c->plan.tile, step, c->stream);
-    if (step->sweep[0].forward.reset_mode != GRU_RESET_BEFORE)
-        return gru_cuda_launch_sweep(c->math, GRU_CUDA_WHOLE, c->plan.tile, step, c->stream);
-    if (step->s < 0) return gru_cuda_launch_sweep(c->math, GRU_CUDA_CANDIDATE, c->plan.tile, step, c->stream);
-    if (b->hops) return gru_cuda_launch_sweep_hop(c->math, c->plan.cluster, c->hop_blocks, step, c->stream);
-    gru_cuda_sweep_step candidate = *step, gates = *step;
+static cudaError_t launch_step(const backward *b, const gru_cuda_backward_step_args *step) {
+    const gru_cuda_launch_context *c = &b->steps;
+    if (b->large) return gru_cuda_launch_backward_step_large(c->compute_type, c->plan.tile, step, c->stream);
+    if (step->sequence[0].forward.reset_mode != GRU_RESET_BEFORE)
+        return gru_cuda_launch_backward_step(c->compute_type, GRU_CUDA_ALL_GATES, c->plan.tile, step,
+                                             c->stream);
+    if (step->s < 0)
+        return gru_cuda_launch_backward_step(c->compute_type, GRU_CUDA_CANDIDATE, c->plan.tile, step,
+                                             c->stream);
+    if (b->hops)
+        return gru_cuda_launch_backward_step_fused(c->compute_type, c->plan.cluster, c->fused_blocks, step,
+                                                   c->stream);
+    gru_cuda_backward_step_args candidate = *step, gates = *step;
     candidate.trigger = gates.depends = c->overlap;
-    const cudaError_t error =
-        gru_cuda_launch_sweep(c->math, GRU_CUDA_CANDIDATE, c->plan.tile, &candidate, c->stream);
+    const cudaError_t error = gru_cuda_launch_backward_step(c->compute_type, GRU_CUDA_CANDIDATE, c->plan.tile,
+                                                            &candidate, c->stream);
     if (error != cudaSuccess) return error;
-    return gru_cuda_launch_sweep(c->math, GRU_CUDA_GATES, c->plan.tile, &gates, c->stream);
+    return gru_cuda_launch_backward_step(c->compute_type, GRU_CUDA_RESET_UPDATE, c->plan.tile, &gates,
+                                         c->stream);
 }
 
 /* Points step i of the chunk's to its rows. */
-static void find_rows(const backward *b, gru_cuda_sweep_step *step, int32_t d, int64_t i) {
+static void find_rows(const backward *b, gru_cuda_backward_step_args *step, int32_t d, int64_t i) {
     const gru_cuda_direction *w = &b->direction[d];
     const int64_t N = w->job->run->N, octets = gru_cuda_unit_octets(w->job->layer->config.hidden);
     if (!step->input[d].time_stride)
@@ -248,12 +257,14 @@ static void find_rows(const backward *b, gru_cuda_sweep_step *step, int32_t d, i
     step->recurrent[d].data =
         (const float *)b->step.recurrent[d].data + i * N * step->recurrent[d].batch_stride;
     if (w->job->gradients->dattention.data)
-        step->attention[d] = (float *)gru_cuda_place(w->job->run, w->places.attention) + i * N * octets;
+        step->attention[d] =
+            (float *)gru_cuda_workspace_ptr(w->job->run, w->workspace.attention) + i * N * octets;
 }
 
 static int wants_states(const backward *b) {
     int wanted = 0;
-    for (int32_t i = 0; i < b->count; i++) wanted |= b->step.sweep[i].dh0 || b->step.sweep[i].dh_restart;
+    for (int32_t i = 0; i < b->count; i++)
+        wanted |= b->step.sequence[i].dh0 || b->step.sequence[i].dh_restart;
     return wanted;
 }
 
@@ -261,22 +272,23 @@ static int wants_states(const backward *b) {
 static gru_status sweep(const backward *b, const gru_cuda_chunk *chunk) {
     const int64_t end = chunk->s == 0 && wants_states(b) ? -1 : chunk->s;
     for (int64_t s = chunk->s + chunk->steps - 1; s >= end; s--) {
-        gru_cuda_sweep_step step = b->step;
+        gru_cuda_backward_step_args step = b->step;
         step.s = s;
         step.depends = b->steps.overlap && s != chunk->s + chunk->steps - 1;
         step.trigger = b->steps.overlap && s != end;
         for (int32_t d = 0; d < b->count && s >= 0; d++) find_rows(b, &step, d, s - chunk->s);
-        TRY(launch_step(b, &step), "launching a step of the sweep");
+        TRY(launch_step(b, &step), "launching a backward step");
     }
     return GRU_OK;
 }
 
 static gru_status sum_attention(const backward *b, int32_t i, const gru_cuda_chunk *chunk) {
     const gru_cuda_direction *d = &b->direction[i];
-    const gru_cuda_attention_sums sums = {.forward = b->step.sweep[i].forward,
+    const gru_cuda_attention_sums sums = {.forward = b->step.sequence[i].forward,
                                           .s = chunk->s,
                                           .steps = chunk->steps,
-                                          .octets = gru_cuda_place(d->job->run, d->places.attention),
+                                          .octets =
+                                              gru_cuda_workspace_ptr(d->job->run, d->workspace.attention),
                                           .dattention = d->job->gradients->dattention};
     if (!sums.dattention.data) return GRU_OK;
     TRY(gru_cuda_launch_attention_sums(&sums, d->stream), "launching the gradient of attention");
@@ -286,9 +298,9 @@ static gru_status sum_attention(const backward *b, int32_t i, const gru_cuda_chu
 /* ---- the call ---- */
 
 static gru_status begin(const backward *b, const gru_cuda_direction *d) {
-    GRU_TRY(gru_cuda_sum_weights(d->job->layer, d->job->run, 1));
+    GRU_TRY(gru_cuda_checksum_weights(d->job->layer, d->job->run, 1));
     if (!b->data) return GRU_OK;
-    GRU_TRY(turn_weights(b, d));
+    GRU_TRY(transpose_weights(b, d));
     return clear_padding(b, d);
 }
 
@@ -303,7 +315,7 @@ static gru_status run_chunk(backward *b, const gru_cuda_chunk *chunk) {
     }
     for (int32_t i = 0; i < b->count && chunk->rows; i++) {
         if (b->data) GRU_TRY(sum_attention(b, i, chunk));
-        if (b->data) GRU_TRY(gru_cuda_input_gradient(&b->direction[i], &b->step.sweep[i].forward, chunk));
+        if (b->data) GRU_TRY(gru_cuda_input_gradient(&b->direction[i], &b->step.sequence[i].forward, chunk));
         if (b->weights) GRU_TRY(gru_cuda_sum_gradients(&b->direction[i], chunk));
     }
     return GRU_OK;
@@ -311,32 +323,32 @@ static gru_status run_chunk(backward *b, const gru_cuda_chunk *chunk) {
 
 static gru_status run_all(backward *b) {
     const gru_run *run = b->direction[0].job->run;
-    const int64_t most = b->direction[0].places.steps;
+    const int64_t most = b->direction[0].workspace.steps;
     for (int64_t left = run->T, first = 1; run->N > 0 && (left > 0 || first); first = 0) {
         const int64_t steps = left < most ? left : most;
         const gru_cuda_chunk chunk = {left - steps, steps, steps * run->N, first != 0};
         GRU_TRY(run_chunk(b, &chunk));
         left -= steps;
     }
-    for (int32_t i = 0; i < b->count && b->weights; i++) GRU_TRY(gru_cuda_finish_gradients(&b->direction[i]));
+    for (int32_t i = 0; i < b->count && b->weights; i++) GRU_TRY(gru_cuda_store_gradients(&b->direction[i]));
     return GRU_OK;
 }
 
-static gru_status run_together(const gru_job *jobs, int32_t count) {
+static gru_status run_batched(const gru_job *jobs, int32_t count) {
     backward b;
     int previous;
     prepare(&b, jobs, count);
-    GRU_TRY(gru_cuda_enter(b.machine, &previous));
+    GRU_TRY(gru_cuda_enter(b.device, &previous));
     const gru_status status = run_all(&b);
-    gru_cuda_leave(b.machine, previous);
+    gru_cuda_leave(b.device, previous);
     return status;
 }
 
 gru_status gru_cuda_backward(const gru_job *jobs, int32_t count) {
-    if (count == GRU_CUDA_DIRECTIONS && gru_cuda_alike(&jobs[0], &jobs[1]) &&
+    if (count == GRU_CUDA_DIRECTIONS && gru_cuda_can_batch(&jobs[0], &jobs[1]) &&
         jobs[0].gradients->parts == jobs[1].gradients->parts)
-        return run_together(jobs, count);
-    for (int32_t i = 0; i < count; i++) GRU_TRY(run_together(&jobs[i], 1));
+        return run_batched(jobs, count);
+    for (int32_t i = 0; i < count; i++) GRU_TRY(run_batched(&jobs[i], 1));
     return GRU_OK;
 }
 

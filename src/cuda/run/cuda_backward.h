@@ -15,14 +15,14 @@ size_t gru_cuda_backward_workspace_bytes(const gru_layer *layer, int64_t T, int6
 /* One direction's call: what the products of its gradients need. */
 typedef struct gru_cuda_direction {
     const gru_job *job;
-    gru_cuda_machine *machine;
+    gru_cuda_device *device;
     cudaStream_t stream;
-    gru_cuda_backward_workspace places;
+    gru_cuda_backward_workspace workspace;
     const void *gathered; /* where rows of x are copied to; NULL: x is read as it is, or there is none */
     int64_t planes, units, pitch; /* of a row of gate gradients: planes x units; of x */
 } gru_cuda_direction;
 
-/* The place of row `row` of [rows][numbers] of math's type. */
+/* The place of row `row` of [rows][numbers] of the compute type. */
 void *gru_cuda_row(const gru_cuda_direction *d, size_t offset, int64_t row, int64_t numbers);
 
 /* Steps s .. s + steps - 1 of a call, one chunk. */
@@ -40,6 +40,6 @@ gru_status gru_cuda_input_gradient(const gru_cuda_direction *d, const gru_cuda_s
 /* The chunk's part of dW and dR, as far as they are wanted, from the gate gradients, rows of x and of states; and, behind the
  * last chunk, their sums and those of biases into the caller's memory. */
 gru_status gru_cuda_sum_gradients(const gru_cuda_direction *d, const gru_cuda_chunk *chunk);
-gru_status gru_cuda_finish_gradients(const gru_cuda_direction *d);
+gru_status gru_cuda_store_gradients(const gru_cuda_direction *d);
 
 #endif

@@ -8,7 +8,7 @@ enum {
 }; /* kernels count sequences and the padding of a block tile in 32 bits */
 
 gru_status gru_cuda_check_run(const gru_layer *layer, const gru_run *run) {
-    gru_cuda_machine *machine = gru_cuda_machine_of(layer->context);
+    gru_cuda_device *device = gru_cuda_device_of(layer->context);
     const struct {
         const char *name;
         const void *data;
@@ -31,9 +31,9 @@ gru_status gru_cuda_check_run(const gru_layer *layer, const gru_run *run) {
     if (run->N > MAX_SEQUENCES)
         return gru_fail(GRU_UNSUPPORTED, "run.N is %lld, expected at most %d on a CUDA device",
                         (long long)run->N, MAX_SEQUENCES);
-    GRU_TRY(gru_cuda_check_stream(machine, run->stream));
+    GRU_TRY(gru_cuda_check_stream(device, run->stream));
     if (layer->context->config.flags & GRU_SKIP_POINTER_CHECKS) return GRU_OK;
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
-        GRU_TRY(gru_cuda_check_memory(machine, buffers[i].name, buffers[i].data));
+        GRU_TRY(gru_cuda_check_memory(device, buffers[i].name, buffers[i].data));
     return GRU_OK;
 }

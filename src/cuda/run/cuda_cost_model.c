@@ -25,171 +25,178 @@ static const double gather_sums =
 
 enum { THREADS = 256, MAX_ROWS_Y = 65535 };
 
-gru_cuda_force gru_cuda_forced;
+gru_cuda_test_override gru_cuda_override;
 
 static int64_t divide_up(int64_t count, int64_t each) {
     return (count + each - 1) / each;
 }
 
-static double number_bytes(gru_cuda_math math) {
-    return math == GRU_CUDA_F32 || math == GRU_CUDA_TF32 ? 4 : 2;
+static double number_bytes(gru_cuda_compute_type compute_type) {
+    return compute_type == GRU_CUDA_F32 || compute_type == GRU_CUDA_TF32 ? 4 : 2;
 }
 
 /* Multiplications and additions per second of one multiprocessor: mma.sync reaches 2680 a cycle with 16 bits; fused
  * multiply-adds are 256 a cycle at best, of which large tiles should reach five sixths, and small ones, which wait for
  * states, half. */
-static double rate(gru_cuda_math math, int large) {
-    if (math == GRU_CUDA_F32) return (large ? 213 : 128) * clock_rate;
-    return (math == GRU_CUDA_TF32 ? 1340 : 2680) * clock_rate;
+static double rate(gru_cuda_compute_type compute_type, int large) {
+    if (compute_type == GRU_CUDA_F32) return (large ? 213 : 128) * clock_rate;
+    return (compute_type == GRU_CUDA_TF32 ? 1340 : 2680) * clock_rate;
 }
 
 /* One launch of `gates` sums over K for each output in this tile, so many blocks at once, without what the launch itself
  * costs. */
-static double product_seconds(const gru_cuda_size *size, gru_cuda_tile tile, int gates, double K,
+static double product_seconds(const gru_cuda_size *size, gru_cuda_block_tile tile, int gates, double K,
                               int64_t at_once) {
-    const double bytes = number_bytes(size->math);
+    const double bytes = number_bytes(size->compute_type);
     const int64_t units = tile.unit_octets * 8, rows = tile.batch_octets * 8;
     const int64_t blocks =
         divide_up(size->H, units) * divide_up(size->N, rows) * size->directions * tile.split;
     const double waves = (double)divide_up(blocks, at_once);
     const double multiplied =
-        size->math == GRU_CUDA_F32 || units >= 16 ? (double)units : 16; /* an mma has 16 rows */
+        size->compute_type == GRU_CUDA_F32 || units >= 16 ? (double)units : 16; /* an mma has 16 rows */
     const double read = (double)(units * gates + rows) * K * bytes / tile.split;
-    const double math = 2 * multiplied * gates * (double)rows * K / tile.split;
-    const double one = fmax(read / read_block, math / rate(size->math, tile.unit_octets == 8));
+    const double arithmetic = 2 * multiplied * gates * (double)rows * K / tile.split;
+    const double one = fmax(read / read_block, arithmetic / rate(size->compute_type, tile.unit_octets == 8));
     const double outputs = (double)divide_up(units * rows / tile.split, THREADS);
     return slack * fmax(waves * one, read * (double)blocks / read_all) + waves * outputs * output +
            (tile.split > 1 ? gather_sums : 0);
 }
 
-static int fits(const gru_cuda_machine *machine, gru_cuda_tile tile) {
-    return tile.shared_bytes <= machine->shared_bytes;
+static int fits(const gru_cuda_device *device, gru_cuda_block_tile tile) {
+    return tile.shared_bytes <= device->shared_bytes;
 }
 
-static double launch_seconds(const gru_cuda_machine *machine) {
-    return machine->capability >= 90 ? launch_dependent : launch_plain;
+static double launch_seconds(const gru_cuda_device *device) {
+    return device->capability >= 90 ? launch_dependent : launch_plain;
 }
 
-static double stepwise_seconds(const gru_cuda_machine *machine, const gru_cuda_size *size,
-                               gru_cuda_tile tile) {
-    const double launch = launch_seconds(machine) + body;
+static double stepwise_seconds(const gru_cuda_device *device, const gru_cuda_size *size,
+                               gru_cuda_block_tile tile) {
+    const double launch = launch_seconds(device) + body;
     if (size->reset_mode != GRU_RESET_BEFORE)
-        return launch + product_seconds(size, tile, 3, size->H, machine->processors);
-    return 2 * launch + product_seconds(size, tile, 2, size->H, machine->processors) +
-           product_seconds(size, tile, 1, size->H, machine->processors);
+        return launch + product_seconds(size, tile, 3, size->H, device->multiprocessors);
+    return 2 * launch + product_seconds(size, tile, 2, size->H, device->multiprocessors) +
+           product_seconds(size, tile, 1, size->H, device->multiprocessors);
 }
 
 /* A step of the sweep: one sum over the gradients of all gates; with reset BEFORE one over two and one over the third. */
-static double sweep_seconds(const gru_cuda_machine *machine, const gru_cuda_size *size, gru_cuda_tile tile) {
-    const double launch = launch_seconds(machine) + body, H = size->H;
+static double sweep_seconds(const gru_cuda_device *device, const gru_cuda_size *size,
+                            gru_cuda_block_tile tile) {
+    const double launch = launch_seconds(device) + body, H = size->H;
     if (size->reset_mode != GRU_RESET_BEFORE)
-        return launch + product_seconds(size, tile, 1, 3 * H, machine->processors);
-    return 2 * launch + product_seconds(size, tile, 1, 2 * H, machine->processors) +
-           product_seconds(size, tile, 1, H, machine->processors);
+        return launch + product_seconds(size, tile, 1, 3 * H, device->multiprocessors);
+    return 2 * launch + product_seconds(size, tile, 1, 2 * H, device->multiprocessors) +
+           product_seconds(size, tile, 1, H, device->multiprocessors);
 }
 
 /* The fastest of these tiles that the device has room for. */
-static gru_cuda_plan
-fastest(const gru_cuda_machine *machine, const gru_cuda_size *size, const gru_cuda_tile *tiles, int32_t count,
-        double (*seconds)(const gru_cuda_machine *, const gru_cuda_size *, gru_cuda_tile)) {
+static gru_cuda_plan fastest(const gru_cuda_device *device, const gru_cuda_size *size,
+                             const gru_cuda_block_tile *tiles, int32_t count,
+                             double (*seconds)(const gru_cuda_device *, const gru_cuda_size *,
+                                               gru_cuda_block_tile)) {
     gru_cuda_plan best = {.seconds = HUGE_VAL};
     for (int32_t i = 0; i < count; i++) {
-        const gru_cuda_plan plan = {tiles[i], 0, seconds(machine, size, tiles[i])};
-        if (!fits(machine, tiles[i])) continue;
+        const gru_cuda_plan plan = {tiles[i], 0, seconds(device, size, tiles[i])};
+        if (!fits(device, tiles[i])) continue;
         if (plan.seconds < best.seconds) best = plan;
-        if (tiles[i].unit_octets == gru_cuda_forced.unit_octets &&
-            tiles[i].batch_octets == gru_cuda_forced.batch_octets)
+        if (tiles[i].unit_octets == gru_cuda_override.unit_octets &&
+            tiles[i].batch_octets == gru_cuda_override.batch_octets)
             return plan;
     }
     return best;
 }
 
-gru_cuda_plan gru_cuda_plan_stepwise(const gru_cuda_machine *machine, const gru_cuda_size *size) {
-    gru_cuda_tile tiles[GRU_CUDA_STEPWISE_TILES];
-    const gru_cuda_part part = size->reset_mode == GRU_RESET_BEFORE ? GRU_CUDA_GATES : GRU_CUDA_WHOLE;
-    return fastest(machine, size, tiles, gru_cuda_stepwise_tiles(size->math, part, tiles), stepwise_seconds);
+gru_cuda_plan gru_cuda_plan_step(const gru_cuda_device *device, const gru_cuda_size *size) {
+    gru_cuda_block_tile tiles[GRU_CUDA_STEP_TILES];
+    const gru_cuda_gate_set part =
+        size->reset_mode == GRU_RESET_BEFORE ? GRU_CUDA_RESET_UPDATE : GRU_CUDA_ALL_GATES;
+    return fastest(device, size, tiles, gru_cuda_step_tiles(size->compute_type, part, tiles),
+                   stepwise_seconds);
 }
 
-gru_cuda_plan gru_cuda_plan_sweep(const gru_cuda_machine *machine, const gru_cuda_size *size) {
-    gru_cuda_tile tiles[GRU_CUDA_SWEEP_TILES];
-    return fastest(machine, size, tiles, gru_cuda_sweep_tiles(size->math, tiles), sweep_seconds);
+gru_cuda_plan gru_cuda_plan_backward_step(const gru_cuda_device *device, const gru_cuda_size *size) {
+    gru_cuda_block_tile tiles[GRU_CUDA_BACKWARD_STEP_TILES];
+    return fastest(device, size, tiles, gru_cuda_backward_step_tiles(size->compute_type, tiles),
+                   sweep_seconds);
 }
 
 /* Blocks that run at once where they come in clusters: clusters leave some multiprocessors idle, and two blocks on one
  * share what it reads. */
-static int64_t blocks_at_once(const gru_cuda_machine *machine, int64_t clusters, int64_t blocks) {
-    return clusters * blocks < machine->processors ? clusters * blocks : machine->processors;
+static int64_t blocks_at_once(const gru_cuda_device *device, int64_t clusters, int64_t blocks) {
+    return clusters * blocks < device->multiprocessors ? clusters * blocks : device->multiprocessors;
 }
 
 /* The fastest of these tiles and of the splits for which the device has room: of products of `gates` gates over K. */
-static gru_cuda_plan fastest_split(const gru_cuda_machine *machine, const gru_cuda_size *size,
-                                   const gru_cuda_room *room, const gru_cuda_tile *tiles, int32_t count,
-                                   int gates, double K) {
+static gru_cuda_plan fastest_split(const gru_cuda_device *device, const gru_cuda_size *size,
+                                   const gru_cuda_occupancy *occupancy, const gru_cuda_block_tile *tiles,
+                                   int32_t count, int gates, double K) {
     gru_cuda_plan best = {.seconds = HUGE_VAL};
     for (int32_t i = 0; i < count; i++) {
-        if (!fits(machine, tiles[i]) || divide_up(size->N, tiles[i].batch_octets * 8) > MAX_ROWS_Y) continue;
+        if (!fits(device, tiles[i]) || divide_up(size->N, tiles[i].batch_octets * 8) > MAX_ROWS_Y) continue;
         for (int32_t j = 0; j < GRU_CUDA_SPLITS; j++) {
-            gru_cuda_tile tile = tiles[i];
+            gru_cuda_block_tile tile = tiles[i];
             tile.split = 1 << j;
-            const int64_t at_once = blocks_at_once(machine, room->tile_clusters[i][j], tile.split);
+            const int64_t at_once = blocks_at_once(device, occupancy->large_clusters[i][j], tile.split);
             if (at_once == 0) continue;
             const gru_cuda_plan plan = {
-                tile, 0, launch_seconds(machine) + body + product_seconds(size, tile, gates, K, at_once)};
+                tile, 0, launch_seconds(device) + body + product_seconds(size, tile, gates, K, at_once)};
             if (plan.seconds < best.seconds) best = plan;
-            if (tile.batch_octets == gru_cuda_forced.batch_octets && tile.split == gru_cuda_forced.split)
+            if (tile.batch_octets == gru_cuda_override.batch_octets && tile.split == gru_cuda_override.split)
                 return plan;
         }
     }
     return best;
 }
 
-gru_cuda_plan gru_cuda_plan_tile(const gru_cuda_machine *machine, const gru_cuda_size *size,
-                                 const gru_cuda_room *room) {
-    gru_cuda_tile tiles[GRU_CUDA_TILE_TILES];
-    const int32_t count = gru_cuda_tile_tiles(size->math, tiles);
-    return fastest_split(machine, size, room, tiles, count, GATES, size->H);
+gru_cuda_plan gru_cuda_plan_step_large(const gru_cuda_device *device, const gru_cuda_size *size,
+                                       const gru_cuda_occupancy *occupancy) {
+    gru_cuda_block_tile tiles[GRU_CUDA_LARGE_TILES];
+    const int32_t count = gru_cuda_step_large_tiles(size->compute_type, tiles);
+    return fastest_split(device, size, occupancy, tiles, count, GATES, size->H);
 }
 
-gru_cuda_plan gru_cuda_plan_sweep_tile(const gru_cuda_machine *machine, const gru_cuda_size *size,
-                                       const gru_cuda_room *room) {
-    gru_cuda_tile tiles[GRU_CUDA_TILE_TILES];
-    const int32_t count = gru_cuda_sweep_tile_tiles(size->math, tiles);
-    return fastest_split(machine, size, room, tiles, count, 1, (double)GATES * size->H);
+gru_cuda_plan gru_cuda_plan_backward_step_large(const gru_cuda_device *device, const gru_cuda_size *size,
+                                                const gru_cuda_occupancy *occupancy) {
+    gru_cuda_block_tile tiles[GRU_CUDA_LARGE_TILES];
+    const int32_t count = gru_cuda_backward_step_large_tiles(size->compute_type, tiles);
+    return fastest_split(device, size, occupancy, tiles, count, 1, (double)GATES * size->H);
 }
 
 /* A cluster reads all weights with its multiprocessors. */
-static double cluster_seconds(const gru_cuda_machine *machine, const gru_cuda_size *size,
+static double cluster_seconds(const gru_cuda_device *device, const gru_cuda_size *size,
                               int32_t clusters_at_once) {
-    const double bytes = (3.0 * size->H + 8) * size->H * number_bytes(size->math) / GRU_CUDA_HOP_CLUSTER;
-    const double math = 2.0 * 3 * size->H * 8 * size->H / GRU_CUDA_HOP_CLUSTER;
+    const double bytes =
+        (3.0 * size->H + 8) * size->H * number_bytes(size->compute_type) / GRU_CUDA_FUSED_CLUSTER;
+    const double arithmetic = 2.0 * 3 * size->H * 8 * size->H / GRU_CUDA_FUSED_CLUSTER;
     const int64_t clusters = divide_up(size->N, 8) * size->directions;
     const int64_t at_once =
-        blocks_at_once(machine, clusters_at_once, GRU_CUDA_HOP_CLUSTER) / GRU_CUDA_HOP_CLUSTER;
+        blocks_at_once(device, clusters_at_once, GRU_CUDA_FUSED_CLUSTER) / GRU_CUDA_FUSED_CLUSTER;
     if (at_once == 0 || divide_up(size->N, 8) > MAX_ROWS_Y) return HUGE_VAL;
-    return launch_seconds(machine) + 2 * body + hop_cluster +
+    return launch_seconds(device) + 2 * body + hop_cluster +
            slack * (double)divide_up(clusters, at_once) *
-               fmax(bytes / read_block, math / rate(size->math, 0));
+               fmax(bytes / read_block, arithmetic / rate(size->compute_type, 0));
 }
 
 /* All blocks are there at once: few rows share them, many leave too few for each. */
-static double grid_seconds(const gru_cuda_machine *machine, const gru_cuda_size *size, int32_t hop_blocks) {
+static double grid_seconds(const gru_cuda_device *device, const gru_cuda_size *size, int32_t fused_blocks) {
     const int64_t sharers = divide_up(size->N, 8) * size->directions,
-                  units = size->math == GRU_CUDA_F32 ? 8 : 16;
-    const int64_t tiles = divide_up(size->H, units), room = sharers > 0 ? hop_blocks / sharers : hop_blocks;
-    const gru_cuda_tile tile = {(int32_t)units / 8, 1, 1, 0};
+                  units = size->compute_type == GRU_CUDA_F32 ? 8 : 16;
+    const int64_t tiles = divide_up(size->H, units),
+                  room = sharers > 0 ? fused_blocks / sharers : fused_blocks;
+    const gru_cuda_block_tile tile = {(int32_t)units / 8, 1, 1, 0};
     if (room < 1 || divide_up(size->N, 8) > MAX_ROWS_Y) return HUGE_VAL;
     return launch_plain + 2 * body + hop_grid +
            fmax(slack * (double)divide_up(tiles, room) * ((double)units * 3 + 8) * size->H *
-                    number_bytes(size->math) / read_block,
-                product_seconds(size, tile, 3, size->H, machine->processors));
+                    number_bytes(size->compute_type) / read_block,
+                product_seconds(size, tile, 3, size->H, device->multiprocessors));
 }
 
-gru_cuda_plan gru_cuda_plan_hop(const gru_cuda_machine *machine, const gru_cuda_size *size,
-                                const gru_cuda_room *room) {
-    const gru_cuda_plan cluster = {.cluster = GRU_CUDA_HOP_CLUSTER,
-                                   .seconds = cluster_seconds(machine, size, room->hop_clusters)};
-    const gru_cuda_plan grid = {.cluster = 0, .seconds = grid_seconds(machine, size, room->hop_blocks)};
-    if (gru_cuda_forced.hop == 1 && cluster.seconds < HUGE_VAL) return cluster;
-    if (gru_cuda_forced.hop == 2 && grid.seconds < HUGE_VAL) return grid;
+gru_cuda_plan gru_cuda_plan_step_fused(const gru_cuda_device *device, const gru_cuda_size *size,
+                                       const gru_cuda_occupancy *occupancy) {
+    const gru_cuda_plan cluster = {.cluster = GRU_CUDA_FUSED_CLUSTER,
+                                   .seconds = cluster_seconds(device, size, occupancy->fused_clusters)};
+    const gru_cuda_plan grid = {.cluster = 0, .seconds = grid_seconds(device, size, occupancy->fused_blocks)};
+    if (gru_cuda_override.hop == 1 && cluster.seconds < HUGE_VAL) return cluster;
+    if (gru_cuda_override.hop == 2 && grid.seconds < HUGE_VAL) return grid;
     return cluster.seconds < grid.seconds ? cluster : grid;
 }

@@ -17,16 +17,16 @@
 
 /* One call of one or two directions. */
 typedef struct forward {
-    const gru_cuda_stepper *stepper;
+    const gru_cuda_step_launcher *stepper;
     const gru_job *jobs;
     int32_t count;
-    gru_cuda_machine *machine;
+    gru_cuda_device *device;
     const gru_cuda_gemm *projection;
-    gru_cuda_steps steps;
-    gru_cuda_workspace places[GRU_CUDA_DIRECTIONS];
+    gru_cuda_launch_context steps;
+    gru_cuda_workspace workspace[GRU_CUDA_DIRECTIONS];
     int gathers; /* x is copied row by row before it is multiplied */
     gru_cuda_prologue prologue;
-    gru_cuda_step step;
+    gru_cuda_step_args step;
 } forward;
 
 /* ---- arguments of launches ---- */
@@ -34,12 +34,12 @@ typedef struct forward {
 static gru_cuda_sequence sequence_of(const gru_job *job, const gru_cuda_workspace *w) {
     const gru_run *run = job->run;
     gru_cuda_sequence q = gru_cuda_sequence_of(job);
-    for (int i = 0; i < 2; i++) q.exchange[i] = gru_cuda_place(run, w->exchange[i]);
-    q.state = gru_cuda_place(run, w->state);
+    for (int i = 0; i < 2; i++) q.exchange[i] = gru_cuda_workspace_ptr(run, w->exchange[i]);
+    q.state = gru_cuda_workspace_ptr(run, w->state);
     if (q.reset_mode != GRU_RESET_BEFORE) return q;
-    q.exchange_reset = gru_cuda_place(run, w->exchange_reset);
-    q.update_gate = gru_cuda_place(run, w->update_gate);
-    q.arrived = gru_cuda_place(run, w->arrived);
+    q.exchange_reset = gru_cuda_workspace_ptr(run, w->exchange_reset);
+    q.update_gate = gru_cuda_workspace_ptr(run, w->update_gate);
+    q.barrier_counter = gru_cuda_workspace_ptr(run, w->barrier_counter);
     return q;
 }
 
@@ -55,26 +55,26 @@ static void prepare_prologue(forward *f, int32_t d) {
         p->reserve[d] = run->reserve;
         memcpy(p->reserve_header[d], &header, sizeof header);
     }
-    if (f->gathers) gru_cuda_gather(p, d, job, gru_cuda_place(run, f->places[d].rows));
+    if (f->gathers) gru_cuda_gather(p, d, job, gru_cuda_workspace_ptr(run, f->workspace[d].rows));
 }
 
-static void prepare(forward *f, const gru_cuda_stepper *stepper, const gru_job *jobs, int32_t count) {
+static void prepare(forward *f, const gru_cuda_step_launcher *stepper, const gru_job *jobs, int32_t count) {
     const gru_layer *layer = jobs[0].layer;
     const gru_run *run = jobs[0].run;
     memset(f, 0, sizeof *f);
     f->stepper = stepper, f->jobs = jobs, f->count = count;
-    f->machine = gru_cuda_machine_of(layer->context);
-    f->projection = gru_cuda_layer_of(layer)->products[GRU_CUDA_PRODUCT_A];
+    f->device = gru_cuda_device_of(layer->context);
+    f->projection = gru_cuda_layer_of(layer)->gemms[GRU_CUDA_GEMM_A];
     const gru_cuda_size size = gru_cuda_size_of(layer, run, count);
-    f->steps =
-        (gru_cuda_steps){size.math, stepper->plan(layer, &size), gru_cuda_layer_of(layer)->room.hop_blocks,
-                         f->machine->capability >= 90, gru_cuda_stream(run->stream)};
+    f->steps = (gru_cuda_launch_context){size.compute_type, stepper->plan(layer, &size),
+                                         gru_cuda_layer_of(layer)->occupancy.fused_blocks,
+                                         f->device->capability >= 90, gru_cuda_stream(run->stream)};
     f->step.directions = f->prologue.directions = count;
-    f->prologue.report = f->machine->report;
+    f->prologue.device_error = f->device->device_error;
     for (int32_t d = 0; d < count; d++) f->gathers |= gru_cuda_must_gather(&jobs[d]);
     for (int32_t d = 0; d < count; d++) {
-        f->places[d] = gru_cuda_workspace_of(jobs[d].layer, run->T, run->N);
-        f->step.sequence[d] = sequence_of(&jobs[d], &f->places[d]);
+        f->workspace[d] = gru_cuda_workspace_of(jobs[d].layer, run->T, run->N);
+        f->step.sequence[d] = sequence_of(&jobs[d], &f->workspace[d]);
         prepare_prologue(f, d);
     }
 }
@@ -91,7 +91,7 @@ static gru_status begin_chunk(forward *f, int64_t s, int64_t steps) {
         const int64_t rows = steps * f->jobs[0].run->N;
         p->padding = gru_cuda_gemm_rows(f->projection, rows) - rows;
     }
-    GRU_CUDA_TRY(f->machine, gru_cuda_launch_prologue(f->steps.math, p, f->steps.stream),
+    GRU_CUDA_TRY(f->device, gru_cuda_launch_prologue(f->steps.compute_type, p, f->steps.stream),
                  "launching the prologue");
     return GRU_OK;
 }
@@ -105,10 +105,10 @@ static gru_status project(forward *f, int32_t d, int64_t s, int64_t steps) {
         *input = gru_cuda_given_input(job);
         return GRU_OK;
     }
-    float *out = gru_cuda_place(run, f->places[d].projected);
+    float *out = gru_cuda_workspace_ptr(run, f->workspace[d].projected);
     *input = gru_cuda_projected_input(job, out);
     return gru_cuda_project(job, gru_cuda_x_of(job, f->prologue.rows[d], s, steps), steps * run->N, out,
-                            gru_cuda_place(run, f->places[d].products));
+                            gru_cuda_workspace_ptr(run, f->workspace[d].gemms));
 }
 
 /* Step i of the chunk's: where the rows of its projected input begin. */
@@ -116,7 +116,7 @@ static void find_input(forward *f, int32_t d, int64_t i, int64_t steps) {
     const gru_run *run = f->jobs[d].run;
     const int backwards = !f->gathers && f->jobs[d].layer->config.direction == GRU_REVERSE;
     if (!run->x.data) return;
-    const float *projected = gru_cuda_place(run, f->places[d].projected);
+    const float *projected = gru_cuda_workspace_ptr(run, f->workspace[d].projected);
     f->step.input[d].data =
         projected + (backwards ? steps - 1 - i : i) * run->N * f->step.input[d].batch_stride;
 }
@@ -124,53 +124,53 @@ static void find_input(forward *f, int32_t d, int64_t i, int64_t steps) {
 static gru_status run_chunk(forward *f, int64_t s, int64_t steps) {
     const int64_t T = f->jobs[0].run->T;
     for (int64_t i = 0; i < steps; i++) {
-        gru_cuda_step *step = &f->step;
+        gru_cuda_step_args *step = &f->step;
         step->s = s + i;
         step->last = s + i + 1 >= T;
         step->depends = f->steps.overlap && i > 0;
         step->trigger = f->steps.overlap && i + 1 < steps;
         for (int32_t d = 0; d < f->count; d++) find_input(f, d, i, steps);
-        GRU_CUDA_TRY(f->machine, f->stepper->launch(&f->steps, step), "launching a step");
+        GRU_CUDA_TRY(f->device, f->stepper->launch(&f->steps, step), "launching a step");
     }
     return GRU_OK;
 }
 
 /* T = 0 is one step in which no row is active: it passes h0 to hT. */
 static gru_status run_all(forward *f) {
-    const int64_t T = f->jobs[0].run->T, chunk = f->places[0].steps;
+    const int64_t T = f->jobs[0].run->T, chunk = f->workspace[0].steps;
     for (int64_t s = 0; s < T || s == 0; s += chunk) {
         const int64_t steps = T == 0 ? 1 : T - s < chunk ? T - s : chunk;
         GRU_TRY(begin_chunk(f, s, T == 0 ? 0 : steps));
         for (int32_t d = 0; d < f->count && s == 0; d++)
-            GRU_TRY(gru_cuda_sum_weights(f->jobs[d].layer, f->jobs[d].run, 0));
+            GRU_TRY(gru_cuda_checksum_weights(f->jobs[d].layer, f->jobs[d].run, 0));
         for (int32_t d = 0; d < f->count && T > 0; d++) GRU_TRY(project(f, d, s, steps));
         GRU_TRY(run_chunk(f, s, steps));
     }
     return GRU_OK;
 }
 
-static gru_status run_together(const gru_cuda_stepper *stepper, const gru_job *jobs, int32_t count) {
-    gru_cuda_machine *machine = gru_cuda_machine_of(jobs[0].layer->context);
+static gru_status run_batched(const gru_cuda_step_launcher *stepper, const gru_job *jobs, int32_t count) {
+    gru_cuda_device *device = gru_cuda_device_of(jobs[0].layer->context);
     forward f;
     int previous;
     if (jobs[0].run->N == 0) return GRU_OK;
     prepare(&f, stepper, jobs, count);
-    GRU_TRY(gru_cuda_enter(machine, &previous));
+    GRU_TRY(gru_cuda_enter(device, &previous));
     const gru_status status = run_all(&f);
-    gru_cuda_leave(machine, previous);
+    gru_cuda_leave(device, previous);
     return status;
 }
 
 /* Whether this engine has room for both at once. */
-static int fits_together(const gru_cuda_stepper *stepper, const gru_job *job) {
+static int batch_fits(const gru_cuda_step_launcher *stepper, const gru_job *job) {
     const gru_cuda_size size = gru_cuda_size_of(job->layer, job->run, GRU_CUDA_DIRECTIONS);
     return stepper->plan(job->layer, &size).seconds < HUGE_VAL;
 }
 
-gru_status gru_cuda_forward(const gru_cuda_stepper *stepper, const gru_job *jobs, int32_t count) {
-    if (count == GRU_CUDA_DIRECTIONS && gru_cuda_alike(&jobs[0], &jobs[1]) && fits_together(stepper, jobs))
-        return run_together(stepper, jobs, count);
-    for (int32_t i = 0; i < count; i++) GRU_TRY(run_together(stepper, &jobs[i], 1));
+gru_status gru_cuda_forward(const gru_cuda_step_launcher *stepper, const gru_job *jobs, int32_t count) {
+    if (count == GRU_CUDA_DIRECTIONS && gru_cuda_can_batch(&jobs[0], &jobs[1]) && batch_fits(stepper, jobs))
+        return run_batched(stepper, jobs, count);
+    for (int32_t i = 0; i < count; i++) GRU_TRY(run_batched(stepper, &jobs[i], 1));
     return GRU_OK;
 }
 
@@ -179,7 +179,7 @@ size_t gru_cuda_forward_workspace(const gru_layer *layer, int64_t T, int64_t N) 
 }
 
 gru_cuda_size gru_cuda_size_of(const gru_layer *layer, const gru_run *run, int32_t directions) {
-    const gru_cuda_size size = {gru_cuda_layer_of(layer)->math, run->N, layer->config.hidden,
+    const gru_cuda_size size = {gru_cuda_layer_of(layer)->compute_type, run->N, layer->config.hidden,
                                 layer->config.reset_mode, directions};
     return size;
 }

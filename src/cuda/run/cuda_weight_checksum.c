@@ -3,16 +3,16 @@
 
 #include "core/reserve.h"
 
-gru_status gru_cuda_sum_weights(const gru_layer *layer, const gru_run *run, int compare) {
-    gru_cuda_machine *machine = gru_cuda_machine_of(layer->context);
+gru_status gru_cuda_checksum_weights(const gru_layer *layer, const gru_run *run, int compare) {
+    gru_cuda_device *device = gru_cuda_device_of(layer->context);
     if (!(layer->context->config.flags & GRU_CHECK_WEIGHTS) || run->mode == GRU_INFERENCE) return GRU_OK;
-    gru_cuda_weights_sum sum = {.words = gru_run_packed(layer, run), .compare = compare};
-    sum.count = (int64_t)(gru_cuda_packed_parts(&layer->config).staging /
+    gru_cuda_weight_checksum sum = {.words = gru_run_packed(layer, run), .compare = compare};
+    sum.count = (int64_t)(gru_cuda_packed_layout_of(&layer->config).staging /
                           sizeof *sum.words); /* all but the staging */
     sum.header = gru_reserve_header_of(&layer->config, run);
     sum.header.backend = GRU_BACKEND_CUDA;
     sum.reserve = run->reserve;
-    sum.report = machine->report;
-    return gru_cuda_status(machine, gru_cuda_launch_weights_sum(&sum, gru_cuda_stream(run->stream)),
+    sum.device_error = device->device_error;
+    return gru_cuda_status(device, gru_cuda_launch_weight_checksum(&sum, gru_cuda_stream(run->stream)),
                            "launching the sum over the weights");
 }

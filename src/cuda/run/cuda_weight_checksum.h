@@ -7,6 +7,6 @@
 /* Does nothing without GRU_CHECK_WEIGHTS. Forward (compare 0) stores a sum over the run's weights in the header of the
  * reserve, after the header was written. Backward (compare 1) reports a reserve that was made with other weights or by
  * another layer. Call it between gru_cuda_enter and gru_cuda_leave. */
-gru_status gru_cuda_sum_weights(const gru_layer *layer, const gru_run *run, int compare);
+gru_status gru_cuda_checksum_weights(const gru_layer *layer, const gru_run *run, int compare);
 
 #endif

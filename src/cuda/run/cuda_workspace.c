@@ -17,7 +17,7 @@ static size_t batch_octets(int64_t N) {
 
 /* At least the rows of one step; else as many as fit the chunk, and no more than there are. */
 static int64_t chunk_rows(const gru_layer_config *config, int64_t T, int64_t N) {
-    const int64_t forced = gru_cuda_forced.chunk_rows, most = forced ? forced : gru_cuda_chunk_rows(config);
+    const int64_t forced = gru_cuda_override.chunk_rows, most = forced ? forced : gru_cuda_chunk_rows(config);
     return N > most ? N : N > 0 && T > most / N ? most : T * N;
 }
 
@@ -29,7 +29,7 @@ static int64_t chunk_steps(int64_t rows, int64_t N) {
 
 static void take_projection(gru_cuda_workspace *w, const gru_layer *layer) {
     const gru_layer_config *config = &layer->config;
-    const gru_cuda_gemm *projection = gru_cuda_layer_of(layer)->products[GRU_CUDA_PRODUCT_A];
+    const gru_cuda_gemm *projection = gru_cuda_layer_of(layer)->gemms[GRU_CUDA_GEMM_A];
     const size_t element = gru_type_bytes(config->weight_type);
     const size_t pitch = (size_t)gru_cuda_input_pitch(config->inputs, config->weight_type);
     w->chunk_rows = gru_cuda_gemm_rows(projection, w->chunk_rows);
@@ -37,14 +37,14 @@ static void take_projection(gru_cuda_workspace *w, const gru_layer *layer) {
     w->projected =
         take(&w->bytes, gru_size_times((size_t)w->chunk_rows,
                                        (size_t)gru_cuda_projected_row(config->hidden) * sizeof(float)));
-    w->products = take(&w->bytes, gru_cuda_gemm_workspace(projection, w->chunk_rows));
+    w->gemms = take(&w->bytes, gru_cuda_gemm_workspace(projection, w->chunk_rows));
 }
 
 gru_cuda_workspace gru_cuda_workspace_of(const gru_layer *layer, int64_t T, int64_t N) {
     const gru_layer_config *config = &layer->config;
     const size_t octets = batch_octets(N);
     const size_t groups = (size_t)gru_cuda_groups(config->hidden, config->weight_type);
-    const size_t tiles = gru_size_times(octets, groups * GRU_CUDA_TILE_BYTES);
+    const size_t tiles = gru_size_times(octets, groups * GRU_CUDA_FRAGMENT_BYTES);
     const size_t units =
         gru_size_times((size_t)N, (size_t)gru_cuda_unit_octets(config->hidden) * 8 * sizeof(float));
     gru_cuda_workspace w = {0};
@@ -53,13 +53,12 @@ gru_cuda_workspace gru_cuda_workspace_of(const gru_layer *layer, int64_t T, int6
     if (config->reset_mode == GRU_RESET_BEFORE) {
         w.exchange_reset = take(&w.bytes, tiles);
         w.update_gate = take(&w.bytes, units);
-        w.arrived = take(&w.bytes, gru_size_times(octets, sizeof(uint32_t)));
+        w.barrier_counter = take(&w.bytes, gru_size_times(octets, sizeof(uint32_t)));
     }
     w.state = take(&w.bytes, units);
     w.chunk_rows = chunk_rows(config, T, N);
     w.steps = chunk_steps(w.chunk_rows, N);
-    if (gru_cuda_layer_of(layer)->products[GRU_CUDA_PRODUCT_A] && w.bytes != SIZE_MAX)
-        take_projection(&w, layer);
+    if (gru_cuda_layer_of(layer)->gemms[GRU_CUDA_GEMM_A] && w.bytes != SIZE_MAX) take_projection(&w, layer);
     return w;
 }
 
@@ -93,34 +92,34 @@ static void take_whole(gru_cuda_backward_workspace *w, const gru_layer_config *c
     if (config->reset_mode == GRU_RESET_BEFORE) w->reset_states = take_rows(&w->bytes, rows, units, element);
     w->W_sums = take_rows(&w->bytes, GATES * units, pitch, sizeof(float));
     w->R_sums = take_rows(&w->bytes, GATES * units, units, sizeof(float));
-    w->bias_parts = take_rows(&w->bytes, GRU_CUDA_SUM_PARTS, gradients, sizeof(float));
+    w->bias_partial_sums = take_rows(&w->bytes, GRU_CUDA_SUM_SPLITS, gradients, sizeof(float));
 }
 
 gru_cuda_backward_workspace gru_cuda_backward_workspace_of(const gru_layer *layer, int64_t T, int64_t N) {
     const gru_layer_config *config = &layer->config;
-    gru_cuda_gemm *const *products = gru_cuda_layer_of(layer)->products;
+    gru_cuda_gemm *const *gemms = gru_cuda_layer_of(layer)->gemms;
     const int64_t chunk = chunk_rows(config, T, N),
-                  padded = gru_cuda_gemm_rows(products[GRU_CUDA_PRODUCT_C], chunk);
+                  padded = gru_cuda_gemm_rows(gemms[GRU_CUDA_GEMM_C], chunk);
     const size_t rows = gru_size_times((size_t)T, (size_t)N);
     const size_t groups = GATES * (size_t)gru_cuda_groups(config->hidden, config->weight_type);
-    const size_t tiles = gru_size_times(batch_octets(N), groups * GRU_CUDA_TILE_BYTES);
+    const size_t tiles = gru_size_times(batch_octets(N), groups * GRU_CUDA_FRAGMENT_BYTES);
     size_t most = 0;
     gru_cuda_backward_workspace w = {.steps = chunk_steps(chunk, N)};
-    w.padding = gru_cuda_gemm_rows(products[GRU_CUDA_PRODUCT_C], 1) - 1;
-    w.turned = take(&w.bytes, gru_cuda_turned_parts_of(config).bytes);
+    w.padding = gru_cuda_gemm_rows(gemms[GRU_CUDA_GEMM_C], 1) - 1;
+    w.transposed = take(&w.bytes, gru_cuda_transposed_layout_of(config).bytes);
     w.exchange[0] = take(&w.bytes, tiles);
     w.exchange[1] = take(&w.bytes, tiles);
     w.direct = take_rows(&w.bytes, N, gru_cuda_unit_pitch(config->hidden), sizeof(float));
-    w.reset_sum = take_rows(&w.bytes, N, gru_cuda_unit_pitch(config->hidden), sizeof(float));
-    w.arrived = take(&w.bytes, gru_size_times(batch_octets(N), sizeof(uint32_t)));
+    w.restart_sum = take_rows(&w.bytes, N, gru_cuda_unit_pitch(config->hidden), sizeof(float));
+    w.barrier_counter = take(&w.bytes, gru_size_times(batch_octets(N), sizeof(uint32_t)));
     if (rows > (size_t)(INT64_MAX - w.padding)) w.bytes = SIZE_MAX;
     if (w.bytes == SIZE_MAX) return w;
     take_chunk(&w, config, padded);
     take_whole(&w, config, (int64_t)rows + w.padding);
-    for (int i = 0; i < GRU_CUDA_PRODUCTS; i++) {
-        const size_t bytes = products[i] ? gru_cuda_gemm_workspace(products[i], padded) : 0;
+    for (int i = 0; i < GRU_CUDA_GEMMS; i++) {
+        const size_t bytes = gemms[i] ? gru_cuda_gemm_workspace(gemms[i], padded) : 0;
         if (bytes > most) most = bytes;
     }
-    w.products = take(&w.bytes, most);
+    w.gemms = take(&w.bytes, most);
     return w;
 }

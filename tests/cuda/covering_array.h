@@ -1,8 +1,8 @@
-/* covering.h: few rows of choices in which every two values of every two dimensions stand together somewhere.
+/* covering_array.h: few rows of choices in which every two values of every two dimensions stand together somewhere.
  *
  *     static covering_row rows[COVERING_ROWS];
- *     const int count = covering_make(&plan, seed, rows);
- *     CHECK(covering_missing(&plan, rows, count) == 0, ...);
+ *     const int count = covering_array_make(&plan, seed, rows);
+ *     CHECK(covering_array_missing(&plan, rows, count) == 0, ...);
  *
  * Most faults need two circumstances to show; all combinations of all dimensions would take years. */
 #ifndef COVERING_H
@@ -12,20 +12,20 @@
 
 enum { COVERING_DIMENSIONS = 32, COVERING_LEVELS = 16, COVERING_ROWS = 512 };
 
-typedef struct covering {
+typedef struct covering_array {
     int dimensions;
     const int *levels; /* [dimensions] how many values each has */
     /* Whether level la of dimension a and level lb of dimension b cannot stand together; asked with a < b. */
     int (*excludes)(int a, int la, int b, int lb);
-} covering;
+} covering_array;
 
 typedef struct covering_row {
     uint8_t level[COVERING_DIMENSIONS];
 } covering_row;
 
 /* Fills rows, greedily, another set for each seed; returns how many, or 0 if they are too many. */
-int covering_make(const covering *plan, uint64_t seed, covering_row rows[COVERING_ROWS]);
+int covering_array_make(const covering_array *plan, uint64_t seed, covering_row rows[COVERING_ROWS]);
 /* Pairs that stand in no row although they could. */
-int covering_missing(const covering *plan, const covering_row *rows, int count);
+int covering_array_missing(const covering_array *plan, const covering_row *rows, int count);
 
 #endif

@@ -1,6 +1,6 @@
-/* covering.c: greedy covering arrays: each row starts from a pair that is still missing and takes, dimension by dimension,
+/* covering_array.c: greedy covering array: each row starts from a pair that is still missing and takes, dimension by dimension,
  * the level that completes the most missing pairs. */
-#include "covering.h"
+#include "covering_array.h"
 
 #include <string.h>
 
@@ -9,12 +9,12 @@
 enum { CANDIDATES = 8 }; /* rows tried for each one that is taken */
 
 typedef struct state {
-    const covering *plan;
+    const covering_array *plan;
     uint64_t seed, draws;
     uint8_t done[COVERING_DIMENSIONS][COVERING_LEVELS][COVERING_DIMENSIONS][COVERING_LEVELS]; /* a < b */
 } state;
 
-static int excluded(const covering *plan, int a, int la, int b, int lb) {
+static int excluded(const covering_array *plan, int a, int la, int b, int lb) {
     return a < b ? plan->excludes(a, la, b, lb) : plan->excludes(b, lb, a, la);
 }
 
@@ -34,7 +34,7 @@ static int draw(state *s, int count) {
                 for (int lb = 0; lb < (plan)->levels[b]; lb++) \
                     if (!(plan)->excludes(a, la, b, lb))
 
-int covering_missing(const covering *plan, const covering_row *rows, int count) {
+int covering_array_missing(const covering_array *plan, const covering_row *rows, int count) {
     int missing = 0;
     FOR_PAIRS(plan, a, la, b, lb) {
         int found = 0;
@@ -94,7 +94,7 @@ static void mark(state *s, const covering_row *row) {
         for (int b = a + 1; b < s->plan->dimensions; b++) s->done[a][row->level[a]][b][row->level[b]] = 1;
 }
 
-int covering_make(const covering *plan, uint64_t seed, covering_row rows[COVERING_ROWS]) {
+int covering_array_make(const covering_array *plan, uint64_t seed, covering_row rows[COVERING_ROWS]) {
     static state s;
     int pair[4];
     memset(&s, 0, sizeof s);
