@@ -13,7 +13,7 @@ static int64_t outputs_of(const gru_stack_layer *layer) {
     return (both ? 2 : 1) * (int64_t)layer->config.hidden;
 }
 
-/* What a layer alone cannot know: its place among the others. */
+/* What a layer alone cannot check: that it fits to the layer below and to its position. */
 static gru_status check_layer(const gru_stack_config *config, int32_t k) {
     const gru_stack_layer *layer = &config->layers[k], *below = k ? layer - 1 : layer;
     if (layer->bidirectional != 0 && layer->bidirectional != 1)
@@ -62,46 +62,46 @@ static gru_status check_config(const gru_stack_config *config) {
 
 /* ---- creation ---- */
 
-/* Adds a layer to a stack that holds all those below it. */
-static gru_status create_part(gru_stack *stack, const gru_stack_layer *source) {
+/* Adds a layer to a stack that already has the layers below it. */
+static gru_status create_layer(gru_stack *stack, const gru_stack_layer *source) {
     const int32_t k = stack->count++;
-    gru_stack_part *part = &stack->parts[k];
-    *part = (gru_stack_part){.directions = source->bidirectional ? 2 : 1,
-                             .merge = source->merge,
-                             .first_cell = stack->cells,
-                             .inputs = source->config.inputs,
-                             .outputs = (int32_t)outputs_of(source)};
-    stack->cells += part->directions;
-    for (int32_t d = 0; d < part->directions; d++) {
+    gru_stacked_layer *layer = &stack->layers[k];
+    *layer = (gru_stacked_layer){.directions = source->bidirectional ? 2 : 1,
+                                 .merge = source->merge,
+                                 .first_sublayer = stack->sublayer_count,
+                                 .inputs = source->config.inputs,
+                                 .outputs = (int32_t)outputs_of(source)};
+    stack->sublayer_count += layer->directions;
+    for (int32_t d = 0; d < layer->directions; d++) {
         gru_layer_config config = source->config;
         if (source->bidirectional) config.direction = d ? GRU_REVERSE : GRU_FORWARD;
         const gru_status status =
-            gru_layer_create(stack->context, &config, &source->weights[d], &part->cells[d]);
-        if (status != GRU_OK) return gru_stack_cell_failed(stack, k, d, status);
+            gru_layer_create(stack->context, &config, &source->weights[d], &layer->sublayers[d]);
+        if (status != GRU_OK) return gru_stack_sublayer_failed(stack, k, d, status);
     }
     return GRU_OK;
 }
 
 gru_status gru_stack_create(gru_context *context, const gru_stack_config *config, gru_stack **stack) {
     if (!context) return gru_fail(GRU_BAD_ARGUMENT, "context is NULL");
-    if (!stack) return gru_fail(GRU_BAD_ARGUMENT, "stack is NULL, expected a place for the new stack");
+    if (!stack) return gru_fail(GRU_BAD_ARGUMENT, "stack is NULL, expected a pointer to store the new stack");
     GRU_TRY(check_config(config));
-    const size_t bytes = sizeof(gru_stack) + (size_t)config->count * sizeof(gru_stack_part);
-    gru_stack *fresh = gru_host_allocate(context, bytes, "the stack");
-    if (!fresh) return GRU_OUT_OF_MEMORY;
+    const size_t bytes = sizeof(gru_stack) + (size_t)config->count * sizeof(gru_stacked_layer);
+    gru_stack *result = gru_host_allocate(context, bytes, "the stack");
+    if (!result) return GRU_OUT_OF_MEMORY;
     gru_context_retain(context);
-    *fresh = (gru_stack){.context = context,
-                         .bytes = bytes,
-                         .io_type = config->layers[0].config.io_type,
-                         .state_type = config->layers[0].config.state_type,
-                         .dropout = config->dropout};
+    *result = (gru_stack){.context = context,
+                          .bytes = bytes,
+                          .io_type = config->layers[0].config.io_type,
+                          .state_type = config->layers[0].config.state_type,
+                          .dropout = config->dropout};
     for (int32_t k = 0; k < config->count; k++) {
-        const gru_status status = create_part(fresh, &config->layers[k]);
+        const gru_status status = create_layer(result, &config->layers[k]);
         if (status == GRU_OK) continue;
-        gru_stack_release(fresh);
+        gru_stack_release(result);
         return status;
     }
-    *stack = fresh;
+    *stack = result;
     return GRU_OK;
 }
 
@@ -109,7 +109,7 @@ void gru_stack_release(gru_stack *stack) {
     if (!stack) return;
     gru_context *context = stack->context;
     for (int32_t k = 0; k < stack->count; k++)
-        for (int32_t d = 0; d < 2; d++) gru_layer_release(stack->parts[k].cells[d]);
+        for (int32_t d = 0; d < 2; d++) gru_layer_release(stack->layers[k].sublayers[d]);
     gru_host_free(context, stack, stack->bytes);
     gru_context_release(context);
 }
@@ -117,38 +117,38 @@ void gru_stack_release(gru_stack *stack) {
 /* ---- description ---- */
 
 int32_t gru_stack_sublayers(const gru_stack *stack) {
-    return stack ? stack->cells : 0;
+    return stack ? stack->sublayer_count : 0;
 }
 
 int32_t gru_stack_inputs(const gru_stack *stack) {
-    return stack ? stack->parts[0].inputs : 0;
+    return stack ? stack->layers[0].inputs : 0;
 }
 
 int32_t gru_stack_outputs(const gru_stack *stack) {
-    return stack ? stack->parts[stack->count - 1].outputs : 0;
+    return stack ? stack->layers[stack->count - 1].outputs : 0;
 }
 
 gru_status gru_stack_sublayer(const gru_stack *stack, int32_t k, gru_layer_config *config,
                               gru_layer **layer) {
     if (!stack) return gru_fail(GRU_BAD_ARGUMENT, "stack is NULL");
-    if (k < 0 || k >= stack->cells)
-        return gru_fail(GRU_BAD_ARGUMENT, "k is %d, expected 0 to %d, a cell of the stack", k,
-                        stack->cells - 1);
-    const gru_stack_part *part = stack->parts;
-    while (k >= part->first_cell + part->directions) part++;
-    gru_layer *cell = part->cells[k - part->first_cell];
-    if (config) *config = cell->config;
-    if (layer) *layer = cell;
+    if (k < 0 || k >= stack->sublayer_count)
+        return gru_fail(GRU_BAD_ARGUMENT, "k is %d, expected 0 to %d, a sublayer of the stack", k,
+                        stack->sublayer_count - 1);
+    const gru_stacked_layer *owner = stack->layers;
+    while (k >= owner->first_sublayer + owner->directions) owner++;
+    gru_layer *sublayer = owner->sublayers[k - owner->first_sublayer];
+    if (config) *config = sublayer->config;
+    if (layer) *layer = sublayer;
     return GRU_OK;
 }
 
 gru_status gru_stack_sizes(const gru_stack *stack, int64_t T, int64_t N, gru_sizes *sizes) {
-    gru_stack_plan plan;
+    gru_stack_layout layout;
     if (!stack) return gru_fail(GRU_BAD_ARGUMENT, "stack is NULL");
-    if (!sizes) return gru_fail(GRU_BAD_ARGUMENT, "sizes is NULL, expected a place for the sizes");
+    if (!sizes) return gru_fail(GRU_BAD_ARGUMENT, "sizes is NULL, expected a gru_sizes to fill in");
     if (T < 0) return gru_fail(GRU_BAD_ARGUMENT, "T is %lld, expected 0 or more", (long long)T);
     if (N < 0) return gru_fail(GRU_BAD_ARGUMENT, "N is %lld, expected 0 or more", (long long)N);
-    GRU_TRY(gru_stack_plan_for(stack, T, N, &plan));
-    *sizes = plan.memory;
+    GRU_TRY(gru_stack_layout_of(stack, T, N, &layout));
+    *sizes = layout.total;
     return GRU_OK;
 }

@@ -1,4 +1,4 @@
-/* stack_check.c: the checks of a stack's call: its own fields, then each cell's run, then what only all cells show. */
+/* stack_check.c: checks a stack's call: its own fields, the run of each sublayer, then overlaps between sublayers. */
 #include "stack_check.h"
 
 #include "api/check_run.h"
@@ -8,8 +8,8 @@
 #include "core/error.h"
 #include "core/number.h"
 
-gru_status gru_stack_cell_failed(const gru_stack *stack, int32_t k, int32_t d, gru_status status) {
-    const char *side = stack->parts[k].directions == 1 ? "" : d ? ", reverse" : ", forward";
+gru_status gru_stack_sublayer_failed(const gru_stack *stack, int32_t k, int32_t d, gru_status status) {
+    const char *side = stack->layers[k].directions == 1 ? "" : d ? ", reverse" : ", forward";
     return gru_fail(status, "layer %d%s: %s", k, side, gru_last_error());
 }
 
@@ -20,55 +20,56 @@ static gru_status refuse(int given, const char *name, const char *instead) {
     return gru_fail(GRU_BAD_ARGUMENT, "%s is given, expected 0: %s", name, instead);
 }
 
-static gru_status check_unused(const gru_run *data) {
-    static const char *const states = "a stack has states for each cell beside data";
+static gru_status check_absent(const gru_run *data) {
+    static const char *const states = "a stack takes states for each sublayer, in run.h0 and run.hT";
     GRU_TRY(refuse(data->h0 != NULL, "run.data.h0", states));
     GRU_TRY(refuse(data->hT != NULL, "run.data.hT", states));
-    GRU_TRY(refuse(data->h0_stride != 0, "run.data.h0_stride", "a stack has run.h_strides"));
-    GRU_TRY(refuse(data->hT_stride != 0, "run.data.hT_stride", "a stack has run.h_strides"));
-    GRU_TRY(refuse(data->h_restart != NULL, "run.data.h_restart", "segments of a stack start from zeros"));
+    GRU_TRY(refuse(data->h0_stride != 0, "run.data.h0_stride", "a stack takes run.h_strides"));
+    GRU_TRY(refuse(data->hT_stride != 0, "run.data.hT_stride", "a stack takes run.h_strides"));
+    GRU_TRY(
+        refuse(data->h_restart != NULL, "run.data.h_restart", "segments of a stack start from zero states"));
     GRU_TRY(refuse(data->projected.data != NULL, "run.data.projected", "a stack projects its input itself"));
-    return refuse(data->packed != NULL, "run.data.packed", "a stack has the weights of its layers");
+    return refuse(data->packed != NULL, "run.data.packed", "a stack uses the weights of its layers");
 }
 
 static gru_status check_gradient_fields(const gru_stack_gradients *gradients) {
-    static const char *const cells = "a stack has gradients for each cell beside data";
+    static const char *const sublayers = "a stack takes gradients for each sublayer, beside gradients.data";
     const gru_gradients *data = &gradients->data;
     GRU_TRY(gru_check_reserved("gradients", gradients->reserved, 8));
     GRU_TRY(gru_check_reserved("gradients.data", data->reserved, 8));
-    GRU_TRY(refuse(data->dhT != NULL, "gradients.data.dhT", cells));
-    GRU_TRY(refuse(data->dh0 != NULL, "gradients.data.dh0", cells));
-    GRU_TRY(refuse(data->dW != NULL, "gradients.data.dW", cells));
-    GRU_TRY(refuse(data->dR != NULL, "gradients.data.dR", cells));
-    GRU_TRY(refuse(data->dbW != NULL, "gradients.data.dbW", cells));
-    GRU_TRY(refuse(data->dbR != NULL, "gradients.data.dbR", cells));
+    GRU_TRY(refuse(data->dhT != NULL, "gradients.data.dhT", sublayers));
+    GRU_TRY(refuse(data->dh0 != NULL, "gradients.data.dh0", sublayers));
+    GRU_TRY(refuse(data->dW != NULL, "gradients.data.dW", sublayers));
+    GRU_TRY(refuse(data->dR != NULL, "gradients.data.dR", sublayers));
+    GRU_TRY(refuse(data->dbW != NULL, "gradients.data.dbW", sublayers));
+    GRU_TRY(refuse(data->dbR != NULL, "gradients.data.dbR", sublayers));
     GRU_TRY(refuse(data->dh_restart != NULL, "gradients.data.dh_restart",
-                   "segments of a stack start from zeros"));
+                   "segments of a stack start from zero states"));
     GRU_TRY(refuse(data->dprojected.data != NULL, "gradients.data.dprojected",
                    "a stack projects its input itself"));
     return refuse(data->dattention.data != NULL, "gradients.data.dattention",
-                  "a stack does not sum it over its cells");
+                  "a stack does not sum it over its sublayers");
 }
 
-static const gru_stack_part *last_part(const gru_stack *stack) {
-    return &stack->parts[stack->count - 1];
+static const gru_stacked_layer *last_layer(const gru_stack *stack) {
+    return &stack->layers[stack->count - 1];
 }
 
 static gru_status check_separate(const gru_stack *stack, const void *data, const char *name) {
-    const gru_stack_part *part = last_part(stack);
-    const int separate = part->directions == 2 && part->merge == GRU_MERGE_SEPARATE;
+    const gru_stacked_layer *layer = last_layer(stack);
+    const int separate = layer->directions == 2 && layer->merge == GRU_MERGE_SEPARATE;
     return refuse(data && !separate, name, "only a last layer with GRU_MERGE_SEPARATE has it");
 }
 
-static gru_status check_dropout(const gru_stack_call *c, gru_regions *regions) {
-    const uint64_t *seed = c->run->dropout_seed;
-    gru_context *context = c->stack->context;
-    if (!gru_stack_drops(c)) return GRU_OK;
+static gru_status check_dropout(const gru_stack_call *call, gru_regions *regions) {
+    const uint64_t *seed = call->run->dropout_seed;
+    gru_context *context = call->stack->context;
+    if (!gru_stack_has_dropout(call)) return GRU_OK;
     if (!seed)
         return gru_fail(
             GRU_BAD_ARGUMENT,
             "run.dropout_seed is NULL, expected seed and offset: the stack trains with dropout %g",
-            (double)c->stack->dropout);
+            (double)call->stack->dropout);
     gru_regions_add(regions, "run.dropout_seed", seed, 2 * sizeof *seed, 0);
     GRU_TRY(gru_check_aligned("run.dropout_seed", seed, sizeof *seed));
     return context->backend->check_buffer ? context->backend->check_buffer(context, "run.dropout_seed", seed)
@@ -77,7 +78,8 @@ static gru_status check_dropout(const gru_stack_call *c, gru_regions *regions) {
 
 /* ---- memory and views ---- */
 
-static gru_status check_lent(gru_regions *regions, const char *name, void *data, size_t size, size_t needed) {
+static gru_status check_buffer(gru_regions *regions, const char *name, void *data, size_t size,
+                               size_t needed) {
     if (size < needed)
         return gru_fail(GRU_BAD_ARGUMENT, "%s_size is %zu, expected at least %zu", name, size, needed);
     if (!data && needed > 0)
@@ -87,113 +89,117 @@ static gru_status check_lent(gru_regions *regions, const char *name, void *data,
     return GRU_OK;
 }
 
-static gru_status check_memory(gru_stack_call *c, gru_regions *regions) {
-    const gru_sizes *need = &c->plan.memory;
-    GRU_TRY(gru_stack_plan_for(c->stack, c->data.T, c->data.N, &c->plan));
-    GRU_TRY(check_lent(regions, "run.data.workspace", c->data.workspace, c->data.workspace_size,
-                       c->gradients ? need->backward_workspace : need->workspace));
-    if (c->data.mode == GRU_INFERENCE) return GRU_OK;
-    return check_lent(regions, "run.data.reserve", c->data.reserve, c->data.reserve_size, need->reserve);
+static gru_status check_memory(gru_stack_call *call, gru_regions *regions) {
+    const gru_sizes *need = &call->layout.total;
+    GRU_TRY(gru_stack_layout_of(call->stack, call->data.T, call->data.N, &call->layout));
+    GRU_TRY(check_buffer(regions, "run.data.workspace", call->data.workspace, call->data.workspace_size,
+                         call->gradients ? need->backward_workspace : need->workspace));
+    if (call->data.mode == GRU_INFERENCE) return GRU_OK;
+    return check_buffer(regions, "run.data.reserve", call->data.reserve, call->data.reserve_size,
+                        need->reserve);
 }
 
-#define CHECK_VIEW(...) GRU_CHECK_VIEW(c->data.T, c->data.N, regions, __VA_ARGS__)
+#define CHECK_VIEW(...) GRU_CHECK_VIEW(call->data.T, call->data.N, regions, __VA_ARGS__)
 
-/* What every cell reads. */
-static gru_status check_inputs(gru_stack_call *c, gru_regions *regions) {
-    gru_run *data = &c->data;
-    const size_t io = gru_type_bytes(c->stack->io_type),
+/* What all sublayers read. */
+static gru_status check_inputs(gru_stack_call *call, gru_regions *regions) {
+    gru_run *data = &call->data;
+    const size_t io = gru_type_bytes(call->stack->io_type),
                  indices = gru_size_times((size_t)data->N, sizeof(int32_t));
-    const size_t weight = c->stack->io_type == GRU_F64 ? sizeof(double) : sizeof(float);
-    const size_t I = (size_t)c->stack->parts[0].inputs;
+    const size_t weight = call->stack->io_type == GRU_F64 ? sizeof(double) : sizeof(float);
+    const size_t I = (size_t)call->stack->layers[0].inputs;
     CHECK_VIEW("run.data.x", data->x, I, io, 0);
     CHECK_VIEW("run.data.restart", data->restart, 1, 1, 0);
     CHECK_VIEW("run.data.attention", data->attention, 1, weight, 0);
     gru_regions_add(regions, "run.data.lengths", data->lengths, indices, 0);
-    if (c->gradients) return GRU_OK;
+    if (call->gradients) return GRU_OK;
     gru_regions_add(regions, "run.data.h0_slots", data->h0_slots, indices, 0);
     gru_regions_add(regions, "run.data.hT_slots", data->hT_slots, indices, 0);
     return GRU_OK;
 }
 
-static gru_status check_outputs(gru_stack_call *c, gru_regions *regions) {
-    const size_t io = gru_type_bytes(c->stack->io_type);
-    const size_t row = (size_t)last_part(c->stack)->outputs;
-    GRU_TRY(check_separate(c->stack, c->y_reverse.data, "run.y_reverse"));
-    CHECK_VIEW("run.data.y", c->data.y, row, io, 1);
-    CHECK_VIEW("run.y_reverse", c->y_reverse, row, io, 1);
+static gru_status check_outputs(gru_stack_call *call, gru_regions *regions) {
+    const size_t io = gru_type_bytes(call->stack->io_type);
+    const size_t row = (size_t)last_layer(call->stack)->outputs;
+    GRU_TRY(check_separate(call->stack, call->y_reverse.data, "run.y_reverse"));
+    CHECK_VIEW("run.data.y", call->data.y, row, io, 1);
+    CHECK_VIEW("run.y_reverse", call->y_reverse, row, io, 1);
     return GRU_OK;
 }
 
-static gru_status check_gradient_views(gru_stack_call *c, gru_regions *regions) {
-    const size_t io = gru_type_bytes(c->stack->io_type);
-    const size_t row = (size_t)last_part(c->stack)->outputs, I = (size_t)c->stack->parts[0].inputs;
-    GRU_TRY(check_separate(c->stack, c->dy_reverse.data, "gradients.dy_reverse"));
-    CHECK_VIEW("gradients.data.dy", c->shared.dy, row, io, 0);
-    CHECK_VIEW("gradients.dy_reverse", c->dy_reverse, row, io, 0);
-    CHECK_VIEW("gradients.data.dx", c->shared.dx, I, io, 1);
-    gru_regions_add(regions, "gradients.data.loss_scale", c->shared.loss_scale, sizeof(float), 0);
-    return gru_check_aligned("gradients.data.loss_scale", c->shared.loss_scale, sizeof(float));
+static gru_status check_gradient_views(gru_stack_call *call, gru_regions *regions) {
+    const size_t io = gru_type_bytes(call->stack->io_type);
+    const size_t row = (size_t)last_layer(call->stack)->outputs, I = (size_t)call->stack->layers[0].inputs;
+    GRU_TRY(check_separate(call->stack, call->dy_reverse.data, "gradients.dy_reverse"));
+    CHECK_VIEW("gradients.data.dy", call->shared.dy, row, io, 0);
+    CHECK_VIEW("gradients.dy_reverse", call->dy_reverse, row, io, 0);
+    CHECK_VIEW("gradients.data.dx", call->shared.dx, I, io, 1);
+    gru_regions_add(regions, "gradients.data.loss_scale", call->shared.loss_scale, sizeof(float), 0);
+    return gru_check_aligned("gradients.data.loss_scale", call->shared.loss_scale, sizeof(float));
 }
 
-/* ---- cells ---- */
+/* ---- sublayers ---- */
 
-static gru_status check_cell_forward(const gru_stack_call *c, int32_t k, int32_t d) {
-    const gru_layer *layer = c->stack->parts[k].cells[d];
+static gru_status check_sublayer_forward(const gru_stack_call *call, int32_t k, int32_t d) {
+    const gru_layer *layer = call->stack->layers[k].sublayers[d];
     const gru_engine *engine;
-    gru_run run, resolved;
-    gru_stack_cell_run(c, k, d, &run);
-    GRU_TRY(gru_check_forward(layer, &run, &resolved));
+    gru_run run, checked;
+    gru_stack_sublayer_run(call, k, d, &run);
+    GRU_TRY(gru_check_forward(layer, &run, &checked));
     return gru_layer_forward_engine(layer, &run, &engine);
 }
 
-static gru_status check_cell_backward(const gru_stack_call *c, int32_t k, int32_t d) {
-    const gru_gradients gradients = gru_stack_cell_gradients(c, k, d);
-    const gru_layer *layer = c->stack->parts[k].cells[d];
+static gru_status check_sublayer_backward(const gru_stack_call *call, int32_t k, int32_t d) {
+    const gru_gradients gradients = gru_stack_sublayer_gradients(call, k, d);
+    const gru_layer *layer = call->stack->layers[k].sublayers[d];
     const gru_engine *engine;
-    gru_run run, resolved;
-    gru_gradients resolved_gradients;
-    gru_stack_cell_run(c, k, d, &run);
-    GRU_TRY(gru_check_backward(layer, &run, &gradients, &resolved, &resolved_gradients));
+    gru_run run, checked;
+    gru_gradients checked_gradients;
+    gru_stack_sublayer_run(call, k, d, &run);
+    GRU_TRY(gru_check_backward(layer, &run, &gradients, &checked, &checked_gradients));
     return gru_layer_backward_engine(layer, &engine);
 }
 
-static gru_status check_cells(const gru_stack_call *c) {
-    for (int32_t k = 0; k < c->stack->count; k++)
-        for (int32_t d = 0; d < c->stack->parts[k].directions; d++) {
+static gru_status check_sublayers(gru_stack_call *call) {
+    for (int32_t k = 0; k < call->stack->count; k++) {
+        gru_stack_visit(call, k);
+        for (int32_t d = 0; d < call->stack->layers[k].directions; d++) {
             const gru_status status =
-                c->gradients ? check_cell_backward(c, k, d) : check_cell_forward(c, k, d);
-            if (status != GRU_OK) return gru_stack_cell_failed(c->stack, k, d, status);
+                call->gradients ? check_sublayer_backward(call, k, d) : check_sublayer_forward(call, k, d);
+            if (status != GRU_OK) return gru_stack_sublayer_failed(call->stack, k, d, status);
         }
+    }
     return GRU_OK;
 }
 
-/* ---- overlap between cells ---- */
+/* ---- overlap between sublayers ---- */
 
-/* What a cell has of its own. Read from the arrays, not from a run that is formed for it: a streaming step comes here. */
-static void add_states(const gru_stack_call *c, int32_t k, int32_t d, gru_regions *own) {
-    const gru_stack_part *part = &c->stack->parts[k];
-    const gru_stack_run *run = c->run;
-    const int32_t cell = part->first_cell + d;
-    const size_t element = gru_type_bytes(c->stack->state_type), H = (size_t)part->cells[d]->config.hidden;
-    const size_t stride = run->h_strides && run->h_strides[cell] ? (size_t)run->h_strides[cell] : H;
-    const size_t h0_rows = (size_t)(c->data.h0_slots ? c->data.slot_count : c->data.N);
-    const size_t hT_rows = (size_t)(c->data.hT_slots ? c->data.slot_count : c->data.N);
+/* The buffers of one sublayer. Read from the arrays, not from a gru_run made for the sublayer: streaming runs this too. */
+static void add_states(const gru_stack_call *call, int32_t k, int32_t d, gru_regions *own) {
+    const gru_stacked_layer *layer = &call->stack->layers[k];
+    const gru_stack_run *run = call->run;
+    const int32_t sublayer = layer->first_sublayer + d;
+    const size_t element = gru_type_bytes(call->stack->state_type),
+                 H = (size_t)layer->sublayers[d]->config.hidden;
+    const size_t stride = run->h_strides && run->h_strides[sublayer] ? (size_t)run->h_strides[sublayer] : H;
+    const size_t h0_rows = (size_t)(call->data.h0_slots ? call->data.slot_count : call->data.N);
+    const size_t hT_rows = (size_t)(call->data.hT_slots ? call->data.slot_count : call->data.N);
     if (h0_rows && run->h0)
-        gru_regions_add(own, "run.h0[]", run->h0[cell], ((h0_rows - 1) * stride + H) * element, 0);
+        gru_regions_add(own, "run.h0[]", run->h0[sublayer], ((h0_rows - 1) * stride + H) * element, 0);
     if (hT_rows && run->hT)
-        gru_regions_add(own, "run.hT[]", run->hT[cell], ((hT_rows - 1) * stride + H) * element, 1);
+        gru_regions_add(own, "run.hT[]", run->hT[sublayer], ((hT_rows - 1) * stride + H) * element, 1);
     for (int i = 0; i < own->count; i++) {
         own->list[i].row_bytes = H * element;
         own->list[i].batch_stride = stride * element;
     }
 }
 
-static void add_gradients(const gru_stack_call *c, int32_t k, int32_t d, gru_regions *own) {
-    const gru_gradients g = gru_stack_cell_gradients(c, k, d);
-    const gru_layer_config *config = &c->stack->parts[k].cells[d]->config;
+static void add_gradients(const gru_stack_call *call, int32_t k, int32_t d, gru_regions *own) {
+    const gru_gradients g = gru_stack_sublayer_gradients(call, k, d);
+    const gru_layer_config *config = &call->stack->layers[k].sublayers[d]->config;
     const size_t exact = config->io_type == GRU_F64 ? sizeof(double) : sizeof(float);
     const size_t I = (size_t)config->inputs, H = (size_t)config->hidden;
-    const size_t states = (size_t)c->data.N * H * gru_type_bytes(config->state_type);
+    const size_t states = (size_t)call->data.N * H * gru_type_bytes(config->state_type);
     gru_regions_add(own, "gradients.dhT[]", g.dhT, states, 0);
     gru_regions_add(own, "gradients.dh0[]", g.dh0, states, 1);
     gru_regions_add(own, "gradients.dW[]", g.dW, 3 * H * I * exact, 1);
@@ -202,12 +208,12 @@ static void add_gradients(const gru_stack_call *c, int32_t k, int32_t d, gru_reg
     gru_regions_add(own, "gradients.dbR[]", g.dbR, 3 * H * exact, 1);
 }
 
-static void own_regions(const gru_stack_call *c, int32_t k, int32_t d, gru_regions *own) {
+static void own_regions(const gru_stack_call *call, int32_t k, int32_t d, gru_regions *own) {
     own->count = 0;
-    if (c->gradients)
-        add_gradients(c, k, d, own);
+    if (call->gradients)
+        add_gradients(call, k, d, own);
     else
-        add_states(c, k, d, own);
+        add_states(call, k, d, own);
 }
 
 static gru_status check_apart(const gru_regions *some, const gru_regions *others) {
@@ -217,70 +223,72 @@ static gru_status check_apart(const gru_regions *some, const gru_regions *others
     return GRU_OK;
 }
 
-/* Between two cells, and between a cell and what belongs to the whole call. (Within one cell its own checks looked.)
- * The regions of one cell are formed again for each other: no list bounds the number of layers. */
-static gru_status check_overlap(const gru_stack_call *c, const gru_regions *shared) {
-    const gru_stack *stack = c->stack;
+/* Compares the buffers of each sublayer with those of every other and of the whole call. (Those within one sublayer were compared
+ * by its own checks.) The regions of a sublayer are collected again for each comparison, so any number of layers is possible. */
+static gru_status check_overlap(const gru_stack_call *call, const gru_regions *shared) {
+    const gru_stack *stack = call->stack;
     for (int32_t k = 0; k < stack->count; k++)
-        for (int32_t d = 0; d < stack->parts[k].directions; d++) {
+        for (int32_t d = 0; d < stack->layers[k].directions; d++) {
             gru_regions own, other;
-            own_regions(c, k, d, &own);
+            own_regions(call, k, d, &own);
             if (own.count == 0) continue;
             gru_status status = check_apart(&own, shared);
             for (int32_t j = k; j < stack->count && status == GRU_OK; j++)
-                for (int32_t e = j == k ? d + 1 : 0; e < stack->parts[j].directions && status == GRU_OK;
+                for (int32_t e = j == k ? d + 1 : 0; e < stack->layers[j].directions && status == GRU_OK;
                      e++) {
-                    own_regions(c, j, e, &other);
+                    own_regions(call, j, e, &other);
                     status = check_apart(&own, &other);
                 }
-            if (status != GRU_OK) return gru_stack_cell_failed(stack, k, d, status);
+            if (status != GRU_OK) return gru_stack_sublayer_failed(stack, k, d, status);
         }
     return GRU_OK;
 }
 
 /* ---- calls ---- */
 
-static gru_status begin(const gru_stack *stack, const gru_stack_run *run, gru_stack_call *c) {
+static gru_status begin(const gru_stack *stack, const gru_stack_run *run, gru_stack_call *call) {
     if (!stack) return gru_fail(GRU_BAD_ARGUMENT, "stack is NULL");
     if (!run) return gru_fail(GRU_BAD_ARGUMENT, "run is NULL");
-    *c = (gru_stack_call){.stack = stack, .run = run, .data = run->data, .y_reverse = run->y_reverse};
+    *call = (gru_stack_call){.stack = stack, .run = run, .data = run->data, .y_reverse = run->y_reverse};
     GRU_TRY(gru_check_reserved("run", run->reserved, 8));
-    GRU_TRY(check_unused(&run->data));
+    GRU_TRY(check_absent(&run->data));
     return gru_check_sizes(&run->data);
 }
 
-gru_status gru_stack_check_forward(const gru_stack *stack, const gru_stack_run *run, gru_stack_call *c) {
+gru_status gru_stack_check_forward(const gru_stack *stack, const gru_stack_run *run, gru_stack_call *call) {
     gru_regions shared;
     shared.count = 0;
-    GRU_TRY(begin(stack, run, c));
-    GRU_TRY(check_memory(c, &shared));
-    GRU_TRY(check_inputs(c, &shared));
-    GRU_TRY(check_outputs(c, &shared));
-    GRU_TRY(check_dropout(c, &shared));
-    GRU_TRY(gru_regions_check(&shared)); /* first: a cell would call the stack's tensors by other names */
-    GRU_TRY(check_cells(c));
-    return check_overlap(c, &shared);
+    GRU_TRY(begin(stack, run, call));
+    GRU_TRY(check_memory(call, &shared));
+    GRU_TRY(check_inputs(call, &shared));
+    GRU_TRY(check_outputs(call, &shared));
+    GRU_TRY(check_dropout(call, &shared));
+    GRU_TRY(gru_regions_check(
+        &shared)); /* before the sublayers' checks, which would name the stack's tensors differently */
+    GRU_TRY(check_sublayers(call));
+    return check_overlap(call, &shared);
 }
 
 gru_status gru_stack_check_backward(const gru_stack *stack, const gru_stack_run *run,
-                                    const gru_stack_gradients *gradients, gru_stack_call *c) {
+                                    const gru_stack_gradients *gradients, gru_stack_call *call) {
     gru_regions shared;
     shared.count = 0;
-    GRU_TRY(begin(stack, run, c));
+    GRU_TRY(begin(stack, run, call));
     if (!gradients) return gru_fail(GRU_BAD_ARGUMENT, "gradients is NULL");
-    c->gradients = gradients;
-    c->shared = gradients->data;
-    c->dy_reverse = gradients->dy_reverse;
+    call->gradients = gradients;
+    call->shared = gradients->data;
+    call->dy_reverse = gradients->dy_reverse;
     if (run->data.mode == GRU_INFERENCE)
         return gru_fail(
             GRU_BAD_ARGUMENT,
             "run.data.mode is GRU_INFERENCE, which keeps nothing for backward; expected a training mode");
     GRU_TRY(check_gradient_fields(gradients));
-    GRU_TRY(check_memory(c, &shared));
-    GRU_TRY(check_inputs(c, &shared));
-    GRU_TRY(check_gradient_views(c, &shared));
-    GRU_TRY(check_dropout(c, &shared));
-    GRU_TRY(gru_regions_check(&shared)); /* first: a cell would call the stack's tensors by other names */
-    GRU_TRY(check_cells(c));
-    return check_overlap(c, &shared);
+    GRU_TRY(check_memory(call, &shared));
+    GRU_TRY(check_inputs(call, &shared));
+    GRU_TRY(check_gradient_views(call, &shared));
+    GRU_TRY(check_dropout(call, &shared));
+    GRU_TRY(gru_regions_check(
+        &shared)); /* before the sublayers' checks, which would name the stack's tensors differently */
+    GRU_TRY(check_sublayers(call));
+    return check_overlap(call, &shared);
 }

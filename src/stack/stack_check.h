@@ -4,12 +4,12 @@
 
 #include "stack_layout.h"
 
-/* Every check of a forward or backward call. call: filled in for gru_stack_cell_run and its like. */
+/* Every check of a forward or backward call. call: filled in for gru_stack_sublayer_run and its like. */
 gru_status gru_stack_check_forward(const gru_stack *stack, const gru_stack_run *run, gru_stack_call *call);
 gru_status gru_stack_check_backward(const gru_stack *stack, const gru_stack_run *run,
                                     const gru_stack_gradients *gradients, gru_stack_call *call);
 
 /* Puts "layer 1, reverse: " before the sentence of this thread's latest failure. */
-gru_status gru_stack_cell_failed(const gru_stack *stack, int32_t k, int32_t d, gru_status status);
+gru_status gru_stack_sublayer_failed(const gru_stack *stack, int32_t k, int32_t d, gru_status status);
 
 #endif

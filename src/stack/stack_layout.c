@@ -1,5 +1,7 @@
-/* stack_layout.c: divides a stack's workspace and reserve among its layers, and forms the run of each cell. */
+/* stack_layout.c: divides a stack's workspace and reserve among its layers, and makes the run of each sublayer. */
 #include "stack_layout.h"
+
+#include <assert.h>
 
 #include "api/selection.h"
 #include "core/engine.h"
@@ -10,7 +12,7 @@ static size_t larger(size_t a, size_t b) {
     return a > b ? a : b;
 }
 
-/* T = 0 counts as one step, so that what was found countable also holds for N * row, the time stride. */
+/* Counts at least one step: if the bytes do not overflow, then neither does the time stride N * row, even with T = 0. */
 static size_t rows_bytes(const gru_stack *stack, int64_t T, int64_t N, int32_t row) {
     const size_t rows = gru_size_times(larger((size_t)T, 1), (size_t)N);
     return gru_size_lines(gru_size_times(rows, (size_t)row * gru_type_bytes(stack->io_type)));
@@ -24,37 +26,47 @@ static size_t workspace_bytes(const gru_layer *layer, int64_t T, int64_t N, int 
     return gru_size_lines(gru_layer_workspace(layer, T, N, backward));
 }
 
-/* Adds what layer k needs. */
-static void plan_part(const gru_stack *stack, int32_t k, int64_t T, int64_t N, gru_stack_plan *plan) {
-    const gru_stack_part *part = &stack->parts[k];
-    const size_t output = rows_bytes(stack, T, N, part->outputs);
-    gru_sizes *whole = &plan->memory;
-    for (int32_t d = 0; d < part->directions; d++) {
-        const gru_layer *cell = part->cells[d];
-        plan->cell[d] = larger(plan->cell[d], workspace_bytes(cell, T, N, 0));
-        whole->backward_workspace = gru_size_plus(whole->backward_workspace, workspace_bytes(cell, T, N, 1));
-        whole->reserve = gru_size_plus(whole->reserve, reserve_bytes(cell, T, N));
+/* What layer k takes of the reserve and, for its sublayers, of the backward workspace. */
+static gru_sizes layer_sizes(const gru_stack *stack, int32_t k, int64_t T, int64_t N) {
+    const gru_stacked_layer *layer = &stack->layers[k];
+    gru_sizes sizes = {0};
+    for (int32_t d = 0; d < layer->directions; d++) {
+        const gru_layer *sublayer = layer->sublayers[d];
+        sizes.backward_workspace =
+            gru_size_plus(sizes.backward_workspace, workspace_bytes(sublayer, T, N, 1));
+        sizes.reserve = gru_size_plus(sizes.reserve, reserve_bytes(sublayer, T, N));
     }
-    if (k + 1 < stack->count) {
-        plan->between[k & 1] = larger(plan->between[k & 1], output);
-        whole->reserve = gru_size_plus(whole->reserve, output);
-    }
-    if (part->directions == 2) {
-        plan->sum_backward = larger(plan->sum_backward, rows_bytes(stack, T, N, part->inputs));
-        if (part->merge == GRU_MERGE_SUM) plan->sum = larger(plan->sum, output);
+    if (k + 1 < stack->count)
+        sizes.reserve = gru_size_plus(sizes.reserve, rows_bytes(stack, T, N, layer->outputs));
+    return sizes;
+}
+
+static void add_layer(const gru_stack *stack, int32_t k, int64_t T, int64_t N, gru_stack_layout *layout) {
+    const gru_stacked_layer *layer = &stack->layers[k];
+    const gru_sizes sizes = layer_sizes(stack, k, T, N);
+    const size_t output = rows_bytes(stack, T, N, layer->outputs);
+    gru_sizes *total = &layout->total;
+    total->backward_workspace = gru_size_plus(total->backward_workspace, sizes.backward_workspace);
+    total->reserve = gru_size_plus(total->reserve, sizes.reserve);
+    for (int32_t d = 0; d < layer->directions; d++)
+        layout->workspace[d] = larger(layout->workspace[d], workspace_bytes(layer->sublayers[d], T, N, 0));
+    if (k + 1 < stack->count) layout->between[k & 1] = larger(layout->between[k & 1], output);
+    if (layer->directions == 2) {
+        layout->sum_backward = larger(layout->sum_backward, rows_bytes(stack, T, N, layer->inputs));
+        if (layer->merge == GRU_MERGE_SUM) layout->sum = larger(layout->sum, output);
     }
 }
 
-gru_status gru_stack_plan_for(const gru_stack *stack, int64_t T, int64_t N, gru_stack_plan *plan) {
-    *plan = (gru_stack_plan){0};
-    for (int32_t k = 0; k < stack->count; k++) plan_part(stack, k, T, N, plan);
-    gru_sizes *whole = &plan->memory;
-    const size_t between = gru_size_plus(plan->between[0], plan->between[1]);
-    whole->workspace =
-        gru_size_plus(between, gru_size_plus(plan->sum, gru_size_plus(plan->cell[0], plan->cell[1])));
-    whole->backward_workspace =
-        gru_size_plus(whole->backward_workspace, gru_size_plus(between, plan->sum_backward));
-    if (whole->workspace == SIZE_MAX || whole->backward_workspace == SIZE_MAX || whole->reserve == SIZE_MAX)
+gru_status gru_stack_layout_of(const gru_stack *stack, int64_t T, int64_t N, gru_stack_layout *layout) {
+    *layout = (gru_stack_layout){0};
+    for (int32_t k = 0; k < stack->count; k++) add_layer(stack, k, T, N, layout);
+    gru_sizes *total = &layout->total;
+    const size_t between = gru_size_plus(layout->between[0], layout->between[1]);
+    const size_t sublayers = gru_size_plus(layout->workspace[0], layout->workspace[1]);
+    total->workspace = gru_size_plus(between, gru_size_plus(layout->sum, sublayers));
+    total->backward_workspace =
+        gru_size_plus(total->backward_workspace, gru_size_plus(between, layout->sum_backward));
+    if (total->workspace == SIZE_MAX || total->backward_workspace == SIZE_MAX || total->reserve == SIZE_MAX)
         return gru_fail(
             GRU_BAD_ARGUMENT,
             "T is %lld and N is %lld: with %d layers this needs more bytes than there are addresses",
@@ -62,21 +74,21 @@ gru_status gru_stack_plan_for(const gru_stack *stack, int64_t T, int64_t N, gru_
     return GRU_OK;
 }
 
-/* ---- places ---- */
+/* ---- tensors of a call ---- */
 
 static void *at(void *base, size_t bytes) {
     return base ? (char *)base + bytes : NULL;
 }
 
 /* A dense tensor of the call's T and N. */
-static gru_view dense(const gru_stack_call *c, void *data, int32_t row) {
-    const gru_view view = {data, c->data.N * row, row};
+static gru_view dense(const gru_stack_call *call, void *data, int32_t row) {
+    const gru_view view = {data, call->data.N * row, row};
     return view;
 }
 
-/* The columns of a view that direction d of a layer with these parts of a row takes. */
-static gru_view columns(const gru_stack_call *c, gru_view view, int32_t first) {
-    view.data = at(view.data, (size_t)first * gru_type_bytes(c->stack->io_type));
+/* The view of the columns from `first` on. */
+static gru_view columns(const gru_stack_call *call, gru_view view, int32_t first) {
+    view.data = at(view.data, (size_t)first * gru_type_bytes(call->stack->io_type));
     return view;
 }
 
@@ -90,135 +102,160 @@ static gru_view writing(gru_const_view view) {
     return same;
 }
 
-static int training(const gru_stack_call *c) {
-    return c->data.mode != GRU_INFERENCE;
+static int training(const gru_stack_call *call) {
+    return call->data.mode != GRU_INFERENCE;
 }
 
-/* What lies before the part of layer k: in the reserve, and in the backward workspace among the cells'. The sizes were
- * found countable by the plan. */
-static gru_sizes before(const gru_stack_call *c, int32_t k) {
-    gru_stack_plan sums = {0};
-    for (int32_t i = 0; i < k; i++) plan_part(c->stack, i, c->data.T, c->data.N, &sums);
-    return sums.memory;
-}
-
-/* The buffer that takes layer k's output in inference, and the gradient of its output in backward. */
-static gru_view turn(const gru_stack_call *c, int32_t k) {
-    return dense(c, at(c->data.workspace, k & 1 ? c->plan.between[0] : 0), c->stack->parts[k].outputs);
-}
-
-/* The output of layer k after the merge. */
-static gru_view output_of(const gru_stack_call *c, int32_t k) {
-    if (k + 1 == c->stack->count) return c->data.y;
-    if (!training(c)) return turn(c, k);
-    const size_t output = rows_bytes(c->stack, c->data.T, c->data.N, c->stack->parts[k].outputs);
-    return dense(c, at(c->data.reserve, before(c, k + 1).reserve - output), c->stack->parts[k].outputs);
-}
-
-/* The gradient of layer k's input: the caller's dx, or the gradient of the output below. */
-static gru_view input_gradient(const gru_stack_call *c, int32_t k) {
-    return k == 0 ? c->shared.dx : turn(c, k - 1);
-}
-
-/* The reverse direction's part of a sum of rows like those of whole; whole not wanted: neither is the part. */
-static gru_view reverse_part(const gru_stack_call *c, gru_view whole, int32_t row) {
-    void *memory = at(c->data.workspace, c->plan.between[0] + c->plan.between[1]);
-    return dense(c, whole.data ? memory : NULL, row);
-}
-
-/* ---- cells ---- */
-
-static gru_view cell_output(const gru_stack_call *c, int32_t k, int32_t d) {
-    const gru_stack_part *part = &c->stack->parts[k];
-    const gru_view whole = output_of(c, k);
-    if (d == 0) return whole;
-    if (part->merge == GRU_MERGE_CONCAT) return columns(c, whole, part->outputs / 2);
-    return part->merge == GRU_MERGE_SUM ? reverse_part(c, whole, part->outputs) : c->y_reverse;
-}
-
-static void set_states(const gru_stack_call *c, int32_t cell, int32_t hidden, gru_run *run) {
-    const int64_t stride = c->run->h_strides ? c->run->h_strides[cell] : 0;
-    run->h0 = c->run->h0 ? c->run->h0[cell] : NULL;
-    run->hT = c->run->hT ? c->run->hT[cell] : NULL;
-    run->h0_stride = run->hT_stride = stride ? stride : hidden;
-}
-
-static void set_forward_workspace(const gru_stack_call *c, int32_t d, gru_run *run) {
-    const gru_stack_plan *plan = &c->plan;
-    const size_t first = plan->between[0] + plan->between[1] + plan->sum;
-    run->workspace = at(c->data.workspace, first + (d ? plan->cell[0] : 0));
-    run->workspace_size = plan->cell[d];
-}
-
-static void set_backward_workspace(const gru_stack_call *c, int32_t k, int32_t d, gru_run *run) {
-    const gru_stack_plan *plan = &c->plan;
-    size_t first = plan->between[0] + plan->between[1] + plan->sum_backward + before(c, k).backward_workspace;
-    gru_layer *const *cells = c->stack->parts[k].cells;
-    if (d) first += workspace_bytes(cells[0], c->data.T, c->data.N, 1);
-    run->workspace = at(c->data.workspace, first);
-    run->workspace_size = workspace_bytes(cells[d], c->data.T, c->data.N, 1);
-}
-
-static void set_reserve(const gru_stack_call *c, int32_t k, int32_t d, gru_run *run) {
-    gru_layer *const *cells = c->stack->parts[k].cells;
-    const size_t earlier = d ? reserve_bytes(cells[0], c->data.T, c->data.N) : 0;
-    run->reserve = at(c->data.reserve, before(c, k).reserve + earlier);
-    run->reserve_size = reserve_bytes(cells[d], c->data.T, c->data.N);
-}
-
-void gru_stack_cell_run(const gru_stack_call *c, int32_t k, int32_t d, gru_run *run) {
-    const gru_stack_part *part = &c->stack->parts[k];
-    *run = c->data;
-    if (k > 0) run->x = reading(output_of(c, k - 1));
-    if (training(c)) set_reserve(c, k, d, run);
-    if (c->gradients) {
-        const gru_view none = {0};
-        run->y = none;
-        run->h0_slots = run->hT_slots = NULL;
-        set_backward_workspace(c, k, d, run);
-    } else {
-        run->y = cell_output(c, k, d);
-        set_states(c, part->first_cell + d, part->cells[d]->config.hidden, run);
-        set_forward_workspace(c, d, run);
+/* Inference needs no offsets: it has no reserve. The sums are exact, as the total did not overflow. */
+void gru_stack_visit(gru_stack_call *call, int32_t k) {
+    if (!training(call)) return;
+    while (call->visited < k) {
+        const gru_sizes below = layer_sizes(call->stack, call->visited++, call->data.T, call->data.N);
+        call->offsets.reserve += below.reserve;
+        call->offsets.backward_workspace += below.backward_workspace;
+    }
+    while (call->visited > k) {
+        const gru_sizes below = layer_sizes(call->stack, --call->visited, call->data.T, call->data.N);
+        call->offsets.reserve -= below.reserve;
+        call->offsets.backward_workspace -= below.backward_workspace;
     }
 }
 
-#define CELL_POINTER(array) ((array) ? (array)[cell] : NULL)
+/* Holds the output of layer k in inference, and the gradient of its output in backward. */
+static gru_view ping_pong_buffer(const gru_stack_call *call, int32_t k) {
+    return dense(call, at(call->data.workspace, k & 1 ? call->layout.between[0] : 0),
+                 call->stack->layers[k].outputs);
+}
 
-gru_gradients gru_stack_cell_gradients(const gru_stack_call *c, int32_t k, int32_t d) {
-    const gru_stack_part *part = &c->stack->parts[k];
-    const gru_stack_gradients *all = c->gradients;
-    const int32_t cell = part->first_cell + d;
-    const int last = k + 1 == c->stack->count;
-    gru_gradients g = {.parts = c->shared.parts, .loss_scale = c->shared.loss_scale};
-    g.dy = last ? c->shared.dy : reading(turn(c, k));
-    if (d && part->merge == GRU_MERGE_CONCAT) g.dy = reading(columns(c, writing(g.dy), part->outputs / 2));
-    if (d && part->merge == GRU_MERGE_SEPARATE) g.dy = c->dy_reverse;
-    g.dx = input_gradient(c, k);
-    if (d) g.dx = reverse_part(c, g.dx, part->inputs);
-    g.dhT = CELL_POINTER(all->dhT);
-    g.dh0 = CELL_POINTER(all->dh0);
-    g.dW = CELL_POINTER(all->dW);
-    g.dR = CELL_POINTER(all->dR);
-    g.dbW = CELL_POINTER(all->dbW);
-    g.dbR = CELL_POINTER(all->dbR);
+/* In training the reserve of a layer ends with its merged output. */
+static gru_view output_at(const gru_stack_call *call, int32_t k, size_t end) {
+    const int32_t row = call->stack->layers[k].outputs;
+    const size_t bytes = rows_bytes(call->stack, call->data.T, call->data.N, row);
+    return dense(call, at(call->data.reserve, end - bytes), row);
+}
+
+/* The merged output of the visited layer k. */
+static gru_view output_of(const gru_stack_call *call, int32_t k) {
+    if (k + 1 == call->stack->count) return call->data.y;
+    if (!training(call)) return ping_pong_buffer(call, k);
+    assert(call->visited == k);
+    const gru_sizes sizes = layer_sizes(call->stack, k, call->data.T, call->data.N);
+    return output_at(call, k, call->offsets.reserve + sizes.reserve);
+}
+
+/* The input of the visited layer k > 0: the output of the layer below. */
+static gru_view input_of(const gru_stack_call *call, int32_t k) {
+    if (!training(call)) return ping_pong_buffer(call, k - 1);
+    assert(call->visited == k);
+    return output_at(call, k - 1, call->offsets.reserve);
+}
+
+/* The gradient of layer k's input: the caller's dx, or the gradient of the output below. */
+static gru_view input_gradient(const gru_stack_call *call, int32_t k) {
+    return k == 0 ? call->shared.dx : ping_pong_buffer(call, k - 1);
+}
+
+/* The reverse direction's summand of `sum`, in the workspace; NULL data if nobody wants the sum. */
+static gru_view reverse_summand(const gru_stack_call *call, gru_view sum, int32_t row) {
+    void *memory = at(call->data.workspace, call->layout.between[0] + call->layout.between[1]);
+    return dense(call, sum.data ? memory : NULL, row);
+}
+
+/* ---- sublayers ---- */
+
+static gru_view sublayer_output(const gru_stack_call *call, int32_t k, int32_t d) {
+    const gru_stacked_layer *layer = &call->stack->layers[k];
+    const gru_view whole = output_of(call, k);
+    if (d == 0) return whole;
+    if (layer->merge == GRU_MERGE_CONCAT) return columns(call, whole, layer->outputs / 2);
+    return layer->merge == GRU_MERGE_SUM ? reverse_summand(call, whole, layer->outputs) : call->y_reverse;
+}
+
+static void set_states(const gru_stack_call *call, int32_t sublayer, int32_t hidden, gru_run *run) {
+    const int64_t stride = call->run->h_strides ? call->run->h_strides[sublayer] : 0;
+    run->h0 = call->run->h0 ? call->run->h0[sublayer] : NULL;
+    run->hT = call->run->hT ? call->run->hT[sublayer] : NULL;
+    run->h0_stride = run->hT_stride = stride ? stride : hidden;
+}
+
+static void set_forward_workspace(const gru_stack_call *call, int32_t d, gru_run *run) {
+    const gru_stack_layout *layout = &call->layout;
+    const size_t first = layout->between[0] + layout->between[1] + layout->sum;
+    run->workspace = at(call->data.workspace, first + (d ? layout->workspace[0] : 0));
+    run->workspace_size = layout->workspace[d];
+}
+
+static void set_backward_workspace(const gru_stack_call *call, int32_t k, int32_t d, gru_run *run) {
+    const gru_stack_layout *layout = &call->layout;
+    size_t first =
+        layout->between[0] + layout->between[1] + layout->sum_backward + call->offsets.backward_workspace;
+    gru_layer *const *sublayers = call->stack->layers[k].sublayers;
+    if (d) first += workspace_bytes(sublayers[0], call->data.T, call->data.N, 1);
+    run->workspace = at(call->data.workspace, first);
+    run->workspace_size = workspace_bytes(sublayers[d], call->data.T, call->data.N, 1);
+}
+
+static void set_reserve(const gru_stack_call *call, int32_t k, int32_t d, gru_run *run) {
+    gru_layer *const *sublayers = call->stack->layers[k].sublayers;
+    const size_t earlier = d ? reserve_bytes(sublayers[0], call->data.T, call->data.N) : 0;
+    run->reserve = at(call->data.reserve, call->offsets.reserve + earlier);
+    run->reserve_size = reserve_bytes(sublayers[d], call->data.T, call->data.N);
+}
+
+void gru_stack_sublayer_run(const gru_stack_call *call, int32_t k, int32_t d, gru_run *run) {
+    const gru_stacked_layer *layer = &call->stack->layers[k];
+    *run = call->data;
+    if (k > 0) run->x = reading(input_of(call, k));
+    if (training(call)) set_reserve(call, k, d, run);
+    if (call->gradients) {
+        const gru_view none = {0};
+        run->y = none;
+        run->h0_slots = run->hT_slots = NULL;
+        set_backward_workspace(call, k, d, run);
+    } else {
+        run->y = sublayer_output(call, k, d);
+        set_states(call, layer->first_sublayer + d, layer->sublayers[d]->config.hidden, run);
+        set_forward_workspace(call, d, run);
+    }
+}
+
+#define SUBLAYER_POINTER(array) ((array) ? (array)[sublayer] : NULL)
+
+gru_gradients gru_stack_sublayer_gradients(const gru_stack_call *call, int32_t k, int32_t d) {
+    const gru_stacked_layer *layer = &call->stack->layers[k];
+    const gru_stack_gradients *all = call->gradients;
+    const int32_t sublayer = layer->first_sublayer + d;
+    const int last = k + 1 == call->stack->count;
+    gru_gradients g = {.parts = call->shared.parts, .loss_scale = call->shared.loss_scale};
+    g.dy = last ? call->shared.dy : reading(ping_pong_buffer(call, k));
+    if (d && layer->merge == GRU_MERGE_CONCAT)
+        g.dy = reading(columns(call, writing(g.dy), layer->outputs / 2));
+    if (d && layer->merge == GRU_MERGE_SEPARATE) g.dy = call->dy_reverse;
+    g.dx = input_gradient(call, k);
+    if (d) g.dx = reverse_summand(call, g.dx, layer->inputs);
+    g.dhT = SUBLAYER_POINTER(all->dhT);
+    g.dh0 = SUBLAYER_POINTER(all->dh0);
+    g.dW = SUBLAYER_POINTER(all->dW);
+    g.dR = SUBLAYER_POINTER(all->dR);
+    g.dbW = SUBLAYER_POINTER(all->dbW);
+    g.dbR = SUBLAYER_POINTER(all->dbR);
     return g;
 }
 
-gru_stack_sum gru_stack_sum_of(const gru_stack_call *c, int32_t k) {
-    const gru_stack_part *part = &c->stack->parts[k];
-    gru_stack_sum sum = {.row = c->gradients ? part->inputs : part->outputs};
-    const int wanted = part->directions == 2 && (c->gradients || part->merge == GRU_MERGE_SUM);
+gru_stack_sum gru_stack_sum_of(const gru_stack_call *call, int32_t k) {
+    const gru_stacked_layer *layer = &call->stack->layers[k];
+    gru_stack_sum sum = {.row = call->gradients ? layer->inputs : layer->outputs};
+    const int wanted = layer->directions == 2 && (call->gradients || layer->merge == GRU_MERGE_SUM);
     if (!wanted) return sum;
-    sum.to = c->gradients ? input_gradient(c, k) : output_of(c, k);
-    sum.from = reading(reverse_part(c, sum.to, sum.row));
+    sum.to = call->gradients ? input_gradient(call, k) : output_of(call, k);
+    sum.from = reading(reverse_summand(call, sum.to, sum.row));
     return sum;
 }
 
-int gru_stack_drops(const gru_stack_call *c) {
-    return training(c) && c->stack->count > 1 && c->stack->dropout > 0;
+int gru_stack_has_dropout(const gru_stack_call *call) {
+    return training(call) && call->stack->count > 1 && call->stack->dropout > 0;
 }
 
-gru_view gru_stack_between(const gru_stack_call *c, int32_t k) {
-    return c->gradients ? turn(c, k) : output_of(c, k);
+gru_view gru_stack_between(const gru_stack_call *call, int32_t k) {
+    return call->gradients ? ping_pong_buffer(call, k) : output_of(call, k);
 }

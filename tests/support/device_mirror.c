@@ -181,7 +181,7 @@ static gru_stack_run stack_run_there(device_mirror *mirror, const gru_stack *sta
     r.data = device_mirror_run(mirror, &run->data);
     r.y_reverse.data = there(mirror, run->y_reverse.data, WRITES);
     r.dropout_seed = there(mirror, run->dropout_seed, READS);
-    for (int32_t k = 0; k < stack->cells; k++) {
+    for (int32_t k = 0; k < stack->sublayer_count; k++) {
         c->h0[k] = run->h0 ? there(mirror, run->h0[k], READS) : NULL;
         c->hT[k] = run->hT ? there(mirror, run->hT[k], WRITES) : NULL;
     }
@@ -201,7 +201,7 @@ gru_status device_mirror_stack_forward(const gru_stack *stack, const gru_stack_r
 /* An array of pointers to what each cell WRITES; NULL if there is none. */
 static void *const *pointers_there(device_mirror *mirror, const gru_stack *stack, void *const *pointers,
                                    void *copies[MOST_CELLS]) {
-    for (int32_t k = 0; pointers && k < stack->cells; k++) copies[k] = there(mirror, pointers[k], WRITES);
+    for (int32_t k = 0; pointers && k < stack->sublayer_count; k++) copies[k] = there(mirror, pointers[k], WRITES);
     return pointers ? copies : NULL;
 }
 
@@ -216,7 +216,7 @@ gru_status device_mirror_stack_backward(const gru_stack *stack, const gru_stack_
     gru_stack_gradients g = *gradients;
     g.data = device_mirror_gradients(mirror, &gradients->data);
     g.dy_reverse.data = there(mirror, gradients->dy_reverse.data, READS);
-    for (int32_t k = 0; gradients->dhT && k < stack->cells; k++)
+    for (int32_t k = 0; gradients->dhT && k < stack->sublayer_count; k++)
         dhT[k] = there(mirror, gradients->dhT[k], READS);
     if (gradients->dhT) g.dhT = dhT;
     g.dh0 = pointers_there(mirror, stack, gradients->dh0, copies[0]);
