@@ -133,16 +133,16 @@ static int list_engines(void) {
     static const float zeros[3];
     const char *name;
     for (int32_t i = 0; (name = gru_engine_at(i)) != NULL; i++) {
-        gru_context_config machine = GRU_INIT;
+        gru_context_config context_config = GRU_INIT;
         gru_layer_config shape = GRU_INIT;
         gru_weights weights = GRU_INIT;
         gru_context *context = NULL;
         gru_layer *layer = NULL;
-        machine.threads = 1;
-        machine.engine = name;
+        context_config.threads = 1;
+        context_config.engine = name;
         shape.inputs = shape.hidden = 1;
         weights.W = weights.R = zeros;
-        gru_status status = gru_context_create(&machine, &context);
+        gru_status status = gru_context_create(&context_config, &context);
         if (status == GRU_OK) status = gru_layer_create(context, &shape, &weights, &layer);
         printf("%-16s %s\n", name, status == GRU_OK ? "runs here" : gru_last_error());
         gru_layer_release(layer);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model_half.h"
+#include "model_float16.h"
 #include "model_internal.h"
 
 static int failed(const char *what) {
@@ -97,10 +97,11 @@ static int reserve_buffers(model *m) {
         return failed("memory");
     m->workspace_size = encoder.workspace > decoder.workspace ? encoder.workspace : decoder.workspace;
     if (gru_allocate(m->context, m->workspace_size, &m->workspace) != GRU_OK) return failed("memory");
-    return share(m->context, sizeof(float) * T * N * (size_t)m->I, &m->x) &&
-           share(m->context, row * N, &m->state) && share(m->context, row * N, &m->next) &&
-           share(m->context, sizeof(int32_t) * N, &m->lengths) &&
-           share(m->context, sizeof(int32_t) * N, &m->slots);
+    return shared_buffer_make(m->context, sizeof(float) * T * N * (size_t)m->I, &m->x) &&
+           shared_buffer_make(m->context, row * N, &m->state) &&
+           shared_buffer_make(m->context, row * N, &m->next) &&
+           shared_buffer_make(m->context, sizeof(int32_t) * N, &m->lengths) &&
+           shared_buffer_make(m->context, sizeof(int32_t) * N, &m->slots);
 }
 
 static int open_context(model *m, const model_options *options) {
@@ -137,9 +138,9 @@ model *model_open(const model_options *options) {
 void model_close(model *m) {
     if (!m) return;
     float *const tables[] = {m->enc_emb, m->dec_emb, m->fc_w, m->fc_b};
-    shared *const buffers[] = {&m->x, &m->state, &m->next, &m->lengths, &m->slots};
+    shared_buffer *const buffers[] = {&m->x, &m->state, &m->next, &m->lengths, &m->slots};
     for (int i = 0; i < 4; i++) free(tables[i]);
-    for (int i = 0; i < 5; i++) unshare(m->context, buffers[i]);
+    for (int i = 0; i < 5; i++) shared_buffer_free(m->context, buffers[i]);
     gru_free(m->context, m->workspace);
     gru_stack_release(m->encoder);
     gru_stack_release(m->decoder_stack);

@@ -5,7 +5,7 @@
 #include <gru/stack.h>
 
 #include "g2p_model.h"
-#include "shared.h"
+#include "shared_buffer.h"
 
 /*   letters -> enc_emb -> encoder GRU -> last state -> decoder GRU, a step per sound -> scores -> best sound
  *                                                          ^                                         |
@@ -19,11 +19,11 @@ struct model {
     float *enc_emb;      /* [GRAPHEMES][I] */
     float *dec_emb;      /* [PHONEMES][I] */
     float *fc_w,
-        *fc_b; /* [H][PHONEMES], transposed so that the inner loop runs over neighbours; [PHONEMES] */
-    shared x;  /* float [MAX_LETTERS + 1][batch][I] */
-    shared state, next; /* float [batch][H]; next: where a search puts the states that follow */
-    shared lengths;     /* int32_t [batch] */
-    shared slots;       /* int32_t [batch] rows of state that a step of the decoder reads */
+        *fc_b;       /* [H][PHONEMES], transposed so that the inner loop runs over neighbours; [PHONEMES] */
+    shared_buffer x; /* float [MAX_LETTERS + 1][batch][I] */
+    shared_buffer state, next; /* float [batch][H]; next: where a search puts the states that follow */
+    shared_buffer lengths;     /* int32_t [batch] */
+    shared_buffer slots;       /* int32_t [batch] rows of state that a step of the decoder reads */
     void *workspace;
     size_t workspace_size;
 };

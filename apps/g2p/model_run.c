@@ -32,9 +32,9 @@ gru_status model_encode(model *m, word *const *words, int32_t count) {
     run.hT = hT, run.h_strides = strides;
     run.data.lengths = m->lengths.engine;
     run.data.workspace = m->workspace, run.data.workspace_size = m->workspace_size;
-    gru_status status = hand_over(m->context, &m->lengths, sizeof *lengths * (size_t)count);
+    gru_status status = shared_buffer_send(m->context, &m->lengths, sizeof *lengths * (size_t)count);
     const size_t bytes = sizeof(float) * (size_t)run.data.T * (size_t)count * (size_t)m->I;
-    if (status == GRU_OK) status = hand_over(m->context, &m->x, bytes);
+    if (status == GRU_OK) status = shared_buffer_send(m->context, &m->x, bytes);
     return status == GRU_OK ? gru_stack_forward(m->encoder, &run) : status;
 }
 
@@ -91,11 +91,11 @@ static gru_status decode_step(model *m, gru_run *run, word *const *words, int32_
     const int32_t *slots = m->slots.host;
     run->N = running;
     for (int32_t k = 0; k < running; k++) model_embed_sound(m, k, words[slots[k]]);
-    gru_status status = hand_over(m->context, &m->slots, sizeof(int32_t) * (size_t)running);
+    gru_status status = shared_buffer_send(m->context, &m->slots, sizeof(int32_t) * (size_t)running);
     if (status == GRU_OK)
-        status = hand_over(m->context, &m->x, sizeof(float) * (size_t)running * (size_t)m->I);
+        status = shared_buffer_send(m->context, &m->x, sizeof(float) * (size_t)running * (size_t)m->I);
     if (status == GRU_OK) status = gru_layer_forward(m->decoder, run);
-    return status == GRU_OK ? take_back(m->context, &m->state, states) : status;
+    return status == GRU_OK ? shared_buffer_receive(m->context, &m->state, states) : status;
 }
 
 /* One step per sound over the words that have not ended. */

@@ -113,15 +113,15 @@ static gru_status step(search *s) {
     }
     run.N = s->running;
     run.hT = m->next.engine, run.hT_slots = NULL;
-    gru_status status = hand_over(m->context, &m->slots, sizeof *slots * (size_t)s->running);
+    gru_status status = shared_buffer_send(m->context, &m->slots, sizeof *slots * (size_t)s->running);
     if (status == GRU_OK)
-        status = hand_over(m->context, &m->x, sizeof(float) * (size_t)s->running * (size_t)m->I);
+        status = shared_buffer_send(m->context, &m->x, sizeof(float) * (size_t)s->running * (size_t)m->I);
     if (status == GRU_OK) status = gru_layer_forward(m->decoder, &run);
-    const shared old = m->state;
+    const shared_buffer old = m->state;
     m->state = m->next, m->next = old;
-    return status == GRU_OK
-               ? take_back(m->context, &m->state, sizeof(float) * (size_t)s->running * (size_t)m->H)
-               : status;
+    return status == GRU_OK ? shared_buffer_receive(m->context, &m->state,
+                                                    sizeof(float) * (size_t)s->running * (size_t)m->H)
+                            : status;
 }
 
 static gru_status run_search(search *s) {

@@ -9,7 +9,7 @@ static const double mean_decay = 0.9, square_decay = 0.999, epsilon = 1e-8; /* t
 enum { LANES = 8, BLOCK = 4096, MAX_BLOCKS = 4096 };
 
 typedef struct work {
-    const crew *crew;
+    const worker_pool *pool;
     const adam *adam;
     float scale, rate, small; /* of the gradients; of the step; epsilon, both corrected for the first steps */
     int32_t blocks;
@@ -22,8 +22,8 @@ static size_t block_end(const work *w, int32_t block) {
     return end < w->adam->count ? end : w->adam->count;
 }
 
-static void begin(work *w, const crew *c, const adam *a) {
-    w->crew = c, w->adam = a;
+static void begin(work *w, const worker_pool *pool, const adam *a) {
+    w->pool = pool, w->adam = a;
     w->block = BLOCK;
     while (a->count > w->block * MAX_BLOCKS) w->block *= 2;
     w->blocks = (int32_t)((a->count + w->block - 1) / w->block);
@@ -33,8 +33,8 @@ static void begin(work *w, const crew *c, const adam *a) {
 
 static void sum_squares(void *argument, int32_t index) {
     work *w = argument;
-    const int32_t end = crew_first(w->crew, index + 1, w->blocks);
-    for (int32_t b = crew_first(w->crew, index, w->blocks); b < end; b++) {
+    const int32_t end = worker_pool_first(w->pool, index + 1, w->blocks);
+    for (int32_t b = worker_pool_first(w->pool, index, w->blocks); b < end; b++) {
         double lanes[LANES] = {0}, sum = 0;
         size_t i = (size_t)b * w->block;
         for (; i + LANES <= block_end(w, b); i += LANES)
@@ -48,11 +48,11 @@ static void sum_squares(void *argument, int32_t index) {
     }
 }
 
-double adam_norm(crew *c, const adam *a) {
+double adam_norm(worker_pool *pool, const adam *a) {
     work w;
     double sum = 0;
-    begin(&w, c, a);
-    crew_run(c, crew_size(c), sum_squares, &w);
+    begin(&w, pool, a);
+    worker_pool_run(pool, worker_pool_size(pool), sum_squares, &w);
     for (int32_t b = 0; b < w.blocks; b++) sum += w.sums[b];
     return sqrt(sum);
 }
@@ -61,8 +61,8 @@ double adam_norm(crew *c, const adam *a) {
 
 static void move(void *argument, int32_t index) {
     const work *w = argument;
-    const int32_t first = crew_first(w->crew, index, w->blocks),
-                  last = crew_first(w->crew, index + 1, w->blocks);
+    const int32_t first = worker_pool_first(w->pool, index, w->blocks),
+                  last = worker_pool_first(w->pool, index + 1, w->blocks);
     const float decay_1 = (float)mean_decay, decay_2 = (float)square_decay;
     const float scale = w->scale, rate = w->rate, small = w->small;
     float *restrict p = w->adam->parameters, *restrict mean = w->adam->mean,
@@ -78,12 +78,12 @@ static void move(void *argument, int32_t index) {
 }
 
 /* The paper's shortcut: both corrections are one factor of the rate, and epsilon grows with the second. */
-void adam_step(crew *c, const adam *a, int64_t step, double rate, double norm, double clip) {
+void adam_step(worker_pool *pool, const adam *a, int64_t step, double rate, double norm, double clip) {
     const double corrected = sqrt(1 - pow(square_decay, (double)step));
     work w;
-    begin(&w, c, a);
+    begin(&w, pool, a);
     w.scale = norm > clip ? (float)(clip / norm) : 1;
     w.rate = (float)(rate * corrected / (1 - pow(mean_decay, (double)step)));
     w.small = (float)(epsilon * corrected);
-    crew_run(c, crew_size(c), move, &w);
+    worker_pool_run(pool, worker_pool_size(pool), move, &w);
 }

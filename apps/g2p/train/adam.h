@@ -13,9 +13,9 @@ typedef struct adam {
 } adam;
 
 /* The gradients' Euclidean norm: infinite or NaN when one of them is, or too large. */
-double adam_norm(crew *c, const adam *a);
+double adam_norm(worker_pool *pool, const adam *a);
 
 /* One step; step counts from 1. Gradients longer than the clip are shortened to it. */
-void adam_step(crew *c, const adam *a, int64_t step, double rate, double norm, double clip);
+void adam_step(worker_pool *pool, const adam *a, int64_t step, double rate, double norm, double clip);
 
 #endif

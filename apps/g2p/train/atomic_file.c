@@ -7,20 +7,21 @@
 #include <string.h>
 #include <unistd.h>
 
-static int failed(const aside *a) {
-    fprintf(stderr, "%s could not be written: %s; what it was before is whole\n", a->path, strerror(errno));
+static int failed(const atomic_file *output) {
+    fprintf(stderr, "%s could not be written: %s; what it was before is whole\n", output->path,
+            strerror(errno));
     return 0;
 }
 
-int aside_open(aside *a, const char *path) {
-    const int length = snprintf(a->path, sizeof a->path, "%s", path);
-    (void)snprintf(a->part, sizeof a->part, "%s.part", a->path);
-    a->file = NULL;
-    if ((size_t)length >= sizeof a->path)
+int atomic_file_open(atomic_file *output, const char *path) {
+    const int length = snprintf(output->path, sizeof output->path, "%s", path);
+    (void)snprintf(output->part, sizeof output->part, "%s.part", output->path);
+    output->file = NULL;
+    if ((size_t)length >= sizeof output->path)
         errno = ENAMETOOLONG;
     else
-        a->file = fopen(a->part, "wb");
-    return a->file != NULL || failed(a);
+        output->file = fopen(output->part, "wb");
+    return output->file != NULL || failed(output);
 }
 
 /* Else a crash of the machine might undo the rename. */
@@ -36,15 +37,15 @@ static int sync_folder(const char *path) {
     return ok;
 }
 
-int aside_close(aside *a) {
-    int ok = !ferror(a->file) && fflush(a->file) == 0 && fsync(fileno(a->file)) == 0;
+int atomic_file_close(atomic_file *output) {
+    int ok = !ferror(output->file) && fflush(output->file) == 0 && fsync(fileno(output->file)) == 0;
     const int reason = errno ? errno : EIO;
-    if (fclose(a->file) != 0 && ok)
+    if (fclose(output->file) != 0 && ok)
         ok = 0;
     else
         errno = reason;
-    if (ok && rename(a->part, a->path) == 0) return sync_folder(a->path) || failed(a);
-    (void)failed(a);
-    (void)remove(a->part);
+    if (ok && rename(output->part, output->path) == 0) return sync_folder(output->path) || failed(output);
+    (void)failed(output);
+    (void)remove(output->part);
     return 0;
 }

@@ -4,16 +4,16 @@
 
 #include <stdio.h>
 
-typedef struct aside {
+typedef struct atomic_file {
     FILE *file; /* to write to */
     char path[1024], part[1032];
-} aside;
+} atomic_file;
 
 /* Opens PATH.part. 0 on failure, after a message on stderr. */
-int aside_open(aside *a, const char *path);
+int atomic_file_open(atomic_file *output, const char *path);
 
 /* Puts what was written in the place of PATH, once it has reached the disk. 0 on failure, also of an earlier write, after a
  * message on stderr; then PATH is as it was. */
-int aside_close(aside *a);
+int atomic_file_close(atomic_file *output);
 
 #endif

@@ -8,7 +8,7 @@
 
 #include "check_messages.h"
 #include "checkpoint.h"
-#include "../model_half.h"
+#include "../model_float16.h"
 #include "random.h"
 
 static const network_config config = {
@@ -110,7 +110,7 @@ static int check_halves(void) {
     return is(right, "16 bits");
 }
 
-static int open_state(training_state *s, crew *threads) {
+static int open_state(training_state *s, worker_pool *threads) {
     s->network = network_open(&config, threads);
     if (!s->network) return 0;
     s->adam.mean = malloc(s->network->count * sizeof *s->adam.mean);
@@ -126,7 +126,7 @@ static void close_state(training_state *s) {
 int main(void) {
     static training_state saved, loaded;
     messages caught;
-    crew *threads = crew_start(1);
+    worker_pool *threads = worker_pool_start(1);
     (void)signal(SIGXFSZ, SIG_IGN);
     if (!threads || !mkdtemp(folder) || !open_state(&saved, threads) || !open_state(&loaded, threads))
         return 1;
@@ -140,6 +140,6 @@ int main(void) {
     messages_release(&caught);
     (void)remove(path), (void)rmdir(folder);
     close_state(&saved), close_state(&loaded);
-    crew_end(threads);
+    worker_pool_end(threads);
     return right ? 0 : 1;
 }

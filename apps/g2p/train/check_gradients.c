@@ -88,7 +88,7 @@ static int check_tensor(network *n, const network_tensor *t, const float *gradie
 }
 
 static int check_differences(const word *const *words) {
-    crew *threads = crew_start(1);
+    worker_pool *threads = worker_pool_start(1);
     network *n = threads ? network_open(&config, threads) : NULL;
     float *gradients = n ? malloc(n->count * sizeof *gradients) : NULL;
     double loss = 0;
@@ -99,14 +99,14 @@ static int check_differences(const word *const *words) {
         right = check_tensor(n, &n->tensors[i], gradients, words) && right;
     free(gradients);
     network_close(n);
-    crew_end(threads);
+    worker_pool_end(threads);
     return right;
 }
 
 /* Loss and gradients of the best engine with so many threads. */
 static float *bits(int32_t count, const word *const *words, size_t *numbers, double *loss) {
     network_config fastest = config;
-    crew *threads = crew_start(count);
+    worker_pool *threads = worker_pool_start(count);
     fastest.engine = "cpu";
     network *n = threads ? network_open(&fastest, threads) : NULL;
     float *copy = n ? malloc(n->count * sizeof *copy) : NULL;
@@ -115,7 +115,7 @@ static float *bits(int32_t count, const word *const *words, size_t *numbers, dou
         memcpy(copy, n->gradients, n->count * sizeof *copy);
     }
     network_close(n);
-    crew_end(threads);
+    worker_pool_end(threads);
     return copy;
 }
 

@@ -1,4 +1,4 @@
-/* checkpoint.c: the network's tensors under their own names, Adam's means, the results so far, and the place in the plan. */
+/* checkpoint.c: the network's tensors under their own names, Adam's means, the results so far, and the position in the epoch order. */
 #include "checkpoint.h"
 
 #include <errno.h>
@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../model_half.h"
+#include "../model_float16.h"
 #include "tensors.h"
 
 enum { MEAN = NETWORK_TENSORS, SQUARE, RESULTS, SAVED_TENSORS };

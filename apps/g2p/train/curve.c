@@ -86,9 +86,9 @@ static void draw(FILE *file, const progress *all) {
 }
 
 int curve_draw(const char *path, const progress *p) {
-    aside a;
+    atomic_file output;
     if (p->epochs == 0) return 1;
-    if (!aside_open(&a, path)) return 0;
-    draw(a.file, p);
-    return aside_close(&a);
+    if (!atomic_file_open(&output, path)) return 0;
+    draw(output.file, p);
+    return atomic_file_close(&output);
 }

@@ -23,67 +23,69 @@ static int ascending(const void *a, const void *b) {
 }
 
 /* By sounds, then letters, then as they were: the entry itself is the end of the key. */
-static void sort_window(plan *p, int32_t first, int32_t count) {
+static void sort_window(epoch_order *order, int32_t first, int32_t count) {
     for (int32_t i = first; i < first + count; i++) {
-        const word *w = &p->dictionary->entries[p->order[i]];
-        p->keys[i] = (uint64_t)w->sounds << 56 | (uint64_t)w->length << 48 | (uint64_t)p->order[i];
+        const word *w = &order->dictionary->entries[order->order[i]];
+        order->keys[i] = (uint64_t)w->sounds << 56 | (uint64_t)w->length << 48 | (uint64_t)order->order[i];
     }
-    qsort(p->keys + first, (size_t)count, sizeof *p->keys, ascending);
-    for (int32_t i = first; i < first + count; i++) p->order[i] = (int32_t)(p->keys[i] & 0xFFFFFFFF);
+    qsort(order->keys + first, (size_t)count, sizeof *order->keys, ascending);
+    for (int32_t i = first; i < first + count; i++) order->order[i] = (int32_t)(order->keys[i] & 0xFFFFFFFF);
 }
 
-static void plan_epoch(plan *p, int32_t epoch) {
-    const uint64_t key = random_key(p->seed, (uint64_t)epoch);
-    const int32_t window = WINDOW_BATCHES * p->batch;
-    memcpy(p->order, p->train, sizeof *p->order * (size_t)p->words);
-    shuffle(p->order, p->words, random_key(key, WORDS));
-    for (int32_t first = 0; first < p->words; first += window)
-        sort_window(p, first, p->words - first < window ? p->words - first : window);
-    for (int32_t b = 0; b < p->batches; b++) p->sequence[b] = b;
-    shuffle(p->sequence, p->batches, random_key(key, BATCHES));
-    p->epoch = epoch;
+static void order_epoch(epoch_order *order, int32_t epoch) {
+    const uint64_t key = random_key(order->seed, (uint64_t)epoch);
+    const int32_t window = WINDOW_BATCHES * order->batch;
+    memcpy(order->order, order->train, sizeof *order->order * (size_t)order->words);
+    shuffle(order->order, order->words, random_key(key, WORDS));
+    for (int32_t first = 0; first < order->words; first += window)
+        sort_window(order, first, order->words - first < window ? order->words - first : window);
+    for (int32_t b = 0; b < order->batches; b++) order->sequence[b] = b;
+    shuffle(order->sequence, order->batches, random_key(key, BATCHES));
+    order->epoch = epoch;
 }
 
-int32_t plan_words(plan *p, int64_t step, const word *const **words) {
-    if (step / p->batches != p->epoch) plan_epoch(p, (int32_t)(step / p->batches));
-    const int32_t first = p->sequence[step % p->batches] * p->batch;
-    const int32_t count = p->words - first < p->batch ? p->words - first : p->batch;
-    for (int32_t i = 0; i < count; i++) p->current[i] = &p->dictionary->entries[p->order[first + i]];
-    *words = p->current;
+int32_t epoch_order_words(epoch_order *order, int64_t step, const word *const **words) {
+    if (step / order->batches != order->epoch) order_epoch(order, (int32_t)(step / order->batches));
+    const int32_t first = order->sequence[step % order->batches] * order->batch;
+    const int32_t count = order->words - first < order->batch ? order->words - first : order->batch;
+    for (int32_t i = 0; i < count; i++)
+        order->current[i] = &order->dictionary->entries[order->order[first + i]];
+    *words = order->current;
     return count;
 }
 
 /* The entries that train, as many as wanted. */
-static void choose(plan *p, int32_t limit) {
-    const dictionary *d = p->dictionary;
+static void choose(epoch_order *order, int32_t limit) {
+    const dictionary *d = order->dictionary;
     for (int32_t i = 0; i < d->count; i++)
-        if (dictionary_part(&d->entries[i]) == PART_TRAIN) p->train[p->words++] = i;
-    shuffle(p->train, p->words, CHOICE);
-    if (limit > 0 && limit < p->words) p->words = limit;
-    for (int32_t i = 0; i < p->words; i++)
-        if (d->entries[p->train[i]].length > p->letters) p->letters = d->entries[p->train[i]].length;
+        if (dictionary_part(&d->entries[i]) == PART_TRAIN) order->train[order->words++] = i;
+    shuffle(order->train, order->words, CHOICE);
+    if (limit > 0 && limit < order->words) order->words = limit;
+    for (int32_t i = 0; i < order->words; i++)
+        if (d->entries[order->train[i]].length > order->letters)
+            order->letters = d->entries[order->train[i]].length;
 }
 
-int plan_open(plan *p, const dictionary *d, int32_t limit, int32_t batch, uint64_t seed) {
+int epoch_order_open(epoch_order *order, const dictionary *d, int32_t limit, int32_t batch, uint64_t seed) {
     const size_t count = (size_t)d->count;
-    memset(p, 0, sizeof *p);
-    p->dictionary = d, p->seed = seed, p->batch = batch, p->epoch = -1;
-    p->train = malloc(count * sizeof *p->train);
-    p->order = malloc(count * sizeof *p->order);
-    p->keys = malloc(count * sizeof *p->keys);
-    p->sequence = malloc(count * sizeof *p->sequence);
-    p->current = malloc((size_t)batch * sizeof *p->current);
-    if (!p->train || !p->order || !p->keys || !p->sequence || !p->current)
+    memset(order, 0, sizeof *order);
+    order->dictionary = d, order->seed = seed, order->batch = batch, order->epoch = -1;
+    order->train = malloc(count * sizeof *order->train);
+    order->order = malloc(count * sizeof *order->order);
+    order->keys = malloc(count * sizeof *order->keys);
+    order->sequence = malloc(count * sizeof *order->sequence);
+    order->current = malloc((size_t)batch * sizeof *order->current);
+    if (!order->train || !order->order || !order->keys || !order->sequence || !order->current)
         return fprintf(stderr, "g2p_train: no memory for %d words\n", d->count), 0;
-    choose(p, limit);
-    p->batches = (p->words + batch - 1) / batch;
-    if (p->words > 0) return 1;
+    choose(order, limit);
+    order->batches = (order->words + batch - 1) / batch;
+    if (order->words > 0) return 1;
     fprintf(stderr, "g2p_train: none of the %d words of the dictionary is for training\n", d->count);
     return 0;
 }
 
-void plan_close(plan *p) {
-    free(p->train), free(p->order), free(p->keys), free(p->sequence);
-    free((void *)p->current);
-    memset(p, 0, sizeof *p);
+void epoch_order_close(epoch_order *order) {
+    free(order->train), free(order->order), free(order->keys), free(order->sequence);
+    free((void *)order->current);
+    memset(order, 0, sizeof *order);
 }

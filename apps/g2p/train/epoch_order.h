@@ -4,7 +4,7 @@
 
 #include "dictionary.h"
 
-typedef struct plan {
+typedef struct epoch_order {
     const dictionary *dictionary;
     uint64_t seed;
     int32_t batch;        /* words in one, but for one of each epoch, which has the rest */
@@ -17,14 +17,14 @@ typedef struct plan {
     uint64_t *keys;       /* [words] */
     int32_t *sequence;    /* [batches] the order of the batches */
     const word **current; /* [batch] */
-} plan;
+} epoch_order;
 
 /* limit: train on so many entries, chosen by hash; 0: on all. The dictionary must live as long. 0 on failure, after a
  * message on stderr. */
-int plan_open(plan *p, const dictionary *d, int32_t limit, int32_t batch, uint64_t seed);
-void plan_close(plan *p);
+int epoch_order_open(epoch_order *order, const dictionary *d, int32_t limit, int32_t batch, uint64_t seed);
+void epoch_order_close(epoch_order *order);
 
 /* The words of a step, which counts from 0; they are valid until the next call. Returns how many. */
-int32_t plan_words(plan *p, int64_t step, const word *const **words);
+int32_t epoch_order_words(epoch_order *order, int64_t step, const word *const **words);
 
 #endif

@@ -19,8 +19,8 @@ static const uint64_t dropout_purpose = 0xD709;
 typedef struct trainer {
     const train_options *options;
     dictionary dictionary;
-    plan plan;
-    crew *crew;
+    epoch_order order;
+    worker_pool *pool;
     training_state state;
     char checkpoint[PATH_ROOM], model[PATH_ROOM], picture[PATH_ROOM];
     int64_t steps; /* of the whole training */
@@ -82,7 +82,7 @@ static int save(trainer *t) {
 static int end_epoch(trainer *t) {
     progress *p = &t->state.progress;
     epoch_result *result = &p->results[p->epochs];
-    result->loss = (float)(p->loss / t->plan.batches);
+    result->loss = (float)(p->loss / t->order.batches);
     if (!watch(t, result)) return 0;
     p->epochs++;
     p->loss = 0;
@@ -107,10 +107,10 @@ static int train_step(trainer *t) {
     progress *p = &s->progress;
     const uint64_t key = random_key(random_key(t->options->network.seed, dropout_purpose), (uint64_t)p->step);
     const word *const *words = NULL;
-    const int32_t count = plan_words(&t->plan, p->step, &words);
+    const int32_t count = epoch_order_words(&t->order, p->step, &words);
     double loss = 0;
     if (!network_gradients(s->network, words, count, key, &loss)) return 0;
-    const double norm = adam_norm(t->crew, &s->adam);
+    const double norm = adam_norm(t->pool, &s->adam);
     if (!isfinite(loss) || !isfinite(norm)) {
         fprintf(stderr,
                 "g2p_train: step %lld: the loss is %g, its gradient %g long; try a smaller --rate. The last "
@@ -118,7 +118,7 @@ static int train_step(trainer *t) {
                 (long long)p->step, loss, norm);
         return 0;
     }
-    adam_step(t->crew, &s->adam, p->step + 1, rate_at(t, p->step), norm, t->options->clip);
+    adam_step(t->pool, &s->adam, p->step + 1, rate_at(t, p->step), norm, t->options->clip);
     p->step++;
     p->loss += loss;
     t->words += count;
@@ -133,7 +133,7 @@ static int train(trainer *t) {
         const double before = now();
         if (!train_step(t)) return 0;
         p->seconds += now() - before;
-        if (p->step % t->plan.batches == 0) {
+        if (p->step % t->order.batches == 0) {
             if (!end_epoch(t)) return 0;
         } else if (now() > t->saved + t->options->save_seconds) {
             if (!save(t)) return 0;
@@ -156,8 +156,8 @@ static int make_path(char path[PATH_ROOM], const char *folder, const char *name)
 static int open_state(trainer *t) {
     training_state *s = &t->state;
     network_config config = t->options->network;
-    config.letters = t->plan.letters;
-    s->network = network_open(&config, t->crew);
+    config.letters = t->order.letters;
+    s->network = network_open(&config, t->pool);
     if (!s->network) return 0;
     s->adam = (adam){s->network->parameters, s->network->gradients, NULL, NULL, s->network->count};
     s->adam.mean = calloc(s->network->count, sizeof *s->adam.mean);
@@ -175,26 +175,26 @@ static int open_all(trainer *t) {
         !make_path(t->picture, o->folder, "curve.svg"))
         return 0;
     if (!dictionary_read(o->dictionary, &t->dictionary) ||
-        !plan_open(&t->plan, &t->dictionary, o->words, o->network.batch, o->network.seed))
+        !epoch_order_open(&t->order, &t->dictionary, o->words, o->network.batch, o->network.seed))
         return 0;
-    t->steps = (int64_t)t->plan.batches * o->epochs;
-    t->crew = crew_start(o->threads);
-    return t->crew && open_state(t);
+    t->steps = (int64_t)t->order.batches * o->epochs;
+    t->pool = worker_pool_start(o->threads);
+    return t->pool && open_state(t);
 }
 
 static void close_all(trainer *t) {
     network_close(t->state.network);
     free(t->state.adam.mean), free(t->state.adam.square);
-    crew_end(t->crew);
-    plan_close(&t->plan);
+    worker_pool_end(t->pool);
+    epoch_order_close(&t->order);
     dictionary_free(&t->dictionary);
 }
 
 static void describe(const trainer *t) {
     const progress *p = &t->state.progress;
-    fprintf(stderr, "%d words, %zu numbers to learn, engine %s, %d thread%s\n", t->plan.words,
-            t->state.network->count, network_engine(t->state.network), crew_size(t->crew),
-            crew_size(t->crew) == 1 ? "" : "s");
+    fprintf(stderr, "%d words, %zu numbers to learn, engine %s, %d thread%s\n", t->order.words,
+            t->state.network->count, network_engine(t->state.network), worker_pool_size(t->pool),
+            worker_pool_size(t->pool) == 1 ? "" : "s");
     if (p->step > 0)
         fprintf(stderr, "going on at step %lld of %lld\n", (long long)p->step, (long long)t->steps);
 }

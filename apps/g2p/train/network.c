@@ -66,9 +66,9 @@ int network_update(network *n) {
     const int grus[] = {ENCODER, REVERSE, DECODER};
     for (int32_t k = 0; k < 3; k++) {
         const gru_weights weights = weights_of(n, grus[k]);
-        gru_layer *layer = n->inner->decoder;
+        gru_layer *layer = n->internal->decoder;
         gru_status status = GRU_OK;
-        if (grus[k] != DECODER) status = gru_stack_sublayer(n->inner->encoder, k, NULL, &layer);
+        if (grus[k] != DECODER) status = gru_stack_sublayer(n->internal->encoder, k, NULL, &layer);
         if (status == GRU_OK) status = gru_layer_update(layer, &weights, NULL);
         if (status != GRU_OK) return failed("new weights");
     }
@@ -77,19 +77,19 @@ int network_update(network *n) {
 
 /* ---- opening ------------------------------------------------------------------------------------------- */
 
-static int open_context(network_inner *m) {
+static int open_context(network_internal *m) {
     const char *engine = m->config.engine;
     gru_context_config config = GRU_INIT;
-    config.threads = crew_size(m->crew);
-    config.parallel = config.threads > 1 ? crew_run : NULL;
-    config.parallel_user = m->crew;
+    config.threads = worker_pool_size(m->pool);
+    config.parallel = config.threads > 1 ? worker_pool_run : NULL;
+    config.parallel_user = m->pool;
     config.engine = engine;
     if (engine && strcmp(engine, "cpu") == 0) config.backend = GRU_BACKEND_CPU, config.engine = NULL;
     if (engine && strcmp(engine, "cuda") == 0) config.backend = GRU_BACKEND_CUDA, config.engine = NULL;
     return gru_context_create(&config, &m->context) == GRU_OK || failed("context");
 }
 
-static int open_layers(const network *n, network_inner *m) {
+static int open_layers(const network *n, network_internal *m) {
     gru_stack_layer encoder = GRU_INIT;
     gru_stack_config stack = GRU_INIT;
     gru_layer_config decoder = GRU_INIT;
@@ -109,7 +109,7 @@ static size_t larger(size_t a, size_t b) {
     return a > b ? a : b;
 }
 
-static int reserve_engine_memory(network_inner *m) {
+static int reserve_engine_memory(network_internal *m) {
     const int64_t N = m->config.batch, T = m->config.letters + 1;
     gru_sizes encoder, decoder;
     if (gru_stack_sizes(m->encoder, T, N, &encoder) != GRU_OK ||
@@ -126,11 +126,11 @@ static int reserve_engine_memory(network_inner *m) {
 
 enum { BUFFERS = 13 };
 typedef struct buffer {
-    shared *place;
+    shared_buffer *place;
     size_t numbers; /* of 4 bytes */
 } buffer;
 
-static void list_buffers(const network *n, network_inner *m, buffer buffers[BUFFERS]) {
+static void list_buffers(const network *n, network_internal *m, buffer buffers[BUFFERS]) {
     const size_t N = (size_t)m->config.batch, T = (size_t)m->config.letters + 1, U = MAX_STEPS;
     const size_t E = (size_t)m->config.embedding, H = (size_t)m->config.hidden, D = 2 * H;
     const buffer all[BUFFERS] = {
@@ -151,12 +151,12 @@ static void list_buffers(const network *n, network_inner *m, buffer buffers[BUFF
     memcpy(buffers, all, sizeof all);
 }
 
-static int reserve_buffers(const network *n, network_inner *m) {
+static int reserve_buffers(const network *n, network_internal *m) {
     const size_t rows = (size_t)m->config.batch * MAX_STEPS, D = 2 * (size_t)m->config.hidden;
     buffer buffers[BUFFERS];
     list_buffers(n, m, buffers);
     for (int i = 0; i < BUFFERS; i++)
-        if (!share(m->context, 4 * buffers[i].numbers, buffers[i].place)) return 0;
+        if (!shared_buffer_make(m->context, 4 * buffers[i].numbers, buffers[i].place)) return 0;
     m->dropped = malloc(rows * D * sizeof *m->dropped);
     m->scores = malloc(rows * SCORES * sizeof *m->scores);
     m->fc_w = calloc(D * SCORES, sizeof *m->fc_w);
@@ -166,19 +166,19 @@ static int reserve_buffers(const network *n, network_inner *m) {
     return 0;
 }
 
-network *network_open(const network_config *config, crew *threads) {
+network *network_open(const network_config *config, worker_pool *threads) {
     network *n = calloc(1, sizeof *n);
-    network_inner *m = calloc(1, sizeof *m);
+    network_internal *m = calloc(1, sizeof *m);
     if (n && m) {
-        n->inner = m;
-        m->config = *config, m->crew = threads;
+        n->internal = m;
+        m->config = *config, m->pool = threads;
         name_tensors(n, config);
         n->parameters = malloc(n->count * sizeof *n->parameters);
         n->gradients = malloc(n->count * sizeof *n->gradients);
     }
     if (!n || !m || !n->parameters || !n->gradients) {
         fprintf(stderr, "g2p_train: no memory for the network\n");
-        if (!n || !n->inner) free(m);
+        if (!n || !n->internal) free(m);
         network_close(n);
         return NULL;
     }
@@ -190,11 +190,11 @@ network *network_open(const network_config *config, crew *threads) {
 
 void network_close(network *n) {
     if (!n) return;
-    network_inner *m = n->inner;
+    network_internal *m = n->internal;
     if (m) {
         buffer buffers[BUFFERS];
         list_buffers(n, m, buffers);
-        for (int i = 0; i < BUFFERS; i++) unshare(m->context, buffers[i].place);
+        for (int i = 0; i < BUFFERS; i++) shared_buffer_free(m->context, buffers[i].place);
         gru_free(m->context, m->workspace);
         gru_free(m->context, m->encoder_reserve);
         gru_free(m->context, m->decoder_reserve);
@@ -209,5 +209,5 @@ void network_close(network *n) {
 }
 
 const char *network_engine(const network *n) {
-    return gru_engine_name(n->inner->decoder, NULL);
+    return gru_engine_name(n->internal->decoder, NULL);
 }

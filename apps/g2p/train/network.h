@@ -40,11 +40,11 @@ typedef struct network {
     size_t count;      /* of all numbers */
     float *parameters; /* [count] drawn from the seed; after a change: network_update */
     float *gradients;  /* [count] */
-    struct network_inner *inner;
+    struct network_internal *internal;
 } network;
 
 /* NULL on failure, after a message on stderr. The threads must live as long. */
-network *network_open(const network_config *config, crew *threads);
+network *network_open(const network_config *config, worker_pool *threads);
 void network_close(network *n); /* NULL: nothing */
 
 /* Mean cross-entropy (nats a sound) over the words, and its gradients: set, not added. key: of the dropout's masks. 0 on

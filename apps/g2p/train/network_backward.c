@@ -6,23 +6,23 @@
 /* ---- scores -------------------------------------------------------------------------------------------- */
 
 static void begin_outputs(const network *n, int32_t first, int32_t end) {
-    const int32_t D = 2 * n->inner->config.hidden;
-    memset(row_of(&n->inner->d_outputs, first, D), 0, sizeof(float) * (size_t)(end - first) * (size_t)D);
+    const int32_t D = 2 * n->internal->config.hidden;
+    memset(row_of(&n->internal->d_outputs, first, D), 0, sizeof(float) * (size_t)(end - first) * (size_t)D);
 }
 
 static void drop_outputs(const network *n, int32_t first, int32_t end) {
-    network_inner *m = n->inner;
+    network_internal *m = n->internal;
     const int32_t D = 2 * m->config.hidden;
     for (int32_t row = first; row < end; row++)
         network_drop(m, OUTPUTS, row, row_of(&m->d_outputs, row, D), D);
 }
 
 static void score_backward(const network *n) {
-    network_inner *m = n->inner;
+    network_internal *m = n->internal;
     const int32_t D = 2 * m->config.hidden, count = m->U * m->N;
     float *d_fc_w = network_gradient(n, FC_W), *d_fc_b = network_gradient(n, FC_B);
     memset(d_fc_w, 0, sizeof *d_fc_w * PHONEMES * (size_t)D);
-    multiply(m->crew, &(product){.rows = PHONEMES,
+    multiply(m->pool, &(product){.rows = PHONEMES,
                                  .columns = D,
                                  .depth = count,
                                  .a = m->scores,
@@ -36,7 +36,7 @@ static void score_backward(const network *n) {
     for (int32_t row = 0; row < count; row++)
         for (int p = 0; p < PHONEMES; p++) d_fc_b[p] += m->scores[(int64_t)row * SCORES + p];
     network_over_rows(n, count, begin_outputs);
-    multiply(m->crew, &(product){.rows = count,
+    multiply(m->pool, &(product){.rows = count,
                                  .columns = D,
                                  .depth = PHONEMES,
                                  .a = m->scores,
@@ -53,13 +53,13 @@ static void score_backward(const network *n) {
 
 /* Where the engine writes gradients of this tensor of a GRU. */
 static float *engine_gradient(const network *n, int tensor) {
-    return (float *)n->inner->gradients.engine + n->tensors[tensor].offset;
+    return (float *)n->internal->gradients.engine + n->tensors[tensor].offset;
 }
 
 static const uint32_t all_set = GRU_GRAD_DATA | GRU_GRAD_WEIGHTS | GRU_GRAD_OVERWRITE;
 
 static gru_status decode_backward(const network *n) {
-    network_inner *m = n->inner;
+    network_internal *m = n->internal;
     const gru_run run = network_decoder_run(m);
     gru_gradients wanted = GRU_INIT;
     wanted.parts = all_set;
@@ -68,16 +68,18 @@ static gru_status decode_backward(const network *n) {
     wanted.dh0 = m->d_state.engine;
     wanted.dW = engine_gradient(n, DECODER + W), wanted.dR = engine_gradient(n, DECODER + R);
     wanted.dbW = engine_gradient(n, DECODER + BW), wanted.dbR = engine_gradient(n, DECODER + BR);
-    gru_status status = hand_over(m->context, &m->d_outputs, network_bytes(m, m->U, 2 * m->config.hidden));
+    gru_status status =
+        shared_buffer_send(m->context, &m->d_outputs, network_bytes(m, m->U, 2 * m->config.hidden));
     if (status == GRU_OK) status = gru_layer_backward(m->decoder, &run, &wanted);
     if (status == GRU_OK)
-        status = take_back(m->context, &m->d_sounds, network_bytes(m, m->U, m->config.embedding));
-    return status == GRU_OK ? take_back(m->context, &m->d_state, network_bytes(m, 1, 2 * m->config.hidden))
-                            : status;
+        status = shared_buffer_receive(m->context, &m->d_sounds, network_bytes(m, m->U, m->config.embedding));
+    return status == GRU_OK
+               ? shared_buffer_receive(m->context, &m->d_state, network_bytes(m, 1, 2 * m->config.hidden))
+               : status;
 }
 
 static gru_status encode_backward(const network *n) {
-    network_inner *m = n->inner;
+    network_internal *m = n->internal;
     const int32_t H = m->config.hidden;
     gru_stack_run run = GRU_INIT;
     gru_stack_gradients wanted = GRU_INIT;
@@ -95,11 +97,11 @@ static gru_status encode_backward(const network *n) {
         for (int32_t row = 0; row < m->N; row++)
             memcpy(row_of(&m->d_last[d], row, H), row_of(&m->d_state, row, 2 * H) + d * H,
                    network_bytes(m, 1, H) / (size_t)m->N);
-        status = hand_over(m->context, &m->d_last[d], network_bytes(m, 1, H));
+        status = shared_buffer_send(m->context, &m->d_last[d], network_bytes(m, 1, H));
     }
     if (status == GRU_OK) status = gru_stack_backward(m->encoder, &run, &wanted);
     return status == GRU_OK
-               ? take_back(m->context, &m->d_letters, network_bytes(m, m->T, m->config.embedding))
+               ? shared_buffer_receive(m->context, &m->d_letters, network_bytes(m, m->T, m->config.embedding))
                : status;
 }
 
@@ -111,7 +113,7 @@ static void add_row(float *sum, const float *row, int32_t count) {
 
 /* Rows of letters and sounds that occur more than once add up, in order. */
 static void embed_backward(const network *n) {
-    network_inner *m = n->inner;
+    network_internal *m = n->internal;
     const int32_t E = m->config.embedding;
     float *d_letters = network_gradient(n, ENC_EMB), *d_sounds = network_gradient(n, DEC_EMB);
     memset(d_letters, 0, sizeof *d_letters * GRAPHEMES * (size_t)E);
@@ -133,12 +135,12 @@ static void embed_backward(const network *n) {
 }
 
 gru_status network_backward(const network *n) {
-    const network_inner *m = n->inner;
+    const network_internal *m = n->internal;
     const size_t of_grus = sizeof(float) * n->tensors[GRU_TENSORS].offset;
     score_backward(n);
     gru_status status = decode_backward(n);
     if (status == GRU_OK) status = encode_backward(n);
-    if (status == GRU_OK) status = take_back(m->context, &m->gradients, of_grus);
+    if (status == GRU_OK) status = shared_buffer_receive(m->context, &m->gradients, of_grus);
     if (status != GRU_OK) return status;
     memcpy(n->gradients, m->gradients.host, of_grus);
     embed_backward(n);

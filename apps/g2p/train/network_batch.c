@@ -1,7 +1,7 @@
 /* network_batch.c: one batch: its sizes, the runs of the two layers, and the order of the passes. */
 #include "network_internal.h"
 
-static void begin_batch(network_inner *m, const word *const *words, int32_t count, uint64_t key) {
+static void begin_batch(network_internal *m, const word *const *words, int32_t count, uint64_t key) {
     int32_t *letters = m->letter_counts.host, *sounds = m->sound_counts.host, total = 0;
     m->words = words, m->N = count, m->key = key;
     m->T = m->U = 0;
@@ -14,7 +14,7 @@ static void begin_batch(network_inner *m, const word *const *words, int32_t coun
     m->share = 1 / (float)total;
 }
 
-gru_run network_decoder_run(const network_inner *m) {
+gru_run network_decoder_run(const network_internal *m) {
     gru_run run = GRU_INIT;
     run.mode = GRU_TRAIN;
     run.T = m->U, run.N = m->N;
@@ -27,7 +27,7 @@ gru_run network_decoder_run(const network_inner *m) {
     return run;
 }
 
-gru_run network_encoder_run(const network_inner *m) {
+gru_run network_encoder_run(const network_internal *m) {
     gru_run run = GRU_INIT;
     run.mode = GRU_TRAIN;
     run.T = m->T, run.N = m->N;
@@ -39,7 +39,7 @@ gru_run network_encoder_run(const network_inner *m) {
 }
 
 int network_gradients(network *n, const word *const *words, int32_t count, uint64_t key, double *loss) {
-    begin_batch(n->inner, words, count, key);
+    begin_batch(n->internal, words, count, key);
     gru_status status = network_forward(n, loss);
     if (status == GRU_OK) status = network_backward(n);
     if (status != GRU_OK) fprintf(stderr, "g2p_train: run: %s\n", gru_last_error());

@@ -7,7 +7,7 @@
 /* ---- encoder and decoder ------------------------------------------------------------------------------- */
 
 static void embed_letters(const network *n, int32_t first, int32_t end) {
-    network_inner *m = n->inner;
+    network_internal *m = n->internal;
     const int32_t E = m->config.embedding;
     for (int32_t row = first; row < end; row++) {
         const word *w = m->words[row % m->N];
@@ -20,7 +20,7 @@ static void embed_letters(const network *n, int32_t first, int32_t end) {
 }
 
 static void embed_sounds(const network *n, int32_t first, int32_t end) {
-    network_inner *m = n->inner;
+    network_internal *m = n->internal;
     const int32_t E = m->config.embedding;
     for (int32_t row = first; row < end; row++) {
         const word *w = m->words[row % m->N];
@@ -33,7 +33,7 @@ static void embed_sounds(const network *n, int32_t first, int32_t end) {
 
 /* Both directions write their last state into their half of the decoder's first. */
 static gru_status encode(const network *n) {
-    network_inner *m = n->inner;
+    network_internal *m = n->internal;
     const int32_t H = m->config.hidden, E = m->config.embedding;
     float *state = m->state.engine;
     void *const hT[] = {state, state + H};
@@ -42,27 +42,28 @@ static gru_status encode(const network *n) {
     run.data = network_encoder_run(m);
     run.hT = hT, run.h_strides = strides;
     network_over_rows(n, m->T * m->N, embed_letters);
-    gru_status status = hand_over(m->context, &m->letter_counts, network_bytes(m, 1, 1));
-    if (status == GRU_OK) status = hand_over(m->context, &m->letters, network_bytes(m, m->T, E));
+    gru_status status = shared_buffer_send(m->context, &m->letter_counts, network_bytes(m, 1, 1));
+    if (status == GRU_OK) status = shared_buffer_send(m->context, &m->letters, network_bytes(m, m->T, E));
     return status == GRU_OK ? gru_stack_forward(m->encoder, &run) : status;
 }
 
 static gru_status decode(const network *n) {
-    network_inner *m = n->inner;
+    network_internal *m = n->internal;
     const gru_run run = network_decoder_run(m);
     network_over_rows(n, m->U * m->N, embed_sounds);
-    gru_status status = hand_over(m->context, &m->sound_counts, network_bytes(m, 1, 1));
+    gru_status status = shared_buffer_send(m->context, &m->sound_counts, network_bytes(m, 1, 1));
     if (status == GRU_OK)
-        status = hand_over(m->context, &m->sounds, network_bytes(m, m->U, m->config.embedding));
+        status = shared_buffer_send(m->context, &m->sounds, network_bytes(m, m->U, m->config.embedding));
     if (status == GRU_OK) status = gru_layer_forward(m->decoder, &run);
-    return status == GRU_OK ? take_back(m->context, &m->outputs, network_bytes(m, m->U, 2 * m->config.hidden))
-                            : status;
+    return status == GRU_OK
+               ? shared_buffer_receive(m->context, &m->outputs, network_bytes(m, m->U, 2 * m->config.hidden))
+               : status;
 }
 
 /* ---- scores -------------------------------------------------------------------------------------------- */
 
 static void begin_scores(const network *n, int32_t first, int32_t end) {
-    network_inner *m = n->inner;
+    network_internal *m = n->internal;
     const int32_t D = 2 * m->config.hidden;
     for (int32_t row = first; row < end; row++) {
         float *kept = m->dropped + (int64_t)row * D, *scores = m->scores + (int64_t)row * SCORES;
@@ -86,7 +87,7 @@ static double cross_entropy(float *scores, size_t wanted, float share) {
 }
 
 static void end_scores(const network *n, int32_t first, int32_t end) {
-    network_inner *m = n->inner;
+    network_internal *m = n->internal;
     for (int32_t row = first; row < end; row++) {
         float *scores = m->scores + (int64_t)row * SCORES;
         const word *w = m->words[row % m->N];
@@ -99,14 +100,14 @@ static void end_scores(const network *n, int32_t first, int32_t end) {
 }
 
 static double score(const network *n) {
-    network_inner *m = n->inner;
+    network_internal *m = n->internal;
     const int32_t D = 2 * m->config.hidden, count = m->U * m->N;
     const float *fc_w = network_parameter(n, FC_W);
     double loss = 0;
     for (int32_t k = 0; k < D; k++)
         for (int32_t p = 0; p < PHONEMES; p++) m->fc_w[k * SCORES + p] = fc_w[p * D + k];
     network_over_rows(n, count, begin_scores);
-    multiply(m->crew, &(product){.rows = count,
+    multiply(m->pool, &(product){.rows = count,
                                  .columns = SCORES,
                                  .depth = D,
                                  .a = m->dropped,

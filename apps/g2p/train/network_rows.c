@@ -10,16 +10,17 @@ typedef struct rows {
 
 static void take_rows(void *argument, int32_t index) {
     const rows *r = argument;
-    const crew *c = r->network->inner->crew;
-    r->task(r->network, crew_first(c, index, r->count), crew_first(c, index + 1, r->count));
+    const worker_pool *pool = r->network->internal->pool;
+    r->task(r->network, worker_pool_first(pool, index, r->count),
+            worker_pool_first(pool, index + 1, r->count));
 }
 
 void network_over_rows(const network *n, int32_t count, network_row_task task) {
     rows r = {.network = n, .task = task, .count = count};
-    crew_run(n->inner->crew, crew_size(n->inner->crew), take_rows, &r);
+    worker_pool_run(n->internal->pool, worker_pool_size(n->internal->pool), take_rows, &r);
 }
 
-void network_drop(const network_inner *m, int what, int32_t row, float *numbers, int32_t count) {
+void network_drop(const network_internal *m, int what, int32_t row, float *numbers, int32_t count) {
     const float dropout = m->config.dropout, grown = 1 / (1 - dropout);
     const uint32_t bound = (uint32_t)(dropout * 65536);
     const uint64_t key = random_key(m->key, (uint64_t)what);

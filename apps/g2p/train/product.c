@@ -36,17 +36,18 @@ static void multiply_rows(const product *p, int32_t first, int32_t end) {
 }
 
 typedef struct work {
-    const crew *crew;
+    const worker_pool *pool;
     const product *product;
 } work;
 
-static void multiply_share(void *argument, int32_t index) {
+static void multiply_slice(void *argument, int32_t index) {
     const work *w = argument;
     const int32_t rows = w->product->rows;
-    multiply_rows(w->product, crew_first(w->crew, index, rows), crew_first(w->crew, index + 1, rows));
+    multiply_rows(w->product, worker_pool_first(w->pool, index, rows),
+                  worker_pool_first(w->pool, index + 1, rows));
 }
 
-void multiply(crew *c, const product *p) {
-    work w = {.crew = c, .product = p};
-    crew_run(c, crew_size(c), multiply_share, &w);
+void multiply(worker_pool *pool, const product *p) {
+    work w = {.pool = pool, .product = p};
+    worker_pool_run(pool, worker_pool_size(pool), multiply_slice, &w);
 }

@@ -19,6 +19,6 @@ typedef struct product {
     int64_t c_row;
 } product;
 
-void multiply(crew *c, const product *p);
+void multiply(worker_pool *pool, const product *p);
 
 #endif

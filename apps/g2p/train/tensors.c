@@ -48,12 +48,13 @@ static void make_header(header *h, const tensor_note *notes, int32_t note_count,
 int tensors_save(const char *path, const tensor_note *notes, int32_t note_count, const tensor_data *tensors,
                  int32_t tensor_count) {
     header h;
-    aside a;
+    atomic_file output;
     make_header(&h, notes, note_count, tensors, tensor_count);
     if (h.length == HEADER_ROOM - 1) return fprintf(stderr, "%s: its header is too long\n", path), 0;
-    if (!aside_open(&a, path)) return 0;
-    size_t written = fwrite(&h.length, sizeof h.length, 1, a.file) + fwrite(h.text, h.length, 1, a.file);
+    if (!atomic_file_open(&output, path)) return 0;
+    size_t written =
+        fwrite(&h.length, sizeof h.length, 1, output.file) + fwrite(h.text, h.length, 1, output.file);
     for (int32_t i = 0; i < tensor_count && written == (size_t)i + 2; i++)
-        written += fwrite(tensors[i].data, 1, tensors[i].bytes, a.file) == tensors[i].bytes;
-    return aside_close(&a);
+        written += fwrite(tensors[i].data, 1, tensors[i].bytes, output.file) == tensors[i].bytes;
+    return atomic_file_close(&output);
 }

@@ -18,7 +18,7 @@ typedef struct tensor_note {
     const char *key, *value;
 } tensor_note;
 
-/* Replaces the file at path, as aside_close does. The same arguments give the same bytes. 0 on failure, after a message on
+/* Replaces the file at path, as atomic_file_close does. The same arguments give the same bytes. 0 on failure, after a message on
  * stderr. */
 int tensors_save(const char *path, const tensor_note *notes, int32_t note_count, const tensor_data *tensors,
                  int32_t tensor_count);

@@ -10,12 +10,12 @@
 enum { MAX_THREADS = 256 };
 
 typedef struct member {
-    crew *of;
+    worker_pool *of;
     int32_t index;
     pthread_t thread;
 } member;
 
-struct crew {
+struct worker_pool {
     pthread_mutex_t lock; /* guards what follows up to members */
     pthread_cond_t given, done;
     uint64_t task_number; /* 0: none yet */
@@ -28,38 +28,39 @@ struct crew {
 
 static void *work(void *argument) {
     const member *self = argument;
-    crew *c = self->of;
+    worker_pool *pool = self->of;
     uint64_t seen = 0;
-    (void)pthread_mutex_lock(&c->lock);
+    (void)pthread_mutex_lock(&pool->lock);
     for (;;) {
-        while (c->task_number == seen && !c->leaving) (void)pthread_cond_wait(&c->given, &c->lock);
-        if (c->leaving) break;
-        seen = c->task_number;
-        if (self->index >= c->count) continue;
-        (void)pthread_mutex_unlock(&c->lock);
-        c->task(c->argument, self->index);
-        (void)pthread_mutex_lock(&c->lock);
-        if (--c->running == 0) (void)pthread_cond_signal(&c->done);
+        while (pool->task_number == seen && !pool->leaving)
+            (void)pthread_cond_wait(&pool->given, &pool->lock);
+        if (pool->leaving) break;
+        seen = pool->task_number;
+        if (self->index >= pool->count) continue;
+        (void)pthread_mutex_unlock(&pool->lock);
+        pool->task(pool->argument, self->index);
+        (void)pthread_mutex_lock(&pool->lock);
+        if (--pool->running == 0) (void)pthread_cond_signal(&pool->done);
     }
-    (void)pthread_mutex_unlock(&c->lock);
+    (void)pthread_mutex_unlock(&pool->lock);
     return NULL;
 }
 
-void crew_run(void *user, int32_t count, void (*task)(void *argument, int32_t index), void *argument) {
-    crew *c = user;
+void worker_pool_run(void *user, int32_t count, void (*task)(void *argument, int32_t index), void *argument) {
+    worker_pool *pool = user;
     if (count > 1) {
-        (void)pthread_mutex_lock(&c->lock);
-        c->task = task, c->argument = argument;
-        c->count = count, c->running = count - 1;
-        c->task_number++;
-        (void)pthread_cond_broadcast(&c->given);
-        (void)pthread_mutex_unlock(&c->lock);
+        (void)pthread_mutex_lock(&pool->lock);
+        pool->task = task, pool->argument = argument;
+        pool->count = count, pool->running = count - 1;
+        pool->task_number++;
+        (void)pthread_cond_broadcast(&pool->given);
+        (void)pthread_mutex_unlock(&pool->lock);
     }
     task(argument, 0);
     if (count > 1) {
-        (void)pthread_mutex_lock(&c->lock);
-        while (c->running > 0) (void)pthread_cond_wait(&c->done, &c->lock);
-        (void)pthread_mutex_unlock(&c->lock);
+        (void)pthread_mutex_lock(&pool->lock);
+        while (pool->running > 0) (void)pthread_cond_wait(&pool->done, &pool->lock);
+        (void)pthread_mutex_unlock(&pool->lock);
     }
 }
 
@@ -69,40 +70,40 @@ static int32_t processors(void) {
     return CPU_COUNT(&set) < MAX_THREADS ? CPU_COUNT(&set) : MAX_THREADS;
 }
 
-crew *crew_start(int32_t threads) {
+worker_pool *worker_pool_start(int32_t threads) {
     const int32_t wanted = threads > 0 ? threads : processors();
-    crew *c = calloc(1, sizeof *c + (size_t)wanted * sizeof *c->members);
-    if (!c) {
+    worker_pool *pool = calloc(1, sizeof *pool + (size_t)wanted * sizeof *pool->members);
+    if (!pool) {
         fprintf(stderr, "threads: no memory for %d\n", wanted);
         return NULL;
     }
-    (void)pthread_mutex_init(&c->lock, NULL);
-    (void)pthread_cond_init(&c->given, NULL);
-    (void)pthread_cond_init(&c->done, NULL);
-    for (c->size = 1; c->size < wanted; c->size++) {
-        member *next = &c->members[c->size];
-        next->of = c, next->index = c->size;
+    (void)pthread_mutex_init(&pool->lock, NULL);
+    (void)pthread_cond_init(&pool->given, NULL);
+    (void)pthread_cond_init(&pool->done, NULL);
+    for (pool->size = 1; pool->size < wanted; pool->size++) {
+        member *next = &pool->members[pool->size];
+        next->of = pool, next->index = pool->size;
         if (pthread_create(&next->thread, NULL, work, next) == 0) continue;
-        fprintf(stderr, "threads: the system gave %d of %d\n", c->size, wanted);
-        crew_end(c);
+        fprintf(stderr, "threads: the system gave %d of %d\n", pool->size, wanted);
+        worker_pool_end(pool);
         return NULL;
     }
-    return c;
+    return pool;
 }
 
-void crew_end(crew *c) {
-    if (!c) return;
-    (void)pthread_mutex_lock(&c->lock);
-    c->leaving = 1;
-    (void)pthread_cond_broadcast(&c->given);
-    (void)pthread_mutex_unlock(&c->lock);
-    for (int32_t i = 1; i < c->size; i++) (void)pthread_join(c->members[i].thread, NULL);
-    (void)pthread_cond_destroy(&c->done);
-    (void)pthread_cond_destroy(&c->given);
-    (void)pthread_mutex_destroy(&c->lock);
-    free(c);
+void worker_pool_end(worker_pool *pool) {
+    if (!pool) return;
+    (void)pthread_mutex_lock(&pool->lock);
+    pool->leaving = 1;
+    (void)pthread_cond_broadcast(&pool->given);
+    (void)pthread_mutex_unlock(&pool->lock);
+    for (int32_t i = 1; i < pool->size; i++) (void)pthread_join(pool->members[i].thread, NULL);
+    (void)pthread_cond_destroy(&pool->done);
+    (void)pthread_cond_destroy(&pool->given);
+    (void)pthread_mutex_destroy(&pool->lock);
+    free(pool);
 }
 
-int32_t crew_size(const crew *c) {
-    return c->size;
+int32_t worker_pool_size(const worker_pool *pool) {
+    return pool->size;
 }

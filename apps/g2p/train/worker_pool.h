@@ -4,20 +4,20 @@
 
 #include <stdint.h>
 
-typedef struct crew crew;
+typedef struct worker_pool worker_pool;
 
 /* threads 0: one for each processor. NULL on failure, after a message on stderr. */
-crew *crew_start(int32_t threads);
-void crew_end(crew *c); /* NULL: nothing */
-int32_t crew_size(const crew *c);
+worker_pool *worker_pool_start(int32_t threads);
+void worker_pool_end(worker_pool *pool); /* NULL: nothing */
+int32_t worker_pool_size(const worker_pool *pool);
 
-/* A gru_parallel, user: the crew. Runs task(argument, 0) ... task(argument, count - 1) at once; count at most the crew's
+/* A gru_parallel, user: the pool. Runs task(argument, 0) ... task(argument, count - 1) at once; count at most the pool's
  * size. One call at a time. */
-void crew_run(void *user, int32_t count, void (*task)(void *argument, int32_t index), void *argument);
+void worker_pool_run(void *user, int32_t count, void (*task)(void *argument, int32_t index), void *argument);
 
 /* The part of 0 ... count - 1 that is thread index's: first to end - 1. */
-static inline int32_t crew_first(const crew *c, int32_t index, int32_t count) {
-    return (int32_t)((int64_t)count * index / crew_size(c));
+static inline int32_t worker_pool_first(const worker_pool *pool, int32_t index, int32_t count) {
+    return (int32_t)((int64_t)count * index / worker_pool_size(pool));
 }
 
 #endif

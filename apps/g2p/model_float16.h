@@ -1,6 +1,6 @@
-/* model_half.h: numbers of 16 bits (IEEE binary16), in which models are shipped. */
-#ifndef G2P_MODEL_HALF_H
-#define G2P_MODEL_HALF_H
+/* model_float16.h: numbers of 16 bits (IEEE binary16), in which models are shipped. */
+#ifndef G2P_MODEL_FLOAT16_H
+#define G2P_MODEL_FLOAT16_H
 
 #include <math.h>
 #include <stdint.h>
