@@ -17,6 +17,7 @@ mv "$scratch/prefix" "$prefix"       # a tree that was moved after its installat
 libdir=$(dirname "$(find "$prefix" -name libgru.a)")
 export PKG_CONFIG_PATH=$libdir/pkgconfig
 cc=${CC:-cc}
+soname=$(readelf -d "$libdir/libgru.so" | sed -nE 's/.*SONAME.*\[(.*)\]/\1/p')
 
 if command -v ninja >/dev/null; then export CMAKE_GENERATOR=${CMAKE_GENERATOR:-Ninja}; fi
 
@@ -47,29 +48,29 @@ with_cmake() { # NAME LIBRARY OPTION...
 }
 
 with_cmake shared gru::gru -DCMAKE_PREFIX_PATH="$prefix"
-expect yes "$scratch/cmake-shared/app" libgru.so.0
+expect yes "$scratch/cmake-shared/app" "$soname"
 report "CMake, shared"
 
 with_cmake static gru::static -DCMAKE_PREFIX_PATH="$prefix"
-expect no "$scratch/cmake-static/app" libgru.so.0
+expect no "$scratch/cmake-static/app" "$soname"
 report "CMake, static"
 
 with_cmake subproject gru::static -DGRU_SOURCE="$source_folder" "$@"
 report "CMake, add_subdirectory"
 with_cmake without-cjson gru::gru -DGRU_SOURCE="$source_folder" -DGRU_CUDA=OFF -DCJSON_LIBRARY=    # as if find_library found none
-expect no "$scratch/cmake-without-cjson/gru/libgru.so.0" libcjson
+expect no "$scratch/cmake-without-cjson/gru/$soname" libcjson
 report "CMake, add_subdirectory without cJSON"
 
 # shellcheck disable=SC2046  # pkg-config answers with several words
 "$cc" -o "$scratch/app-shared" tests/install/app.c $(pkg-config --cflags --libs gru)
-expect yes "$scratch/app-shared" libgru.so.0
+expect yes "$scratch/app-shared" "$soname"
 LD_LIBRARY_PATH=$libdir "$scratch/app-shared" >/dev/null
 report "pkg-config, shared"
 
 rm "$libdir"/libgru.so*              # so that -lgru can only be the archive
 # shellcheck disable=SC2046
 "$cc" -o "$scratch/app-static" tests/install/app.c $(pkg-config --static --cflags --libs gru)
-expect no "$scratch/app-static" libgru.so.0
+expect no "$scratch/app-static" "$soname"
 "$scratch/app-static" >/dev/null
 report "pkg-config, static"
 

@@ -3,6 +3,7 @@
 #define GRU_ERROR_H
 
 #include "gru/gru.h"
+#include "platform.h"
 
 /* Stores the sentence as this thread's latest and returns status, so that a check is one line:
  *     if (run->T < 0) return gru_fail(GRU_BAD_ARGUMENT, "run.T is %lld, expected 0 or more", (long long)run->T); */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "gru/gru.h"
+#include "platform.h"
 
 /* A function of C that kernels call too. */
 #if defined(__CUDACC__)

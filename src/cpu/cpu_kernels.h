@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/platform.h"
 #include "cpu_layout.h"
 
 enum { MAX_ROWS = 8 }; /* rows of the batch that one call multiplies */

@@ -20,3 +20,14 @@ endforeach()
 if(NOT NVCC)
     message(STATUS "header tests: no nvcc here, headers are not compiled as CUDA")
 endif()
+
+# Modes and platforms on which results would be wrong are refused by every file of the library.
+function(add_refused name words)
+    add_test(NAME refused_${name} COMMAND ${CMAKE_C_COMPILER} ${ARGN} -fsyntax-only -w -I${PROJECT_SOURCE_DIR}/include
+                                          -I${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/src/core/error.c
+                                          ${PROJECT_SOURCE_DIR}/src/cpu/cpu_kernels_scalar.c)
+    set_tests_properties(refused_${name} PROPERTIES PASS_REGULAR_EXPRESSION "${words}.*${words}") # once for each file
+endfunction()
+add_refused(fast_math "must not be compiled with -ffast-math" -ffast-math)
+add_refused(ofast "must not be compiled with -ffast-math" -Ofast)
+add_refused(big_endian "little-endian platforms only" -U__BYTE_ORDER__ -D__BYTE_ORDER__=__ORDER_BIG_ENDIAN__)
