@@ -12,5 +12,5 @@ x86_64) flags+=(-mavx512f -mavx2 -mfma -mf16c) ;;
 esac
 if [ $# -gt 0 ]; then files=("$@"); else mapfile -t files < <(git ls-files 'src/*.c' | grep -vE "$leave_out"); fi
 printf '%s\n' "${files[@]}" | xargs -P "$(nproc)" -n 4 sh -c 'tidy=$1 flags=$2; shift 2
-    "$tidy" --quiet "$@" -- $flags 2>/dev/null' sh "$tidy" "${flags[*]}"
+    "$tidy" --quiet "$@" -- $flags' sh "$tidy" "${flags[*]}"
 echo "${#files[@]} files passed"

@@ -10,7 +10,7 @@ size_t gru_cpu_reserve_bytes(const gru_layer_config *config, int64_t T, int64_t 
 float *gru_cpu_reserve_saved(const gru_layer *layer, const gru_run *run, int64_t s, int64_t n);
 
 /* Writes the header, in a training mode. has_saved: this run saves activations. */
-void gru_cpu_reserve_write_header(const gru_layer *layer, const gru_run *run, int has_saved);
+void gru_cpu_reserve_write_header(const gru_layer *layer, const gru_run *run, int saved);
 int gru_cpu_reserve_has_saved(const gru_run *run);
 /* GRU_BAD_ARGUMENT unless a training run of such a layer, with these sizes, wrote the reserve. */
 gru_status gru_cpu_reserve_check(const gru_layer *layer, const gru_run *run);
