@@ -46,6 +46,13 @@ class Command(Case):
         self.assertEqual((told["unwanted"], told["left_out"]), (["table"], {}))
         self.assertEqual(told["grus"][0]["prefix"], "enc.")
 
+    def test_names_cannot_write_to_the_terminal(self) -> None:
+        path = self.folder / "x.npz"
+        np.savez(path, **gru(), **{"a\x1b[2J\n": np.array(["b"]), "c\x1b[2J\n": draw(2)})
+        _, text, errors = self.run_command(path, "--report")
+        self.assertNotIn("\x1b", text + errors)
+        self.assertIn("left out: a\\x1b[2J\\n: the file has no type", errors)
+
     def test_left_out_is_a_fault_unless_it_was_asked_for(self) -> None:
         path = self.folder / "x.npz"
         np.savez(path, **gru(), words=np.array(["a", "b"]), table=draw(2))

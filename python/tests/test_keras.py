@@ -144,6 +144,29 @@ class Keras(Case):
         np.testing.assert_array_equal(source.tensors["enc/gru.weight_ih_l0"].bits,
                                       before.tensors[f"{old}.weight_ih_l0"].bits)
 
+    def test_keras_1_in_both_directions(self) -> None:
+        """Its wrapper calls the layers' arrays forward_gru_1_W_z and so on."""
+        def config(described: Any) -> None:
+            inner = described["config"][0]
+            described["config"] = [{"class_name": "Bidirectional", "config": {"name": "both", "merge_mode": "sum",
+                                                                             "layer": inner}}]
+
+        def double(file: Any) -> None:
+            weights = file["model_weights"]
+            arrays = {name: weights["gru_1"][name][()] for name in weights["gru_1"]}
+            del weights["gru_1"]
+            group = weights.create_group("both")
+            names = [f"{side}_{name}" for side in ("forward", "backward") for name in arrays]
+            weights.attrs["layer_names"], group.attrs["weight_names"] = ["both"], names
+            for name in names:
+                side, _, own = name.partition("_")
+                group[name] = arrays[own] * (2 if side == "backward" else 1)
+        before = self.converted(SAMPLES / "keras1.h5").tensors["gru_1.weight_hh_l0"].bits
+        source = self.converted(self.h5("keras1", config, double))
+        np.testing.assert_array_equal(source.tensors["both.weight_hh_l0"].bits, before)
+        np.testing.assert_array_equal(source.tensors["both.weight_hh_l0_reverse"].bits, 2 * before)
+        self.assertEqual(source.metadata["both.gru.merge"], "sum")
+
     def test_bfloat16(self) -> None:
         """h5py stores it as two bytes of no type."""
         def change(file: Any) -> None:

@@ -65,6 +65,17 @@ class Names(Case):
         self.same(source, "embedding", draw(5, 4))
         self.assertEqual(source.metadata["a.gru.reset"], "before")
 
+    def test_metadata_is_checked(self) -> None:
+        path = self.npz({**gru("a."), **gru("b.c.")})
+        for words, given in (("names no option", "a.gru.rezet=after"), ("not there", "a.gru.l7.reset=after"),
+                             ("expected after", "a.gru.reset=later"), ("single precision", "a.gru.clip=1e-50"),
+                             ("single precision", "a.gru.clip=much"), ("below 1", "a.gru.dropout=1"),
+                             ("no GRU with the prefix", "d.gru.reset=before")):
+            with self.subTest(given):
+                self.refused(path, words, "--set", given)
+        source = self.converted(path, "--set", "a.gru.l0.gate=hard_sigmoid", "--set", "b.c.gru.clip=0.5", "--set", "x=y")
+        self.assertEqual((source.metadata["b.c.gru.clip"], source.metadata["x"]), ("0.5", "y"))
+
     def test_refusals(self) -> None:
         def without(name: str) -> dict[str, Any]:
             return {key: array for key, array in gru().items() if key != name}

@@ -185,6 +185,20 @@ class Onnx(Case):
             with self.subTest(name):
                 self.refused(path, "--limit")
 
+    def test_deep_and_circular_graphs(self) -> None:
+        """Constants of constants, each read twice; and nodes that read their own results."""
+        make, wide = self.helper.make_node, self.weights()
+        nodes = [make("Add", [f"a{k}", f"a{k}"], [f"a{k + 1}"]) for k in range(60)]
+        path = self.save([*nodes, make("Mul", ["a60", "tiny"], ["W"]), self.gru()],
+                         self.constant(a0=wide["W"], tiny=np.float32(2.0 ** -60), R=wide["R"], B=wide["B"]))
+        np.testing.assert_array_equal(self.converted(path).tensors["gru.weight_ih_l0"].bits,
+                                      self.converted(self.one()).tensors["gru.weight_ih_l0"].bits)
+        self.refused(self.save([make("Identity", ["W"], ["W"]), self.gru()], self.constant(R=wide["R"], B=wide["B"])),
+                     "is no constant")
+        nodes = [self.gru("b W R B", "a0", "one"), make("Squeeze", ["a0", "1"], ["a"]), self.gru("a W R B", "b0", "two"),
+                 make("Squeeze", ["b0", "1"], ["b"])]
+        self.refused(self.save(nodes, self.constant(**self.weights(1, H), **{"1": np.array([1])}), "z"), "in a circle")
+
     def test_a_constant_state_is_noted(self) -> None:
         path = self.save([self.gru("x W R B - h0")], self.constant(**self.weights(), h0=draw(1, N, H)))
         status, _, errors = self.run_command(path)

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from pathlib import Path
@@ -66,9 +67,18 @@ def _same_file(left: Path, right: Path) -> bool:
     return os.path.realpath(left) == os.path.realpath(right) or right.exists() and os.path.samefile(left, right)
 
 
+def _line(text: str) -> str:
+    """One line of a terminal, whatever an input's names contain."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
+def _complain(text: str) -> None:
+    print(_line(text), file=sys.stderr)
+
+
 def _print_left_out(output: Output) -> None:
     for name, reason in output.left_out.items():
-        print(f"left out: {name}: {reason}", file=sys.stderr)
+        _complain(f"left out: {name}: {reason}")
 
 
 def _convert(arguments: argparse.Namespace, options: Options) -> int:
@@ -80,11 +90,12 @@ def _convert(arguments: argparse.Namespace, options: Options) -> int:
     output = convert(arguments.input, options)
     safetensors.write(arguments.output, output.tensors, output.metadata)
     if arguments.report:
-        print(report.as_json(output) if arguments.report == "json" else report.as_text(output))
+        print(report.as_json(output) if arguments.report == "json" else
+              "\n".join(map(_line, report.as_text(output))))
     else:
         for gru in output.grus:
             for note in gru.notes:
-                print(f"note: {gru.origin or gru.prefix}: {note}", file=sys.stderr)
+                _complain(f"note: {gru.origin or gru.prefix}: {note}")
     _print_left_out(output)
     if arguments.verify:
         from libgru.convert.verify import verify
@@ -96,6 +107,9 @@ def _convert(arguments: argparse.Namespace, options: Options) -> int:
 def main(words: list[str] | None = None) -> int:
     """Returns the exit status; every failure is one sentence."""
     arguments = _parser().parse_args(words)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")    # a terminal may lack the letters of a name
     try:
         from libgru.convert.convert import Options
         from libgru.convert.refused import Refused
@@ -107,10 +121,12 @@ def main(words: list[str] | None = None) -> int:
     try:
         return _convert(arguments, options)
     except Refused as refusal:
-        print(f"gru-convert: {refusal}", file=sys.stderr)
+        _complain(f"gru-convert: {refusal}")
     except OSError as error:
         place = error.filename if isinstance(error.filename, str) else arguments.output
-        print(f"gru-convert: {place}: {error.strerror or error}", file=sys.stderr)
+        _complain(f"gru-convert: {place}: {error.strerror or error}")
     except (KeyboardInterrupt, BrokenPipeError):
         return 130
+    except Exception as error:    # a fault of this program; the user gets a sentence all the same
+        _complain(f"gru-convert: {arguments.input}: {type(error).__name__}: {error}")
     return 1

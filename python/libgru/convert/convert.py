@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 
-from libgru.convert import names
+from libgru.convert import metadata, names
 from libgru.convert.budget import Budget
 from libgru.convert.gru import Gru
 from libgru.convert.output import Output, assemble
@@ -55,6 +55,9 @@ def _read_named(path: Path, ending: str, options: Options, budget: Budget) -> tu
     source = read(path) if ending == ".safetensors" else read(path, budget)
     assert isinstance(source, Source)
     _rename(source, options.rename)
+    for key, text in options.metadata.items():
+        metadata.check_value(key, text)
+    source.metadata.update(options.metadata)    # the variant is read from there
     return source, names.find(source)
 
 
@@ -98,6 +101,9 @@ def convert(path: Path, options: Options) -> Output:
             raise Refused("it has no GRU" + (f" (it has {len(source.tensors)} tensors)" if source.tensors else ""))
         output = assemble(source, grus, options.gru_only, _dropped(source, options.drop))
         output.metadata.update(options.metadata)
+        layers = {gru.prefix: len(gru.layers) for gru in grus}
+        metadata.check_given(options.metadata, layers)
+        metadata.check(output.metadata, layers)
         return output
     except Refused as refusal:
         raise Refused(f"{path}: {refusal}") from refusal

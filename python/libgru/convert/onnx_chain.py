@@ -8,6 +8,7 @@ import numpy as np
 from libgru.convert.gru import Gru
 from libgru.convert.onnx_constants import Constants
 from libgru.convert.onnx_gru import Node
+from libgru.convert.refused import Refused
 
 
 def _only_user(node: Node, name: str) -> Any:
@@ -59,8 +60,9 @@ def _next(node: Node, width: int, constants: Constants) -> Any:
     axis = 2 if node.attributes.get("layout", 0) else 1
     together = ["Reshape"] if axis == 2 else ["Transpose", "Reshape"]
     ways = [together] if bidirectional else [together, ["Squeeze"]]
-    name, seen = node.output(0), list[str]()
-    while name:
+    name, seen, passed = node.output(0), list[str](), set[str]()
+    while name and name not in passed:
+        passed.add(name)
         proto = _only_user(node, name)
         if proto is None:
             return None
@@ -82,6 +84,7 @@ def _fits(below: Node, above: Node) -> bool:
 def joined(found: list[tuple[Node, list[Gru]]], constants: Constants) -> list[Gru]:
     """All GRUs, those of a chain as one. Nodes whose directions differ are two GRUs, and stay."""
     by_proto = {id(node.proto): (node, grus) for node, grus in found}
+    count = sum(len(gru.layers) for _, grus in found for gru in grus)
     above: dict[int, int] = {}
     for node, grus in found:
         following = _next(node, grus[0].layers[0].outputs, constants) if len(grus) == 1 else None
@@ -103,4 +106,6 @@ def joined(found: list[tuple[Node, list[Gru]]], constants: Constants) -> list[Gr
             first.origin += f", {upper.origin}"
             first.members += upper.members
         result += grus
+    if sum(len(gru.layers) for gru in result) != count:
+        raise Refused("its GRU nodes read each other in a circle")
     return result

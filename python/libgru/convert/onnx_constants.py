@@ -65,15 +65,26 @@ class Graph:
         return f"{self.name}/{name}" if self.name else name
 
 
+Constant = tuple[Array, tuple[tuple[Graph, str], ...]]    # the value, and the tensors of the file that it was made of
+
+
 @dataclass
 class Constants:
     """Folds, and remembers which tensors each constant was made of."""
     opsets: list[Any]
     budget: Budget
+    found: dict[tuple[int, str], Constant | None] = field(default_factory=dict)
 
-    def find(self, graph: Graph, name: str, depth: int = 0) -> tuple[Array, tuple[tuple[Graph, str], ...]] | None:
-        """The value, and the tensors of the file that it was made of; None if it is not constant."""
+    def find(self, graph: Graph, name: str, depth: int = 0) -> Constant | None:
+        """A name's value; None if it is not constant."""
         home = graph.home(name)
+        key = (id(home), name)
+        if key not in self.found:
+            self.found[key] = None    # while it is being looked for: a graph that reads its own results is not constant
+            self.found[key] = self._fold(home, name, depth)
+        return self.found[key]
+
+    def _fold(self, home: Graph, name: str, depth: int) -> Constant | None:
         if name in home.initializers:
             return home.initializers[name], ((home, name),)
         node = home.producers.get(name)

@@ -16,7 +16,7 @@ from libgru.convert.tensor import Array, bits_type
 
 _STORAGES = {"DoubleStorage": "F64", "FloatStorage": "F32", "HalfStorage": "F16", "BFloat16Storage": "BF16",
              "LongStorage": "I64", "IntStorage": "I32", "ShortStorage": "I16", "CharStorage": "I8",
-             "ByteStorage": "U8", "BoolStorage": "BOOL", "ComplexFloatStorage": "C64", "UntypedStorage": "U8"}
+             "ByteStorage": "U8", "BoolStorage": "BOOL", "ComplexFloatStorage": "C64"}
 _DTYPES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16", "int64": "I64", "int32": "I32",
            "int16": "I16", "int8": "I8", "uint64": "U64", "uint32": "U32", "uint16": "U16", "uint8": "U8",
            "bool": "BOOL", "complex64": "C64", "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2",
@@ -126,8 +126,8 @@ class Unpickler(pickle._Unpickler):
         full = f"{module}.{name}"
         if full in _KNOWN:
             return _KNOWN[full]
-        if module in ("torch", "torch.storage") and name in _STORAGES:
-            return Inert("storage", None if name == "UntypedStorage" else _STORAGES[name])
+        if module in ("torch", "torch.storage") and name.endswith("Storage"):
+            return Inert("storage", None if name == "UntypedStorage" else _STORAGES.get(name, name))
         if module == "torch" and name in _DTYPES:
             return Inert("dtype", _DTYPES[name])
         return _unknown(full)

@@ -25,7 +25,7 @@ def as_json(output: Output) -> str:
                        "unwanted": output.unwanted}, indent=2)
 
 
-def as_text(output: Output) -> str:
+def as_text(output: Output) -> list[str]:
     """The same, a line for each layer and each tensor."""
     lines = []
     for gru in output.grus:
@@ -40,4 +40,4 @@ def as_text(output: Output) -> str:
         lines.append(f"{name} {tensor.dtype}{shape} <- {', '.join(output.sources[name]) or 'zeros'}")
     lines.extend(f"left out: {name}: {reason}" for name, reason in output.left_out.items())
     lines.extend(f"left out as asked: {name}" for name in output.unwanted)
-    return "\n".join(lines)
+    return lines

@@ -1,0 +1,67 @@
+"""The words that a file's metadata may hold for a GRU, as the library's loader reads them (gru/import.h)."""
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import numpy as np
+
+from libgru.convert.refused import Refused
+
+_WORDS = {"reset": ("after", "before", "all"), "update": ("keep", "write"), "gate": ("sigmoid", "hard_sigmoid"),
+          "candidate": ("tanh", "relu", "linear"), "merge": ("concat", "sum", "separate")}
+_NUMBERS = ("clip", "hard_slope", "dropout")
+
+
+def check_value(key: str, text: str) -> None:
+    """Refuses a value that its field cannot have, whatever the prefix is."""
+    field = key.rpartition(".")[2]
+    if "gru." in key and (field in _WORDS or field in _NUMBERS):
+        _check_value(key, field, text)
+
+
+def _check_value(key: str, field: str, text: str) -> None:
+    if field in _WORDS:
+        if text not in _WORDS[field]:
+            raise Refused(f"metadata {key} is {text!r}, expected {', '.join(_WORDS[field])}")
+        return
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    with np.errstate(over="ignore", under="ignore"):
+        single = float(np.float32(number))
+    if not 0 <= single < np.inf or number and not single or field == "dropout" and single >= 1:
+        raise Refused(f"metadata {key} is {text!r}, expected a number from 0 that single precision holds"
+                      f"{', below 1' if field == 'dropout' else ''}")
+
+
+def check(metadata: dict[str, str], layers: dict[str, int]) -> None:
+    """Refuses words of GRUs that the loader would refuse, or take for nothing. layers: how many each prefix has."""
+    for key, text in metadata.items():
+        match = next((found for found in _matches(key) if found["prefix"] in layers), None)
+        if match is None:
+            continue
+        field, layer = match["field"], match["layer"]
+        if field not in _WORDS and field not in _NUMBERS or layer and field == "dropout":
+            raise Refused(f"metadata {key} names no option that the library knows")
+        if layer and int(layer) >= layers[match["prefix"]]:
+            raise Refused(f"metadata {key} is of a layer that is not there")
+        _check_value(key, field, text)
+
+
+def check_given(given: dict[str, str], layers: dict[str, int]) -> None:
+    """The same of what the user gave, where a key that looks like a GRU's has to be one's."""
+    for key in given:
+        found = list(_matches(key))
+        if found and not any(match["prefix"] in layers for match in found):
+            raise Refused(f"--set {key}: there is no GRU with the prefix {found[0]['prefix']!r}")
+    check(given, layers)
+
+
+def _matches(key: str) -> Iterable[re.Match[str]]:
+    """A prefix may itself contain gru. : every way to read the key."""
+    for start in (found.start() for found in re.finditer(r"gru\.", key)):
+        match = re.fullmatch(r"(?P<prefix>.{%d})gru\.(?:l(?P<layer>\d+)\.)?(?P<field>[^.]*)" % start, key, re.DOTALL)
+        if match:
+            yield match
