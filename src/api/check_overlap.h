@@ -6,7 +6,8 @@
 
 /* A buffer: rows of row_bytes at begin + t * time_stride + n * batch_stride, all in bytes. One row: strides 0. */
 typedef struct gru_region {
-    const char *name;
+    const char *name; /* "run.hT[]": an element of an array, of this index */
+    int32_t index;
     uintptr_t begin, end; /* end: past the last byte of the last row */
     size_t row_bytes, time_stride, batch_stride;
     int written;
@@ -26,6 +27,7 @@ static inline gru_region *gru_regions_add(gru_regions *regions, const char *name
     if (!data || bytes == 0 || regions->count == GRU_REGIONS) return NULL;
     gru_region *region = &regions->list[regions->count++];
     region->name = name;
+    region->index = 0;
     region->begin = (uintptr_t)data;
     region->end = (uintptr_t)data + bytes;
     region->row_bytes = bytes;

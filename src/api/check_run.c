@@ -173,8 +173,9 @@ static gru_status check_stream(const call *c) {
 
 static gru_status check_lent(call *c, const char *name, void *data, size_t size, size_t needed) {
     if (size < needed)
-        return gru_fail(GRU_BAD_ARGUMENT, "%s_size is %zu, expected at least %zu for T %lld and N %lld", name,
-                        size, needed, (long long)c->run->T, (long long)c->run->N);
+        return gru_fail(GRU_BAD_ARGUMENT,
+                        "%s_size is %zu, expected at least %zu for T %lld and N %lld: gru_layer_sizes tells",
+                        name, size, needed, (long long)c->run->T, (long long)c->run->N);
     if (!data && needed > 0)
         return gru_fail(GRU_BAD_ARGUMENT, "%s is NULL, expected %zu bytes", name, needed);
     GRU_TRY(gru_check_aligned(name, data, 64));

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #if defined(__FAST_MATH__)
-#error "libgru must not be compiled with -ffast-math or -Ofast: its results would differ between engines and calls"
+#error "libgru must not be compiled with -ffast-math or -Ofast: engines would differ in their results"
 #endif
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "libgru supports little-endian platforms only: packed weights and safetensors files are little-endian"

@@ -115,6 +115,19 @@ static gru_status check_text(const gru_file *file, const uint8_t *text, size_t l
 
 /* ---- the frame ---- */
 
+/* A length that no header has is most often the start of a file of another format. */
+static gru_status refuse_length(const gru_file *file, uint64_t length) {
+    const char *format = memcmp(file->bytes, "PK\003\004", 4) == 0
+                             ? "a zip archive, as .pt, .npz and .keras files are"
+                         : memcmp(file->bytes, "\211HDF", 4) == 0 ? "an HDF5 file"
+                                                                  : NULL;
+    if (format)
+        return gru_fail(GRU_BAD_DATA, "%s is %s, expected a safetensors file: convert it with gru-convert",
+                        file->source, format);
+    return gru_fail(GRU_BAD_DATA, "%s: the header's length is %llu, expected at most %llu", file->source,
+                    (unsigned long long)length, (unsigned long long)largest_header);
+}
+
 /* Finds header and data. *text, *length: the header without the blanks that pad it. */
 static gru_status check_frame(gru_file *file, const uint8_t **text, size_t *length) {
     if (file->size < LENGTH_BYTES)
@@ -122,9 +135,7 @@ static gru_status check_frame(gru_file *file, const uint8_t **text, size_t *leng
                         file->source, file->size, LENGTH_BYTES);
     uint64_t header = 0;
     for (int i = LENGTH_BYTES - 1; i >= 0; i--) header = header << 8 | file->bytes[i];
-    if (header > largest_header)
-        return gru_fail(GRU_BAD_DATA, "%s: the header's length is %llu, expected at most %llu", file->source,
-                        (unsigned long long)header, (unsigned long long)largest_header);
+    if (header > largest_header) return refuse_length(file, header);
     if (header > file->size - LENGTH_BYTES)
         return gru_fail(GRU_BAD_DATA, "%s: the header's length is %llu, but only %zu bytes follow it",
                         file->source, (unsigned long long)header, file->size - LENGTH_BYTES);

@@ -81,7 +81,8 @@ static gru_status check_dropout(const gru_stack_call *call, gru_regions *regions
 static gru_status check_buffer(gru_regions *regions, const char *name, void *data, size_t size,
                                size_t needed) {
     if (size < needed)
-        return gru_fail(GRU_BAD_ARGUMENT, "%s_size is %zu, expected at least %zu", name, size, needed);
+        return gru_fail(GRU_BAD_ARGUMENT, "%s_size is %zu, expected at least %zu: gru_stack_sizes tells",
+                        name, size, needed);
     if (!data && needed > 0)
         return gru_fail(GRU_BAD_ARGUMENT, "%s is NULL, expected %zu bytes", name, needed);
     GRU_TRY(gru_check_aligned(name, data, 64));
@@ -189,6 +190,7 @@ static void add_states(const gru_stack_call *call, int32_t k, int32_t d, gru_reg
     if (hT_rows && run->hT)
         gru_regions_add(own, "run.hT[]", run->hT[sublayer], ((hT_rows - 1) * stride + H) * element, 1);
     for (int i = 0; i < own->count; i++) {
+        own->list[i].index = sublayer;
         own->list[i].row_bytes = H * element;
         own->list[i].batch_stride = stride * element;
     }
@@ -200,12 +202,14 @@ static void add_gradients(const gru_stack_call *call, int32_t k, int32_t d, gru_
     const size_t exact = config->io_type == GRU_F64 ? sizeof(double) : sizeof(float);
     const size_t I = (size_t)config->inputs, H = (size_t)config->hidden;
     const size_t states = (size_t)call->data.N * H * gru_type_bytes(config->state_type);
+    const int first = own->count;
     gru_regions_add(own, "gradients.dhT[]", g.dhT, states, 0);
     gru_regions_add(own, "gradients.dh0[]", g.dh0, states, 1);
     gru_regions_add(own, "gradients.dW[]", g.dW, 3 * H * I * exact, 1);
     gru_regions_add(own, "gradients.dR[]", g.dR, 3 * H * H * exact, 1);
     gru_regions_add(own, "gradients.dbW[]", g.dbW, 3 * H * exact, 1);
     gru_regions_add(own, "gradients.dbR[]", g.dbR, 3 * H * exact, 1);
+    for (int i = first; i < own->count; i++) own->list[i].index = call->stack->layers[k].first_sublayer + d;
 }
 
 static void own_regions(const gru_stack_call *call, int32_t k, int32_t d, gru_regions *own) {

@@ -116,6 +116,9 @@ static const wrong wrongs[] = {
     {"length is 1073741824, expected at most 100000000", "{}", 0, 1073741824},
     {"length is 100000000, but only 2", "{}", 0, 100000000},
     {"length is 3, but only 2", "{}", 0, 3},
+    {"is a zip archive, as .pt, .npz and .keras files are, expected a safetensors file", "{}", 0,
+     0x0808000004034b50}, /* the first bytes of what torch.save writes */
+    {"is an HDF5 file, expected a safetensors file", "{}", 0, 0x0a1a0a0d46444889},
     {"does not end with '}'", "{}", 0, 1},
     {"does not start with '{'", "", 0, 0},
     {"does not start with '{'", "    ", 4, 0},

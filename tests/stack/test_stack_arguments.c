@@ -159,9 +159,9 @@ TEST(stack_arguments, overlapping_buffers_are_refused) {
     REFUSE(h0[0] = data->workspace, "layer 0, forward");
     REFUSE(hT[3] = fixture->x, "layer 1, reverse");
     REFUSE(hT[2] = fixture->y, "overlaps run.");
-    REFUSE(hT[1] = hT[0], "layer 0, forward: run.hT[]");
-    REFUSE(hT[0] = h0[1], "layer 0, forward: run.hT[]");
-    REFUSE(hT[3] = h0[0], "layer 0, forward: run.h0[]");
+    REFUSE(hT[1] = hT[0], "layer 0, forward: run.hT[0]");
+    REFUSE(hT[0] = h0[1], "run.h0[1]");
+    REFUSE(hT[3] = h0[0], "layer 0, forward: run.h0[0]");
     REFUSE(h0[2] = fixture->y, "overlaps run.");
     stack_fixture_free(fixture);
     gru_context_release(context);
@@ -283,8 +283,8 @@ TEST(stack_arguments, wrong_gradients_are_refused) {
     REFUSE_BACKWARD(gradients.data.dattention.data = fixture->y, "gradients.data.dattention is given");
     REFUSE_BACKWARD(gradients.dy_reverse.data = fixture->y, "gradients.dy_reverse is given");
     REFUSE_BACKWARD(gradients.data.dy.data = o.dx, "gradients.data.dx");
-    REFUSE_BACKWARD(dR[3] = dR[0], "layer 0, forward: gradients.dR[]");
-    REFUSE_BACKWARD(dh0[2] = dR[0], "layer 0, forward: gradients.dR[]");
+    REFUSE_BACKWARD(dR[3] = dR[0], "layer 0, forward: gradients.dR[0] ");
+    REFUSE_BACKWARD(dh0[2] = dR[0], "layer 0, forward: gradients.dR[0] ");
     REFUSE_BACKWARD(dR[1] = (float *)run.data.reserve, "layer 0, reverse");
     REFUSE_BACKWARD(run.data.T = 2, "run.reserve was");
     float *scale = stack_fixture_allocate(fixture, 2 * sizeof *scale);
