@@ -7,7 +7,7 @@
 
 enum { INPUTS = 7 }; /* which each direction alone copies into rows too */
 
-/* Gradients of fixture_options in a tower of cells. */
+/* Gradients of fixture_options in a stack of sublayers. */
 typedef struct stack_fixture_gradients {
     void *dy, *dx;
     void *dhT[STACK_FIXTURE_SUBLAYERS], *dh0[STACK_FIXTURE_SUBLAYERS], *dW[STACK_FIXTURE_SUBLAYERS],
@@ -27,13 +27,13 @@ static stack_fixture_gradients ask(stack_fixture *fixture) {
     g.dy = stack_fixture_allocate(fixture, stack_fixture_y_count(fixture) * stack_fixture_io_bytes(fixture));
     tester_fill(g.dy, fixture->sizes.type, stack_fixture_y_count(fixture), 1, 7);
     g.dx = stack_fixture_allocate(fixture, g.x_bytes);
-    for (int32_t k = 0; k < fixture->cells; k++) {
-        const size_t h = (size_t)fixture->cell[k].hidden,
+    for (int32_t k = 0; k < fixture->sublayers; k++) {
+        const size_t h = (size_t)fixture->configs[k].hidden,
                      states = stack_fixture_states(fixture, k) * stack_fixture_state_bytes(fixture);
         g.dhT[k] = stack_fixture_allocate(fixture, states);
         tester_fill(g.dhT[k], GRU_F32, stack_fixture_states(fixture, k), 1, 8 + (uint64_t)k);
         g.dh0[k] = stack_fixture_allocate(fixture, states);
-        g.dW[k] = zeros(fixture, 3 * h * (size_t)fixture->cell[k].inputs);
+        g.dW[k] = zeros(fixture, 3 * h * (size_t)fixture->configs[k].inputs);
         g.dR[k] = zeros(fixture, 3 * h * h);
         g.dbW[k] = zeros(fixture, 3 * h), g.dbR[k] = zeros(fixture, 3 * h);
     }
@@ -57,16 +57,16 @@ static uint64_t run_tower(stack_fixture *fixture, stack_fixture_gradients *g) {
 
 static void same(const stack_fixture *fixture, const char *what, int32_t k, const void *a, const void *b,
                  size_t bytes) {
-    CHECK(memcmp(a, b, bytes) == 0, "%s of cell %d, reset %d: both directions together have other bits", what,
-          k, fixture->sizes.reset_mode);
+    CHECK(memcmp(a, b, bytes) == 0, "%s of sublayer %d, reset %d: both directions together have other bits",
+          what, k, fixture->sizes.reset_mode);
 }
 
-/* Direction d of the tower's only layer, of the same numbers, alone. */
+/* Direction d of the fixture's only layer, of the same numbers, alone. */
 static stack_fixture *take_apart(const stack_fixture *both, const stack_fixture_gradients *g, int32_t d,
                                  stack_fixture_gradients *alone) {
-    const layer_spec floors[] = {{.hidden = H, .direction = d}};
+    const layer_spec specs[] = {{.hidden = H, .direction = d}};
     const size_t states = (size_t)N * H * sizeof(float), row = H * sizeof(float);
-    stack_fixture *fixture = stack_fixture_make(both->context, floors, 1, both->sizes);
+    stack_fixture *fixture = stack_fixture_make(both->context, specs, 1, both->sizes);
     gru_layer *layer;
     REQUIRE(gru_stack_sublayer(fixture->stack, 0, NULL, &layer) == GRU_OK, "%s", gru_last_error());
     REQUIRE(gru_layer_update(layer, both->weights[d], NULL) == GRU_OK &&
@@ -101,13 +101,13 @@ static uint64_t compare_alone(const stack_fixture *both, const stack_fixture_gra
 /* Both directions go through the sweep of one: of both together are the rows of states, of x and of r h, the steps, and the launch
  * behind them; what is added is the sum of dx. */
 static void compare_directions(const kernel_config *f, int32_t lengths) {
-    static const layer_spec floors[] = {{.hidden = H, .bidirectional = 1}};
+    static const layer_spec specs[] = {{.hidden = H, .bidirectional = 1}};
     const int32_t reset = kernel_config_has_reset(f, GRU_RESET_AFTER) ? GRU_RESET_AFTER : GRU_RESET_BEFORE;
     gru_context *context = fixture_context(f, 0, 0);
     const stack_fixture_sizes tall = {
         .T = T, .N = N, .I = INPUTS, .lengths = lengths, .reset_mode = reset, .mode = GRU_TRAIN};
     kernel_config_override_backward(f, GRU_CUDA_F32);
-    stack_fixture *fixture = stack_fixture_make(context, floors, 1, tall);
+    stack_fixture *fixture = stack_fixture_make(context, specs, 1, tall);
     stack_fixture_gradients g = ask(fixture);
     const uint64_t launches = run_tower(fixture, &g);
     float *dx = zeros(fixture, g.x_bytes / sizeof(float));

@@ -85,7 +85,7 @@ static size_t x_bytes(const stack_fixture *fixture) {
     return (size_t)(fixture->sizes.T * fixture->sizes.N * fixture->sizes.I) * sizeof(float);
 }
 
-/* dx of the tower with these seeds, from passes of its own. */
+/* dx of the stack with these seeds, from passes of its own. */
 static float *expected_dx(stack_fixture *fixture, const uint64_t seed[2]) {
     float *dx = tester_allocate(x_bytes(fixture));
     gru_stack_run run = fixture->run;
@@ -99,7 +99,7 @@ static float *expected_dx(stack_fixture *fixture, const uint64_t seed[2]) {
     return dx;
 }
 
-/* Every buffer of a tower without states in the device's memory. */
+/* Every buffer of a stack without states in the device's memory. */
 enum { X, Y, WORKSPACE, BACKWARD_WORKSPACE, RESERVE, SEED, DX, PIECES };
 static gru_stack_run send_run(const stack_fixture *fixture, void *pieces[PIECES]) {
     gru_context *context = fixture->context;

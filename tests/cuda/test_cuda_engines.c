@@ -186,7 +186,7 @@ TEST(cuda_engines, keep_what_backward_needs) {
 
 /* Both directions of a layer give the bits of each alone, in the launches of one: a prologue and one for each step. */
 static void compare_directions(int f, int arithmetic, int32_t lengths) {
-    static const layer_spec floors[] = {{.hidden = 19, .bidirectional = 1}};
+    static const layer_spec specs[] = {{.hidden = 19, .bidirectional = 1}};
     gru_layer_config config = GRU_INIT;
     problem_types(&config, arithmetics[arithmetic].types);
     const int32_t reset =
@@ -200,7 +200,7 @@ static void compare_directions(int f, int arithmetic, int32_t lengths) {
                                        .reset_mode = reset};
     gru_context *context = context_for(f, arithmetics[arithmetic].tf32);
     kernel_config_override(&kernel_configs[f], math_of(&config, arithmetics[arithmetic].tf32), reset);
-    stack_fixture *fixture = stack_fixture_make(context, floors, 1, sizes);
+    stack_fixture *fixture = stack_fixture_make(context, specs, 1, sizes);
     stack_fixture_outputs hand;
     stack_fixture_run_sublayers(fixture, &hand);
     const uint64_t before = emu_launches();

@@ -11,10 +11,7 @@ ENGINE_TEST(engines, agree_on_every_shape) {
     for (int i = 0; i < tester_shape_count * DRAWS; i++) {
         const uint64_t draw = (uint64_t)i;
         if (!tester_takes(draw)) continue;
-        gru_layer_config config = problem_variant((int)(tester_random(1, draw) % VARIANTS));
-        if (i % DRAWS == 0) config = problem_variant(0);
-        problem_types(&config, i % 2 ? (int)(tester_random(2, draw) % TYPES) : 0);
-        problem *p = problem_make(&tester_shapes[i / DRAWS], &config, problem_options(draw), draw);
+        problem *p = problem_of_shapes(i, DRAWS, draw, problem_options(draw));
         CHECK(check_problem(p, context), "%s: %s", gru_last_error(), p->text);
         problem_free(p);
     }
@@ -22,15 +19,11 @@ ENGINE_TEST(engines, agree_on_every_shape) {
 }
 
 ENGINE_TEST(engines, agree_on_every_variant) {
-    const shape sizes = {4, 3, 5, 19, "a panel and three units"};
     gru_context *context = tester_context(engine, 1);
-    for (int i = 0; i < 4 * VARIANTS; i++) {
+    for (int i = 0; i < VARIANT_WALK; i++) {
         const uint64_t draw = (uint64_t)i;
         if (!tester_takes(draw)) continue;
-        gru_layer_config config = problem_variant(i % VARIANTS);
-        problem_types(&config, i / VARIANTS ? (int)(tester_random(3, draw) % TYPES) : 0);
-        const uint32_t attention = i / VARIANTS % 2 ? PROBLEM_ATTENTION : 0;
-        problem *p = problem_make(&sizes, &config, problem_options(draw + 1000) | attention, draw);
+        problem *p = problem_of_variants(i, draw, problem_options(draw + 1000));
         CHECK(check_problem(p, context), "%s: %s", gru_last_error(), p->text);
         problem_free(p);
     }
@@ -70,7 +63,7 @@ ENGINE_TEST(engines, agree_or_decline_in_double_precision) {
     gru_context_release(context);
 }
 
-/* Without the processor's better half the next engine runs, and says why. */
+/* Without the wider instruction sets the portable engine runs, and the reasons name every engine before it. */
 TEST(engines, hidden_features_leave_the_portable_engine) {
     const shape sizes = {2, 2, 3, 5, "any"};
     const gru_layer_config config = GRU_INIT;

@@ -18,7 +18,7 @@ TEST(load, a_saved_pytorch_module) {
     gru_load_options options = file_fixture_f64_options();
     file_fixture_open(TEST_DATA "/golden/samples/encoder.safetensors", &file);
     REQUIRE(gru_stack_load(context, file, &options, &stack) == GRU_OK, "%s", gru_last_error());
-    REQUIRE(gru_stack_sublayers(stack) == 4, "%d cells", gru_stack_sublayers(stack));
+    REQUIRE(gru_stack_sublayers(stack) == 4, "%d sublayers", gru_stack_sublayers(stack));
     REQUIRE(gru_file_tensor(file, "expected.x", &x) == GRU_OK, "%s", gru_last_error());
     REQUIRE(gru_file_tensor(file, "expected.y", &want) == GRU_OK, "%s", gru_last_error());
     const size_t inputs = x.bytes / sizeof(float), outputs = want.bytes / sizeof(double);
@@ -60,7 +60,7 @@ static void check_load(const file_maker *maker, const char *prefix, gru_status w
 }
 
 /* The four tensors of H = 2, I = 3; each may have another shape, dtype (bytes are the caller's) or be left out (NULL). */
-static file_maker cell(const char *W, const char *R, const char *bW, const char *bR) {
+static file_maker one_layer(const char *W, const char *R, const char *bW, const char *bR) {
     static const char *const names[4] = {"weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"};
     const char *const shapes[4] = {W, R, bW, bR};
     file_maker f = {.offset = 0};
@@ -75,38 +75,38 @@ static file_maker cell(const char *W, const char *R, const char *bW, const char 
 }
 
 TEST(load, shapes_are_checked_by_name) {
-    file_maker f = cell("[6,3]", "[6,2]", "[6]", "[6]");
+    file_maker f = one_layer("[6,3]", "[6,2]", "[6]", "[6]");
     check_load(&f, NULL, GRU_OK, NULL);
-    f = cell("[6,3]", "[6,2]", NULL, NULL);
+    f = one_layer("[6,3]", "[6,2]", NULL, NULL);
     check_load(&f, NULL, GRU_OK, NULL);
-    f = cell("[6,0]", "[6,2]", NULL, NULL);
+    f = one_layer("[6,0]", "[6,2]", NULL, NULL);
     check_load(&f, NULL, GRU_BAD_DATA, "\"weight_ih_l0\" has 0 columns");
-    f = cell("[6,3]", "[6,2]", "[6]", NULL);
+    f = one_layer("[6,3]", "[6,2]", "[6]", NULL);
     check_load(&f, NULL, GRU_BAD_DATA, "only one bias of layer 0");
-    f = cell("[6,3]", "[6,2]", NULL, "[6]");
+    f = one_layer("[6,3]", "[6,2]", NULL, "[6]");
     check_load(&f, NULL, GRU_BAD_DATA, "only one bias of layer 0");
-    f = cell(NULL, "[6,2]", NULL, NULL);
+    f = one_layer(NULL, "[6,2]", NULL, NULL);
     check_load(&f, NULL, GRU_BAD_DATA, "no tensor \"weight_ih_l0\"");
-    f = cell("[6,3]", NULL, NULL, NULL);
+    f = one_layer("[6,3]", NULL, NULL, NULL);
     check_load(&f, "", GRU_BAD_DATA, "no tensor \"weight_hh_l0\"");
-    f = cell("[8,3]", "[6,2]", NULL, NULL);
+    f = one_layer("[8,3]", "[6,2]", NULL, NULL);
     check_load(&f, NULL, GRU_BAD_DATA, "\"weight_ih_l0\" is [8][3], expected [6][3]");
-    f = cell("[18]", "[6,2]", NULL, NULL);
+    f = one_layer("[18]", "[6,2]", NULL, NULL);
     check_load(&f, NULL, GRU_BAD_DATA, "\"weight_ih_l0\" is [18], expected");
-    f = cell("[6,3]", "[6,2]", "[5]", "[6]");
+    f = one_layer("[6,3]", "[6,2]", "[5]", "[6]");
     check_load(&f, NULL, GRU_BAD_DATA, "\"bias_ih_l0\" is [5], expected [6]");
-    f = cell("[6,3]", "[6,2]", "[6]", "[6,1]");
+    f = one_layer("[6,3]", "[6,2]", "[6]", "[6,1]");
     check_load(&f, NULL, GRU_BAD_DATA, "\"bias_hh_l0\" is [6][1], expected [6]");
-    f = cell("[6,3]", "[6,3]", NULL, NULL);
+    f = one_layer("[6,3]", "[6,3]", NULL, NULL);
     check_load(&f, "", GRU_BAD_DATA, "\"weight_hh_l0\" is [6][3], expected [9][3]");
-    f = cell("[6,3]", "[12]", NULL, NULL);
+    f = one_layer("[6,3]", "[12]", NULL, NULL);
     check_load(&f, "", GRU_BAD_DATA, "\"weight_hh_l0\" has rank 1");
-    f = cell("[0,3]", "[0,0]", NULL, NULL);
+    f = one_layer("[0,3]", "[0,0]", NULL, NULL);
     check_load(&f, "", GRU_BAD_DATA, "expected [3H][H]");
 }
 
 TEST(load, layers_and_directions_must_fit) {
-    file_maker f = cell("[6,3]", "[6,2]", NULL, NULL);
+    file_maker f = one_layer("[6,3]", "[6,2]", NULL, NULL);
     file_add_tensor(&f, "weight_ih_l0_reverse", "F32", "[6,3]", 72);
     file_add_tensor(&f, "weight_hh_l0_reverse", "F32", "[6,2]", 48);
     check_load(&f, NULL, GRU_OK, NULL);
@@ -119,11 +119,11 @@ TEST(load, layers_and_directions_must_fit) {
     next = f;
     file_add_tensor(&next, "weight_ih_l2", "F32", "[3,4]", 48);
     check_load(&next, NULL, GRU_BAD_DATA, "\"weight_ih_l2\", but no layer 1 below it");
-    f = cell("[6,3]", "[6,2]", NULL, NULL);
+    f = one_layer("[6,3]", "[6,2]", NULL, NULL);
     file_add_tensor(&f, "weight_ih_l0_reverse", "F32", "[3,3]", 36);
     file_add_tensor(&f, "weight_hh_l0_reverse", "F32", "[3,1]", 12);
     check_load(&f, NULL, GRU_BAD_DATA, "\"weight_hh_l0_reverse\" is [3][1], expected [6][2]");
-    f = cell("[6,3]", "[6,2]", NULL, NULL);
+    f = one_layer("[6,3]", "[6,2]", NULL, NULL);
     file_add_tensor(&f, "bias_ih_l0_reverse", "F32", "[6]", 24);
     check_load(&f, NULL, GRU_BAD_DATA, "no tensor \"weight_ih_l0_reverse\"");
     memset(&f, 0, sizeof f);
@@ -171,7 +171,7 @@ TEST(load, metadata_is_believed_or_refused) {
         {"{\"gru.dropout\":\"0.5\"}", NULL},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        file_maker f = cell("[6,3]", "[6,2]", NULL, NULL);
+        file_maker f = one_layer("[6,3]", "[6,2]", NULL, NULL);
         file_add(&f, "__metadata__", cases[i].metadata);
         check_load(&f, NULL, cases[i].words ? GRU_BAD_DATA : GRU_OK, cases[i].words);
     }
@@ -183,7 +183,7 @@ TEST(load, unaligned_data) {
     const double x[2 * 3] = {0.5, -0.25, 1, 0.75, -1, 0.125};
     gru_context *context = tester_context(NULL, 1);
     for (int shift = 0; shift < 8; shift++) {
-        file_maker f = cell("[6,3]", "[6,2]", "[6]", "[6]");
+        file_maker f = one_layer("[6,3]", "[6,2]", "[6]", "[6]");
         char pad[16] = "\"xxxxxxx\"";
         (void)snprintf(pad, sizeof pad, "\"%.*s\"", shift, "xxxxxxxx");
         char metadata[64];
@@ -210,7 +210,7 @@ TEST(load, unaligned_data) {
 
 TEST(load, wrong_arguments) {
     gru_context *context = tester_context(NULL, 1);
-    file_maker f = cell("[6,3]", "[6,2]", NULL, NULL);
+    file_maker f = one_layer("[6,3]", "[6,2]", NULL, NULL);
     size_t size;
     void *bytes = file_finish(&f, &size);
     gru_file *file = NULL;

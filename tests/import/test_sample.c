@@ -59,7 +59,7 @@ static void load_and_compare(const char *engine, int32_t type, double budget) {
     REQUIRE(gru_stack_load(context, file, &options, &stack) == GRU_OK, "%s", gru_last_error());
     REQUIRE(gru_stack_sublayers(stack) == CELLS && gru_stack_inputs(stack) == I &&
                 gru_stack_outputs(stack) == 2 * H,
-            "%d cells, %d inputs, %d outputs", gru_stack_sublayers(stack), gru_stack_inputs(stack),
+            "%d sublayers, %d inputs, %d outputs", gru_stack_sublayers(stack), gru_stack_inputs(stack),
             gru_stack_outputs(stack));
     run(stack, type, expected(file, "expected.x", GRU_F32, INPUTS), y, states);
     compare("y", type, y, expected(file, "expected.y", GRU_F64, OUTPUTS), OUTPUTS, budget);

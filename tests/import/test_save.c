@@ -133,14 +133,14 @@ TEST(save, what_was_saved_is_what_is_loaded) {
     REQUIRE(gru_stack_create(context, &s.config, &direct) == GRU_OK, "%s", gru_last_error());
     REQUIRE(gru_stack_load(context, file, &options, &loaded) == GRU_OK, "%s", gru_last_error());
     gru_file_close(file);
-    REQUIRE(gru_stack_sublayers(loaded) == gru_stack_sublayers(direct), "%d cells",
+    REQUIRE(gru_stack_sublayers(loaded) == gru_stack_sublayers(direct), "%d sublayers",
             gru_stack_sublayers(loaded));
     for (int32_t k = 0; k < gru_stack_sublayers(direct); k++) {
         gru_layer_config a, b;
         REQUIRE(gru_stack_sublayer(direct, k, &a, NULL) == GRU_OK &&
                     gru_stack_sublayer(loaded, k, &b, NULL) == GRU_OK,
                 "%s", gru_last_error());
-        CHECK(memcmp(&a, &b, sizeof a) == 0, "cell %d has another configuration", k);
+        CHECK(memcmp(&a, &b, sizeof a) == 0, "sublayer %d has another configuration", k);
     }
     double x[T * N * INPUTS], y[2][T * N * 2];
     tester_fill(x, GRU_F64, T * N * INPUTS, 1.0, 3);

@@ -111,11 +111,11 @@ static const layer_spec concat[] = {{.hidden = 7, .bidirectional = 1},
                                     {.hidden = 4, .bidirectional = 1}};
 static const layer_spec sum[] = {{.hidden = 9, .bidirectional = 1, .merge = GRU_MERGE_SUM},
                                  {.hidden = 5, .bidirectional = 1, .merge = GRU_MERGE_SEPARATE}};
-static const struct building {
+static const struct stack_spec {
     const char *name;
-    const layer_spec *floors;
+    const layer_spec *specs;
     int32_t count;
-} buildings[] = {{"concatenated", concat, COUNT(concat)}, {"added", sum, COUNT(sum)}};
+} stacks[] = {{"concatenated", concat, COUNT(concat)}, {"added", sum, COUNT(sum)}};
 
 static const stack_fixture_sizes training = {
     .T = 5, .N = 4, .I = 3, .lengths = 1, .mode = GRU_TRAIN, .dropout = 0.4f};
@@ -124,32 +124,32 @@ static void forward(stack_fixture *fixture) {
     REQUIRE(device_mirror_stack_forward(fixture->stack, &fixture->run) == GRU_OK, "%s", gru_last_error());
 }
 
-/* Its cells one by one, with the same numbers dropped in between: the same bits, and others than without dropout. */
-static void compare_by_hand(gru_context *context, const struct building *b, stack_fixture_sizes sizes) {
+/* Its sublayers one by one, with the same numbers dropped in between: the same bits, and others than without dropout. */
+static void compare_by_hand(gru_context *context, const struct stack_spec *spec, stack_fixture_sizes sizes) {
     stack_fixture_sizes without = sizes;
     without.dropout = 0;
-    stack_fixture *fixture = stack_fixture_make(context, b->floors, b->count, sizes),
-                  *plain = stack_fixture_make(context, b->floors, b->count, without);
+    stack_fixture *fixture = stack_fixture_make(context, spec->specs, spec->count, sizes),
+                  *plain = stack_fixture_make(context, spec->specs, spec->count, without);
     stack_fixture_outputs hand;
     stack_fixture_run_sublayers(fixture, &hand);
     forward(fixture), forward(plain);
-    stack_fixture_check(fixture, b->name, &hand);
+    stack_fixture_check(fixture, spec->name, &hand);
     CHECK(memcmp(fixture->y, plain->y, stack_fixture_y_count(fixture) * stack_fixture_io_bytes(fixture)) != 0,
-          "%s: dropout changed nothing", b->name);
+          "%s: dropout changed nothing", spec->name);
     stack_fixture_free(fixture), stack_fixture_free(plain);
 }
 
 ENGINE_TEST(dropout, lies_between_the_layers) {
     gru_context *context = tester_context(engine, 1);
-    for (int i = 0; i < COUNT(buildings); i++) {
+    for (int i = 0; i < COUNT(stacks); i++) {
         stack_fixture_sizes sizes = training;
-        compare_by_hand(context, &buildings[i], sizes);
+        compare_by_hand(context, &stacks[i], sizes);
         sizes.mode = GRU_TRAIN_RECOMPUTE;
-        compare_by_hand(context, &buildings[i], sizes);
+        compare_by_hand(context, &stacks[i], sizes);
         sizes.type = GRU_F16;
-        compare_by_hand(context, &buildings[i], sizes);
+        compare_by_hand(context, &stacks[i], sizes);
         sizes.type = GRU_BF16;
-        compare_by_hand(context, &buildings[i], sizes);
+        compare_by_hand(context, &stacks[i], sizes);
     }
     gru_context_release(context);
 }
@@ -158,7 +158,7 @@ TEST(dropout, lies_between_the_layers_in_f64) {
     gru_context *context = tester_context(NULL, 1);
     stack_fixture_sizes sizes = training;
     sizes.type = GRU_F64;
-    for (int i = 0; i < COUNT(buildings); i++) compare_by_hand(context, &buildings[i], sizes);
+    for (int i = 0; i < COUNT(stacks); i++) compare_by_hand(context, &stacks[i], sizes);
     gru_context_release(context);
 }
 
@@ -167,16 +167,16 @@ TEST(dropout, does_not_depend_on_how_a_batch_is_cut) {
     gru_context *context = tester_context(NULL, 1);
     stack_fixture_sizes sizes = training;
     sizes.lengths = 0;
-    for (int i = 0; i < COUNT(buildings); i++) {
-        stack_fixture *whole = stack_fixture_make(context, buildings[i].floors, buildings[i].count, sizes);
+    for (int i = 0; i < COUNT(stacks); i++) {
+        stack_fixture *whole = stack_fixture_make(context, stacks[i].specs, stacks[i].count, sizes);
         forward(whole);
         float *expected = tester_copy(whole->y, stack_fixture_y_count(whole) * sizeof(float));
         const int64_t row = whole->outputs, I = sizes.I;
         const void *h0[STACK_FIXTURE_SUBLAYERS];
         void *hT[STACK_FIXTURE_SUBLAYERS];
-        for (int32_t k = 0; k < whole->cells; k++) {
-            h0[k] = (float *)whole->h0[k] + 2 * whole->cell[k].hidden;
-            hT[k] = (float *)whole->hT[k] + 2 * whole->cell[k].hidden;
+        for (int32_t k = 0; k < whole->sublayers; k++) {
+            h0[k] = (float *)whole->h0[k] + 2 * whole->configs[k].hidden;
+            hT[k] = (float *)whole->hT[k] + 2 * whole->configs[k].hidden;
         }
         gru_run *data = &whole->run.data;
         data->N = 2;
@@ -187,11 +187,11 @@ TEST(dropout, does_not_depend_on_how_a_batch_is_cut) {
         whole->dropout_seed[1] += 2;
         forward(whole);
         CHECK(memcmp(whole->y, expected, stack_fixture_y_count(whole) * sizeof(float)) == 0,
-              "%s: rows 2 and 3 alone lost other numbers", buildings[i].name);
+              "%s: rows 2 and 3 alone lost other numbers", stacks[i].name);
         whole->dropout_seed[1] -= 1;
         forward(whole);
         CHECK(memcmp(whole->y, expected, stack_fixture_y_count(whole) * sizeof(float)) != 0,
-              "%s: another offset changed nothing", buildings[i].name);
+              "%s: another offset changed nothing", stacks[i].name);
         tester_free(expected);
         stack_fixture_free(whole);
     }
@@ -200,15 +200,15 @@ TEST(dropout, does_not_depend_on_how_a_batch_is_cut) {
 
 TEST(dropout, has_no_part_in_inference) {
     gru_context *context = tester_context(NULL, 1);
-    for (int i = 0; i < COUNT(buildings); i++) {
+    for (int i = 0; i < COUNT(stacks); i++) {
         stack_fixture_sizes sizes = training;
         sizes.mode = GRU_INFERENCE;
-        stack_fixture *fixture = stack_fixture_make(context, buildings[i].floors, buildings[i].count, sizes);
+        stack_fixture *fixture = stack_fixture_make(context, stacks[i].specs, stacks[i].count, sizes);
         sizes.dropout = 0;
-        stack_fixture *plain = stack_fixture_make(context, buildings[i].floors, buildings[i].count, sizes);
+        stack_fixture *plain = stack_fixture_make(context, stacks[i].specs, stacks[i].count, sizes);
         forward(fixture), forward(plain);
         CHECK(memcmp(fixture->y, plain->y, stack_fixture_y_count(fixture) * sizeof(float)) == 0,
-              "%s: y differs", buildings[i].name);
+              "%s: y differs", stacks[i].name);
         stack_fixture_free(fixture), stack_fixture_free(plain);
     }
     gru_context_release(context);
@@ -216,15 +216,15 @@ TEST(dropout, has_no_part_in_inference) {
 
 /* What is dropped with the threads of a context is what is dropped with one. */
 TEST(dropout, does_not_depend_on_threads) {
-    for (int i = 0; i < COUNT(buildings); i++) {
+    for (int i = 0; i < COUNT(stacks); i++) {
         gru_context *contexts[2] = {tester_context(NULL, 1), tester_context(NULL, 3)};
         stack_fixture *fixture[2];
         for (int k = 0; k < 2; k++) {
-            fixture[k] = stack_fixture_make(contexts[k], buildings[i].floors, buildings[i].count, training);
+            fixture[k] = stack_fixture_make(contexts[k], stacks[i].specs, stacks[i].count, training);
             forward(fixture[k]);
         }
         CHECK(memcmp(fixture[0]->y, fixture[1]->y, stack_fixture_y_count(fixture[0]) * sizeof(float)) == 0,
-              "%s: y differs", buildings[i].name);
+              "%s: y differs", stacks[i].name);
         for (int k = 0; k < 2; k++) stack_fixture_free(fixture[k]), gru_context_release(contexts[k]);
     }
 }

@@ -1,4 +1,4 @@
-/* test_stack.c: stacks against their cells run one by one, and what a stack promises about states and sizes. */
+/* test_stack.c: stacks against their sublayers run one by one, and what a stack promises about states and sizes. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,11 +23,11 @@ static const layer_spec alternating[] = {{.hidden = 8},
 static const layer_spec upwards[] = {{.hidden = 8}, {.hidden = 3}, {.hidden = 12}};
 static const layer_spec alone[] = {{.hidden = 8}};
 
-static const struct building {
+static const struct stack_spec {
     const char *name;
-    const layer_spec *floors;
+    const layer_spec *specs;
     int32_t count;
-} buildings[] = {
+} stacks[] = {
     {"two bidirectional layers", concat_twice, COUNT(concat_twice)},
     {"a sum below", sum_then_concat, COUNT(sum_then_concat)},
     {"a sum on top", concat_then_sum, COUNT(concat_then_sum)},
@@ -37,14 +37,26 @@ static const struct building {
     {"one layer", alone, COUNT(alone)},
 };
 
+/* A small stack of stacks[i] over sequences of different lengths. */
+static stack_fixture *make_ragged(gru_context *context, int32_t i) {
+    return stack_fixture_make(context, stacks[i].specs, stacks[i].count,
+                              (stack_fixture_sizes){.T = 4, .N = 3, .I = 2, .lengths = 1});
+}
+
+/* Copies the final states of a run whose hT was h0 to where stack_fixture_check looks. */
+static void take_states_in_place(stack_fixture *fixture) {
+    for (int32_t k = 0; k < fixture->sublayers; k++)
+        memcpy(fixture->hT[k], fixture->h0[k], stack_fixture_states(fixture, k) * sizeof(float));
+}
+
 static void compare_by_hand(gru_context *context, stack_fixture_sizes sizes) {
-    for (int32_t i = 0; i < COUNT(buildings); i++) {
-        stack_fixture *fixture = stack_fixture_make(context, buildings[i].floors, buildings[i].count, sizes);
+    for (int32_t i = 0; i < COUNT(stacks); i++) {
+        stack_fixture *fixture = stack_fixture_make(context, stacks[i].specs, stacks[i].count, sizes);
         stack_fixture_outputs hand;
         stack_fixture_run_sublayers(fixture, &hand);
         REQUIRE(device_mirror_stack_forward(fixture->stack, &fixture->run) == GRU_OK, "%s: %s",
-                buildings[i].name, gru_last_error());
-        stack_fixture_check(fixture, buildings[i].name, &hand);
+                stacks[i].name, gru_last_error());
+        stack_fixture_check(fixture, stacks[i].name, &hand);
         stack_fixture_free(fixture);
     }
 }
@@ -80,9 +92,9 @@ ENGINE_TEST(stack, training_gives_the_same_outputs) {
 
 TEST(stack, segments_and_attention_reach_every_cell) {
     gru_context *context = tester_context(NULL, 1);
-    for (int32_t i = 0; i < COUNT(buildings); i++) {
+    for (int32_t i = 0; i < COUNT(stacks); i++) {
         stack_fixture *fixture =
-            stack_fixture_make(context, buildings[i].floors, buildings[i].count,
+            stack_fixture_make(context, stacks[i].specs, stacks[i].count,
                                (stack_fixture_sizes){.T = 6, .N = 5, .I = 7, .lengths = 1});
         stack_fixture_outputs plain, hand;
         stack_fixture_run_sublayers(fixture, &plain);
@@ -95,7 +107,7 @@ TEST(stack, segments_and_attention_reach_every_cell) {
         fixture->run.data.restart.data = reset, fixture->run.data.attention.data = attention;
         stack_fixture_run_sublayers(fixture, &hand);
         REQUIRE(device_mirror_stack_forward(fixture->stack, &fixture->run) == GRU_OK, "%s", gru_last_error());
-        stack_fixture_check(fixture, buildings[i].name, &hand);
+        stack_fixture_check(fixture, stacks[i].name, &hand);
         CHECK(memcmp(plain.y, fixture->y, stack_fixture_y_count(fixture) * sizeof(float)) != 0,
               "segments and attention changed nothing");
         stack_fixture_free(fixture);
@@ -119,8 +131,7 @@ ENGINE_TEST(stack, chunks_give_the_same_bits) {
         fixture->run.data.y.data = (float *)fixture->y + t0 * sizes.N * fixture->outputs;
         REQUIRE(device_mirror_stack_forward(fixture->stack, &fixture->run) == GRU_OK, "%s", gru_last_error());
     }
-    for (int32_t k = 0; k < fixture->cells; k++)
-        memcpy(fixture->hT[k], fixture->h0[k], stack_fixture_states(fixture, k) * sizeof(float));
+    take_states_in_place(fixture);
     stack_fixture_check(fixture, "three chunks", &whole);
     stack_fixture_free(fixture);
     gru_context_release(context);
@@ -128,17 +139,14 @@ ENGINE_TEST(stack, chunks_give_the_same_bits) {
 
 TEST(stack, final_states_may_overwrite_initial_ones) {
     gru_context *context = tester_context(NULL, 1);
-    for (int32_t i = 0; i < COUNT(buildings); i++) {
-        stack_fixture *fixture =
-            stack_fixture_make(context, buildings[i].floors, buildings[i].count,
-                               (stack_fixture_sizes){.T = 4, .N = 3, .I = 2, .lengths = 1});
+    for (int32_t i = 0; i < COUNT(stacks); i++) {
+        stack_fixture *fixture = make_ragged(context, i);
         stack_fixture_outputs hand;
         stack_fixture_run_sublayers(fixture, &hand);
         fixture->run.hT = fixture->h0;
         REQUIRE(device_mirror_stack_forward(fixture->stack, &fixture->run) == GRU_OK, "%s", gru_last_error());
-        for (int32_t k = 0; k < fixture->cells; k++)
-            memcpy(fixture->hT[k], fixture->h0[k], stack_fixture_states(fixture, k) * sizeof(float));
-        stack_fixture_check(fixture, buildings[i].name, &hand);
+        take_states_in_place(fixture);
+        stack_fixture_check(fixture, stacks[i].name, &hand);
         stack_fixture_free(fixture);
     }
     gru_context_release(context);
@@ -154,10 +162,10 @@ TEST(stack, states_of_all_cells_lie_in_one_pool) {
     int64_t width = 0, strides[STACK_FIXTURE_SUBLAYERS];
     void *columns[STACK_FIXTURE_SUBLAYERS];
     stack_fixture_run_sublayers(fixture, &hand);
-    for (int32_t k = 0; k < fixture->cells; k++) width += fixture->cell[k].hidden;
+    for (int32_t k = 0; k < fixture->sublayers; k++) width += fixture->configs[k].hidden;
     float *pool = stack_fixture_allocate(fixture, (size_t)(SLOTS * width) * sizeof *pool), *column = pool;
-    for (int32_t k = 0; k < fixture->cells; k++) {
-        const int64_t H = fixture->cell[k].hidden;
+    for (int32_t k = 0; k < fixture->sublayers; k++) {
+        const int64_t H = fixture->configs[k].hidden;
         for (int64_t n = 0; n < N; n++)
             memcpy(column + from[n] * width, (float *)fixture->h0[k] + n * H, (size_t)H * sizeof *pool);
         columns[k] = column, strides[k] = width;
@@ -167,8 +175,8 @@ TEST(stack, states_of_all_cells_lie_in_one_pool) {
     fixture->run.h_strides = strides;
     fixture->run.data.h0_slots = from, fixture->run.data.hT_slots = to, fixture->run.data.slot_count = SLOTS;
     REQUIRE(device_mirror_stack_forward(fixture->stack, &fixture->run) == GRU_OK, "%s", gru_last_error());
-    for (int32_t k = 0; k < fixture->cells; k++)
-        for (int64_t n = 0, H = fixture->cell[k].hidden; n < N; n++)
+    for (int32_t k = 0; k < fixture->sublayers; k++)
+        for (int64_t n = 0, H = fixture->configs[k].hidden; n < N; n++)
             memcpy((float *)fixture->hT[k] + n * H, (float *)columns[k] + to[n] * width,
                    (size_t)H * sizeof *pool);
     stack_fixture_check(fixture, "a pool", &hand);
@@ -179,23 +187,21 @@ TEST(stack, states_of_all_cells_lie_in_one_pool) {
 
 TEST(stack, missing_states_are_zeros_and_missing_outputs_are_not_wanted) {
     gru_context *context = tester_context(NULL, 1);
-    for (int32_t i = 0; i < COUNT(buildings); i++) {
-        stack_fixture *fixture =
-            stack_fixture_make(context, buildings[i].floors, buildings[i].count,
-                               (stack_fixture_sizes){.T = 4, .N = 3, .I = 2, .lengths = 1});
+    for (int32_t i = 0; i < COUNT(stacks); i++) {
+        stack_fixture *fixture = make_ragged(context, i);
         stack_fixture_outputs hand;
         void *hT[STACK_FIXTURE_SUBLAYERS] = {0};
         fixture->run.h0 = NULL;
         stack_fixture_run_sublayers(fixture, &hand);
         REQUIRE(device_mirror_stack_forward(fixture->stack, &fixture->run) == GRU_OK, "%s", gru_last_error());
-        stack_fixture_check(fixture, buildings[i].name, &hand);
+        stack_fixture_check(fixture, stacks[i].name, &hand);
         const void *no_h0[STACK_FIXTURE_SUBLAYERS] = {0};
         memset(fixture->hT[0], 0xFF, stack_fixture_states(fixture, 0) * sizeof(float));
         hT[0] = fixture->hT[0];
         fixture->run.data.y.data = NULL, fixture->run.y_reverse.data = NULL, fixture->run.h0 = no_h0,
         fixture->run.hT = hT;
         REQUIRE(device_mirror_stack_forward(fixture->stack, &fixture->run) == GRU_OK, "%s", gru_last_error());
-        stack_fixture_check(fixture, buildings[i].name, &hand);
+        stack_fixture_check(fixture, stacks[i].name, &hand);
         stack_fixture_free(fixture);
     }
     gru_context_release(context);
@@ -203,8 +209,8 @@ TEST(stack, missing_states_are_zeros_and_missing_outputs_are_not_wanted) {
 
 TEST(stack, without_steps_or_rows_states_pass_through) {
     gru_context *context = tester_context(NULL, 1);
-    for (int32_t i = 0; i < COUNT(buildings); i++) {
-        stack_fixture *fixture = stack_fixture_make(context, buildings[i].floors, buildings[i].count,
+    for (int32_t i = 0; i < COUNT(stacks); i++) {
+        stack_fixture *fixture = stack_fixture_make(context, stacks[i].specs, stacks[i].count,
                                                     (stack_fixture_sizes){.T = 4, .N = 3, .I = 2});
         fixture->run.data.N = 0;
         REQUIRE(device_mirror_stack_forward(fixture->stack, &fixture->run) == GRU_OK, "%s", gru_last_error());
@@ -212,7 +218,7 @@ TEST(stack, without_steps_or_rows_states_pass_through) {
               "hT was written for no row");
         fixture->run.data.N = 3, fixture->run.data.T = 0, fixture->run.data.x.data = NULL;
         REQUIRE(device_mirror_stack_forward(fixture->stack, &fixture->run) == GRU_OK, "%s", gru_last_error());
-        for (int32_t k = 0; k < fixture->cells; k++)
+        for (int32_t k = 0; k < fixture->sublayers; k++)
             CHECK(memcmp(fixture->hT[k], fixture->h0[k], stack_fixture_states(fixture, k) * sizeof(float)) ==
                       0,
                   "hT[%d] is not h0", k);
@@ -228,9 +234,9 @@ TEST(stack, without_steps_or_rows_states_pass_through) {
 TEST(stack, outputs_may_be_batch_major_columns) {
     enum { T = 4, N = 3, GAP = 3 };
     gru_context *context = tester_context(NULL, 1);
-    for (int32_t i = 0; i < COUNT(buildings); i++) {
+    for (int32_t i = 0; i < COUNT(stacks); i++) {
         stack_fixture *fixture =
-            stack_fixture_make(context, buildings[i].floors, buildings[i].count,
+            stack_fixture_make(context, stacks[i].specs, stacks[i].count,
                                (stack_fixture_sizes){.T = T, .N = N, .I = 2, .lengths = 1});
         stack_fixture_outputs hand;
         const int64_t D = fixture->outputs, row = D + GAP;
@@ -246,7 +252,7 @@ TEST(stack, outputs_may_be_batch_major_columns) {
                 CHECK(tester_untouched(from + D, GAP * sizeof *y), "the gap after row %d, %d was written",
                       (int)s, (int)n);
             }
-        stack_fixture_check(fixture, buildings[i].name, &hand);
+        stack_fixture_check(fixture, stacks[i].name, &hand);
         stack_fixture_free(fixture);
     }
     gru_context_release(context);
@@ -256,29 +262,30 @@ TEST(stack, outputs_may_be_batch_major_columns) {
 
 TEST(stack, describes_its_cells_in_order) {
     gru_context *context = tester_context(NULL, 1);
-    for (int32_t i = 0; i < COUNT(buildings); i++) {
-        stack_fixture *fixture = stack_fixture_make(context, buildings[i].floors, buildings[i].count,
+    for (int32_t i = 0; i < COUNT(stacks); i++) {
+        stack_fixture *fixture = stack_fixture_make(context, stacks[i].specs, stacks[i].count,
                                                     (stack_fixture_sizes){.T = 1, .N = 1, .I = 2});
         gru_layer_config config, same;
         gru_layer *layer = NULL;
-        CHECK(gru_stack_sublayers(fixture->stack) == fixture->cells, "%d cells",
+        CHECK(gru_stack_sublayers(fixture->stack) == fixture->sublayers, "%d sublayers",
               gru_stack_sublayers(fixture->stack));
         CHECK(gru_stack_inputs(fixture->stack) == 2, "%d inputs", gru_stack_inputs(fixture->stack));
         CHECK(gru_stack_outputs(fixture->stack) == fixture->outputs, "%d outputs",
               gru_stack_outputs(fixture->stack));
-        for (int32_t k = 0; k < fixture->cells; k++) {
+        for (int32_t k = 0; k < fixture->sublayers; k++) {
             REQUIRE(gru_stack_sublayer(fixture->stack, k, &config, &layer) == GRU_OK, "%s", gru_last_error());
             REQUIRE(gru_layer_describe(layer, &same) == GRU_OK, "%s", gru_last_error());
-            CHECK(memcmp(&config, &same, sizeof same) == 0, "cell %d describes itself in two ways", k);
-            CHECK(config.inputs == fixture->cell[k].inputs && config.hidden == fixture->cell[k].hidden &&
-                      config.direction == fixture->cell[k].direction,
-                  "cell %d is another", k);
+            CHECK(memcmp(&config, &same, sizeof same) == 0, "sublayer %d describes itself in two ways", k);
+            CHECK(config.inputs == fixture->configs[k].inputs &&
+                      config.hidden == fixture->configs[k].hidden &&
+                      config.direction == fixture->configs[k].direction,
+                  "sublayer %d is another", k);
         }
         CHECK(gru_stack_sublayer(fixture->stack, 0, NULL, NULL) == GRU_OK, "%s", gru_last_error());
-        CHECK(gru_stack_sublayer(fixture->stack, fixture->cells, &config, NULL) == GRU_BAD_ARGUMENT,
-              "a cell past the last");
+        CHECK(gru_stack_sublayer(fixture->stack, fixture->sublayers, &config, NULL) == GRU_BAD_ARGUMENT,
+              "a sublayer past the last");
         CHECK(gru_stack_sublayer(fixture->stack, -1, &config, NULL) == GRU_BAD_ARGUMENT,
-              "a cell before the first");
+              "a sublayer before the first");
         stack_fixture_free(fixture);
     }
     gru_context_release(context);

@@ -73,7 +73,7 @@ TEST(stack_arguments, wrong_configurations_are_refused) {
 static void untouched(const stack_fixture *fixture, const char *when) {
     CHECK(tester_untouched(fixture->y, stack_fixture_y_count(fixture) * stack_fixture_io_bytes(fixture)),
           "y was written although %s", when);
-    for (int32_t k = 0; k < fixture->cells; k++)
+    for (int32_t k = 0; k < fixture->sublayers; k++)
         CHECK(tester_untouched(fixture->hT[k],
                                stack_fixture_states(fixture, k) * stack_fixture_state_bytes(fixture)),
               "hT[%d] was written although %s", k, when);
@@ -217,8 +217,8 @@ typedef struct outputs {
 static void outputs_make(stack_fixture *fixture, outputs *o) {
     memset(o, 0, sizeof *o);
     o->dx = stack_fixture_allocate(fixture, 18 * sizeof(float));
-    for (int32_t k = 0; k < fixture->cells; k++) {
-        const size_t H = (size_t)fixture->cell[k].hidden;
+    for (int32_t k = 0; k < fixture->sublayers; k++) {
+        const size_t H = (size_t)fixture->configs[k].hidden;
         o->dR[k] = stack_fixture_allocate(fixture, 3 * H * H * sizeof(float));
         o->dh0[k] = stack_fixture_allocate(fixture, stack_fixture_states(fixture, k) * sizeof(float));
     }
@@ -234,8 +234,8 @@ static void refuse_backward(const stack_fixture *fixture, const outputs *o, cons
           gru_status_name(status));
     CHECK(strstr(gru_last_error(), expected), "expected \"%s\" in: %s", expected, gru_last_error());
     CHECK(tester_untouched(o->dx, 18 * sizeof(float)), "dx was written although %s", expected);
-    for (int32_t k = 0; k < fixture->cells; k++) {
-        const size_t H = (size_t)fixture->cell[k].hidden;
+    for (int32_t k = 0; k < fixture->sublayers; k++) {
+        const size_t H = (size_t)fixture->configs[k].hidden;
         CHECK(tester_untouched(o->dR[k], 3 * H * H * sizeof(float)), "dR was written although %s", expected);
         CHECK(tester_untouched(o->dh0[k], stack_fixture_states(fixture, k) * sizeof(float)),
               "dh0 was written although %s", expected);

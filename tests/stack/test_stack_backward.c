@@ -14,12 +14,12 @@ static const layer_spec sum[] = {{.hidden = 3, .bidirectional = 1, .merge = GRU_
 static const layer_spec separate[] = {{.hidden = 2, .bidirectional = 1},
                                       {.hidden = 3, .direction = GRU_REVERSE},
                                       {.hidden = 2, .bidirectional = 1, .merge = GRU_MERGE_SEPARATE}};
-static const struct building {
+static const struct stack_spec {
     const char *name;
-    const layer_spec *floors;
+    const layer_spec *specs;
     int32_t count;
     float dropout;
-} buildings[] = {
+} stacks[] = {
     {"concat", concat, COUNT(concat), 0},        {"sum", sum, COUNT(sum), 0},
     {"separate", separate, COUNT(separate), 0},  {"concat with dropout", concat, COUNT(concat), 0.4f},
     {"sum with dropout", sum, COUNT(sum), 0.4f}, {"separate with dropout", separate, COUNT(separate), 0.25f}};
@@ -27,7 +27,7 @@ static const struct building {
 static const stack_fixture_sizes ragged = {
     .T = 4, .N = 3, .I = 2, .type = GRU_F64, .lengths = 1, .mode = GRU_TRAIN};
 
-/* A tower with gradients of everything. Losses are sums of dy * y, dy_reverse * y_reverse and dhT * hT. */
+/* A stack with gradients of everything. Losses are sums of dy * y, dy_reverse * y_reverse and dhT * hT. */
 typedef struct study {
     stack_fixture *fixture;
     double *dy, *dy_reverse, *dx;
@@ -54,19 +54,19 @@ static size_t weight_count(const gru_layer_config *config, int32_t columns) {
     return 3 * (size_t)config->hidden * (size_t)columns;
 }
 
-static void study_open(study *s, gru_context *context, const struct building *b) {
+static void study_open(study *s, gru_context *context, const struct stack_spec *spec) {
     memset(s, 0, sizeof *s);
     stack_fixture_sizes sizes = ragged;
-    sizes.dropout = b->dropout;
-    stack_fixture *fixture = s->fixture = stack_fixture_make(context, b->floors, b->count, sizes);
+    sizes.dropout = spec->dropout;
+    stack_fixture *fixture = s->fixture = stack_fixture_make(context, spec->specs, spec->count, sizes);
     const size_t x_count = (size_t)(fixture->sizes.T * fixture->sizes.N * fixture->sizes.I);
     gru_stack_gradients *g = &s->gradients;
     s->dy = given(fixture, stack_fixture_y_count(fixture));
     if (fixture->y_reverse) s->dy_reverse = given(fixture, stack_fixture_y_count(fixture));
     s->dx = stack_fixture_allocate(fixture, x_count * sizeof(double));
     g->data.dy.data = s->dy, g->dy_reverse.data = s->dy_reverse, g->data.dx.data = s->dx;
-    for (int32_t k = 0; k < fixture->cells; k++) {
-        const gru_layer_config *config = &fixture->cell[k];
+    for (int32_t k = 0; k < fixture->sublayers; k++) {
+        const gru_layer_config *config = &fixture->configs[k];
         s->dhT[k] = given(fixture, stack_fixture_states(fixture, k));
         s->dh0[k] = stack_fixture_allocate(fixture, stack_fixture_states(fixture, k) * sizeof(double));
         s->dW[k] = zeros(fixture, weight_count(config, config->inputs));
@@ -77,7 +77,8 @@ static void study_open(study *s, gru_context *context, const struct building *b)
     g->dhT = (const void *const *)s->dhT, g->dh0 = (void *const *)s->dh0;
     g->dW = (void *const *)s->dW, g->dR = (void *const *)s->dR;
     g->dbW = (void *const *)s->dbW, g->dbR = (void *const *)s->dbR;
-    REQUIRE(gru_stack_forward(fixture->stack, &fixture->run) == GRU_OK, "%s: %s", b->name, gru_last_error());
+    REQUIRE(gru_stack_forward(fixture->stack, &fixture->run) == GRU_OK, "%s: %s", spec->name,
+            gru_last_error());
     s->backward = fixture->run;
     s->backward.data.workspace = stack_fixture_allocate(fixture, fixture->memory.backward_workspace);
     s->backward.data.workspace_size = fixture->memory.backward_workspace;
@@ -94,7 +95,7 @@ static void backward(study *s, uint32_t parts) {
 static double loss(const study *s) {
     stack_fixture *fixture = s->fixture;
     double total = 0;
-    for (int32_t k = 0; k < fixture->cells; k++) {
+    for (int32_t k = 0; k < fixture->sublayers; k++) {
         gru_layer *layer = NULL;
         REQUIRE(gru_stack_sublayer(fixture->stack, k, NULL, &layer) == GRU_OK, "%s", gru_last_error());
         REQUIRE(gru_layer_update(layer, fixture->weights[k], NULL) == GRU_OK, "%s", gru_last_error());
@@ -104,16 +105,16 @@ static double loss(const study *s) {
         total += s->dy[i] * ((const double *)fixture->y)[i];
         if (fixture->y_reverse) total += s->dy_reverse[i] * ((const double *)fixture->y_reverse)[i];
     }
-    for (int32_t k = 0; k < fixture->cells; k++)
+    for (int32_t k = 0; k < fixture->sublayers; k++)
         for (size_t i = 0; i < stack_fixture_states(fixture, k); i++)
             total += s->dhT[k][i] * ((const double *)fixture->hT[k])[i];
     return total;
 }
 
-/* numbers: of the tower's own memory, which the loss depends on. The error of the difference is about step^2 from the
+/* numbers: of the fixture's own memory, which the loss depends on. The error of the difference is about step^2 from the
  * third derivative, and 2^-53 / step from the rounding of a loss of some tens. */
-static void check_gradient(const study *s, const char *name, int32_t cell, const void *numbers, size_t count,
-                           const double *gradient) {
+static void check_gradient(const study *s, const char *name, int32_t sublayer, const void *numbers,
+                           size_t count, const double *gradient) {
     const double step = 1e-5, budget = 2e-9;
     double *at = (double *)(uintptr_t)numbers, largest = 0;
     for (size_t i = 0; i < count; i++) {
@@ -125,23 +126,24 @@ static void check_gradient(const study *s, const char *name, int32_t cell, const
         at[i] = saved;
         const double difference = (above - below) / (2 * step);
         CHECK(fabs(difference - gradient[i]) <= budget * (1 + fabs(difference)),
-              "%s[%zu] of cell %d is %.12g, the difference quotient %.12g", name, i, cell, gradient[i],
-              difference);
+              "%s[%zu] of sublayer %d is %.12g, the difference quotient %.12g", name, i, sublayer,
+              gradient[i], difference);
         largest = fmax(largest, fabs(gradient[i]));
     }
-    CHECK(largest > 1e-3, "%s of cell %d is nowhere above %g: nothing was tested", name, cell, largest);
+    CHECK(largest > 1e-3, "%s of sublayer %d is nowhere above %g: nothing was tested", name, sublayer,
+          largest);
 }
 
 TEST(stack_backward, equals_finite_differences) {
     gru_context *context = tester_context(NULL, 1);
-    for (int32_t b = 0; b < COUNT(buildings); b++) {
+    for (int32_t b = 0; b < COUNT(stacks); b++) {
         study s;
-        study_open(&s, context, &buildings[b]);
+        study_open(&s, context, &stacks[b]);
         const stack_fixture *fixture = s.fixture;
         backward(&s, 0);
         check_gradient(&s, "dx", 0, fixture->x, (size_t)(ragged.T * ragged.N * ragged.I), s.dx);
-        for (int32_t k = 0; k < fixture->cells; k++) {
-            const gru_layer_config *config = &fixture->cell[k];
+        for (int32_t k = 0; k < fixture->sublayers; k++) {
+            const gru_layer_config *config = &fixture->configs[k];
             check_gradient(&s, "dh0", k, fixture->h0[k], stack_fixture_states(fixture, k), s.dh0[k]);
             check_gradient(&s, "dW", k, fixture->weights[k]->W, weight_count(config, config->inputs),
                            s.dW[k]);
@@ -159,8 +161,8 @@ TEST(stack_backward, equals_finite_differences) {
 
 static uint64_t hash_weights(const study *s) {
     uint64_t hash = 0;
-    for (int32_t k = 0; k < s->fixture->cells; k++) {
-        const gru_layer_config *config = &s->fixture->cell[k];
+    for (int32_t k = 0; k < s->fixture->sublayers; k++) {
+        const gru_layer_config *config = &s->fixture->configs[k];
         hash = tester_hash(hash, s->dW[k], weight_count(config, config->inputs) * sizeof(double));
         hash = tester_hash(hash, s->dR[k], weight_count(config, config->hidden) * sizeof(double));
         hash = tester_hash(hash, s->dbW[k], weight_count(config, 1) * sizeof(double));
@@ -171,28 +173,27 @@ static uint64_t hash_weights(const study *s) {
 
 static uint64_t hash_data(const study *s) {
     uint64_t hash = tester_hash(0, s->dx, (size_t)(ragged.T * ragged.N * ragged.I) * sizeof(double));
-    for (int32_t k = 0; k < s->fixture->cells; k++)
+    for (int32_t k = 0; k < s->fixture->sublayers; k++)
         hash = tester_hash(hash, s->dh0[k], stack_fixture_states(s->fixture, k) * sizeof(double));
     return hash;
 }
 
 TEST(stack_backward, parts_apart_give_the_same_bits) {
     gru_context *context = tester_context(NULL, 1);
-    for (int32_t b = 0; b < COUNT(buildings); b++) {
+    for (int32_t b = 0; b < COUNT(stacks); b++) {
         study whole, apart;
-        study_open(&whole, context, &buildings[b]);
-        study_open(&apart, context, &buildings[b]);
+        study_open(&whole, context, &stacks[b]);
+        study_open(&apart, context, &stacks[b]);
         const uint64_t before = hash_weights(&apart);
         backward(&whole, 0);
         backward(&apart, GRU_GRAD_DATA);
-        CHECK(hash_data(&whole) == hash_data(&apart), "%s: the data part alone differs", buildings[b].name);
-        CHECK(hash_weights(&apart) == before, "%s: the data part wrote weights", buildings[b].name);
+        CHECK(hash_data(&whole) == hash_data(&apart), "%s: the data part alone differs", stacks[b].name);
+        CHECK(hash_weights(&apart) == before, "%s: the data part wrote weights", stacks[b].name);
         memset(apart.dx, 0xFF, (size_t)(ragged.T * ragged.N * ragged.I) * sizeof(double));
         backward(&apart, GRU_GRAD_WEIGHTS);
         CHECK(hash_weights(&whole) == hash_weights(&apart), "%s: the weight part alone differs",
-              buildings[b].name);
-        CHECK(tester_untouched(apart.dx, 2 * sizeof(double)), "%s: the weight part wrote dx",
-              buildings[b].name);
+              stacks[b].name);
+        CHECK(tester_untouched(apart.dx, 2 * sizeof(double)), "%s: the weight part wrote dx", stacks[b].name);
         stack_fixture_free(whole.fixture);
         stack_fixture_free(apart.fixture);
     }
@@ -201,17 +202,17 @@ TEST(stack_backward, parts_apart_give_the_same_bits) {
 
 TEST(stack_backward, weights_are_added_or_set) {
     gru_context *context = tester_context(NULL, 1);
-    for (int32_t b = 0; b < COUNT(buildings); b++) {
+    for (int32_t b = 0; b < COUNT(stacks); b++) {
         study s;
-        study_open(&s, context, &buildings[b]);
+        study_open(&s, context, &stacks[b]);
         backward(&s, 0);
         const uint64_t once = hash_weights(&s), data = hash_data(&s);
         const double first = s.dR[0][0];
         backward(&s, 0);
         CHECK(s.dR[0][0] == 2 * first, "dR is %.17g, expected twice %.17g", s.dR[0][0], first);
-        CHECK(hash_data(&s) == data, "%s: the second backward gave other data gradients", buildings[b].name);
+        CHECK(hash_data(&s) == data, "%s: the second backward gave other data gradients", stacks[b].name);
         backward(&s, GRU_GRAD_OVERWRITE);
-        CHECK(hash_weights(&s) == once, "%s: overwriting gave other gradients", buildings[b].name);
+        CHECK(hash_weights(&s) == once, "%s: overwriting gave other gradients", stacks[b].name);
         stack_fixture_free(s.fixture);
     }
     gru_context_release(context);
@@ -220,8 +221,8 @@ TEST(stack_backward, weights_are_added_or_set) {
 TEST(stack_backward, needs_neither_states_nor_outputs_of_the_run) {
     gru_context *context = tester_context(NULL, 1);
     study s, bare;
-    study_open(&s, context, &buildings[0]);
-    study_open(&bare, context, &buildings[0]);
+    study_open(&s, context, &stacks[0]);
+    study_open(&bare, context, &stacks[0]);
     backward(&s, 0);
     bare.backward.h0 = NULL, bare.backward.hT = NULL, bare.backward.data.y.data = NULL;
     memset(bare.fixture->y, 0xFF, stack_fixture_y_count(bare.fixture) * sizeof(double));
@@ -236,7 +237,7 @@ TEST(stack_backward, needs_neither_states_nor_outputs_of_the_run) {
     gru_context_release(context);
 }
 
-/* dx of a tower after a forward run of this engine, and of the reference. 0: the engine has no backward pass. */
+/* dx of a stack after a forward run of this engine, and of the reference. 0: the engine has no backward pass. */
 static int compare_with_reference(const char *engine, float dropout) {
     gru_context *context = tester_context(engine, 1), *exact_context = tester_context("cpu_reference", 1);
     const stack_fixture_sizes sizes = {

@@ -7,7 +7,7 @@
 #include "stack/stack_layout.h"
 #include "tester.h"
 
-enum { MOST_COPIES = 64, MOST_CELLS = 16 };
+enum { MOST_COPIES = 64, MOST_SUBLAYERS = 16 };
 enum {
     PLACE = 256
 }; /* of a buffer in the memory that its copy lies in: what follows there is aligned as memory is */
@@ -169,39 +169,40 @@ gru_status device_mirror_backward(const gru_layer *layer, const gru_run *run,
 
 /* ---- stacks ------------------------------------------------------------------------------------------------------ */
 
-/* Pointers to cells' buffers, and the copies'. */
-typedef struct cells {
-    const void *h0[MOST_CELLS];
-    void *hT[MOST_CELLS];
-} cells;
+/* The states of all sublayers: pointers to their buffers, and to the copies. */
+typedef struct state_pointers {
+    const void *h0[MOST_SUBLAYERS];
+    void *hT[MOST_SUBLAYERS];
+} state_pointers;
 
 static gru_stack_run stack_run_there(device_mirror *mirror, const gru_stack *stack, const gru_stack_run *run,
-                                     cells *c) {
+                                     state_pointers *pointers) {
     gru_stack_run r = *run;
     r.data = device_mirror_run(mirror, &run->data);
     r.y_reverse.data = there(mirror, run->y_reverse.data, WRITES);
     r.dropout_seed = there(mirror, run->dropout_seed, READS);
     for (int32_t k = 0; k < stack->sublayer_count; k++) {
-        c->h0[k] = run->h0 ? there(mirror, run->h0[k], READS) : NULL;
-        c->hT[k] = run->hT ? there(mirror, run->hT[k], WRITES) : NULL;
+        pointers->h0[k] = run->h0 ? there(mirror, run->h0[k], READS) : NULL;
+        pointers->hT[k] = run->hT ? there(mirror, run->hT[k], WRITES) : NULL;
     }
-    if (run->h0) r.h0 = c->h0;
-    if (run->hT) r.hT = c->hT;
+    if (run->h0) r.h0 = pointers->h0;
+    if (run->hT) r.hT = pointers->hT;
     return r;
 }
 
 gru_status device_mirror_stack_forward(const gru_stack *stack, const gru_stack_run *run) {
     if (!is_elsewhere(stack->context)) return gru_stack_forward(stack, run);
     device_mirror *mirror = make_mirror(stack->context);
-    cells c;
-    const gru_stack_run r = stack_run_there(mirror, stack, run, &c);
+    state_pointers pointers;
+    const gru_stack_run r = stack_run_there(mirror, stack, run, &pointers);
     return finish(mirror, gru_stack_forward(stack, &r));
 }
 
-/* An array of pointers to what each cell WRITES; NULL if there is none. */
+/* An array of pointers to what each sublayer WRITES; NULL if there is none. */
 static void *const *pointers_there(device_mirror *mirror, const gru_stack *stack, void *const *pointers,
-                                   void *copies[MOST_CELLS]) {
-    for (int32_t k = 0; pointers && k < stack->sublayer_count; k++) copies[k] = there(mirror, pointers[k], WRITES);
+                                   void *copies[MOST_SUBLAYERS]) {
+    for (int32_t k = 0; pointers && k < stack->sublayer_count; k++)
+        copies[k] = there(mirror, pointers[k], WRITES);
     return pointers ? copies : NULL;
 }
 
@@ -209,10 +210,10 @@ gru_status device_mirror_stack_backward(const gru_stack *stack, const gru_stack_
                                         const gru_stack_gradients *gradients) {
     if (!is_elsewhere(stack->context)) return gru_stack_backward(stack, run, gradients);
     device_mirror *mirror = make_mirror(stack->context);
-    cells c;
-    const void *dhT[MOST_CELLS];
-    void *copies[5][MOST_CELLS];
-    const gru_stack_run r = stack_run_there(mirror, stack, run, &c);
+    state_pointers pointers;
+    const void *dhT[MOST_SUBLAYERS];
+    void *copies[5][MOST_SUBLAYERS];
+    const gru_stack_run r = stack_run_there(mirror, stack, run, &pointers);
     gru_stack_gradients g = *gradients;
     g.data = device_mirror_gradients(mirror, &gradients->data);
     g.dy_reverse.data = there(mirror, gradients->dy_reverse.data, READS);

@@ -200,6 +200,21 @@ uint32_t problem_options(uint64_t draw) {
     return options;
 }
 
+problem *problem_of_variants(int number, uint64_t draw, uint32_t options) {
+    static const shape sizes = {4, 3, 5, 19, "a panel and three units"};
+    const int round = number / VARIANTS;
+    gru_layer_config config = problem_variant(number % VARIANTS);
+    problem_types(&config, round ? (int)(tester_random(3, draw) % TYPES) : 0);
+    return problem_make(&sizes, &config, options | (round % 2 ? PROBLEM_ATTENTION : 0), draw);
+}
+
+problem *problem_of_shapes(int number, int draws, uint64_t draw, uint32_t options) {
+    const int variant = number % draws ? (int)(tester_random(1, draw) % VARIANTS) : 0;
+    gru_layer_config config = problem_variant(variant);
+    problem_types(&config, number % 2 ? (int)(tester_random(2, draw) % TYPES) : 0);
+    return problem_make(&tester_shapes[number / draws], &config, options, draw);
+}
+
 static void describe(problem *p) {
     static const char *const resets[] = {"AFTER", "BEFORE", "ALL"}, *const candidates[] = {"tanh", "relu",
                                                                                            "linear"};

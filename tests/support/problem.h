@@ -72,6 +72,13 @@ problem *problem_make(const shape *sizes, const gru_layer_config *config, uint32
 problem *problem_exact(const problem *p);
 /* Steps t0 .. t0 + T - 1 of rows n0 .. n0 + N - 1 of p. h0 is that of the whole: a later part needs another. */
 problem *problem_slice(const problem *p, int64_t t0, int64_t T, int64_t n0, int64_t N);
+/* Two walks that tests of forward and of backward share; number: 0 .. one less than the walk's length. draw: of types, variant
+ * and numbers. options: of problem_make.
+ *   variants: every variant on a small shape four times, first in f32, then in drawn types, every second time with attention
+ *   shapes:   draws drawn variants on each of tester_shapes, the first of them the default, every second in drawn types */
+enum { VARIANT_WALK = 4 * VARIANTS };
+problem *problem_of_variants(int number, uint64_t draw, uint32_t options);
+problem *problem_of_shapes(int number, int draws, uint64_t draw, uint32_t options);
 /* Other options over the same numbers. */
 problem *problem_with(const problem *p, uint32_t options);
 void problem_free(problem *p);

@@ -1,4 +1,4 @@
-/* stack_fixture.c: makes stacks from lists of floors, and runs their cells one by one for comparison. */
+/* stack_fixture.c: makes stacks from lists of layer_spec, and runs their sublayers one by one for comparison. */
 #include "stack_fixture.h"
 
 #include <stdlib.h>
@@ -20,12 +20,12 @@ size_t stack_fixture_y_count(const stack_fixture *fixture) {
     return (size_t)(fixture->sizes.T * fixture->sizes.N * fixture->outputs);
 }
 
-size_t stack_fixture_states(const stack_fixture *fixture, int32_t cell) {
-    return (size_t)fixture->sizes.N * (size_t)fixture->cell[cell].hidden;
+size_t stack_fixture_states(const stack_fixture *fixture, int32_t sublayer) {
+    return (size_t)fixture->sizes.N * (size_t)fixture->configs[sublayer].hidden;
 }
 
 void *stack_fixture_allocate(stack_fixture *fixture, size_t bytes) {
-    REQUIRE(fixture->buffer_count < STACK_FIXTURE_BUFFERS, "a tower has too few buffers");
+    REQUIRE(fixture->buffer_count < STACK_FIXTURE_BUFFERS, "a stack fixture has too few buffers");
     return fixture->buffers[fixture->buffer_count++] = tester_allocate(bytes);
 }
 
@@ -45,32 +45,32 @@ static void set_weights(stack_fixture *fixture, const gru_layer_config *config, 
     weights->bR = numbers(fixture, type, 3 * H, 0.5);
 }
 
-static int32_t floor_outputs(const layer_spec *f) {
+static int32_t spec_outputs(const layer_spec *f) {
     return f->bidirectional && f->merge == GRU_MERGE_CONCAT ? 2 * f->hidden : f->hidden;
 }
 
-static void set_layers(stack_fixture *fixture, const layer_spec *floors, int32_t count) {
+static void set_layers(stack_fixture *fixture, const layer_spec *specs, int32_t count) {
     const int f64 = fixture->sizes.type == GRU_F64;
     int32_t inputs = fixture->sizes.I;
     for (int32_t k = 0; k < count; k++) {
         gru_stack_layer *layer = &fixture->layers[k];
-        layer->bidirectional = floors[k].bidirectional;
-        layer->merge = floors[k].merge;
+        layer->bidirectional = specs[k].bidirectional;
+        layer->merge = specs[k].merge;
         layer->config.inputs = inputs;
-        layer->config.hidden = floors[k].hidden;
-        layer->config.direction = floors[k].direction;
+        layer->config.hidden = specs[k].hidden;
+        layer->config.direction = specs[k].direction;
         layer->config.io_type = fixture->sizes.type;
         layer->config.state_type = f64 ? GRU_F64 : GRU_F32;
         layer->config.weight_type = f64 ? GRU_F64 : fixture->sizes.weights;
         layer->config.reset_mode = fixture->sizes.reset_mode;
         for (int32_t d = 0; d <= layer->bidirectional; d++) {
             set_weights(fixture, &layer->config, &layer->weights[d]);
-            fixture->weights[fixture->cells] = &layer->weights[d];
-            fixture->cell[fixture->cells] = layer->config;
-            if (layer->bidirectional) fixture->cell[fixture->cells].direction = d;
-            fixture->cells++;
+            fixture->weights[fixture->sublayers] = &layer->weights[d];
+            fixture->configs[fixture->sublayers] = layer->config;
+            if (layer->bidirectional) fixture->configs[fixture->sublayers].direction = d;
+            fixture->sublayers++;
         }
-        inputs = floor_outputs(&floors[k]);
+        inputs = spec_outputs(&specs[k]);
     }
     fixture->outputs = inputs;
 }
@@ -93,8 +93,9 @@ static void set_run(stack_fixture *fixture) {
     if (last->bidirectional && last->merge == GRU_MERGE_SEPARATE)
         fixture->y_reverse = stack_fixture_allocate(fixture, stack_fixture_y_count(fixture) * io);
     data->x.data = fixture->x, data->y.data = fixture->y, fixture->run.y_reverse.data = fixture->y_reverse;
-    for (int32_t k = 0; k < fixture->cells; k++) {
-        fixture->h0[k] = numbers(fixture, fixture->cell[k].state_type, stack_fixture_states(fixture, k), 1);
+    for (int32_t k = 0; k < fixture->sublayers; k++) {
+        fixture->h0[k] =
+            numbers(fixture, fixture->configs[k].state_type, stack_fixture_states(fixture, k), 1);
         fixture->hT[k] = stack_fixture_allocate(fixture, stack_fixture_states(fixture, k) * state);
     }
     fixture->run.h0 = (const void *const *)fixture->h0, fixture->run.hT = fixture->hT;
@@ -110,16 +111,16 @@ static void set_run(stack_fixture *fixture) {
     data->reserve_size = fixture->memory.reserve;
 }
 
-stack_fixture *stack_fixture_make(gru_context *context, const layer_spec *floors, int32_t count,
+stack_fixture *stack_fixture_make(gru_context *context, const layer_spec *specs, int32_t count,
                                   stack_fixture_sizes sizes) {
     stack_fixture *fixture = calloc(1, sizeof *fixture);
-    REQUIRE(fixture && count <= STACK_FIXTURE_LAYERS, "a tower of %d floors", count);
+    REQUIRE(fixture && count <= STACK_FIXTURE_LAYERS, "a stack of %d layers", count);
     fixture->context = context;
     fixture->sizes = sizes;
     fixture->config.layers = fixture->layers;
     fixture->config.count = count;
     fixture->config.dropout = sizes.dropout;
-    set_layers(fixture, floors, count);
+    set_layers(fixture, specs, count);
     REQUIRE(gru_stack_create(context, &fixture->config, &fixture->stack) == GRU_OK, "%s", gru_last_error());
     REQUIRE(gru_stack_sizes(fixture->stack, sizes.T, sizes.N, &fixture->memory) == GRU_OK, "%s",
             gru_last_error());
@@ -135,21 +136,22 @@ void stack_fixture_free(stack_fixture *fixture) {
 
 /* ---- by hand ---- */
 
-/* One cell alone, dense. Returns its y. */
-static void *run_cell(stack_fixture *fixture, int32_t cell, const void *x, void *hT) {
+/* One sublayer alone, dense. Returns its y. */
+static void *run_sublayer(stack_fixture *fixture, int32_t sublayer, const void *x, void *hT) {
     gru_layer *layer = NULL;
     gru_sizes memory = GRU_INIT;
     gru_run run = GRU_INIT;
-    void *y = stack_fixture_allocate(fixture, (size_t)fixture->sizes.T * stack_fixture_states(fixture, cell) *
-                                                  stack_fixture_io_bytes(fixture));
-    REQUIRE(gru_layer_create(fixture->context, &fixture->cell[cell], fixture->weights[cell], &layer) ==
-                GRU_OK,
+    void *y =
+        stack_fixture_allocate(fixture, (size_t)fixture->sizes.T * stack_fixture_states(fixture, sublayer) *
+                                            stack_fixture_io_bytes(fixture));
+    REQUIRE(gru_layer_create(fixture->context, &fixture->configs[sublayer], fixture->weights[sublayer],
+                             &layer) == GRU_OK,
             "%s", gru_last_error());
     REQUIRE(gru_layer_sizes(layer, fixture->sizes.T, fixture->sizes.N, &memory) == GRU_OK, "%s",
             gru_last_error());
     run.T = fixture->sizes.T, run.N = fixture->sizes.N;
     run.x.data = x, run.y.data = y;
-    run.h0 = fixture->run.h0 ? fixture->run.h0[cell] : NULL, run.hT = hT;
+    run.h0 = fixture->run.h0 ? fixture->run.h0[sublayer] : NULL, run.hT = hT;
     run.lengths = fixture->run.data.lengths, run.restart = fixture->run.data.restart,
     run.attention = fixture->run.data.attention;
     run.workspace = stack_fixture_allocate(fixture, memory.workspace);
@@ -183,7 +185,7 @@ static void *sum(stack_fixture *fixture, const void *forward, const void *revers
     return both;
 }
 
-/* What the next floor reads in training. The generator is the library's: test_dropout.c knows its numbers. */
+/* What the next layer reads in training. The generator is the library's: test_dropout.c knows its numbers. */
 static void drop(const stack_fixture *fixture, int32_t k, void *data, int64_t row) {
     const int32_t type = fixture->sizes.type;
     const double scale = 1 / (1 - (double)fixture->sizes.dropout);
@@ -204,17 +206,17 @@ static void drop(const stack_fixture *fixture, int32_t k, void *data, int64_t ro
 void stack_fixture_run_sublayers(stack_fixture *fixture, stack_fixture_outputs *out) {
     const int drops = fixture->sizes.dropout > 0 && fixture->sizes.mode != GRU_INFERENCE;
     const void *x = fixture->x;
-    int32_t cell = 0;
+    int32_t sublayer = 0;
     memset(out, 0, sizeof *out);
-    for (int32_t k = 0; k < fixture->cells; k++)
+    for (int32_t k = 0; k < fixture->sublayers; k++)
         out->hT[k] = stack_fixture_allocate(fixture, stack_fixture_states(fixture, k) *
                                                          stack_fixture_state_bytes(fixture));
     for (int32_t k = 0; k < fixture->config.count; k++) {
         const gru_stack_layer *layer = &fixture->layers[k];
         const int32_t H = layer->config.hidden;
-        void *forward = run_cell(fixture, cell, x, out->hT[cell]), *reverse = NULL;
-        cell++;
-        if (layer->bidirectional) reverse = run_cell(fixture, cell, x, out->hT[cell]), cell++;
+        void *forward = run_sublayer(fixture, sublayer, x, out->hT[sublayer]), *reverse = NULL;
+        sublayer++;
+        if (layer->bidirectional) reverse = run_sublayer(fixture, sublayer, x, out->hT[sublayer]), sublayer++;
         out->y = forward;
         if (reverse && layer->merge == GRU_MERGE_CONCAT) out->y = concat(fixture, forward, reverse, H);
         if (reverse && layer->merge == GRU_MERGE_SUM) out->y = sum(fixture, forward, reverse, H);
@@ -227,7 +229,8 @@ void stack_fixture_run_sublayers(stack_fixture *fixture, stack_fixture_outputs *
 
 static void same(const char *what, const char *tensor, const void *a, const void *b, size_t bytes) {
     if (a == NULL && b == NULL) return;
-    CHECK(a && b && memcmp(a, b, bytes) == 0, "%s: %s differs from its cells run one by one", what, tensor);
+    CHECK(a && b && memcmp(a, b, bytes) == 0, "%s: %s differs from its sublayers run one by one", what,
+          tensor);
 }
 
 void stack_fixture_check(const stack_fixture *fixture, const char *what,
@@ -237,7 +240,7 @@ void stack_fixture_check(const stack_fixture *fixture, const char *what,
          stack_fixture_y_count(fixture) * stack_fixture_io_bytes(fixture));
     same(what, "y_reverse", fixture->y_reverse, expected->y_reverse,
          stack_fixture_y_count(fixture) * stack_fixture_io_bytes(fixture));
-    for (int32_t k = 0; k < fixture->cells; k++) {
+    for (int32_t k = 0; k < fixture->sublayers; k++) {
         (void)snprintf(name, sizeof name, "hT[%d]", k);
         same(what, name, fixture->hT[k], expected->hT[k],
              stack_fixture_states(fixture, k) * stack_fixture_state_bytes(fixture));

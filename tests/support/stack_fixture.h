@@ -1,11 +1,11 @@
-/* stack_fixture.h: a stack with all numbers of one call, made from a list of floors; and the same computed cell by cell.
+/* stack_fixture.h: a stack with all numbers of one call, made from a list of layer_spec; and the same computed sublayer by sublayer.
  *
- *     static const layer_spec floors[] = {{.hidden = 5, .bidirectional = 1}, {.hidden = 3, .direction = GRU_REVERSE}};
- *     stack_fixture *fixture = stack_fixture_make(context, floors, 2, (stack_fixture_sizes){.T = 7, .N = 4, .I = 6, .lengths = 1});
+ *     static const layer_spec specs[] = {{.hidden = 5, .bidirectional = 1}, {.hidden = 3, .direction = GRU_REVERSE}};
+ *     stack_fixture *fixture = stack_fixture_make(context, specs, 2, (stack_fixture_sizes){.T = 7, .N = 4, .I = 6, .lengths = 1});
  *     REQUIRE(gru_stack_forward(fixture->stack, &fixture->run) == GRU_OK, "%s", gru_last_error());
  *     stack_fixture_run_sublayers(fixture, &hand);
  *
- * States start from h0 in every cell; outputs are NaN until a run writes them. */
+ * States start from h0 in every sublayer; outputs are NaN until a run writes them. */
 #ifndef STACK_FIXTURE_H
 #define STACK_FIXTURE_H
 
@@ -27,7 +27,7 @@ typedef struct stack_fixture_sizes {
     int32_t I;
     int32_t type;       /* io_type; f64: states and weights too, else states are f32 */
     int32_t weights;    /* weight_type, unless type is f64 */
-    int32_t reset_mode; /* of all cells */
+    int32_t reset_mode; /* of all sublayers */
     int32_t lengths;    /* ragged, the last row empty */
     int32_t mode;
     float dropout;
@@ -40,11 +40,11 @@ typedef struct stack_fixture {
     gru_stack_layer layers[STACK_FIXTURE_LAYERS];
     gru_stack *stack;
     gru_sizes memory;
-    int32_t cells, outputs;
-    gru_layer_config cell[STACK_FIXTURE_SUBLAYERS];
+    int32_t sublayers, outputs;
+    gru_layer_config configs[STACK_FIXTURE_SUBLAYERS];
     const gru_weights *weights[STACK_FIXTURE_SUBLAYERS];
     void *h0[STACK_FIXTURE_SUBLAYERS], *hT[STACK_FIXTURE_SUBLAYERS]; /* [N][H] */
-    void *x, *y, *y_reverse; /* dense; y_reverse NULL unless the last floor is SEPARATE */
+    void *x, *y, *y_reverse; /* dense; y_reverse NULL unless the last layer is SEPARATE */
     uint64_t *dropout_seed;  /* [2] */
     gru_stack_run run;
     void *buffers[STACK_FIXTURE_BUFFERS];
@@ -52,28 +52,28 @@ typedef struct stack_fixture {
 } stack_fixture;
 
 /* Ends the test if the stack cannot be made. */
-stack_fixture *stack_fixture_make(gru_context *context, const layer_spec *floors, int32_t count,
+stack_fixture *stack_fixture_make(gru_context *context, const layer_spec *specs, int32_t count,
                                   stack_fixture_sizes sizes);
 /* Checks the guards of every buffer. */
 void stack_fixture_free(stack_fixture *fixture);
-/* Guarded memory that lives as long as the tower. */
+/* Guarded memory that lives as long as the stack. */
 void *stack_fixture_allocate(stack_fixture *fixture, size_t bytes);
 
 size_t stack_fixture_io_bytes(const stack_fixture *fixture); /* of one number of x, y */
 size_t
 stack_fixture_state_bytes(const stack_fixture *fixture); /* of one number of h0, hT, gradients of weights */
 size_t stack_fixture_y_count(const stack_fixture *fixture); /* numbers in y */
-size_t stack_fixture_states(const stack_fixture *fixture, int32_t cell);
+size_t stack_fixture_states(const stack_fixture *fixture, int32_t sublayer);
 
-/* The outputs of the tower's cells, each run alone by gru_layer_forward on dense copies, merged and dropped by the test itself.
- * Memory of the tower. */
+/* The outputs of the fixture's sublayers, each run alone by gru_layer_forward on dense copies, merged and dropped by the test itself.
+ * Memory of the stack. */
 typedef struct stack_fixture_outputs {
     void *y, *y_reverse;
     void *hT[STACK_FIXTURE_SUBLAYERS];
 } stack_fixture_outputs;
 void stack_fixture_run_sublayers(stack_fixture *fixture, stack_fixture_outputs *out);
 
-/* One check each, bit by bit: y, y_reverse and every hT of the tower's run. */
+/* One check each, bit by bit: y, y_reverse and every hT of the fixture's run. */
 void stack_fixture_check(const stack_fixture *fixture, const char *what,
                          const stack_fixture_outputs *expected);
 
