@@ -67,6 +67,13 @@ while read -r name; do
 done < <(grep '^|' docs/guarantees.md | sed 's/.*|\([^|]*\)|[[:space:]]*$/\1/' | grep -oE '`[a-z0-9_]+`' | tr -d '`' | sort -u)
 [ $tests -gt 0 ] || complain "no test is named"
 
+names=0
+while read -r name; do
+    names=$((names + 1))
+    git grep -qwF -e "$name" -- . ':!docs' ':!*.md' || complain "docs/glossary.md names $name, which is nowhere in the tree"
+done < <(code_spans docs/glossary.md | grep -v /)
+[ $names -gt 0 ] || complain "docs/glossary.md names nothing of the tree"
+
 if ! diff <(awk '/^```c$/ { inside = 1; next } /^```$/ { if (inside) exit } inside' README.md) examples/first.c; then
     complain "README.md: the first program differs from examples/first.c (right)"
 fi
