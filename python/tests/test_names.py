@@ -123,9 +123,10 @@ class Names(Case):
 
     def test_tensors_in_unknown_objects_are_named(self) -> None:
         state = {name: Fake(array) for name, array in gru().items()}
-        status, _, errors = self.run_command(self.pt({**state, "strange": Unknown(Fake(draw(2)))}))
-        self.assertEqual(status, 1)
-        self.assertIn("left out: strange: it is an object of somewhere.Unknown", errors)
+        for value in (Unknown(Fake(draw(2))), Unknown(1, (2, [Fake(draw(2))]), {"a": 3}), Unknown({"a": Unknown(Fake(draw(2)))})):
+            status, _, errors = self.run_command(self.pt({**state, "strange": value}))
+            self.assertEqual(status, 1)
+            self.assertIn("left out: strange: it is an object of somewhere.Unknown", errors)
         self.converted(self.pt({**state, "strange": Unknown(Fake(draw(2)))}), "--gru-only")
 
     def test_views(self) -> None:

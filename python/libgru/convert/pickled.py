@@ -32,11 +32,13 @@ class Inert:
     def __setstate__(self, state: Any) -> None:
         self.state = state
 
-    def append(self, _: Any) -> None:
-        """Lists, dicts and sets of unknown classes swallow their items."""
+    def append(self, item: Any) -> None:
+        """What a pickle puts into an unknown list counts as what it was called with."""
+        self.arguments += (item,)
 
-    def __setitem__(self, _: Any, __: Any) -> None:
-        """As append."""
+    def __setitem__(self, key: Any, item: Any) -> None:
+        """The same of an unknown dict."""
+        self.arguments += (key, item)
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,8 @@ class _Walk:
         """home: of the innermost dict, or of the outermost module."""
         if isinstance(value, View):
             self.leaves.append(_Leaf(name, home, value))
+        elif isinstance(value, Storage):
+            self.leaves.append(_Leaf(name, home, "it is a storage, without a shape"))
         elif isinstance(value, (dict, list, tuple, Inert)) and id(value) not in self.active:
             self.active.add(id(value))
             self.visited += 1
@@ -49,13 +51,24 @@ class _Walk:
             for key, item in _children(value):
                 self.visit(item, f"{name}.{key}" if name and key else name or key,
                            name if not module and isinstance(value, (dict, Inert)) else home, module or inside)
-            if isinstance(value, Inert) and (_holds_numbers(value.arguments) or "_reconstruct" in value.kind):
+            if isinstance(value, Inert) and ("_reconstruct" in value.kind or _holds_numbers(
+                    (value.arguments, None if isinstance(value.state, dict) else value.state))):
                 self.leaves.append(_Leaf(name, home, f"it is an object of {value.kind}"))
             self.active.remove(id(value))
 
 
-def _holds_numbers(arguments: Any) -> bool:
-    return any(isinstance(item, (View, Storage)) for item in arguments)
+def _holds_numbers(value: Any) -> bool:
+    """Whether there is a tensor somewhere in an object that is not read as one."""
+    waiting, seen = [value], set[int]()
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, (View, Storage)):
+            return True
+        if isinstance(item, (tuple, list, dict, Inert)) and id(item) not in seen:
+            seen.add(id(item))
+            waiting += [item.arguments, item.state] if isinstance(item, Inert) else \
+                item.values() if isinstance(item, dict) else item
+    return False
 
 
 def _children(value: Any) -> Iterator[tuple[str, Any]]:
