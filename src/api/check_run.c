@@ -183,11 +183,11 @@ static gru_status check_lent(call *c, const char *name, void *data, size_t size,
     return GRU_OK;
 }
 
-static gru_status check_memory(call *c, int backward) {
+static gru_status check_memory(call *c, gru_pass pass) {
     const gru_layer *layer = c->layer;
     gru_run *run = c->run;
     GRU_TRY(check_lent(c, "run.workspace", run->workspace, run->workspace_size,
-                       gru_layer_workspace(layer, run->T, run->N, backward)));
+                       gru_layer_workspace(layer, run->T, run->N, pass)));
     if (run->mode != GRU_INFERENCE)
         GRU_TRY(check_lent(c, "run.reserve", run->reserve, run->reserve_size,
                            layer->context->backend->reserve_bytes(&layer->config, run->T, run->N)));
@@ -226,7 +226,7 @@ gru_status gru_check_forward(const gru_layer *layer, const gru_run *run, gru_run
     GRU_TRY(check_slot_range(&c, "run.hT_slots", run->hT_slots));
     GRU_TRY(check_state(&c, "run.h0", run->h0, &resolved->h0_stride, run->h0_slots, 0));
     GRU_TRY(check_state(&c, "run.hT", run->hT, &resolved->hT_stride, run->hT_slots, 1));
-    GRU_TRY(check_memory(&c, 0));
+    GRU_TRY(check_memory(&c, GRU_PASS_FORWARD));
     GRU_TRY(gru_regions_check(&c.regions));
     GRU_TRY(check_lengths(&c));
     GRU_TRY(check_slots_distinct(&c));
@@ -331,7 +331,7 @@ gru_status gru_check_backward(const gru_layer *layer, const gru_run *run, const 
     GRU_TRY(check_stream(&c));
     GRU_TRY(check_input(&c));
     GRU_TRY(check_gradients(&c, resolved_gradients));
-    GRU_TRY(check_memory(&c, 1));
+    GRU_TRY(check_memory(&c, GRU_PASS_BACKWARD));
     GRU_TRY(gru_regions_check(&c.regions));
     GRU_TRY(check_lengths(&c));
     GRU_TRY(check_loss_scale(&c, resolved_gradients));

@@ -21,7 +21,7 @@ static gru_status fill(gru_layer *draft, const gru_weights *weights) {
     GRU_TRY(gru_layer_choose_engines(draft));
     if (backend->prepare) GRU_TRY(backend->prepare(draft));
     draft->packed_bytes = backend->packed_bytes(&draft->config);
-    draft->step_workspace = gru_layer_workspace(draft, 1, 1, 0);
+    draft->step_workspace = gru_layer_workspace(draft, 1, 1, GRU_PASS_FORWARD);
     GRU_TRY(gru_allocate(context, draft->packed_bytes, &draft->packed));
     GRU_TRY(backend->pack(draft, weights, draft->packed, NULL));
     return gru_wait(context, NULL);
@@ -88,8 +88,8 @@ gru_status gru_layer_sizes(const gru_layer *layer, int64_t T, int64_t N, gru_siz
     if (N < 0) return gru_fail(GRU_BAD_ARGUMENT, "N is %lld, expected 0 or more", (long long)N);
     gru_sizes need = {.packed = layer->packed_bytes};
     need.reserve = layer->context->backend->reserve_bytes(&layer->config, T, N);
-    need.workspace = gru_layer_workspace(layer, T, N, 0);
-    need.backward_workspace = gru_layer_workspace(layer, T, N, 1);
+    need.workspace = gru_layer_workspace(layer, T, N, GRU_PASS_FORWARD);
+    need.backward_workspace = gru_layer_workspace(layer, T, N, GRU_PASS_BACKWARD);
     if (need.reserve == SIZE_MAX || need.workspace == SIZE_MAX || need.backward_workspace == SIZE_MAX)
         return gru_fail(GRU_BAD_ARGUMENT,
                         "T is %lld and N is %lld: with H %d this needs more bytes than there are addresses",

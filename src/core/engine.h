@@ -67,24 +67,60 @@ typedef struct gru_backend {
     gru_status (*check_buffer)(gru_context *context, const char *name, const void *data);
 } gru_backend;
 
+/* ---- engines ----
+ *
+ * A call goes through an engine in two moves. plan looks at the sizes of a call and answers with a plan, or with the reason
+ * why this engine does not run it; the next engine of the layer is then asked. run does what the plan says. So whatever is
+ * decided about a call - kernels, threads, the division of the workspace - is decided once.
+ *
+ *     gru_plan plan;
+ *     GRU_TRY(gru_plan_jobs(GRU_PASS_FORWARD, jobs, count, &plan));      the first engine that plans this call
+ *     return gru_plan_run(&plan, jobs);
+ *
+ * A call has one job, or two: the directions of a bidirectional layer. Two jobs differ in weights, buffers and direction
+ * only. The rest of the configuration, T, N, mode, stream, the parts of a backward call, and which of x and projected is
+ * given are the same. Room for one job is room for two: an engine runs them at once, or one behind the other. */
+
+typedef enum gru_pass { GRU_PASS_FORWARD, GRU_PASS_BACKWARD, GRU_PASSES } gru_pass;
+
+/* How a call will run: a value on the caller's stack, valid as long as its jobs. Who plans fills in the first three. */
+enum { GRU_PLAN_BYTES = 448 };
+typedef struct gru_plan {
+    const struct gru_engine *engine; /* that plans and runs */
+    gru_pass pass;
+    int32_t count; /* of jobs, 1 or 2 */
+    /* The engine's own: plan writes what run reads. Nobody clears it, which a streaming step would feel. */
+    _Alignas(8) unsigned char own[GRU_PLAN_BYTES];
+} gru_plan;
+
+/* How an engine runs a pass. Forward allocates nothing, takes no lock, and makes no system call on one thread. */
+typedef struct gru_engine_pass {
+    /* Bytes that a job's workspace has at least, whatever its run's options; monotone in T and N; SIZE_MAX: too large. */
+    size_t (*workspace)(const gru_layer *layer, int64_t T, int64_t N);
+    /* NULL: plan->own is written. Else a static sentence that says why this engine does not run the jobs. Reads the sizes
+     * of the runs, their mode and which tensors they have, and follows none of their pointers: gru_engine_name asks about
+     * runs that nobody has checked. */
+    const char *(*plan)(const gru_job *jobs, gru_plan *plan);
+    /* Runs jobs that have been checked and planned. A failure leaves a sentence. */
+    gru_status (*run)(const gru_job *jobs, const gru_plan *plan);
+} gru_engine_pass;
+
 typedef struct gru_engine {
     const char *name; /* "cpu_avx2" */
     const gru_backend *backend;
+    const void *impl; /* the engine's own: what tells it from others that share its functions; or NULL */
+    const gru_engine_pass *passes; /* [GRU_PASSES]; plan NULL: it has no such pass */
+    int any_size; /* its plans never give a reason: it runs every call of a layer that it does not decline */
+    int has_f64;  /* it runs layers in double precision too */
 
-    int has_f64; /* runs layers in double precision too */
-
-    /* Can it, on this machine, this variant? NULL, or a static sentence that says what is missing. Asked only about types that
-     * the engine has. The function itself may be NULL: it runs all variants. */
-    const char *(*declines)(const gru_context *context, const gru_layer_config *config);
-    /* Would it run these sizes? NULL, or a static sentence. The function itself may be NULL: it runs all. */
-    const char *(*declines_run)(const gru_layer *layer, const gru_run *run);
-
-    /* Bytes, monotone in T and N; SIZE_MAX: too large. */
-    size_t (*workspace)(const gru_layer *layer, int64_t T, int64_t N);
-    size_t (*backward_workspace)(const gru_layer *layer, int64_t T, int64_t N); /* NULL with backward */
-
-    gru_status (*forward)(const gru_job *jobs, int32_t count);
-    gru_status (*backward)(const gru_job *jobs, int32_t count); /* or NULL */
+    /* Can it run layers of this variant, in either direction, on this device? NULL, or a static sentence that says what is
+     * missing. Asked only about types that the engine has. NULL itself: it runs all variants. */
+    const char *(*declines)(const struct gru_engine *self, const gru_context *context,
+                            const gru_layer_config *config);
 } gru_engine;
+
+static inline gru_status gru_plan_run(const gru_plan *plan, const gru_job *jobs) {
+    return plan->engine->passes[plan->pass].run(jobs, plan);
+}
 
 #endif

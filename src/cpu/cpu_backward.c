@@ -4,9 +4,11 @@
 #include <string.h>
 
 #include "core/error.h"
+#include "cpu_arena.h"
 #include "cpu_backward_state.h"
 #include "cpu_backward_step.h"
 #include "cpu_backward_tag.h"
+#include "cpu_engine.h"
 #include "cpu_recompute.h"
 #include "cpu_transpose.h"
 #include "cpu_weight_gradients.h"
@@ -27,47 +29,32 @@ static size_t scratch_bytes(size_t rows, size_t padded_H) {
     return gru_size_lines(gru_size_plus(lists, columns + 2 * padded_H * sizeof(float)));
 }
 
-/* Memory that is handed out piece by piece; base NULL: only measured. */
-typedef struct arena {
-    char *base;
-    size_t used;
-} arena;
-
-static void *take(arena *a, size_t bytes) {
-    void *memory = a->base ? a->base + a->used : NULL;
-    a->used = gru_size_plus(a->used, gru_size_lines(bytes));
-    return memory;
-}
-
-static float *take_floats(arena *a, size_t rows, size_t row) {
-    return take(a, gru_size_times(rows, row * sizeof(float)));
-}
-
-static void lay_out(gru_cpu_backward_call *call, arena *a, int64_t T, int64_t N, int32_t threads) {
+static void lay_out(gru_cpu_backward_call *call, gru_cpu_arena *a, int64_t T, int64_t N) {
     const gru_layer_config *config = &call->layer->config;
     const size_t rows = chunk_rows(T, N), all = gru_size_times((size_t)T, (size_t)N), n = (size_t)N;
     const size_t outputs = GATES * call->H, panels = call->padded_H / PANEL;
+    const size_t threads = (size_t)call->layer->context->config.threads;
     const int before = config->reset_mode == GRU_RESET_BEFORE, widens = config->io_type != GRU_F32;
-    call->barrier = take(a, sizeof *call->barrier);
-    call->R = take_floats(a, outputs, call->padded_H);
-    call->W = take_floats(a, outputs, call->padded_I);
-    call->sum_R = take_floats(a, outputs, call->padded_H);
-    call->sum_W = take_floats(a, outputs, call->padded_I);
-    call->sum_bias = take_floats(a, D_GATES, call->H);
-    call->dh = take_floats(a, n, call->padded_H);
-    call->dh_restart = take_floats(a, n, call->padded_H);
-    call->drh = take_floats(a, before ? n : 0, call->padded_H);
-    call->dy = take_floats(a, widens ? n : 0, call->padded_H);
-    call->dattention = take_floats(a, 2 * n, panels);
-    call->d_gates = take_floats(a, all, D_GATES * call->H);
+    call->barrier = gru_cpu_take(a, sizeof *call->barrier);
+    call->R = gru_cpu_take_floats(a, outputs, call->padded_H);
+    call->W = gru_cpu_take_floats(a, outputs, call->padded_I);
+    call->sum_R = gru_cpu_take_floats(a, outputs, call->padded_H);
+    call->sum_W = gru_cpu_take_floats(a, outputs, call->padded_I);
+    call->sum_bias = gru_cpu_take_floats(a, D_GATES, call->H);
+    call->dh = gru_cpu_take_floats(a, n, call->padded_H);
+    call->dh_restart = gru_cpu_take_floats(a, n, call->padded_H);
+    call->drh = gru_cpu_take_floats(a, before ? n : 0, call->padded_H);
+    call->dy = gru_cpu_take_floats(a, widens ? n : 0, call->padded_H);
+    call->dattention = gru_cpu_take_floats(a, 2 * n, panels);
+    call->d_gates = gru_cpu_take_floats(a, all, D_GATES * call->H);
     call->d_gates_t_pitch = rows < SUMMED_ROWS ? (rows + PANEL - 1) / PANEL * PANEL : SUMMED_ROWS;
-    call->d_gates_t = take_floats(a, D_GATES * call->H, call->d_gates_t_pitch);
-    call->x = take_floats(a, widens ? rows : 0, call->I);
-    call->a = take_floats(a, rows, call->padded_H * GATES);
-    call->recomputed = take_floats(a, rows, call->padded_H * SAVED);
-    call->rh = take_floats(a, before ? rows : 0, call->padded_H);
+    call->d_gates_t = gru_cpu_take_floats(a, D_GATES * call->H, call->d_gates_t_pitch);
+    call->x = gru_cpu_take_floats(a, widens ? rows : 0, call->I);
+    call->a = gru_cpu_take_floats(a, rows, call->padded_H * GATES);
+    call->recomputed = gru_cpu_take_floats(a, rows, call->padded_H * SAVED);
+    call->rh = gru_cpu_take_floats(a, before ? rows : 0, call->padded_H);
     call->list_rows = rows;
-    call->scratch = take(a, gru_size_times((size_t)threads, scratch_bytes(rows, call->padded_H)));
+    call->scratch = gru_cpu_take(a, gru_size_times(threads, scratch_bytes(rows, call->padded_H)));
 }
 
 static gru_cpu_backward_call call_of(const gru_layer *layer) {
@@ -81,8 +68,8 @@ static gru_cpu_backward_call call_of(const gru_layer *layer) {
 
 size_t gru_cpu_backward_workspace(const gru_layer *layer, int64_t T, int64_t N) {
     gru_cpu_backward_call call = call_of(layer);
-    arena a = {NULL, GRU_CPU_TAG_BYTES};
-    lay_out(&call, &a, T, N, layer->context->config.threads);
+    gru_cpu_arena a = {NULL, GRU_CPU_TAG_BYTES};
+    lay_out(&call, &a, T, N);
     return a.used;
 }
 
@@ -175,54 +162,56 @@ static void run_work(void *argument, int32_t index) {
 
 /* ---- the call ---------------------------------------------------------------------------------------------------- */
 
-static void set_up(gru_cpu_backward_call *call, const gru_job *job, int32_t threads) {
+/* Whole steps of a chunk: as many as the sums of weights take at once. */
+static int64_t chunk_steps(int64_t N) {
+    return N > 0 && N < SUMMED_ROWS ? SUMMED_ROWS / N : 1;
+}
+
+static void set_up(gru_cpu_backward_call *call, const gru_job *job, gru_cpu_schedule schedule) {
     const gru_run *run = job->run;
-    const gru_layer_config *config = &job->layer->config;
     const uint32_t parts = gru_cpu_wanted_parts(job->gradients);
-    arena a = {run->workspace, GRU_CPU_TAG_BYTES};
+    gru_cpu_arena a = {run->workspace, GRU_CPU_TAG_BYTES};
     call->run = run;
     call->gradients = job->gradients;
     call->data = (parts & GRU_GRAD_DATA) != 0;
     call->weights = (parts & GRU_GRAD_WEIGHTS) != 0;
     gru_cpu_operands_of(job->layer, run, &call->operands);
-    call->schedule = gru_cpu_schedule_for(run->T, run->N, config->inputs, config->hidden, threads);
-    call->schedule.chunk = run->N > 0 && run->N < SUMMED_ROWS ? SUMMED_ROWS / run->N : 1;
+    call->schedule = schedule;
+    call->schedule.chunk = chunk_steps(run->N);
     call->steps = gru_run_longest(run);
     call->saved = gru_cpu_reserve_has_saved(run);
-    lay_out(call, &a, run->T, run->N, threads);
+    lay_out(call, &a, run->T, run->N);
     memset(call->barrier, 0, sizeof *call->barrier);
 }
 
-static void backward_one(const gru_cpu_kernels *kernels, const gru_job *job, int32_t threads) {
+/* All threads, or this one where the schedule or the pool leaves no others. */
+static void backward_job(const gru_job *job, const gru_plan *plan, gru_cpu_schedule schedule) {
     gru_cpu_backward_call call = call_of(job->layer);
-    call.kernels = kernels;
-    set_up(&call, job, threads);
+    call.kernels = gru_cpu_kernels_of(plan->engine);
+    set_up(&call, job, schedule);
     if (call.data) gru_cpu_backward_tag_write(job->run, call.weights ? 0 : GRU_CPU_TAG_F32);
-    if (call.schedule.threads > 1 &&
-        gru_pool_run(job->layer->context, call.schedule.threads, run_work, &call))
-        return;
-    call.schedule.threads = 1;
-    call.schedule.by_rows = 1;
+    if (schedule.threads > 1 && gru_pool_run(job->layer->context, schedule.threads, run_work, &call)) return;
+    call.schedule = gru_cpu_one_thread(call.schedule);
     run_work(&call, 0);
 }
 
 typedef struct job_list {
-    const gru_cpu_kernels *kernels;
     const gru_job *jobs;
+    const gru_plan *plan;
 } job_list;
 
-static void run_job(void *argument, int32_t index) {
+static void backward_apart(void *argument, int32_t index) {
     const job_list *list = argument;
-    backward_one(list->kernels, &list->jobs[index], 1);
+    backward_job(&list->jobs[index], list->plan, gru_cpu_one_thread(gru_cpu_plan_of(list->plan)->schedule));
 }
 
-gru_status gru_cpu_backward(const gru_cpu_kernels *kernels, const gru_job *jobs, int32_t count) {
-    job_list list = {kernels, jobs};
-    const gru_context *context = jobs[0].layer->context;
-    for (int32_t i = 0; i < count; i++)
+gru_status gru_cpu_backward(const gru_job *jobs, const gru_plan *plan) {
+    const gru_cpu_call_plan *own = gru_cpu_plan_of(plan);
+    job_list list = {jobs, plan};
+    for (int32_t i = 0; i < plan->count; i++)
         if (!(gru_cpu_wanted_parts(jobs[i].gradients) & GRU_GRAD_DATA))
             GRU_TRY(gru_cpu_backward_tag_check(jobs[i].run, GRU_CPU_TAG_F32));
-    if (gru_cpu_worth_jobs(jobs, count) && gru_pool_run(context, count, run_job, &list)) return GRU_OK;
-    for (int32_t i = 0; i < count; i++) backward_one(kernels, &jobs[i], context->config.threads);
+    if (own->apart && gru_pool_run(jobs[0].layer->context, plan->count, backward_apart, &list)) return GRU_OK;
+    for (int32_t i = 0; i < plan->count; i++) backward_job(&jobs[i], plan, own->schedule);
     return GRU_OK;
 }

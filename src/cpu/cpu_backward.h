@@ -6,9 +6,9 @@
 #define GRU_CPU_BACKWARD_H
 
 #include "core/engine.h"
-#include "cpu_kernels.h"
 
+/* gru_engine_pass.workspace and .run, of plans as gru_cpu_forward takes them. */
 size_t gru_cpu_backward_workspace(const gru_layer *layer, int64_t T, int64_t N);
-gru_status gru_cpu_backward(const gru_cpu_kernels *kernels, const gru_job *jobs, int32_t count);
+gru_status gru_cpu_backward(const gru_job *jobs, const gru_plan *plan);
 
 #endif

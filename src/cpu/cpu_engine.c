@@ -5,38 +5,87 @@
 #include "cpu_backward.h"
 #include "cpu_features.h"
 #include "cpu_forward.h"
+#include "cpu_schedule.h"
+#include "cpu_streaming.h"
 
 /* The engines differ in their kernels alone: same variants, same packed weights, same bits. */
-static const char *declines_feature(uint32_t feature, const char *missing) {
-    return gru_cpu_features() & feature ? NULL : missing;
+static const char *declines(const gru_engine *self, const gru_context *context,
+                            const gru_layer_config *config) {
+    const gru_cpu_isa *isa = self->impl;
+    (void)context, (void)config;
+    return gru_cpu_features() & isa->feature ? NULL : isa->missing;
 }
 
-#define ENGINE(isa, declined)                                                                       \
-    static const char *isa##_declines(const gru_context *context, const gru_layer_config *config) { \
-        (void)context;                                                                              \
-        (void)config;                                                                               \
-        return declined;                                                                            \
-    }                                                                                               \
-    static gru_status isa##_forward(const gru_job *jobs, int32_t count) {                           \
-        return gru_cpu_forward(&gru_cpu_kernels_##isa, jobs, count);                                \
-    }                                                                                               \
-    static gru_status isa##_backward(const gru_job *jobs, int32_t count) {                          \
-        return gru_cpu_backward(&gru_cpu_kernels_##isa, jobs, count);                               \
-    }                                                                                               \
-    const gru_engine gru_engine_cpu_##isa = {                                                       \
-        .name = "cpu_" #isa,                                                                        \
-        .backend = &gru_backend_cpu,                                                                \
-        .declines = isa##_declines,                                                                 \
-        .workspace = gru_cpu_forward_workspace,                                                     \
-        .backward_workspace = gru_cpu_backward_workspace,                                           \
-        .forward = isa##_forward,                                                                   \
-        .backward = isa##_backward,                                                                 \
-    };
+/* A streaming step is planned at once: the rest would take as long as its sums. */
+static const char *plan_call(const gru_job *jobs, gru_plan *plan) {
+    const gru_layer *layer = jobs[0].layer;
+    const gru_run *run = jobs[0].run;
+    gru_cpu_call_plan *own = (gru_cpu_call_plan *)(void *)plan->own;
+    own->streaming = plan->pass == GRU_PASS_FORWARD && gru_cpu_streaming_fits(layer, run);
+    if (own->streaming) return NULL;
+    own->apart = gru_cpu_worth_jobs(jobs, plan->count);
+    own->schedule = gru_cpu_schedule_for(run->T, run->N, layer->config.inputs, layer->config.hidden,
+                                         layer->context->config.threads);
+    return NULL;
+}
 
-ENGINE(scalar, NULL)
+static const gru_engine_pass passes[GRU_PASSES] = {
+    [GRU_PASS_FORWARD] = {gru_cpu_forward_workspace, plan_call, gru_cpu_forward},
+    [GRU_PASS_BACKWARD] = {gru_cpu_backward_workspace, plan_call, gru_cpu_backward},
+};
+
+/* ---- the engines ---- */
+
+static const gru_cpu_isa scalar = {.kernels = &gru_cpu_kernels_scalar};
+const gru_engine gru_engine_cpu_scalar = {
+    .name = "cpu_scalar",
+    .backend = &gru_backend_cpu,
+    .impl = &scalar,
+    .passes = passes,
+    .any_size = 1,
+};
+
 #if defined(__x86_64__)
-ENGINE(avx2, declines_feature(GRU_CPU_AVX2, "this processor has no AVX2 with FMA and F16C"))
-ENGINE(avx512, declines_feature(GRU_CPU_AVX512, "this processor has no AVX-512"))
+static const gru_cpu_isa avx2 = {
+    .kernels = &gru_cpu_kernels_avx2,
+    .feature = GRU_CPU_AVX2,
+    .missing = "this processor has no AVX2 with FMA and F16C",
+};
+const gru_engine gru_engine_cpu_avx2 = {
+    .name = "cpu_avx2",
+    .backend = &gru_backend_cpu,
+    .impl = &avx2,
+    .passes = passes,
+    .any_size = 1,
+    .declines = declines,
+};
+
+static const gru_cpu_isa avx512 = {
+    .kernels = &gru_cpu_kernels_avx512,
+    .feature = GRU_CPU_AVX512,
+    .missing = "this processor has no AVX-512",
+};
+const gru_engine gru_engine_cpu_avx512 = {
+    .name = "cpu_avx512",
+    .backend = &gru_backend_cpu,
+    .impl = &avx512,
+    .passes = passes,
+    .any_size = 1,
+    .declines = declines,
+};
+
 #elif defined(__aarch64__)
-ENGINE(neon, declines_feature(GRU_CPU_NEON, "NEON is hidden"))
+static const gru_cpu_isa neon = {
+    .kernels = &gru_cpu_kernels_neon,
+    .feature = GRU_CPU_NEON,
+    .missing = "NEON is hidden",
+};
+const gru_engine gru_engine_cpu_neon = {
+    .name = "cpu_neon",
+    .backend = &gru_backend_cpu,
+    .impl = &neon,
+    .passes = passes,
+    .any_size = 1,
+    .declines = declines,
+};
 #endif

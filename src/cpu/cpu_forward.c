@@ -7,10 +7,12 @@
 #include <string.h>
 
 #include "core/reserve.h"
+#include "cpu_arena.h"
+#include "cpu_engine.h"
+#include "cpu_operands.h"
 #include "cpu_reserve.h"
 #include "cpu_slice.h"
 #include "cpu_streaming.h"
-#include "cpu_operands.h"
 #include "cpu_threads.h"
 
 /* One call. */
@@ -43,56 +45,44 @@ enum { LIST_BYTES = 6 * sizeof(float *) + sizeof(int64_t) + sizeof(float) + 4 };
 
 /* ---- set-up ---- */
 
-static size_t state_bytes(const gru_layer *layer, int64_t N) {
-    return gru_size_times((size_t)N, gru_cpu_panel_count(layer->config.hidden) * PANEL * sizeof(float));
+/* Takes the arrays of a call from an arena, in the order in which they are declared above. */
+static void lay_out(forward_call *call, gru_cpu_arena *arena, int64_t T, int64_t N) {
+    const gru_layer_config *config = &call->layer->config;
+    const size_t n = (size_t)N, threads = (size_t)call->layer->context->config.threads;
+    const size_t rows = gru_cpu_schedule_rows(T, N, config->hidden);
+    call->padded = gru_cpu_panel_count(config->hidden) * PANEL;
+    call->list_rows = rows;
+    call->barrier = gru_cpu_take(arena, sizeof *call->barrier);
+    for (int i = 0; i < 2; i++) call->state[i] = gru_cpu_take_floats(arena, n, call->padded);
+    call->z = call->rh = NULL;
+    if (config->reset_mode == GRU_RESET_BEFORE) {
+        call->z = gru_cpu_take_floats(arena, n, call->padded);
+        call->rh = gru_cpu_take_floats(arena, n, call->padded);
+    }
+    call->a = gru_cpu_take_floats(arena, rows, call->padded * GATES);
+    call->x = gru_cpu_take_floats(arena, config->io_type == GRU_F32 ? 0 : rows, (size_t)config->inputs);
+    call->lists = gru_cpu_take(arena, gru_size_times(threads * LIST_BYTES, rows));
 }
 
 size_t gru_cpu_forward_workspace(const gru_layer *layer, int64_t T, int64_t N) {
-    const gru_layer_config *config = &layer->config;
-    const size_t rows = gru_cpu_schedule_rows(T, N, config->hidden);
-    const size_t states = config->reset_mode == GRU_RESET_BEFORE ? 4 : 2;
-    const size_t threads = (size_t)layer->context->config.threads;
-    const size_t widened = config->io_type == GRU_F32 ? 0 : (size_t)config->inputs * sizeof(float);
-    const size_t a = gru_cpu_panel_count(config->hidden) * PANEL * GATES * sizeof(float);
-    size_t bytes = sizeof(gru_barrier) + 64; /* the rounding of x's part */
-    bytes = gru_size_plus(bytes, gru_size_times(states, state_bytes(layer, N)));
-    bytes = gru_size_plus(bytes, gru_size_times(rows, a + widened));
-    return gru_size_lines(gru_size_plus(bytes, gru_size_times(threads * LIST_BYTES, rows)));
+    gru_cpu_arena arena = {NULL, 0};
+    forward_call call;
+    call.layer = layer;
+    lay_out(&call, &arena, T, N);
+    return arena.used;
 }
 
-/* Lays the workspace out. */
-static void set_up(forward_call *call, const gru_cpu_kernels *kernels, const gru_layer *layer,
-                   const gru_run *run, int32_t threads) {
-    const gru_layer_config *config = &layer->config;
-    const size_t rows = gru_cpu_schedule_rows(run->T, run->N, config->hidden),
-                 states = state_bytes(layer, run->N);
-    char *memory = run->workspace;
-    call->layer = layer;
-    call->run = run;
-    call->kernels = kernels;
-    gru_cpu_operands_of(layer, run, &call->operands);
-    call->schedule = gru_cpu_schedule_for(run->T, run->N, config->inputs, config->hidden, threads);
-    call->H = (size_t)config->hidden;
-    call->padded = gru_cpu_panel_count(config->hidden) * PANEL;
-    call->steps = gru_run_longest(run);
-    call->list_rows = rows;
-    call->barrier = (gru_barrier *)(void *)memory;
-    if (call->schedule.threads > 1) memset(call->barrier, 0, sizeof *call->barrier);
-    memory += sizeof *call->barrier;
-    call->state[0] = (float *)(void *)memory;
-    call->state[1] = (float *)(void *)(memory + states);
-    memory += 2 * states;
-    call->z = call->rh = NULL;
-    if (config->reset_mode == GRU_RESET_BEFORE) {
-        call->z = (float *)(void *)memory;
-        call->rh = (float *)(void *)(memory + states);
-        memory += 2 * states;
-    }
-    call->a = (float *)(void *)memory;
-    memory += rows * call->padded * GATES * sizeof(float);
-    call->x = (float *)(void *)memory;
-    if (config->io_type != GRU_F32) memory += gru_size_lines(rows * (size_t)config->inputs * sizeof(float));
-    call->lists = memory;
+static void set_up(forward_call *call, const gru_job *job, const gru_plan *plan, gru_cpu_schedule schedule) {
+    gru_cpu_arena arena = {job->run->workspace, 0};
+    call->layer = job->layer;
+    call->run = job->run;
+    call->kernels = gru_cpu_kernels_of(plan->engine);
+    call->schedule = schedule;
+    call->H = (size_t)job->layer->config.hidden;
+    call->steps = gru_run_longest(job->run);
+    gru_cpu_operands_of(job->layer, job->run, &call->operands);
+    lay_out(call, &arena, job->run->T, job->run->N);
+    if (schedule.threads > 1) memset(call->barrier, 0, sizeof *call->barrier);
 }
 
 static void set_up_work(thread_work *work, const forward_call *call, int32_t index) {
@@ -348,42 +338,40 @@ static void run_work(void *argument, int32_t index) {
     }
 }
 
-/* Out of line, so that a streaming step does not pay for the registers and the memory of all this. */
-static __attribute__((noinline)) void forward_rows(const gru_cpu_kernels *kernels, const gru_layer *layer,
-                                                   const gru_run *run, int32_t threads) {
+/* All threads, or this one where the schedule or the pool leaves no others. */
+static void forward_job(const gru_job *job, const gru_plan *plan, gru_cpu_schedule schedule) {
     forward_call call;
-    set_up(&call, kernels, layer, run, threads);
-    gru_cpu_reserve_write_header(layer, run, run->mode == GRU_TRAIN);
-    if (call.schedule.threads > 1 && gru_pool_run(layer->context, call.schedule.threads, run_work, &call))
-        return;
-    call.schedule.threads = 1;
-    call.schedule.by_rows = 1;
+    set_up(&call, job, plan, schedule);
+    gru_cpu_reserve_write_header(job->layer, job->run, job->run->mode == GRU_TRAIN);
+    if (schedule.threads > 1 && gru_pool_run(job->layer->context, schedule.threads, run_work, &call)) return;
+    call.schedule = gru_cpu_one_thread(schedule);
     run_work(&call, 0);
 }
 
-static void forward_one(const gru_cpu_kernels *kernels, const gru_layer *layer, const gru_run *run,
-                        int32_t threads) {
-    if (gru_cpu_streaming_fits(layer, run))
-        gru_cpu_streaming_step(kernels, layer, run);
-    else
-        forward_rows(kernels, layer, run, threads);
-}
-
 typedef struct job_list {
-    const gru_cpu_kernels *kernels;
     const gru_job *jobs;
+    const gru_plan *plan;
 } job_list;
 
-static void run_job(void *argument, int32_t index) {
+static void forward_apart(void *argument, int32_t index) {
     const job_list *list = argument;
-    forward_one(list->kernels, list->jobs[index].layer, list->jobs[index].run, 1);
+    forward_job(&list->jobs[index], list->plan, gru_cpu_one_thread(gru_cpu_plan_of(list->plan)->schedule));
 }
 
-gru_status gru_cpu_forward(const gru_cpu_kernels *kernels, const gru_job *jobs, int32_t count) {
-    job_list list = {kernels, jobs};
-    const gru_context *context = jobs[0].layer->context;
-    if (gru_cpu_worth_jobs(jobs, count) && gru_pool_run(context, count, run_job, &list)) return GRU_OK;
-    for (int32_t i = 0; i < count; i++)
-        forward_one(kernels, jobs[i].layer, jobs[i].run, context->config.threads);
+/* Out of line, so that a streaming step does not pay for the registers and the memory of all this. */
+static __attribute__((noinline)) void forward_jobs(const gru_job *jobs, const gru_plan *plan) {
+    const gru_cpu_call_plan *own = gru_cpu_plan_of(plan);
+    job_list list = {jobs, plan};
+    if (own->apart && gru_pool_run(jobs[0].layer->context, plan->count, forward_apart, &list)) return;
+    for (int32_t i = 0; i < plan->count; i++) forward_job(&jobs[i], plan, own->schedule);
+}
+
+gru_status gru_cpu_forward(const gru_job *jobs, const gru_plan *plan) {
+    if (!gru_cpu_plan_of(plan)->streaming) {
+        forward_jobs(jobs, plan);
+        return GRU_OK;
+    }
+    for (int32_t i = 0; i < plan->count; i++)
+        gru_cpu_streaming_step(gru_cpu_kernels_of(plan->engine), jobs[i].layer, jobs[i].run);
     return GRU_OK;
 }

@@ -3,9 +3,9 @@
 #define GRU_CPU_FORWARD_H
 
 #include "core/engine.h"
-#include "cpu_kernels.h"
 
+/* gru_engine_pass.workspace and .run, of plans whose own is a gru_cpu_call_plan and whose engine's impl is a gru_cpu_isa. */
 size_t gru_cpu_forward_workspace(const gru_layer *layer, int64_t T, int64_t N);
-gru_status gru_cpu_forward(const gru_cpu_kernels *kernels, const gru_job *jobs, int32_t count);
+gru_status gru_cpu_forward(const gru_job *jobs, const gru_plan *plan);
 
 #endif

@@ -74,17 +74,25 @@ static void reference_forward_one(const gru_layer *layer, const gru_run *run) {
                              (size_t)(gru_hT_row(run, n) * run->hT_stride) + j, states[(size_t)n * H + j]);
 }
 
-static gru_status reference_forward(const gru_job *jobs, int32_t count) {
-    for (int32_t i = 0; i < count; i++) reference_forward_one(jobs[i].layer, jobs[i].run);
+static gru_status reference_forward(const gru_job *jobs, const gru_plan *plan) {
+    for (int32_t i = 0; i < plan->count; i++) reference_forward_one(jobs[i].layer, jobs[i].run);
     return GRU_OK;
 }
+
+static const char *reference_plan(const gru_job *jobs, gru_plan *plan) {
+    (void)jobs, (void)plan; /* nothing to decide */
+    return NULL;
+}
+
+static const gru_engine_pass passes[GRU_PASSES] = {
+    [GRU_PASS_FORWARD] = {reference_workspace, reference_plan, reference_forward},
+    [GRU_PASS_BACKWARD] = {gru_reference_backward_workspace, reference_plan, gru_reference_backward},
+};
 
 const gru_engine gru_engine_cpu_reference = {
     .name = "cpu_reference",
     .backend = &gru_backend_cpu,
+    .passes = passes,
+    .any_size = 1,
     .has_f64 = 1,
-    .workspace = reference_workspace,
-    .backward_workspace = gru_reference_backward_workspace,
-    .forward = reference_forward,
-    .backward = gru_reference_backward,
 };

@@ -269,7 +269,8 @@ static gru_status backward(const gru_layer *layer, const gru_run *run, const gru
     return GRU_OK;
 }
 
-gru_status gru_reference_backward(const gru_job *jobs, int32_t count) {
-    for (int32_t i = 0; i < count; i++) GRU_TRY(backward(jobs[i].layer, jobs[i].run, jobs[i].gradients));
+gru_status gru_reference_backward(const gru_job *jobs, const gru_plan *plan) {
+    for (int32_t i = 0; i < plan->count; i++)
+        GRU_TRY(backward(jobs[i].layer, jobs[i].run, jobs[i].gradients));
     return GRU_OK;
 }

@@ -5,6 +5,6 @@
 #include "core/engine.h"
 
 size_t gru_reference_backward_workspace(const gru_layer *layer, int64_t T, int64_t N);
-gru_status gru_reference_backward(const gru_job *jobs, int32_t count);
+gru_status gru_reference_backward(const gru_job *jobs, const gru_plan *plan);
 
 #endif

@@ -1,44 +1,65 @@
 /* cuda_engine.c: the CUDA engines: what each can run, and how it launches a step. */
 #include "cuda_engine.h"
 
-#include <math.h>
-
 #include "cuda/run/cuda_backward.h"
 #include "cuda/run/cuda_forward.h"
+#include "cuda/run/cuda_plan.h"
 
-/* ---- what all of them need ---- */
-
-/* A context that names one engine gets it for every size that it can run. */
-static int engine_is_forced(const gru_layer *layer) {
-    return layer->context->config.engine != NULL;
-}
-
-static const gru_cuda_device *device_of(const gru_layer *layer) {
-    return gru_cuda_device_of(layer->context);
-}
+static const gru_engine_pass passes[GRU_PASSES] = {
+    [GRU_PASS_FORWARD] = {gru_cuda_forward_bytes, gru_cuda_plan_call, gru_cuda_forward},
+    [GRU_PASS_BACKWARD] = {gru_cuda_backward_bytes, gru_cuda_plan_call, gru_cuda_backward},
+};
 
 /* ---- cuda_stepwise: every variant and size; bits that depend neither on the batch nor on its tiles ---- */
 
-static gru_cuda_plan stepwise_plan(const gru_layer *layer, const gru_cuda_size *size) {
-    return gru_cuda_plan_step(device_of(layer), size);
+/* Reset BEFORE: the gates wait for what came before the step, and the candidate for the gates. */
+static cudaError_t stepwise_forward(const gru_cuda_launch_context *c, const gru_cuda_step_args *step) {
+    const gru_cuda_block_tile tile = c->choice.tile;
+    if (step->sequence[0].reset_mode != GRU_RESET_BEFORE)
+        return gru_cuda_launch_step(c->compute_type, GRU_CUDA_ALL_GATES, tile, step, c->stream);
+    gru_cuda_step_args gates = *step, candidate = *step;
+    gates.trigger = candidate.depends = c->overlap;
+    const cudaError_t error =
+        gru_cuda_launch_step(c->compute_type, GRU_CUDA_RESET_UPDATE, tile, &gates, c->stream);
+    if (error != cudaSuccess) return error;
+    return gru_cuda_launch_step(c->compute_type, GRU_CUDA_CANDIDATE, tile, &candidate, c->stream);
 }
 
-/* Reset BEFORE: the gates wait for what came before the step, and the candidate for the gates. */
-static cudaError_t stepwise_launch(const gru_cuda_launch_context *steps, const gru_cuda_step_args *step) {
-    const gru_cuda_block_tile tile = steps->plan.tile;
-    if (step->sequence[0].reset_mode != GRU_RESET_BEFORE)
-        return gru_cuda_launch_step(steps->compute_type, GRU_CUDA_ALL_GATES, tile, step, steps->stream);
-    gru_cuda_step_args gates = *step, candidate = *step;
-    gates.trigger = candidate.depends = steps->overlap;
+/* Reset BEFORE: the reset gate waits for the candidate. Behind step 0 there is no gate any more. */
+static cudaError_t stepwise_backward(const gru_cuda_launch_context *c,
+                                     const gru_cuda_backward_step_args *step) {
+    const gru_cuda_block_tile tile = c->choice.tile;
+    if (step->sequence[0].forward.reset_mode != GRU_RESET_BEFORE)
+        return gru_cuda_launch_backward_step(c->compute_type, GRU_CUDA_ALL_GATES, tile, step, c->stream);
+    if (step->s < 0)
+        return gru_cuda_launch_backward_step(c->compute_type, GRU_CUDA_CANDIDATE, tile, step, c->stream);
+    gru_cuda_backward_step_args candidate = *step, gates = *step;
+    candidate.trigger = gates.depends = c->overlap;
     const cudaError_t error =
-        gru_cuda_launch_step(steps->compute_type, GRU_CUDA_RESET_UPDATE, tile, &gates, steps->stream);
+        gru_cuda_launch_backward_step(c->compute_type, GRU_CUDA_CANDIDATE, tile, &candidate, c->stream);
     if (error != cudaSuccess) return error;
-    return gru_cuda_launch_step(steps->compute_type, GRU_CUDA_CANDIDATE, tile, &candidate, steps->stream);
+    return gru_cuda_launch_backward_step(c->compute_type, GRU_CUDA_RESET_UPDATE, tile, &gates, c->stream);
 }
+
+static const gru_cuda_step_launcher stepwise = {
+    .choose = {gru_cuda_choose_step, gru_cuda_choose_backward_step},
+    .forward = stepwise_forward,
+    .backward = stepwise_backward,
+};
+
+const gru_engine gru_engine_cuda_stepwise = {
+    .name = "cuda_stepwise",
+    .backend = &gru_backend_cuda,
+    .impl = &stepwise,
+    .any_size = 1,
+    .passes = passes,
+};
 
 /* ---- cuda_large_batch: large batches; sums in another order ---- */
 
-static const char *large_batch_declines(const gru_context *context, const gru_layer_config *config) {
+static const char *large_declines(const gru_engine *self, const gru_context *context,
+                                  const gru_layer_config *config) {
+    (void)self;
     if (config->reset_mode == GRU_RESET_BEFORE)
         return "reset BEFORE has two products that wait for each other";
     if (gru_cuda_device_of(context)->invariant)
@@ -46,65 +67,64 @@ static const char *large_batch_declines(const gru_context *context, const gru_la
     return NULL;
 }
 
-static gru_cuda_plan large_batch_plan(const gru_layer *layer, const gru_cuda_size *size) {
-    return gru_cuda_plan_step_large(device_of(layer), size, &gru_cuda_layer_of(layer)->occupancy);
+static cudaError_t large_forward(const gru_cuda_launch_context *c, const gru_cuda_step_args *step) {
+    return gru_cuda_launch_step_large(c->compute_type, c->choice.tile, step, c->stream);
 }
 
-static const char *large_batch_declines_run(const gru_layer *layer, const gru_run *run) {
-    const gru_cuda_size size = gru_cuda_size_of(layer, run, 1);
-    const double seconds = large_batch_plan(layer, &size).seconds;
-    if (seconds == HUGE_VAL) return "this device has no room for its tiles";
-    if (engine_is_forced(layer) || seconds < stepwise_plan(layer, &size).seconds) return NULL;
-    return "smaller tiles should be faster at this size";
+static cudaError_t large_backward(const gru_cuda_launch_context *c, const gru_cuda_backward_step_args *step) {
+    return gru_cuda_launch_backward_step_large(c->compute_type, c->choice.tile, step, c->stream);
 }
 
-static cudaError_t large_batch_launch(const gru_cuda_launch_context *steps, const gru_cuda_step_args *step) {
-    return gru_cuda_launch_step_large(steps->compute_type, steps->plan.tile, step, steps->stream);
-}
+static const gru_cuda_step_launcher large = {
+    .choose = {gru_cuda_choose_step_large, gru_cuda_choose_backward_step_large},
+    .forward = large_forward,
+    .backward = large_backward,
+    .baseline = &stepwise,
+    .no_room = "this device has no room for its tiles",
+    .slower = "smaller tiles should be faster at this size",
+};
+
+const gru_engine gru_engine_cuda_large_batch = {
+    .name = "cuda_large_batch",
+    .backend = &gru_backend_cuda,
+    .impl = &large,
+    .passes = passes,
+    .declines = large_declines,
+};
 
 /* ---- cuda_fused_before: reset BEFORE in one launch a step; the bits of cuda_stepwise ---- */
 
-static const char *fused_before_declines(const gru_context *context, const gru_layer_config *config) {
-    (void)context;
+static const char *fused_declines(const gru_engine *self, const gru_context *context,
+                                  const gru_layer_config *config) {
+    (void)self, (void)context;
     return config->reset_mode == GRU_RESET_BEFORE ? NULL
                                                   : "only reset BEFORE has r h to hand on inside a step";
 }
 
-static gru_cuda_plan fused_before_plan(const gru_layer *layer, const gru_cuda_size *size) {
-    return gru_cuda_plan_step_fused(device_of(layer), size, &gru_cuda_layer_of(layer)->occupancy);
+static cudaError_t fused_forward(const gru_cuda_launch_context *c, const gru_cuda_step_args *step) {
+    return gru_cuda_launch_step_fused(c->compute_type, c->choice.cluster, c->fused_blocks, step, c->stream);
 }
 
-static const char *fused_before_declines_run(const gru_layer *layer, const gru_run *run) {
-    const gru_cuda_size size = gru_cuda_size_of(layer, run, 1);
-    const double seconds = fused_before_plan(layer, &size).seconds;
-    if (seconds == HUGE_VAL) return "more sequences than this device can hold blocks for at once";
-    if (engine_is_forced(layer) || seconds < stepwise_plan(layer, &size).seconds) return NULL;
-    return "two launches a step should be faster at this size";
+/* Behind step 0 there is nothing to exchange any more. */
+static cudaError_t fused_backward(const gru_cuda_launch_context *c, const gru_cuda_backward_step_args *step) {
+    if (step->s < 0) return stepwise_backward(c, step);
+    return gru_cuda_launch_backward_step_fused(c->compute_type, c->choice.cluster, c->fused_blocks, step,
+                                               c->stream);
 }
 
-static cudaError_t fused_before_launch(const gru_cuda_launch_context *steps, const gru_cuda_step_args *step) {
-    return gru_cuda_launch_step_fused(steps->compute_type, steps->plan.cluster, steps->fused_blocks, step,
-                                      steps->stream);
-}
+static const gru_cuda_step_launcher fused = {
+    .choose = {gru_cuda_choose_step_fused, gru_cuda_choose_backward_step_fused},
+    .forward = fused_forward,
+    .backward = fused_backward,
+    .baseline = &stepwise,
+    .no_room = "more sequences than this device can hold blocks for at once",
+    .slower = "two launches a step should be faster at this size",
+};
 
-/* ---- the structs ---- */
-
-#define ENGINE(engine, declines_variants, declines_sizes)                               \
-    static gru_status engine##_forward(const gru_job *jobs, int32_t count) {            \
-        static const gru_cuda_step_launcher stepper = {engine##_plan, engine##_launch}; \
-        return gru_cuda_forward(&stepper, jobs, count);                                 \
-    }                                                                                   \
-    const gru_engine gru_engine_cuda_##engine = {                                       \
-        .name = "cuda_" #engine,                                                        \
-        .backend = &gru_backend_cuda,                                                   \
-        .declines = declines_variants,                                                  \
-        .declines_run = declines_sizes,                                                 \
-        .workspace = gru_cuda_forward_workspace,                                        \
-        .forward = engine##_forward,                                                    \
-        .backward_workspace = gru_cuda_backward_workspace_bytes,                        \
-        .backward = gru_cuda_backward,                                                  \
-    };
-
-ENGINE(stepwise, NULL, NULL)
-ENGINE(large_batch, large_batch_declines, large_batch_declines_run)
-ENGINE(fused_before, fused_before_declines, fused_before_declines_run)
+const gru_engine gru_engine_cuda_fused_before = {
+    .name = "cuda_fused_before",
+    .backend = &gru_backend_cuda,
+    .impl = &fused,
+    .passes = passes,
+    .declines = fused_declines,
+};

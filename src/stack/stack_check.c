@@ -143,22 +143,20 @@ static gru_status check_gradient_views(gru_stack_call *call, gru_regions *region
 
 static gru_status check_sublayer_forward(const gru_stack_call *call, int32_t k, int32_t d) {
     const gru_layer *layer = call->stack->layers[k].sublayers[d];
-    const gru_engine *engine;
     gru_run run, checked;
     gru_stack_sublayer_run(call, k, d, &run);
     GRU_TRY(gru_check_forward(layer, &run, &checked));
-    return gru_layer_forward_engine(layer, &run, &engine);
+    return gru_check_plan(GRU_PASS_FORWARD, layer, &checked);
 }
 
 static gru_status check_sublayer_backward(const gru_stack_call *call, int32_t k, int32_t d) {
     const gru_gradients gradients = gru_stack_sublayer_gradients(call, k, d);
     const gru_layer *layer = call->stack->layers[k].sublayers[d];
-    const gru_engine *engine;
     gru_run run, checked;
     gru_gradients checked_gradients;
     gru_stack_sublayer_run(call, k, d, &run);
     GRU_TRY(gru_check_backward(layer, &run, &gradients, &checked, &checked_gradients));
-    return gru_layer_backward_engine(layer, &engine);
+    return gru_check_plan(GRU_PASS_BACKWARD, layer, &checked);
 }
 
 static gru_status check_sublayers(gru_stack_call *call) {

@@ -22,8 +22,8 @@ static size_t reserve_bytes(const gru_layer *layer, int64_t T, int64_t N) {
     return gru_size_lines(layer->context->backend->reserve_bytes(&layer->config, T, N));
 }
 
-static size_t workspace_bytes(const gru_layer *layer, int64_t T, int64_t N, int backward) {
-    return gru_size_lines(gru_layer_workspace(layer, T, N, backward));
+static size_t workspace_bytes(const gru_layer *layer, int64_t T, int64_t N, gru_pass pass) {
+    return gru_size_lines(gru_layer_workspace(layer, T, N, pass));
 }
 
 /* What layer k takes of the reserve and, for its sublayers, of the backward workspace. */
@@ -33,7 +33,7 @@ static gru_sizes layer_sizes(const gru_stack *stack, int32_t k, int64_t T, int64
     for (int32_t d = 0; d < layer->directions; d++) {
         const gru_layer *sublayer = layer->sublayers[d];
         sizes.backward_workspace =
-            gru_size_plus(sizes.backward_workspace, workspace_bytes(sublayer, T, N, 1));
+            gru_size_plus(sizes.backward_workspace, workspace_bytes(sublayer, T, N, GRU_PASS_BACKWARD));
         sizes.reserve = gru_size_plus(sizes.reserve, reserve_bytes(sublayer, T, N));
     }
     if (k + 1 < stack->count)
@@ -49,7 +49,8 @@ static void add_layer(const gru_stack *stack, int32_t k, int64_t T, int64_t N, g
     total->backward_workspace = gru_size_plus(total->backward_workspace, sizes.backward_workspace);
     total->reserve = gru_size_plus(total->reserve, sizes.reserve);
     for (int32_t d = 0; d < layer->directions; d++)
-        layout->workspace[d] = larger(layout->workspace[d], workspace_bytes(layer->sublayers[d], T, N, 0));
+        layout->workspace[d] =
+            larger(layout->workspace[d], workspace_bytes(layer->sublayers[d], T, N, GRU_PASS_FORWARD));
     if (k + 1 < stack->count) layout->between[k & 1] = larger(layout->between[k & 1], output);
     if (layer->directions == 2) {
         layout->sum_backward = larger(layout->sum_backward, rows_bytes(stack, T, N, layer->inputs));
@@ -190,9 +191,9 @@ static void set_backward_workspace(const gru_stack_call *call, int32_t k, int32_
     size_t first =
         layout->between[0] + layout->between[1] + layout->sum_backward + call->offsets.backward_workspace;
     gru_layer *const *sublayers = call->stack->layers[k].sublayers;
-    if (d) first += workspace_bytes(sublayers[0], call->data.T, call->data.N, 1);
+    if (d) first += workspace_bytes(sublayers[0], call->data.T, call->data.N, GRU_PASS_BACKWARD);
     run->workspace = at(call->data.workspace, first);
-    run->workspace_size = workspace_bytes(sublayers[d], call->data.T, call->data.N, 1);
+    run->workspace_size = workspace_bytes(sublayers[d], call->data.T, call->data.N, GRU_PASS_BACKWARD);
 }
 
 static void set_reserve(const gru_stack_call *call, int32_t k, int32_t d, gru_run *run) {

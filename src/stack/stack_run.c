@@ -26,20 +26,22 @@ static gru_status apply_dropout_between(const gru_stack_call *call, int32_t k) {
     return call->stack->context->backend->apply_dropout(call->stack->context, &dropout, call->data.stream);
 }
 
-/* Both directions go into one call if they have the same engine. */
-static gru_status forward_layer(const gru_stack_call *call, int32_t k) {
+/* Both directions together, on the engine that is best for two. */
+static gru_status run_layer(const gru_stack_call *call, int32_t k, gru_pass pass) {
     const gru_stacked_layer *layer = &call->stack->layers[k];
     gru_run runs[2];
+    gru_gradients gradients[2];
     gru_job jobs[2];
-    const gru_engine *engines[2];
+    gru_plan plan;
     for (int32_t d = 0; d < layer->directions; d++) {
         gru_stack_sublayer_run(call, k, d, &runs[d]);
         jobs[d] = (gru_job){layer->sublayers[d], &runs[d], NULL};
-        GRU_TRY(gru_layer_forward_engine(layer->sublayers[d], &runs[d], &engines[d]));
+        if (pass == GRU_PASS_FORWARD) continue;
+        gradients[d] = gru_stack_sublayer_gradients(call, k, d);
+        jobs[d].gradients = &gradients[d];
     }
-    if (layer->directions == 2 && engines[0] == engines[1]) return engines[0]->forward(jobs, 2);
-    for (int32_t d = 0; d < layer->directions; d++) GRU_TRY(engines[d]->forward(&jobs[d], 1));
-    return GRU_OK;
+    GRU_TRY(gru_plan_jobs(pass, jobs, layer->directions, &plan));
+    return gru_plan_run(&plan, jobs);
 }
 
 gru_status gru_stack_forward(const gru_stack *stack, const gru_stack_run *run) {
@@ -47,27 +49,10 @@ gru_status gru_stack_forward(const gru_stack *stack, const gru_stack_run *run) {
     GRU_TRY(gru_stack_check_forward(stack, run, &call));
     for (int32_t k = 0; k < stack->count; k++) {
         gru_stack_visit(&call, k);
-        GRU_TRY(forward_layer(&call, k));
+        GRU_TRY(run_layer(&call, k, GRU_PASS_FORWARD));
         GRU_TRY(add_directions(&call, k));
         if (k + 1 < stack->count) GRU_TRY(apply_dropout_between(&call, k));
     }
-    return GRU_OK;
-}
-
-static gru_status backward_layer(const gru_stack_call *call, int32_t k) {
-    const gru_stacked_layer *layer = &call->stack->layers[k];
-    gru_run runs[2];
-    gru_gradients gradients[2];
-    gru_job jobs[2];
-    const gru_engine *engines[2];
-    for (int32_t d = 0; d < layer->directions; d++) {
-        gru_stack_sublayer_run(call, k, d, &runs[d]);
-        gradients[d] = gru_stack_sublayer_gradients(call, k, d);
-        jobs[d] = (gru_job){layer->sublayers[d], &runs[d], &gradients[d]};
-        GRU_TRY(gru_layer_backward_engine(layer->sublayers[d], &engines[d]));
-    }
-    if (layer->directions == 2 && engines[0] == engines[1]) return engines[0]->backward(jobs, 2);
-    for (int32_t d = 0; d < layer->directions; d++) GRU_TRY(engines[d]->backward(&jobs[d], 1));
     return GRU_OK;
 }
 
@@ -78,7 +63,7 @@ gru_status gru_stack_backward(const gru_stack *stack, const gru_stack_run *run,
     const uint32_t parts = gradients->data.parts & (GRU_GRAD_DATA | GRU_GRAD_WEIGHTS);
     for (int32_t k = stack->count - 1; k >= 0; k--) {
         gru_stack_visit(&call, k);
-        const gru_status status = backward_layer(&call, k);
+        const gru_status status = run_layer(&call, k, GRU_PASS_BACKWARD);
         if (status != GRU_OK) return gru_fail(status, "layer %d: %s", k, gru_last_error());
         if (parts == GRU_GRAD_WEIGHTS) continue;
         GRU_TRY(add_directions(&call, k));

@@ -104,7 +104,7 @@ void kernel_config_override_backward(const kernel_config *f, gru_cuda_compute_ty
         const int32_t larger = gru_cuda_backward_step_large_tiles(compute_type, tiles);
         tile = tiles[f->override.batch_octets == tiles[larger - 1].batch_octets ? larger - 1 : 0];
     }
-    gru_cuda_override.hop = f->override.hop;
+    gru_cuda_override.fused = f->override.fused;
     gru_cuda_override.split = f->override.split;
     gru_cuda_override.unit_octets = tile.unit_octets;
     gru_cuda_override.batch_octets = tile.batch_octets;
@@ -119,12 +119,12 @@ int kernel_config_was_used(const kernel_config *f, const gru_layer *layer, int64
     const gru_cuda_layer *prepared = gru_cuda_layer_of(layer);
     const gru_cuda_size size = {prepared->compute_type, N, layer->config.hidden, layer->config.reset_mode, 1};
     if (is_engine(f, "cuda_fused_before")) {
-        const gru_cuda_plan plan = gru_cuda_plan_step_fused(machine, &size, &prepared->occupancy);
-        return (plan.cluster > 0) == (f->override.hop == 1);
+        const gru_cuda_choice plan = gru_cuda_choose_step_fused(machine, &size, &prepared->occupancy);
+        return (plan.cluster > 0) == (f->override.fused == 1);
     }
-    const gru_cuda_plan plan = is_engine(f, "cuda_large_batch")
-                                   ? gru_cuda_plan_step_large(machine, &size, &prepared->occupancy)
-                                   : gru_cuda_plan_step(machine, &size);
+    const gru_cuda_choice plan = is_engine(f, "cuda_large_batch")
+                                     ? gru_cuda_choose_step_large(machine, &size, &prepared->occupancy)
+                                     : gru_cuda_choose_step(machine, &size, &prepared->occupancy);
     return plan.tile.unit_octets == gru_cuda_override.unit_octets &&
            plan.tile.batch_octets == gru_cuda_override.batch_octets &&
            plan.tile.split == (gru_cuda_override.split ? gru_cuda_override.split : 1);
@@ -135,13 +135,13 @@ int kernel_config_backward_was_used(const kernel_config *f, const gru_layer *lay
     const gru_cuda_layer *prepared = gru_cuda_layer_of(layer);
     const gru_cuda_size size = {prepared->compute_type, N, layer->config.hidden, layer->config.reset_mode, 1};
     if (is_engine(f, "cuda_fused_before")) {
-        const gru_cuda_plan hop = gru_cuda_plan_step_fused(machine, &size, &prepared->backward_occupancy);
-        return hop.seconds < HUGE_VAL && (hop.cluster > 0) == (f->override.hop == 1);
+        const gru_cuda_choice hop = gru_cuda_choose_step_fused(machine, &size, &prepared->backward_occupancy);
+        return hop.seconds < HUGE_VAL && (hop.cluster > 0) == (f->override.fused == 1);
     }
-    const gru_cuda_plan plan =
+    const gru_cuda_choice plan =
         is_engine(f, "cuda_large_batch")
-            ? gru_cuda_plan_backward_step_large(machine, &size, &prepared->backward_occupancy)
-            : gru_cuda_plan_backward_step(machine, &size);
+            ? gru_cuda_choose_backward_step_large(machine, &size, &prepared->backward_occupancy)
+            : gru_cuda_choose_backward_step(machine, &size, &prepared->backward_occupancy);
     return plan.tile.unit_octets == gru_cuda_override.unit_octets &&
            plan.tile.batch_octets == gru_cuda_override.batch_octets &&
            plan.tile.split == (gru_cuda_override.split ? gru_cuda_override.split : 1);

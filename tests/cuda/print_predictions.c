@@ -20,10 +20,10 @@ enum { HIDDEN = sizeof hidden / sizeof *hidden, BATCHES = sizeof batches / sizeo
 
 /* "7.3 2x1": stepwise with tiles of 2 unit octets x 1 batch octet; "10.7 128/4": tiles of 128 rows, split over 4 blocks. */
 static void print_cell(const gru_cuda_size *size) {
-    const gru_cuda_plan stepwise = gru_cuda_plan_step(&h200, size);
+    const gru_cuda_choice stepwise = gru_cuda_choose_step(&h200, size, &occupancy);
     const int before = size->reset_mode == GRU_RESET_BEFORE;
-    const gru_cuda_plan other = before ? gru_cuda_plan_step_fused(&h200, size, &occupancy)
-                                       : gru_cuda_plan_step_large(&h200, size, &occupancy);
+    const gru_cuda_choice other = before ? gru_cuda_choose_step_fused(&h200, size, &occupancy)
+                                         : gru_cuda_choose_step_large(&h200, size, &occupancy);
     char how[24];
     if (stepwise.seconds <= other.seconds)
         (void)snprintf(how, sizeof how, "%dx%d", stepwise.tile.unit_octets, stepwise.tile.batch_octets);
@@ -38,11 +38,11 @@ static void print_cell(const gru_cuda_size *size) {
 /* The same of a step of the sweep, and how many times the forward step's time that is. */
 static void print_swept_cell(const gru_cuda_size *size) {
     const int before = size->reset_mode == GRU_RESET_BEFORE;
-    const gru_cuda_plan small = gru_cuda_plan_backward_step(&h200, size);
-    const gru_cuda_plan other = before ? gru_cuda_plan_step_fused(&h200, size, &occupancy)
-                                       : gru_cuda_plan_backward_step_large(&h200, size, &occupancy);
-    const gru_cuda_plan stepwise = gru_cuda_plan_step(&h200, size);
-    const gru_cuda_plan forward = before ? other : gru_cuda_plan_step_large(&h200, size, &occupancy);
+    const gru_cuda_choice small = gru_cuda_choose_backward_step(&h200, size, &occupancy);
+    const gru_cuda_choice other = before ? gru_cuda_choose_step_fused(&h200, size, &occupancy)
+                                         : gru_cuda_choose_backward_step_large(&h200, size, &occupancy);
+    const gru_cuda_choice stepwise = gru_cuda_choose_step(&h200, size, &occupancy);
+    const gru_cuda_choice forward = before ? other : gru_cuda_choose_step_large(&h200, size, &occupancy);
     const double seconds = fmin(small.seconds, other.seconds);
     printf("  %5.1f %6.2fx", seconds * 1e6, seconds / fmin(stepwise.seconds, forward.seconds));
 }

@@ -29,13 +29,6 @@ gru_cuda_sequence gru_cuda_sequence_of(const gru_job *job) {
     return q;
 }
 
-int gru_cuda_can_batch(const gru_job *a, const gru_job *b) {
-    const gru_layer_config *p = &a->layer->config, *q = &b->layer->config;
-    return p->hidden == q->hidden && p->weight_type == q->weight_type && p->io_type == q->io_type &&
-           p->reset_mode == q->reset_mode && !p->inputs == !q->inputs && a->run->T == b->run->T &&
-           a->run->N == b->run->N && !a->run->x.data == !b->run->x.data && a->run->stream == b->run->stream;
-}
-
 /* ---- x as the projection can read it ---- */
 
 /* Numbers from one row (t, n) to the next where all rows lie evenly in time order; 0: they do not. */

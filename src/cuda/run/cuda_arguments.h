@@ -13,9 +13,6 @@ static inline void *gru_cuda_workspace_ptr(const gru_run *run, size_t offset) {
 /* All but the pointers into the workspace. */
 gru_cuda_sequence gru_cuda_sequence_of(const gru_job *job);
 
-/* Whether two jobs can share their launches: the same sizes, types and kinds of input. */
-int gru_cuda_can_batch(const gru_job *a, const gru_job *b);
-
 /* Whether x must be copied into rows before it is multiplied, because cuBLASLt cannot read it as it is. Without x: no. */
 int gru_cuda_must_gather(const gru_job *job);
 /* Lets a prologue copy x of direction d into rows. */

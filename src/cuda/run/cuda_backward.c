@@ -5,24 +5,21 @@
  * the same order, so that nobody sees in the bits whether they came together. */
 #include "cuda_backward.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "core/error.h"
-#include "cuda_forward.h"
-#include "cuda/cuda_engine.h"
 #include "cuda/layer/cuda_gemm.h"
+#include "cuda_plan.h"
 #include "cuda_weight_checksum.h"
 
-/* One call of one or two directions. */
+/* The jobs that share launches: one or two directions. */
 typedef struct backward {
+    const gru_cuda_step_launcher *launcher;
     int32_t count;
     int data, weights; /* the parts */
     int gathers;       /* x is copied row by row before it is multiplied */
     gru_cuda_device *device;
-    gru_cuda_launch_context steps;
-    int hops;  /* reset BEFORE in one launch a step */
-    int large; /* tiles of a large batch */
+    gru_cuda_launch_context context;
     gru_cuda_direction direction[GRU_CUDA_DIRECTIONS];
     gru_cuda_prologue gather;
     gru_cuda_state_rows states;
@@ -37,7 +34,7 @@ static const char launching_rows[] = "launching rows of states";
 static gru_cuda_backward_sequence sweep_of(const gru_cuda_direction *d) {
     const gru_run *run = d->job->run;
     const gru_gradients *g = d->job->gradients;
-    const gru_cuda_backward_workspace *w = &d->workspace;
+    const gru_cuda_backward_workspace *w = d->workspace;
     gru_cuda_backward_sequence q = {.forward = gru_cuda_sequence_of(d->job)};
     const gru_cuda_transposed_layout layout = gru_cuda_transposed_layout_of(&d->job->layer->config);
     q.R_transposed = gru_cuda_workspace_ptr(run, w->transposed + layout.R_transposed);
@@ -52,57 +49,38 @@ static gru_cuda_backward_sequence sweep_of(const gru_cuda_direction *d) {
     return q;
 }
 
-static void prepare_direction(backward *b, int32_t i, const gru_job *job) {
+static void prepare_direction(backward *b, int32_t i, const gru_job *job,
+                              const gru_cuda_backward_workspace *workspace) {
     const gru_layer_config *config = &job->layer->config;
     gru_cuda_direction *d = &b->direction[i];
-    *d = (gru_cuda_direction){.job = job, .device = b->device, .stream = b->steps.stream};
-    d->workspace = gru_cuda_backward_workspace_of(job->layer, job->run->T, job->run->N);
+    *d = (gru_cuda_direction){
+        .job = job, .device = b->device, .stream = b->context.stream, .workspace = workspace};
     d->planes = gru_cuda_gradient_planes(config->reset_mode);
     d->units = gru_cuda_unit_pitch(config->hidden);
     d->pitch = gru_cuda_input_pitch(config->inputs, config->weight_type);
     b->step.sequence[i] = b->states.sequence[i] = sweep_of(d);
     b->gather.sequence[i] = b->step.sequence[i].forward;
     if (!b->gathers) return;
-    d->gathered = gru_cuda_workspace_ptr(job->run, d->workspace.x_rows);
-    gru_cuda_gather(&b->gather, i, job, gru_cuda_workspace_ptr(job->run, d->workspace.x_rows));
+    d->gathered = gru_cuda_workspace_ptr(job->run, d->workspace->x_rows);
+    gru_cuda_gather(&b->gather, i, job, gru_cuda_workspace_ptr(job->run, d->workspace->x_rows));
 }
 
-/* Small tiles or large, two launches a step or one, where the layer's engines leave a choice. */
-static void choose_plan(backward *b, const gru_layer *layer, const gru_run *run) {
-    const gru_cuda_size size = gru_cuda_size_of(layer, run, b->count);
-    const gru_cuda_occupancy *occupancy = &gru_cuda_layer_of(layer)->backward_occupancy;
-    b->steps.compute_type = size.compute_type;
-    b->steps.plan = gru_cuda_plan_backward_step(b->device, &size);
-    b->steps.fused_blocks = occupancy->fused_blocks;
-    const double others = layer->context->config.engine ? HUGE_VAL : b->steps.plan.seconds;
-    for (int32_t i = 0; i < layer->engine_count; i++) {
-        if (layer->engines[i] == &gru_engine_cuda_large_batch) {
-            const gru_cuda_plan large = gru_cuda_plan_backward_step_large(b->device, &size, occupancy);
-            b->large = large.seconds < others;
-            if (b->large) b->steps.plan = large;
-        } else if (layer->engines[i] == &gru_engine_cuda_fused_before) {
-            const gru_cuda_plan hop = gru_cuda_plan_step_fused(b->device, &size, occupancy);
-            b->hops = hop.seconds < others;
-            b->steps.plan.cluster = hop.cluster;
-        }
-    }
-}
-
-static void prepare(backward *b, const gru_job *jobs, int32_t count) {
+/* Of the jobs first, first + 1 .. that the plan runs together. */
+static void prepare(backward *b, const gru_job *jobs, const gru_plan *plan, int32_t first) {
+    const gru_cuda_plan *own = gru_cuda_plan_of(plan);
     const uint32_t both = GRU_GRAD_DATA | GRU_GRAD_WEIGHTS, parts = jobs[0].gradients->parts & both;
-    const gru_layer *layer = jobs[0].layer;
     memset(b, 0, sizeof *b);
-    b->count = count;
+    b->launcher = own->launcher;
+    b->count = own->choice.directions;
     b->data = parts != GRU_GRAD_WEIGHTS;
     b->weights = parts != GRU_GRAD_DATA;
-    b->device = gru_cuda_device_of(layer->context);
-    b->steps.overlap = b->device->capability >= 90;
-    b->steps.stream = gru_cuda_stream(jobs[0].run->stream);
-    choose_plan(b, layer, jobs[0].run);
-    b->step.directions = b->gather.directions = b->states.directions = count;
+    b->device = gru_cuda_device_of(jobs[0].layer->context);
+    b->context = gru_cuda_launch_context_of(jobs, plan);
+    b->step.directions = b->gather.directions = b->states.directions = b->count;
     b->gather.device_error = b->device->device_error;
-    for (int32_t i = 0; i < count; i++) b->gathers |= gru_cuda_must_gather(&jobs[i]);
-    for (int32_t i = 0; i < count; i++) prepare_direction(b, i, &jobs[i]);
+    for (int32_t i = 0; i < b->count; i++) b->gathers |= gru_cuda_must_gather(&jobs[first + i]);
+    for (int32_t i = 0; i < b->count; i++)
+        prepare_direction(b, i, &jobs[first + i], &own->layout[first + i].backward);
 }
 
 /* ---- rows ---- */
@@ -122,10 +100,10 @@ static gru_status make_states(backward *b, const gru_cuda_chunk *chunk) {
     for (int32_t i = 0; i < b->count; i++) {
         const gru_cuda_direction *d = &b->direction[i];
         const int wanted = chunk->rows && (b->data || d->job->gradients->dR);
-        states->rows[i] = wanted ? gru_cuda_row(d, d->workspace.states, 0, 0) : NULL;
+        states->rows[i] = wanted ? gru_cuda_row(d, d->workspace->states, 0, 0) : NULL;
     }
     if (!states->begins && !states->rows[0] && !states->rows[1]) return GRU_OK;
-    TRY(gru_cuda_launch_state_rows(b->steps.compute_type, states, b->steps.stream), launching_rows);
+    TRY(gru_cuda_launch_state_rows(b->context.compute_type, states, b->context.stream), launching_rows);
     return GRU_OK;
 }
 
@@ -136,7 +114,7 @@ static gru_status gather_inputs(backward *b, const gru_cuda_chunk *chunk) {
     b->gather.s = chunk->s;
     b->gather.steps = chunk->steps;
     b->gather.padding = padding(b, GRU_CUDA_GEMM_A, chunk->rows);
-    TRY(gru_cuda_launch_prologue(b->steps.compute_type, &b->gather, b->steps.stream),
+    TRY(gru_cuda_launch_prologue(b->context.compute_type, &b->gather, b->context.stream),
         "launching rows of inputs");
     return GRU_OK;
 }
@@ -145,9 +123,9 @@ static gru_status gather_inputs(backward *b, const gru_cuda_chunk *chunk) {
 static gru_status clear_padding(const backward *b, const gru_cuda_direction *d) {
     const int64_t row = d->planes * d->units, rows = d->job->run->T * d->job->run->N;
     const size_t element = gru_type_bytes(d->job->layer->config.weight_type);
-    if (d->workspace.padding == 0 || !d->job->gradients->dx.data) return GRU_OK;
-    TRY(cudaMemsetAsync(gru_cuda_row(d, d->workspace.gradients, rows, row), 0,
-                        (size_t)(d->workspace.padding * row) * element, d->stream),
+    if (d->workspace->padding == 0 || !d->job->gradients->dx.data) return GRU_OK;
+    TRY(cudaMemsetAsync(gru_cuda_row(d, d->workspace->gradients, rows, row), 0,
+                        (size_t)(d->workspace->padding * row) * element, d->stream),
         "clearing rows of gradients");
     return GRU_OK;
 }
@@ -157,8 +135,8 @@ static gru_status transpose_weights(const backward *b, const gru_cuda_direction 
     const gru_cuda_packed_layout packed = gru_cuda_packed_layout_of(config);
     const gru_cuda_transposed_layout layout = gru_cuda_transposed_layout_of(config);
     const char *weights = gru_run_packed(d->job->layer, d->job->run);
-    char *transposed = gru_cuda_workspace_ptr(d->job->run, d->workspace.transposed);
-    const gru_cuda_transpose args = {.compute_type = b->steps.compute_type,
+    char *transposed = gru_cuda_workspace_ptr(d->job->run, d->workspace->transposed);
+    const gru_cuda_transpose args = {.compute_type = b->context.compute_type,
                                      .inputs = config->inputs,
                                      .H = config->hidden,
                                      .W = weights + packed.W,
@@ -180,17 +158,17 @@ static gru_status project(backward *b, int32_t i, const gru_cuda_chunk *chunk) {
         b->step.input[i] = gru_cuda_given_input(job);
         return GRU_OK;
     }
-    float *out = gru_cuda_workspace_ptr(job->run, d->workspace.projected);
+    float *out = gru_cuda_workspace_ptr(job->run, d->workspace->projected);
     b->step.input[i] = gru_cuda_projected_input(job, out);
     return gru_cuda_project(job, gru_cuda_x_of(job, d->gathered, chunk->s, chunk->steps), chunk->rows, out,
-                            gru_cuda_workspace_ptr(job->run, d->workspace.gemms));
+                            gru_cuda_workspace_ptr(job->run, d->workspace->gemms));
 }
 
 /* c of the chunk, without its bias. */
 static gru_status recur(backward *b, int32_t i, const gru_cuda_chunk *chunk) {
     const gru_cuda_direction *d = &b->direction[i];
     b->step.recurrent[i] =
-        (gru_cuda_input){.data = gru_cuda_workspace_ptr(d->job->run, d->workspace.recurrent),
+        (gru_cuda_input){.data = gru_cuda_workspace_ptr(d->job->run, d->workspace->recurrent),
                          .batch_stride = GATES * d->units,
                          .type = GRU_F32,
                          .gate_stride = d->units,
@@ -209,9 +187,9 @@ static gru_status recur_reset(backward *b, const gru_cuda_chunk *chunk) {
         rows.input[i] = b->step.input[i];
         rows.recurrent[i] = b->step.recurrent[i];
         if (!rows.input[i].time_stride) rows.input_step[i] = N * rows.input[i].batch_stride;
-        rows.rows[i] = gru_cuda_row(d, d->workspace.reset_states, chunk->s * N, d->units);
+        rows.rows[i] = gru_cuda_row(d, d->workspace->reset_states, chunk->s * N, d->units);
     }
-    TRY(gru_cuda_launch_reset_rows(b->steps.compute_type, &rows, b->steps.stream), launching_rows);
+    TRY(gru_cuda_launch_reset_rows(b->context.compute_type, &rows, b->context.stream), launching_rows);
     for (int32_t i = 0; i < b->count; i++) GRU_TRY(gru_cuda_recur_reset(&b->direction[i], chunk));
     return GRU_OK;
 }
@@ -226,28 +204,6 @@ static gru_status recompute(backward *b, const gru_cuda_chunk *chunk) {
 
 /* ---- the sweep ---- */
 
-/* Reset BEFORE: the reset gate waits for the candidate. Behind step 0 there is no gate any more. */
-static cudaError_t launch_step(const backward *b, const gru_cuda_backward_step_args *step) {
-    const gru_cuda_launch_context *c = &b->steps;
-    if (b->large) return gru_cuda_launch_backward_step_large(c->compute_type, c->plan.tile, step, c->stream);
-    if (step->sequence[0].forward.reset_mode != GRU_RESET_BEFORE)
-        return gru_cuda_launch_backward_step(c->compute_type, GRU_CUDA_ALL_GATES, c->plan.tile, step,
-                                             c->stream);
-    if (step->s < 0)
-        return gru_cuda_launch_backward_step(c->compute_type, GRU_CUDA_CANDIDATE, c->plan.tile, step,
-                                             c->stream);
-    if (b->hops)
-        return gru_cuda_launch_backward_step_fused(c->compute_type, c->plan.cluster, c->fused_blocks, step,
-                                                   c->stream);
-    gru_cuda_backward_step_args candidate = *step, gates = *step;
-    candidate.trigger = gates.depends = c->overlap;
-    const cudaError_t error = gru_cuda_launch_backward_step(c->compute_type, GRU_CUDA_CANDIDATE, c->plan.tile,
-                                                            &candidate, c->stream);
-    if (error != cudaSuccess) return error;
-    return gru_cuda_launch_backward_step(c->compute_type, GRU_CUDA_RESET_UPDATE, c->plan.tile, &gates,
-                                         c->stream);
-}
-
 /* Points step i of the chunk's to its rows. */
 static void find_rows(const backward *b, gru_cuda_backward_step_args *step, int32_t d, int64_t i) {
     const gru_cuda_direction *w = &b->direction[d];
@@ -258,7 +214,7 @@ static void find_rows(const backward *b, gru_cuda_backward_step_args *step, int3
         (const float *)b->step.recurrent[d].data + i * N * step->recurrent[d].batch_stride;
     if (w->job->gradients->dattention.data)
         step->attention[d] =
-            (float *)gru_cuda_workspace_ptr(w->job->run, w->workspace.attention) + i * N * octets;
+            (float *)gru_cuda_workspace_ptr(w->job->run, w->workspace->attention) + i * N * octets;
 }
 
 static int wants_states(const backward *b) {
@@ -274,10 +230,10 @@ static gru_status sweep(const backward *b, const gru_cuda_chunk *chunk) {
     for (int64_t s = chunk->s + chunk->steps - 1; s >= end; s--) {
         gru_cuda_backward_step_args step = b->step;
         step.s = s;
-        step.depends = b->steps.overlap && s != chunk->s + chunk->steps - 1;
-        step.trigger = b->steps.overlap && s != end;
+        step.depends = b->context.overlap && s != chunk->s + chunk->steps - 1;
+        step.trigger = b->context.overlap && s != end;
         for (int32_t d = 0; d < b->count && s >= 0; d++) find_rows(b, &step, d, s - chunk->s);
-        TRY(launch_step(b, &step), "launching a backward step");
+        TRY(b->launcher->backward(&b->context, &step), "launching a backward step");
     }
     return GRU_OK;
 }
@@ -288,7 +244,7 @@ static gru_status sum_attention(const backward *b, int32_t i, const gru_cuda_chu
                                           .s = chunk->s,
                                           .steps = chunk->steps,
                                           .octets =
-                                              gru_cuda_workspace_ptr(d->job->run, d->workspace.attention),
+                                              gru_cuda_workspace_ptr(d->job->run, d->workspace->attention),
                                           .dattention = d->job->gradients->dattention};
     if (!sums.dattention.data) return GRU_OK;
     TRY(gru_cuda_launch_attention_sums(&sums, d->stream), "launching the gradient of attention");
@@ -323,7 +279,7 @@ static gru_status run_chunk(backward *b, const gru_cuda_chunk *chunk) {
 
 static gru_status run_all(backward *b) {
     const gru_run *run = b->direction[0].job->run;
-    const int64_t most = b->direction[0].workspace.steps;
+    const int64_t most = b->direction[0].workspace->steps;
     for (int64_t left = run->T, first = 1; run->N > 0 && (left > 0 || first); first = 0) {
         const int64_t steps = left < most ? left : most;
         const gru_cuda_chunk chunk = {left - steps, steps, steps * run->N, first != 0};
@@ -334,24 +290,20 @@ static gru_status run_all(backward *b) {
     return GRU_OK;
 }
 
-static gru_status run_batched(const gru_job *jobs, int32_t count) {
+gru_status gru_cuda_backward(const gru_job *jobs, const gru_plan *plan) {
+    gru_cuda_device *device = gru_cuda_device_of(jobs[0].layer->context);
+    gru_status status = GRU_OK;
     backward b;
     int previous;
-    prepare(&b, jobs, count);
-    GRU_TRY(gru_cuda_enter(b.device, &previous));
-    const gru_status status = run_all(&b);
-    gru_cuda_leave(b.device, previous);
+    GRU_TRY(gru_cuda_enter(device, &previous));
+    for (int32_t i = 0; status == GRU_OK && i < plan->count; i += b.count) {
+        prepare(&b, jobs, plan, i);
+        status = run_all(&b);
+    }
+    gru_cuda_leave(device, previous);
     return status;
 }
 
-gru_status gru_cuda_backward(const gru_job *jobs, int32_t count) {
-    if (count == GRU_CUDA_DIRECTIONS && gru_cuda_can_batch(&jobs[0], &jobs[1]) &&
-        jobs[0].gradients->parts == jobs[1].gradients->parts)
-        return run_batched(jobs, count);
-    for (int32_t i = 0; i < count; i++) GRU_TRY(run_batched(&jobs[i], 1));
-    return GRU_OK;
-}
-
-size_t gru_cuda_backward_workspace_bytes(const gru_layer *layer, int64_t T, int64_t N) {
+size_t gru_cuda_backward_bytes(const gru_layer *layer, int64_t T, int64_t N) {
     return gru_cuda_backward_workspace_of(layer, T, N).bytes;
 }

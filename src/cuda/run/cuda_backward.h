@@ -6,9 +6,9 @@
 #include "cuda/kernels/cuda_backward_kernels.h"
 #include "cuda_workspace.h"
 
-/* gru_engine.backward and its workspace. Two jobs of equal sizes, the directions of a layer, go through the same launches. */
-gru_status gru_cuda_backward(const gru_job *jobs, int32_t count);
-size_t gru_cuda_backward_workspace_bytes(const gru_layer *layer, int64_t T, int64_t N);
+/* gru_engine_pass.run and .workspace, of plans made by gru_cuda_plan_call. */
+gru_status gru_cuda_backward(const gru_job *jobs, const gru_plan *plan);
+size_t gru_cuda_backward_bytes(const gru_layer *layer, int64_t T, int64_t N);
 
 /* ---- between cuda_backward.c and cuda_gradient_gemms.c ---- */
 
@@ -17,7 +17,7 @@ typedef struct gru_cuda_direction {
     const gru_job *job;
     gru_cuda_device *device;
     cudaStream_t stream;
-    gru_cuda_backward_workspace workspace;
+    const gru_cuda_backward_workspace *workspace; /* of the plan */
     const void *gathered; /* where rows of x are copied to; NULL: x is read as it is, or there is none */
     int64_t planes, units, pitch; /* of a row of gate gradients: planes x units; of x */
 } gru_cuda_direction;

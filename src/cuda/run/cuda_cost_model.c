@@ -18,8 +18,8 @@ static const double launch_plain = 1.35e-6;    /* the same without overlap, in a
 static const double body = 0.8e-6;             /* latencies of reading, adding and finishing one output */
 static const double output =
     0.08e-6; /* every further output of a thread: 26 bytes at read_block alone take 0.06 */
-static const double hop_grid = 0.65e-6;    /* a counter in L2, written and seen */
-static const double hop_cluster = 0.65e-6; /* a barrier of a cluster of eight */
+static const double exchange_grid = 0.65e-6;    /* a counter in L2, written and seen */
+static const double exchange_cluster = 0.65e-6; /* a barrier of a cluster of eight */
 static const double gather_sums =
     0.7e-6; /* a cluster's barriers and the reading of its blocks' partial sums */
 
@@ -70,8 +70,8 @@ static double launch_seconds(const gru_cuda_device *device) {
     return device->capability >= 90 ? launch_dependent : launch_plain;
 }
 
-static double stepwise_seconds(const gru_cuda_device *device, const gru_cuda_size *size,
-                               gru_cuda_block_tile tile) {
+static double step_seconds(const gru_cuda_device *device, const gru_cuda_size *size,
+                           gru_cuda_block_tile tile) {
     const double launch = launch_seconds(device) + body;
     if (size->reset_mode != GRU_RESET_BEFORE)
         return launch + product_seconds(size, tile, 3, size->H, device->multiprocessors);
@@ -79,9 +79,9 @@ static double stepwise_seconds(const gru_cuda_device *device, const gru_cuda_siz
            product_seconds(size, tile, 1, size->H, device->multiprocessors);
 }
 
-/* A step of the sweep: one sum over the gradients of all gates; with reset BEFORE one over two and one over the third. */
-static double sweep_seconds(const gru_cuda_device *device, const gru_cuda_size *size,
-                            gru_cuda_block_tile tile) {
+/* A backward step: one sum over the gradients of all gates; with reset BEFORE one over two and one over the third. */
+static double backward_step_seconds(const gru_cuda_device *device, const gru_cuda_size *size,
+                                    gru_cuda_block_tile tile) {
     const double launch = launch_seconds(device) + body, H = size->H;
     if (size->reset_mode != GRU_RESET_BEFORE)
         return launch + product_seconds(size, tile, 1, 3 * H, device->multiprocessors);
@@ -90,34 +90,37 @@ static double sweep_seconds(const gru_cuda_device *device, const gru_cuda_size *
 }
 
 /* The fastest of these tiles that the device has room for. */
-static gru_cuda_plan fastest(const gru_cuda_device *device, const gru_cuda_size *size,
-                             const gru_cuda_block_tile *tiles, int32_t count,
-                             double (*seconds)(const gru_cuda_device *, const gru_cuda_size *,
-                                               gru_cuda_block_tile)) {
-    gru_cuda_plan best = {.seconds = HUGE_VAL};
+static gru_cuda_choice fastest(const gru_cuda_device *device, const gru_cuda_size *size,
+                               const gru_cuda_block_tile *tiles, int32_t count,
+                               double (*seconds)(const gru_cuda_device *, const gru_cuda_size *,
+                                                 gru_cuda_block_tile)) {
+    gru_cuda_choice best = {.seconds = HUGE_VAL};
     for (int32_t i = 0; i < count; i++) {
-        const gru_cuda_plan plan = {tiles[i], 0, seconds(device, size, tiles[i])};
+        const gru_cuda_choice choice = {tiles[i], 0, size->directions, seconds(device, size, tiles[i])};
         if (!fits(device, tiles[i])) continue;
-        if (plan.seconds < best.seconds) best = plan;
+        if (choice.seconds < best.seconds) best = choice;
         if (tiles[i].unit_octets == gru_cuda_override.unit_octets &&
             tiles[i].batch_octets == gru_cuda_override.batch_octets)
-            return plan;
+            return choice;
     }
     return best;
 }
 
-gru_cuda_plan gru_cuda_plan_step(const gru_cuda_device *device, const gru_cuda_size *size) {
+gru_cuda_choice gru_cuda_choose_step(const gru_cuda_device *device, const gru_cuda_size *size,
+                                     const gru_cuda_occupancy *occupancy) {
+    (void)occupancy;
     gru_cuda_block_tile tiles[GRU_CUDA_STEP_TILES];
     const gru_cuda_gate_set part =
         size->reset_mode == GRU_RESET_BEFORE ? GRU_CUDA_RESET_UPDATE : GRU_CUDA_ALL_GATES;
-    return fastest(device, size, tiles, gru_cuda_step_tiles(size->compute_type, part, tiles),
-                   stepwise_seconds);
+    return fastest(device, size, tiles, gru_cuda_step_tiles(size->compute_type, part, tiles), step_seconds);
 }
 
-gru_cuda_plan gru_cuda_plan_backward_step(const gru_cuda_device *device, const gru_cuda_size *size) {
+gru_cuda_choice gru_cuda_choose_backward_step(const gru_cuda_device *device, const gru_cuda_size *size,
+                                              const gru_cuda_occupancy *occupancy) {
+    (void)occupancy;
     gru_cuda_block_tile tiles[GRU_CUDA_BACKWARD_STEP_TILES];
     return fastest(device, size, tiles, gru_cuda_backward_step_tiles(size->compute_type, tiles),
-                   sweep_seconds);
+                   backward_step_seconds);
 }
 
 /* Blocks that run at once where they come in clusters: clusters leave some multiprocessors idle, and two blocks on one
@@ -127,10 +130,10 @@ static int64_t blocks_at_once(const gru_cuda_device *device, int64_t clusters, i
 }
 
 /* The fastest of these tiles and of the splits for which the device has room: of products of `gates` gates over K. */
-static gru_cuda_plan fastest_split(const gru_cuda_device *device, const gru_cuda_size *size,
-                                   const gru_cuda_occupancy *occupancy, const gru_cuda_block_tile *tiles,
-                                   int32_t count, int gates, double K) {
-    gru_cuda_plan best = {.seconds = HUGE_VAL};
+static gru_cuda_choice fastest_split(const gru_cuda_device *device, const gru_cuda_size *size,
+                                     const gru_cuda_occupancy *occupancy, const gru_cuda_block_tile *tiles,
+                                     int32_t count, int gates, double K) {
+    gru_cuda_choice best = {.seconds = HUGE_VAL};
     for (int32_t i = 0; i < count; i++) {
         if (!fits(device, tiles[i]) || divide_up(size->N, tiles[i].batch_octets * 8) > MAX_ROWS_Y) continue;
         for (int32_t j = 0; j < GRU_CUDA_SPLITS; j++) {
@@ -138,25 +141,26 @@ static gru_cuda_plan fastest_split(const gru_cuda_device *device, const gru_cuda
             tile.split = 1 << j;
             const int64_t at_once = blocks_at_once(device, occupancy->large_clusters[i][j], tile.split);
             if (at_once == 0) continue;
-            const gru_cuda_plan plan = {
-                tile, 0, launch_seconds(device) + body + product_seconds(size, tile, gates, K, at_once)};
-            if (plan.seconds < best.seconds) best = plan;
+            const gru_cuda_choice choice = {tile, 0, size->directions,
+                                            launch_seconds(device) + body +
+                                                product_seconds(size, tile, gates, K, at_once)};
+            if (choice.seconds < best.seconds) best = choice;
             if (tile.batch_octets == gru_cuda_override.batch_octets && tile.split == gru_cuda_override.split)
-                return plan;
+                return choice;
         }
     }
     return best;
 }
 
-gru_cuda_plan gru_cuda_plan_step_large(const gru_cuda_device *device, const gru_cuda_size *size,
-                                       const gru_cuda_occupancy *occupancy) {
+gru_cuda_choice gru_cuda_choose_step_large(const gru_cuda_device *device, const gru_cuda_size *size,
+                                           const gru_cuda_occupancy *occupancy) {
     gru_cuda_block_tile tiles[GRU_CUDA_LARGE_TILES];
     const int32_t count = gru_cuda_step_large_tiles(size->compute_type, tiles);
     return fastest_split(device, size, occupancy, tiles, count, GATES, size->H);
 }
 
-gru_cuda_plan gru_cuda_plan_backward_step_large(const gru_cuda_device *device, const gru_cuda_size *size,
-                                                const gru_cuda_occupancy *occupancy) {
+gru_cuda_choice gru_cuda_choose_backward_step_large(const gru_cuda_device *device, const gru_cuda_size *size,
+                                                    const gru_cuda_occupancy *occupancy) {
     gru_cuda_block_tile tiles[GRU_CUDA_LARGE_TILES];
     const int32_t count = gru_cuda_backward_step_large_tiles(size->compute_type, tiles);
     return fastest_split(device, size, occupancy, tiles, count, 1, (double)GATES * size->H);
@@ -172,7 +176,7 @@ static double cluster_seconds(const gru_cuda_device *device, const gru_cuda_size
     const int64_t at_once =
         blocks_at_once(device, clusters_at_once, GRU_CUDA_FUSED_CLUSTER) / GRU_CUDA_FUSED_CLUSTER;
     if (at_once == 0 || divide_up(size->N, 8) > MAX_ROWS_Y) return HUGE_VAL;
-    return launch_seconds(device) + 2 * body + hop_cluster +
+    return launch_seconds(device) + 2 * body + exchange_cluster +
            slack * (double)divide_up(clusters, at_once) *
                fmax(bytes / read_block, arithmetic / rate(size->compute_type, 0));
 }
@@ -185,18 +189,39 @@ static double grid_seconds(const gru_cuda_device *device, const gru_cuda_size *s
                   room = sharers > 0 ? fused_blocks / sharers : fused_blocks;
     const gru_cuda_block_tile tile = {(int32_t)units / 8, 1, 1, 0};
     if (room < 1 || divide_up(size->N, 8) > MAX_ROWS_Y) return HUGE_VAL;
-    return launch_plain + 2 * body + hop_grid +
+    return launch_plain + 2 * body + exchange_grid +
            fmax(slack * (double)divide_up(tiles, room) * ((double)units * 3 + 8) * size->H *
                     number_bytes(size->compute_type) / read_block,
                 product_seconds(size, tile, 3, size->H, device->multiprocessors));
 }
 
-gru_cuda_plan gru_cuda_plan_step_fused(const gru_cuda_device *device, const gru_cuda_size *size,
-                                       const gru_cuda_occupancy *occupancy) {
-    const gru_cuda_plan cluster = {.cluster = GRU_CUDA_FUSED_CLUSTER,
-                                   .seconds = cluster_seconds(device, size, occupancy->fused_clusters)};
-    const gru_cuda_plan grid = {.cluster = 0, .seconds = grid_seconds(device, size, occupancy->fused_blocks)};
-    if (gru_cuda_override.hop == 1 && cluster.seconds < HUGE_VAL) return cluster;
-    if (gru_cuda_override.hop == 2 && grid.seconds < HUGE_VAL) return grid;
+gru_cuda_choice gru_cuda_choose_step_fused(const gru_cuda_device *device, const gru_cuda_size *size,
+                                           const gru_cuda_occupancy *occupancy) {
+    const gru_cuda_choice cluster = {.cluster = GRU_CUDA_FUSED_CLUSTER,
+                                     .directions = size->directions,
+                                     .seconds = cluster_seconds(device, size, occupancy->fused_clusters)};
+    const gru_cuda_choice grid = {.cluster = 0,
+                                  .directions = size->directions,
+                                  .seconds = grid_seconds(device, size, occupancy->fused_blocks)};
+    if (gru_cuda_override.fused == 1 && cluster.seconds < HUGE_VAL) return cluster;
+    if (gru_cuda_override.fused == 2 && grid.seconds < HUGE_VAL) return grid;
     return cluster.seconds < grid.seconds ? cluster : grid;
+}
+
+gru_cuda_choice gru_cuda_choose_backward_step_fused(const gru_cuda_device *device, const gru_cuda_size *size,
+                                                    const gru_cuda_occupancy *occupancy) {
+    gru_cuda_choice choice = gru_cuda_choose_step_fused(device, size, occupancy);
+    choice.tile = gru_cuda_choose_backward_step(device, size, occupancy).tile;
+    return choice;
+}
+
+gru_cuda_choice gru_cuda_choose_directions(gru_cuda_chooser *choose, const gru_cuda_device *device,
+                                           const gru_cuda_size *size, const gru_cuda_occupancy *occupancy) {
+    const gru_cuda_choice both = choose(device, size, occupancy);
+    if (size->directions == 1) return both;
+    gru_cuda_size one = *size;
+    one.directions = 1;
+    gru_cuda_choice single = choose(device, &one, occupancy);
+    single.seconds *= size->directions;
+    return single.seconds < both.seconds ? single : both;
 }

@@ -5,25 +5,24 @@
  * start early, because what comes next may be a launch that knows nothing of this. */
 #include "cuda_forward.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "core/error.h"
 #include "core/reserve.h"
-#include "cuda_arguments.h"
 #include "cuda/layer/cuda_gemm.h"
+#include "cuda_arguments.h"
+#include "cuda_plan.h"
 #include "cuda_weight_checksum.h"
-#include "cuda_workspace.h"
 
-/* One call of one or two directions. */
+/* The jobs that share launches: one or two directions. */
 typedef struct forward {
-    const gru_cuda_step_launcher *stepper;
+    const gru_cuda_step_launcher *launcher;
     const gru_job *jobs;
     int32_t count;
     gru_cuda_device *device;
     const gru_cuda_gemm *projection;
-    gru_cuda_launch_context steps;
-    gru_cuda_workspace workspace[GRU_CUDA_DIRECTIONS];
+    gru_cuda_launch_context context;
+    const gru_cuda_workspace *workspace[GRU_CUDA_DIRECTIONS]; /* of the plan */
     int gathers; /* x is copied row by row before it is multiplied */
     gru_cuda_prologue prologue;
     gru_cuda_step_args step;
@@ -55,26 +54,24 @@ static void prepare_prologue(forward *f, int32_t d) {
         p->reserve[d] = run->reserve;
         memcpy(p->reserve_header[d], &header, sizeof header);
     }
-    if (f->gathers) gru_cuda_gather(p, d, job, gru_cuda_workspace_ptr(run, f->workspace[d].rows));
+    if (f->gathers) gru_cuda_gather(p, d, job, gru_cuda_workspace_ptr(run, f->workspace[d]->rows));
 }
 
-static void prepare(forward *f, const gru_cuda_step_launcher *stepper, const gru_job *jobs, int32_t count) {
-    const gru_layer *layer = jobs[0].layer;
-    const gru_run *run = jobs[0].run;
+/* Of the jobs first, first + 1 .. that the plan runs together. */
+static void prepare(forward *f, const gru_job *jobs, const gru_plan *plan, int32_t first) {
+    const gru_cuda_plan *own = gru_cuda_plan_of(plan);
+    const gru_layer *layer = jobs[first].layer;
     memset(f, 0, sizeof *f);
-    f->stepper = stepper, f->jobs = jobs, f->count = count;
+    f->launcher = own->launcher, f->jobs = jobs + first, f->count = own->choice.directions;
     f->device = gru_cuda_device_of(layer->context);
     f->projection = gru_cuda_layer_of(layer)->gemms[GRU_CUDA_GEMM_A];
-    const gru_cuda_size size = gru_cuda_size_of(layer, run, count);
-    f->steps = (gru_cuda_launch_context){size.compute_type, stepper->plan(layer, &size),
-                                         gru_cuda_layer_of(layer)->occupancy.fused_blocks,
-                                         f->device->capability >= 90, gru_cuda_stream(run->stream)};
-    f->step.directions = f->prologue.directions = count;
+    f->context = gru_cuda_launch_context_of(jobs, plan);
+    f->step.directions = f->prologue.directions = f->count;
     f->prologue.device_error = f->device->device_error;
-    for (int32_t d = 0; d < count; d++) f->gathers |= gru_cuda_must_gather(&jobs[d]);
-    for (int32_t d = 0; d < count; d++) {
-        f->workspace[d] = gru_cuda_workspace_of(jobs[d].layer, run->T, run->N);
-        f->step.sequence[d] = sequence_of(&jobs[d], &f->workspace[d]);
+    for (int32_t d = 0; d < f->count; d++) f->gathers |= gru_cuda_must_gather(&f->jobs[d]);
+    for (int32_t d = 0; d < f->count; d++) {
+        f->workspace[d] = &own->layout[first + d].forward;
+        f->step.sequence[d] = sequence_of(&f->jobs[d], f->workspace[d]);
         prepare_prologue(f, d);
     }
 }
@@ -91,7 +88,7 @@ static gru_status begin_chunk(forward *f, int64_t s, int64_t steps) {
         const int64_t rows = steps * f->jobs[0].run->N;
         p->padding = gru_cuda_gemm_rows(f->projection, rows) - rows;
     }
-    GRU_CUDA_TRY(f->device, gru_cuda_launch_prologue(f->steps.compute_type, p, f->steps.stream),
+    GRU_CUDA_TRY(f->device, gru_cuda_launch_prologue(f->context.compute_type, p, f->context.stream),
                  "launching the prologue");
     return GRU_OK;
 }
@@ -105,10 +102,10 @@ static gru_status project(forward *f, int32_t d, int64_t s, int64_t steps) {
         *input = gru_cuda_given_input(job);
         return GRU_OK;
     }
-    float *out = gru_cuda_workspace_ptr(run, f->workspace[d].projected);
+    float *out = gru_cuda_workspace_ptr(run, f->workspace[d]->projected);
     *input = gru_cuda_projected_input(job, out);
     return gru_cuda_project(job, gru_cuda_x_of(job, f->prologue.rows[d], s, steps), steps * run->N, out,
-                            gru_cuda_workspace_ptr(run, f->workspace[d].gemms));
+                            gru_cuda_workspace_ptr(run, f->workspace[d]->gemms));
 }
 
 /* Step i of the chunk's: where the rows of its projected input begin. */
@@ -116,7 +113,7 @@ static void find_input(forward *f, int32_t d, int64_t i, int64_t steps) {
     const gru_run *run = f->jobs[d].run;
     const int backwards = !f->gathers && f->jobs[d].layer->config.direction == GRU_REVERSE;
     if (!run->x.data) return;
-    const float *projected = gru_cuda_workspace_ptr(run, f->workspace[d].projected);
+    const float *projected = gru_cuda_workspace_ptr(run, f->workspace[d]->projected);
     f->step.input[d].data =
         projected + (backwards ? steps - 1 - i : i) * run->N * f->step.input[d].batch_stride;
 }
@@ -127,17 +124,17 @@ static gru_status run_chunk(forward *f, int64_t s, int64_t steps) {
         gru_cuda_step_args *step = &f->step;
         step->s = s + i;
         step->last = s + i + 1 >= T;
-        step->depends = f->steps.overlap && i > 0;
-        step->trigger = f->steps.overlap && i + 1 < steps;
+        step->depends = f->context.overlap && i > 0;
+        step->trigger = f->context.overlap && i + 1 < steps;
         for (int32_t d = 0; d < f->count; d++) find_input(f, d, i, steps);
-        GRU_CUDA_TRY(f->device, f->stepper->launch(&f->steps, step), "launching a step");
+        GRU_CUDA_TRY(f->device, f->launcher->forward(&f->context, step), "launching a step");
     }
     return GRU_OK;
 }
 
 /* T = 0 is one step in which no row is active: it passes h0 to hT. */
 static gru_status run_all(forward *f) {
-    const int64_t T = f->jobs[0].run->T, chunk = f->workspace[0].steps;
+    const int64_t T = f->jobs[0].run->T, chunk = f->workspace[0]->steps;
     for (int64_t s = 0; s < T || s == 0; s += chunk) {
         const int64_t steps = T == 0 ? 1 : T - s < chunk ? T - s : chunk;
         GRU_TRY(begin_chunk(f, s, T == 0 ? 0 : steps));
@@ -149,37 +146,21 @@ static gru_status run_all(forward *f) {
     return GRU_OK;
 }
 
-static gru_status run_batched(const gru_cuda_step_launcher *stepper, const gru_job *jobs, int32_t count) {
+gru_status gru_cuda_forward(const gru_job *jobs, const gru_plan *plan) {
     gru_cuda_device *device = gru_cuda_device_of(jobs[0].layer->context);
+    gru_status status = GRU_OK;
     forward f;
     int previous;
     if (jobs[0].run->N == 0) return GRU_OK;
-    prepare(&f, stepper, jobs, count);
     GRU_TRY(gru_cuda_enter(device, &previous));
-    const gru_status status = run_all(&f);
+    for (int32_t i = 0; status == GRU_OK && i < plan->count; i += f.count) {
+        prepare(&f, jobs, plan, i);
+        status = run_all(&f);
+    }
     gru_cuda_leave(device, previous);
     return status;
 }
 
-/* Whether this engine has room for both at once. */
-static int batch_fits(const gru_cuda_step_launcher *stepper, const gru_job *job) {
-    const gru_cuda_size size = gru_cuda_size_of(job->layer, job->run, GRU_CUDA_DIRECTIONS);
-    return stepper->plan(job->layer, &size).seconds < HUGE_VAL;
-}
-
-gru_status gru_cuda_forward(const gru_cuda_step_launcher *stepper, const gru_job *jobs, int32_t count) {
-    if (count == GRU_CUDA_DIRECTIONS && gru_cuda_can_batch(&jobs[0], &jobs[1]) && batch_fits(stepper, jobs))
-        return run_batched(stepper, jobs, count);
-    for (int32_t i = 0; i < count; i++) GRU_TRY(run_batched(stepper, &jobs[i], 1));
-    return GRU_OK;
-}
-
-size_t gru_cuda_forward_workspace(const gru_layer *layer, int64_t T, int64_t N) {
+size_t gru_cuda_forward_bytes(const gru_layer *layer, int64_t T, int64_t N) {
     return gru_cuda_workspace_of(layer, T, N).bytes;
-}
-
-gru_cuda_size gru_cuda_size_of(const gru_layer *layer, const gru_run *run, int32_t directions) {
-    const gru_cuda_size size = {gru_cuda_layer_of(layer)->compute_type, run->N, layer->config.hidden,
-                                layer->config.reset_mode, directions};
-    return size;
 }

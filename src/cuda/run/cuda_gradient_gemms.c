@@ -16,48 +16,48 @@ static float *floats(const gru_cuda_direction *d, size_t offset) {
 }
 
 static gru_status multiply(const gru_cuda_direction *d, int which, gru_cuda_gemm_args factors) {
-    factors.workspace = gru_cuda_workspace_ptr(d->job->run, d->workspace.gemms);
+    factors.workspace = gru_cuda_workspace_ptr(d->job->run, d->workspace->gemms);
     return gru_cuda_gemm_run(d->device, gru_cuda_layer_of(d->job->layer)->gemms[which], &factors, d->stream);
 }
 
 /* ---- data ---- */
 
 static const void *transposed(const gru_cuda_direction *d, size_t part, int64_t row, int64_t numbers) {
-    return gru_cuda_row(d, d->workspace.transposed + part, row, numbers);
+    return gru_cuda_row(d, d->workspace->transposed + part, row, numbers);
 }
 
 gru_status gru_cuda_recur(const gru_cuda_direction *d, const gru_cuda_chunk *chunk) {
     const gru_cuda_transposed_layout layout = gru_cuda_transposed_layout_of(&d->job->layer->config);
-    const gru_cuda_gemm_args factors = {.in = gru_cuda_row(d, d->workspace.states, 0, 0),
+    const gru_cuda_gemm_args factors = {.in = gru_cuda_row(d, d->workspace->states, 0, 0),
                                         .in_stride = d->units,
                                         .weights = transposed(d, layout.R, 0, 0),
                                         .rows = chunk->rows,
-                                        .out = floats(d, d->workspace.recurrent)};
+                                        .out = floats(d, d->workspace->recurrent)};
     return multiply(d, GRU_CUDA_GEMM_C, factors);
 }
 
 gru_status gru_cuda_recur_reset(const gru_cuda_direction *d, const gru_cuda_chunk *chunk) {
     const gru_cuda_transposed_layout layout = gru_cuda_transposed_layout_of(&d->job->layer->config);
     const int64_t first = chunk->s * d->job->run->N;
-    const gru_cuda_gemm_args factors = {.in = gru_cuda_row(d, d->workspace.reset_states, first, d->units),
+    const gru_cuda_gemm_args factors = {.in = gru_cuda_row(d, d->workspace->reset_states, first, d->units),
                                         .in_stride = d->units,
                                         .weights = transposed(d, layout.R, GATE_N * d->units, d->units),
                                         .rows = chunk->rows,
-                                        .out = floats(d, d->workspace.recurrent) + GATE_N * d->units};
+                                        .out = floats(d, d->workspace->recurrent) + GATE_N * d->units};
     return multiply(d, GRU_CUDA_GEMM_RESET_C, factors);
 }
 
 /* Plane `plane` of the chunk's gate gradients. */
 static const void *plane_of(const gru_cuda_direction *d, const gru_cuda_chunk *chunk, int64_t plane) {
     const int64_t row = chunk->s * d->job->run->N * d->planes + plane;
-    return gru_cuda_row(d, d->workspace.gradients, row, d->units);
+    return gru_cuda_row(d, d->workspace->gradients, row, d->units);
 }
 
 gru_status gru_cuda_input_gradient(const gru_cuda_direction *d, const gru_cuda_sequence *sequence,
                                    const gru_cuda_chunk *chunk) {
     const gru_layer_config *config = &d->job->layer->config;
     if (!d->job->gradients->dx.data) return GRU_OK;
-    float *rows = floats(d, d->workspace.projected);
+    float *rows = floats(d, d->workspace->projected);
     const gru_cuda_gemm_args factors = {.in = plane_of(d, chunk, 0),
                                         .in_stride = d->planes * d->units,
                                         .weights =
@@ -86,24 +86,24 @@ static gru_status sum_W(const gru_cuda_direction *d, const gru_cuda_chunk *chunk
                                         .left_stride = d->planes * d->units,
                                         .rows = chunk->rows,
                                         .add = !chunk->first,
-                                        .out = floats(d, d->workspace.W_sums)};
+                                        .out = floats(d, d->workspace->W_sums)};
     return multiply(d, GRU_CUDA_GEMM_DW, factors);
 }
 
 static gru_status sum_R(const gru_cuda_direction *d, const gru_cuda_chunk *chunk) {
     const int32_t reset = d->job->layer->config.reset_mode;
     const int64_t first = chunk->s * d->job->run->N;
-    gru_cuda_gemm_args factors = {.in = gru_cuda_row(d, d->workspace.states, 0, 0),
+    gru_cuda_gemm_args factors = {.in = gru_cuda_row(d, d->workspace->states, 0, 0),
                                   .in_stride = d->units,
                                   .weights = plane_of(d, chunk, 0),
                                   .left_stride = d->planes * d->units,
                                   .rows = chunk->rows,
                                   .add = !chunk->first,
-                                  .out = floats(d, d->workspace.R_sums)};
+                                  .out = floats(d, d->workspace->R_sums)};
     GRU_TRY(multiply(d, GRU_CUDA_GEMM_DR, factors));
     if (reset == GRU_RESET_ALL) return GRU_OK;
     factors.weights = plane_of(d, chunk, reset == GRU_RESET_AFTER ? GRU_CUDA_DC_N : GATE_N);
-    if (reset == GRU_RESET_BEFORE) factors.in = gru_cuda_row(d, d->workspace.reset_states, first, d->units);
+    if (reset == GRU_RESET_BEFORE) factors.in = gru_cuda_row(d, d->workspace->reset_states, first, d->units);
     factors.out += GATE_N * d->units * d->units;
     return multiply(d, GRU_CUDA_GEMM_CANDIDATE_DR, factors);
 }
@@ -136,11 +136,11 @@ static gru_status add_sums(const gru_cuda_direction *d, size_t offset, int64_t p
 static gru_status add_biases(const gru_cuda_direction *d) {
     const gru_gradients *g = d->job->gradients;
     const gru_cuda_layer *prepared = gru_cuda_layer_of(d->job->layer);
-    const gru_cuda_bias_sums sums = {.rows = gru_cuda_row(d, d->workspace.gradients, 0, 0),
+    const gru_cuda_bias_sums sums = {.rows = gru_cuda_row(d, d->workspace->gradients, 0, 0),
                                      .count = d->job->run->T * d->job->run->N,
                                      .H = d->job->layer->config.hidden,
                                      .reset_mode = d->job->layer->config.reset_mode,
-                                     .parts = floats(d, d->workspace.bias_partial_sums),
+                                     .parts = floats(d, d->workspace->bias_partial_sums),
                                      .loss_scale = g->loss_scale,
                                      .overwrite = overwrites(d),
                                      .dbW = g->dbW,
@@ -172,7 +172,7 @@ gru_status gru_cuda_store_gradients(const gru_cuda_direction *d) {
     const gru_gradients *g = d->job->gradients;
     const gru_layer_config *config = &d->job->layer->config;
     if (d->job->run->T * d->job->run->N == 0) return set_zeros(d);
-    GRU_TRY(add_sums(d, d->workspace.W_sums, d->pitch, config->inputs, g->dW));
-    GRU_TRY(add_sums(d, d->workspace.R_sums, d->units, config->hidden, g->dR));
+    GRU_TRY(add_sums(d, d->workspace->W_sums, d->pitch, config->inputs, g->dW));
+    GRU_TRY(add_sums(d, d->workspace->R_sums, d->units, config->hidden, g->dR));
     return add_biases(d);
 }

@@ -1,0 +1,23 @@
+/* cpu_arena.h: hands out a workspace piece by piece, each on a cache line of its own. Without memory it only measures, so that
+ * one function says both how large a workspace is and where its arrays lie. */
+#ifndef GRU_CPU_ARENA_H
+#define GRU_CPU_ARENA_H
+
+#include "core/number.h"
+
+typedef struct gru_cpu_arena {
+    char *base; /* NULL: only measured */
+    size_t used;
+} gru_cpu_arena;
+
+static inline void *gru_cpu_take(gru_cpu_arena *arena, size_t bytes) {
+    void *memory = arena->base ? arena->base + arena->used : NULL;
+    arena->used = gru_size_plus(arena->used, gru_size_lines(bytes));
+    return memory;
+}
+
+static inline float *gru_cpu_take_floats(gru_cpu_arena *arena, size_t rows, size_t row) {
+    return gru_cpu_take(arena, gru_size_times(rows, row * sizeof(float)));
+}
+
+#endif
