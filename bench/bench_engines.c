@@ -17,7 +17,7 @@ typedef struct engine_state {
     gru_context *context;
     gru_layer *layer;
     gru_run run;
-    gru_sizes memory;
+    gru_sizes sizes;
     gru_gradients gradients;
     gru_weights weights; /* f32; BENCH_BOTH only: where gru_layer_update finds them */
     void *x, *h0, *dy;   /* x or projected and dy in the problem's type; h0 and hT in f32 */
@@ -70,7 +70,7 @@ static gru_status make_layer(engine_state *state, const bench_candidate *self, c
     gru_status status = gru_context_create(&context_config, &state->context);
     if (status == GRU_OK) status = gru_layer_create(state->context, &config, &weights, &state->layer);
     if (status == GRU_OK)
-        status = gru_layer_sizes(state->layer, problem->shape.T, problem->shape.N, &state->memory);
+        status = gru_layer_sizes(state->layer, problem->shape.T, problem->shape.N, &state->sizes);
     return status;
 }
 
@@ -115,10 +115,10 @@ static gru_status make_run(engine_state *state) {
     gru_run *run = &state->run;
     run->T = problem->shape.T, run->N = problem->shape.N;
     run->mode = problem->dy || problem->stage == BENCH_TRAIN ? GRU_TRAIN : GRU_INFERENCE;
-    run->workspace_size = state->memory.workspace;
-    if (problem->dy && state->memory.backward_workspace > run->workspace_size)
-        run->workspace_size = state->memory.backward_workspace;
-    run->reserve_size = run->mode == GRU_TRAIN ? state->memory.reserve : 0;
+    run->workspace_size = state->sizes.workspace;
+    if (problem->dy && state->sizes.backward_workspace > run->workspace_size)
+        run->workspace_size = state->sizes.backward_workspace;
+    run->reserve_size = run->mode == GRU_TRAIN ? state->sizes.reserve : 0;
     gru_status status = problem->projected
                             ? make(state, problem->projected, rows * 3 * H, problem->type, &state->x)
                             : make(state, problem->x, rows * problem->shape.I, problem->type, &state->x);
@@ -265,7 +265,7 @@ static void *prepare(const bench_candidate *self, const bench_problem *problem, 
 
 size_t bench_engines_packed_bytes(const void *opaque) {
     const engine_state *state = opaque;
-    return state->memory.packed;
+    return state->sizes.packed;
 }
 
 /* ---- which engines --------------------------------------------------------------------------------------------- */

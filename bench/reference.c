@@ -62,7 +62,7 @@ static int make_outputs(bench_problem *problem) {
 static gru_status run_layer(const bench_problem *problem, const inputs *in, gru_context *context,
                             const gru_layer *layer) {
     double *const *const g = problem->gradient_reference;
-    gru_sizes memory = GRU_INIT;
+    gru_sizes sizes = GRU_INIT;
     gru_run run = GRU_INIT;
     gru_gradients gradients = GRU_INIT;
     run.T = problem->steps, run.N = problem->shape.N, run.mode = problem->dy ? GRU_TRAIN : GRU_INFERENCE;
@@ -71,10 +71,10 @@ static gru_status run_layer(const bench_problem *problem, const inputs *in, gru_
     gradients.dy.data = in->dy, gradients.dx.data = g[BENCH_DX], gradients.dh0 = g[BENCH_DH0];
     gradients.dW = g[BENCH_DW], gradients.dR = g[BENCH_DR];
     gradients.dbW = g[BENCH_DBW], gradients.dbR = g[BENCH_DBR];
-    gru_status status = gru_layer_sizes(layer, run.T, run.N, &memory);
+    gru_status status = gru_layer_sizes(layer, run.T, run.N, &sizes);
     run.workspace_size =
-        memory.workspace > memory.backward_workspace ? memory.workspace : memory.backward_workspace;
-    run.reserve_size = problem->dy ? memory.reserve : 0;
+        sizes.workspace > sizes.backward_workspace ? sizes.workspace : sizes.backward_workspace;
+    run.reserve_size = problem->dy ? sizes.reserve : 0;
     if (status == GRU_OK) status = gru_allocate(context, run.workspace_size, &run.workspace);
     if (status == GRU_OK && problem->dy) status = gru_allocate(context, run.reserve_size, &run.reserve);
     if (status == GRU_OK) status = gru_layer_forward(layer, &run);

@@ -17,15 +17,15 @@ typedef struct effect {
 static gru_status effect_open(effect *e, const gru_weights *weights) {
     gru_context_config machine = GRU_INIT;
     gru_layer_config shape = GRU_INIT;
-    gru_sizes memory = GRU_INIT;
+    gru_sizes sizes = GRU_INIT;
     machine.backend = GRU_BACKEND_CPU;
     machine.threads = 1; /* an audio callback has no time to wait for others */
     shape.inputs = I, shape.hidden = H;
     gru_status status = gru_context_create(&machine, &e->context);
     if (status == GRU_OK) status = gru_layer_create(e->context, &shape, weights, &e->layer);
-    if (status == GRU_OK) status = gru_layer_sizes(e->layer, 1, 1, &memory);
-    if (status == GRU_OK) status = gru_allocate(e->context, memory.workspace, &e->step.workspace);
-    e->step.workspace_size = memory.workspace;
+    if (status == GRU_OK) status = gru_layer_sizes(e->layer, 1, 1, &sizes);
+    if (status == GRU_OK) status = gru_allocate(e->context, sizes.workspace, &e->step.workspace);
+    e->step.workspace_size = sizes.workspace;
     e->step.T = e->step.N = 1;
     e->step.x.data = e->x;
     e->step.h0 = e->step.hT = e->h; /* the state is updated in place, y is not wanted */
@@ -59,14 +59,14 @@ static void fill(float *numbers, int count, unsigned seed) {
 
 /* The state after the same samples in one call. */
 static gru_status whole(effect *e, const float *samples, float *h) {
-    gru_sizes memory = GRU_INIT;
+    gru_sizes sizes = GRU_INIT;
     gru_run run = GRU_INIT;
     run.T = BLOCKS * BLOCK, run.N = 1;
     run.x.data = samples;
     run.hT = h;
-    gru_status status = gru_layer_sizes(e->layer, run.T, run.N, &memory);
-    if (status == GRU_OK) status = gru_allocate(e->context, memory.workspace, &run.workspace);
-    run.workspace_size = memory.workspace;
+    gru_status status = gru_layer_sizes(e->layer, run.T, run.N, &sizes);
+    if (status == GRU_OK) status = gru_allocate(e->context, sizes.workspace, &run.workspace);
+    run.workspace_size = sizes.workspace;
     if (status == GRU_OK) status = gru_layer_forward(e->layer, &run);
     gru_free(e->context, run.workspace);
     return status;

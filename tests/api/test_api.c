@@ -236,14 +236,14 @@ static void bytes_of_layer(const fixture *f, float y[20]) {
 static void weights_refused(const fixture *f, const gru_weights *weights, const char *what, const char *name,
                             const char *value) {
     float before[20], after[20];
-    void *packed = tester_allocate(f->r.memory.packed);
+    void *packed = tester_allocate(f->r.sizes.packed);
     layer_refused(f, &f->p->config, weights, GRU_BAD_ARGUMENT, what, name, value);
     bytes_of_layer(f, before);
     check_refused(gru_layer_update(f->r.layer, weights, NULL), GRU_BAD_ARGUMENT, what, name, value);
     bytes_of_layer(f, after);
     CHECK(memcmp(before, after, sizeof before) == 0, "%s: the layer's weights changed", what);
     check_refused(gru_layer_pack(f->r.layer, weights, packed, NULL), GRU_BAD_ARGUMENT, what, name, value);
-    CHECK(tester_untouched(packed, f->r.memory.packed), "%s: packed was written", what);
+    CHECK(tester_untouched(packed, f->r.sizes.packed), "%s: packed was written", what);
     tester_free(packed);
 }
 
@@ -283,11 +283,11 @@ TEST(api, layer_calls) {
     fixture f;
     set_up(&f);
     gru_layer_config config;
-    gru_sizes memory;
+    gru_sizes sizes;
     gru_weights inside = f.p->weights;
-    char *packed = tester_allocate(f.r.memory.packed);
+    char *packed = tester_allocate(f.r.sizes.packed);
     memset(&config, 0xFF, sizeof config);
-    memset(&memory, 0xFF, sizeof memory);
+    memset(&sizes, 0xFF, sizeof sizes);
     REFUSED(gru_layer_describe(NULL, &config), "layer", "NULL");
     REFUSED(gru_layer_describe(f.r.layer, NULL), "config", "NULL");
     REFUSED(gru_layer_update(NULL, &f.p->weights, NULL), "layer", "NULL");
@@ -298,16 +298,16 @@ TEST(api, layer_calls) {
     REFUSED(gru_layer_pack(f.r.layer, &f.p->weights, packed, packed), "stream", "CPU");
     inside.bR = packed + 64;
     REFUSED(gru_layer_pack(f.r.layer, &inside, packed, NULL), "weights.bR", "packed");
-    CHECK(tester_untouched(packed, f.r.memory.packed), "a refused gru_layer_pack wrote");
-    REFUSED(gru_layer_sizes(NULL, 1, 1, &memory), "layer", "NULL");
+    CHECK(tester_untouched(packed, f.r.sizes.packed), "a refused gru_layer_pack wrote");
+    REFUSED(gru_layer_sizes(NULL, 1, 1, &sizes), "layer", "NULL");
     REFUSED(gru_layer_sizes(f.r.layer, 1, 1, NULL), "sizes", "NULL");
-    REFUSED(gru_layer_sizes(f.r.layer, -1, 1, &memory), "T is -1", "0 or more");
-    REFUSED(gru_layer_sizes(f.r.layer, 1, INT64_MIN, &memory), "N is -9223372036854775808", "0 or more");
-    REFUSED(gru_layer_sizes(f.r.layer, INT64_MAX, INT64_MAX, &memory), "T is 9223372036854775807",
+    REFUSED(gru_layer_sizes(f.r.layer, -1, 1, &sizes), "T is -1", "0 or more");
+    REFUSED(gru_layer_sizes(f.r.layer, 1, INT64_MIN, &sizes), "N is -9223372036854775808", "0 or more");
+    REFUSED(gru_layer_sizes(f.r.layer, INT64_MAX, INT64_MAX, &sizes), "T is 9223372036854775807",
             "addresses");
-    REFUSED(gru_layer_sizes(f.r.layer, INT64_MAX, 1, &memory), "T is 9223372036854775807", "addresses");
-    REFUSED(gru_layer_sizes(f.r.layer, 0, INT64_MAX, &memory), "N is 9223372036854775807", "addresses");
-    CHECK(tester_untouched(&config, sizeof config) && tester_untouched(&memory, sizeof memory),
+    REFUSED(gru_layer_sizes(f.r.layer, INT64_MAX, 1, &sizes), "T is 9223372036854775807", "addresses");
+    REFUSED(gru_layer_sizes(f.r.layer, 0, INT64_MAX, &sizes), "N is 9223372036854775807", "addresses");
+    CHECK(tester_untouched(&config, sizeof config) && tester_untouched(&sizes, sizeof sizes),
           "a refused call wrote its result");
     tester_free(packed);
     gru_layer_release(NULL);

@@ -66,8 +66,8 @@ TEST(api_backward, arguments) {
     for (int i = 0; i < 8; i++)
         BACKWARD_REFUSED(g.reserved[i] = 5, GRU_BAD_ARGUMENT, "gradients.reserved", "5");
     BACKWARD_REFUSED(run.workspace = NULL, GRU_BAD_ARGUMENT, "run.workspace", "NULL");
-    BACKWARD_REFUSED(run.workspace_size = valid.r.memory.backward_workspace - 1, GRU_BAD_ARGUMENT,
-                     "run.workspace_size", text_of((long long)valid.r.memory.backward_workspace));
+    BACKWARD_REFUSED(run.workspace_size = valid.r.sizes.backward_workspace - 1, GRU_BAD_ARGUMENT,
+                     "run.workspace_size", text_of((long long)valid.r.sizes.backward_workspace));
     BACKWARD_REFUSED(run.workspace = (char *)valid.wide + 32, GRU_BAD_ARGUMENT, "run.workspace",
                      "multiple of 64");
     BACKWARD_REFUSED(run.reserve = NULL, GRU_BAD_ARGUMENT, "run.reserve", "NULL");
@@ -75,7 +75,7 @@ TEST(api_backward, arguments) {
                      "multiple of 64");
     BACKWARD_REFUSED(run.reserve_size = 0, GRU_BAD_ARGUMENT, "run.reserve_size", "is 0");
     BACKWARD_REFUSED(run.reserve_size -= 1, GRU_BAD_ARGUMENT, "run.reserve_size",
-                     text_of((long long)valid.r.memory.reserve));
+                     text_of((long long)valid.r.sizes.reserve));
     BACKWARD_REFUSED(run.packed = (const char *)run.packed + 4, GRU_BAD_ARGUMENT, "run.packed",
                      "multiple of 64");
     valid_run_release(&valid);
@@ -252,10 +252,10 @@ TEST(api_backward, loss_scale) {
 TEST(api_backward, of_another_reserve) {
     valid_run valid;
     valid_run_make(&valid, all_options);
-    void *never = tester_allocate(valid.r.memory.reserve);
-    memset(never, 0, valid.r.memory.reserve);
+    void *never = tester_allocate(valid.r.sizes.reserve);
+    memset(never, 0, valid.r.sizes.reserve);
     BACKWARD_REFUSED(run.reserve = never, GRU_BAD_ARGUMENT, "run.reserve", "training");
-    BACKWARD_REFUSED(memset(never, 0xFF, valid.r.memory.reserve);
+    BACKWARD_REFUSED(memset(never, 0xFF, valid.r.sizes.reserve);
                      run.reserve = never, GRU_BAD_ARGUMENT, "run.reserve", "training");
     BACKWARD_REFUSED((run.T = T - 1, run.lengths = NULL), GRU_BAD_ARGUMENT, "run.reserve", "T 4");
     BACKWARD_REFUSED(run.N = N - 1, GRU_BAD_ARGUMENT, "run.reserve", "N 3");
@@ -278,7 +278,7 @@ TEST(api_backward, of_another_layers_reserve) {
         problem *p = problem_make(&sizes, &config, PROBLEM_TRAIN, 2);
         result r;
         problem_run(p, valid.context, &r);
-        REQUIRE(r.memory.reserve == valid.r.memory.reserve, "another size");
+        REQUIRE(r.sizes.reserve == valid.r.sizes.reserve, "another size");
         BACKWARD_REFUSED(run.reserve = r.run.reserve, GRU_BAD_ARGUMENT, "run.reserve", "like this one");
         result_free(&r);
         problem_free(p);

@@ -127,12 +127,12 @@ TEST(api_run, lent_memory) {
     valid_run_make(&valid, all_options);
     REFUSED(run.workspace = NULL, GRU_BAD_ARGUMENT, "run.workspace", "NULL");
     REFUSED(run.workspace_size -= 1, GRU_BAD_ARGUMENT, "run.workspace_size",
-            text_of((long long)valid.r.memory.workspace));
+            text_of((long long)valid.r.sizes.workspace));
     REFUSED(run.workspace_size = 0, GRU_BAD_ARGUMENT, "run.workspace_size", "is 0");
     REFUSED(run.workspace = (char *)run.workspace + 32, GRU_BAD_ARGUMENT, "run.workspace", "multiple of 64");
     REFUSED(run.reserve = NULL, GRU_BAD_ARGUMENT, "run.reserve", "NULL");
     REFUSED(run.reserve_size -= 1, GRU_BAD_ARGUMENT, "run.reserve_size",
-            text_of((long long)valid.r.memory.reserve));
+            text_of((long long)valid.r.sizes.reserve));
     REFUSED(run.reserve = (char *)run.reserve + 4, GRU_BAD_ARGUMENT, "run.reserve", "multiple of 64");
     REFUSED(run.reserve = run.workspace, GRU_BAD_ARGUMENT, "run.workspace", "run.reserve");
     REFUSED(run.packed = (const char *)run.packed + 4, GRU_BAD_ARGUMENT, "run.packed", "multiple of 64");

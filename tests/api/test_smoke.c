@@ -13,7 +13,7 @@ TEST(smoke, one_unit_one_step) {
     gru_context_config machine = GRU_INIT;
     gru_layer_config config = GRU_INIT;
     gru_weights weights = GRU_INIT;
-    gru_sizes memory = GRU_INIT;
+    gru_sizes sizes = GRU_INIT;
     gru_run run = GRU_INIT;
     double y = NAN, hT = NAN;
     config.inputs = config.hidden = 1;
@@ -22,11 +22,11 @@ TEST(smoke, one_unit_one_step) {
     machine.backend = GRU_BACKEND_CPU; /* x and h are the host's */
     REQUIRE(gru_context_create(&machine, &context) == GRU_OK, "%s", gru_last_error());
     REQUIRE(gru_layer_create(context, &config, &weights, &layer) == GRU_OK, "%s", gru_last_error());
-    REQUIRE(gru_layer_sizes(layer, 1, 1, &memory) == GRU_OK, "%s", gru_last_error());
-    REQUIRE(gru_allocate(context, memory.workspace, &run.workspace) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_layer_sizes(layer, 1, 1, &sizes) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_allocate(context, sizes.workspace, &run.workspace) == GRU_OK, "%s", gru_last_error());
     run.T = run.N = 1;
     run.x.data = &x, run.y.data = &y, run.h0 = &h, run.hT = &hT;
-    run.workspace_size = memory.workspace;
+    run.workspace_size = sizes.workspace;
     REQUIRE(gru_layer_forward(layer, &run) == GRU_OK, "%s", gru_last_error());
     const double r = 1 / (1 + exp(-(W[0] * x + bW[0] + R[0] * h + bR[0])));
     const double z = 1 / (1 + exp(-(W[1] * x + bW[1] + R[1] * h + bR[1])));

@@ -54,7 +54,7 @@ class GruFunction {
 
     Saved forward(const Tensor &x, Tensor &y, const double *h0, double *hT, std::int64_t T, std::int64_t N,
                   bool train) const {
-        const gru_sizes memory = sizes(T, N);
+        const gru_sizes needed = sizes(T, N);
         Saved saved{};
         gru_run &run = saved.run;
         run.T = T, run.N = N;
@@ -62,11 +62,11 @@ class GruFunction {
         run.x = {x.data.data(), x.time_stride, x.batch_stride};
         run.y = {y.data.data(), y.time_stride, y.batch_stride};
         run.h0 = h0, run.hT = hT;
-        const Buffer workspace = allocate(memory.workspace);
-        run.workspace = workspace.get(), run.workspace_size = memory.workspace;
+        const Buffer workspace = allocate(needed.workspace);
+        run.workspace = workspace.get(), run.workspace_size = needed.workspace;
         if (train) {
-            saved.reserve = allocate(memory.reserve);
-            run.reserve = saved.reserve.get(), run.reserve_size = memory.reserve;
+            saved.reserve = allocate(needed.reserve);
+            run.reserve = saved.reserve.get(), run.reserve_size = needed.reserve;
         }
         check(gru_layer_forward(layer_.get(), &run));
         return saved;
@@ -76,9 +76,9 @@ class GruFunction {
     void backward(const Saved &saved, const Tensor &dy, Tensor &dx, double *dh0,
                   double *const gradients[4]) const {
         gru_run run = saved.run;
-        const gru_sizes memory = sizes(run.T, run.N);
-        const Buffer workspace = allocate(memory.backward_workspace);
-        run.workspace = workspace.get(), run.workspace_size = memory.backward_workspace;
+        const gru_sizes needed = sizes(run.T, run.N);
+        const Buffer workspace = allocate(needed.backward_workspace);
+        run.workspace = workspace.get(), run.workspace_size = needed.backward_workspace;
         run.y = {}, run.h0 = nullptr, run.hT = nullptr;
         gru_gradients wanted{};
         wanted.parts = GRU_GRAD_DATA | GRU_GRAD_WEIGHTS | GRU_GRAD_OVERWRITE; // the framework adds; we set
@@ -95,9 +95,9 @@ class GruFunction {
 
   private:
     gru_sizes sizes(std::int64_t T, std::int64_t N) const {
-        gru_sizes memory{};
-        check(gru_layer_sizes(layer_.get(), T, N, &memory));
-        return memory;
+        gru_sizes needed{};
+        check(gru_layer_sizes(layer_.get(), T, N, &needed));
+        return needed;
     }
 
     std::shared_ptr<gru_layer> layer_;

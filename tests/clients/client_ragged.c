@@ -39,11 +39,11 @@ static void encoder_close(encoder *e) {
 /* x [N][T][I], y [N][T][D] */
 static gru_status encode(const encoder *e, int64_t T, int64_t N, const float *x, const int32_t *lengths,
                          float *y) {
-    gru_sizes memory = GRU_INIT;
+    gru_sizes sizes = GRU_INIT;
     gru_stack_run run = GRU_INIT;
-    gru_status status = gru_stack_sizes(e->stack, T, N, &memory);
-    if (status == GRU_OK) status = gru_allocate(e->context, memory.workspace, &run.data.workspace);
-    run.data.workspace_size = memory.workspace;
+    gru_status status = gru_stack_sizes(e->stack, T, N, &sizes);
+    if (status == GRU_OK) status = gru_allocate(e->context, sizes.workspace, &run.data.workspace);
+    run.data.workspace_size = sizes.workspace;
     run.data.T = T, run.data.N = N;
     run.data.lengths = lengths;
     run.data.x.data = x, run.data.x.time_stride = e->I, run.data.x.batch_stride = T * e->I;

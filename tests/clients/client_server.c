@@ -27,14 +27,14 @@ static void fill(float *numbers, int count, unsigned *seed) {
 static gru_status server_open(server *s, const gru_weights *weights) {
     gru_context_config machine = GRU_INIT;
     gru_layer_config shape = GRU_INIT;
-    gru_sizes memory = GRU_INIT;
+    gru_sizes sizes = GRU_INIT;
     machine.backend = GRU_BACKEND_CPU;
     shape.inputs = I, shape.hidden = H;
     gru_status status = gru_context_create(&machine, &s->context);
     if (status == GRU_OK) status = gru_layer_create(s->context, &shape, weights, &s->layer);
-    if (status == GRU_OK) status = gru_layer_sizes(s->layer, 1, SLOTS, &memory); /* enough for fewer, too */
-    if (status == GRU_OK) status = gru_allocate(s->context, memory.workspace, &s->tick.workspace);
-    s->tick.workspace_size = memory.workspace;
+    if (status == GRU_OK) status = gru_layer_sizes(s->layer, 1, SLOTS, &sizes); /* enough for fewer, too */
+    if (status == GRU_OK) status = gru_allocate(s->context, sizes.workspace, &s->tick.workspace);
+    s->tick.workspace_size = sizes.workspace;
     s->tick.T = 1;
     s->tick.h0 = s->tick.hT = s->pool;
     s->tick.slot_count = SLOTS;

@@ -50,19 +50,19 @@ static gru_status allocate(const trainer *t, void *place, size_t bytes) {
 }
 
 static gru_status allocate_all(trainer *t) {
-    gru_sizes memory = GRU_INIT;
-    gru_status status = gru_layer_sizes(t->layer, T, N, &memory);
-    if (memory.backward_workspace > memory.workspace) memory.workspace = memory.backward_workspace;
-    if (status == GRU_OK) status = allocate(t, &t->run.workspace, memory.workspace);
-    if (status == GRU_OK) status = allocate(t, &t->run.reserve, memory.reserve);
+    gru_sizes sizes = GRU_INIT;
+    gru_status status = gru_layer_sizes(t->layer, T, N, &sizes);
+    if (sizes.backward_workspace > sizes.workspace) sizes.workspace = sizes.backward_workspace;
+    if (status == GRU_OK) status = allocate(t, &t->run.workspace, sizes.workspace);
+    if (status == GRU_OK) status = allocate(t, &t->run.reserve, sizes.reserve);
     if (status == GRU_OK) status = allocate(t, &t->x, MICRO * ROWS * I * sizeof *t->x);
     if (status == GRU_OK) status = allocate(t, &t->y, MICRO * ROWS * H * sizeof *t->y);
     if (status == GRU_OK) status = allocate(t, &t->dy, MICRO * ROWS * H * sizeof *t->dy);
     if (status == GRU_OK) status = allocate(t, &t->target, MICRO * ROWS * H * sizeof *t->target);
     for (int i = 0; i < TENSORS && status == GRU_OK; i++)
         status = allocate(t, &t->gradients[i], counts[i] * sizeof *t->gradients[i]);
-    t->run.workspace_size = memory.workspace;
-    t->run.reserve_size = memory.reserve;
+    t->run.workspace_size = sizes.workspace;
+    t->run.reserve_size = sizes.reserve;
     return status;
 }
 

@@ -102,7 +102,7 @@ static void open_backward(problem *p, gru_context *context, const char *maker, r
     gru_context *other = maker ? tester_context(maker, 1) : NULL;
     problem_run(p, other ? other : context, made);
     REQUIRE(problem_open(p, context, r) == GRU_OK, "%s: %s", gru_last_error(), p->text);
-    memcpy(r->run.reserve, made->run.reserve, r->memory.reserve); /* a CPU's keeps more behind it */
+    memcpy(r->run.reserve, made->run.reserve, r->sizes.reserve); /* a CPU's keeps more behind it */
     gru_context_release(other);
 }
 

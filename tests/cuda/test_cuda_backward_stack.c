@@ -45,8 +45,8 @@ static uint64_t run_tower(stack_fixture *fixture, stack_fixture_gradients *g) {
     gru_stack_gradients wanted = GRU_INIT;
     gru_stack_run run = fixture->run;
     REQUIRE(device_mirror_stack_forward(fixture->stack, &fixture->run) == GRU_OK, "%s", gru_last_error());
-    run.data.workspace = stack_fixture_allocate(fixture, fixture->memory.backward_workspace);
-    run.data.workspace_size = fixture->memory.backward_workspace;
+    run.data.workspace = stack_fixture_allocate(fixture, fixture->needed.backward_workspace);
+    run.data.workspace_size = fixture->needed.backward_workspace;
     wanted.data.dy.data = g->dy, wanted.data.dx.data = g->dx;
     wanted.dhT = (const void *const *)g->dhT, wanted.dh0 = g->dh0;
     wanted.dW = g->dW, wanted.dR = g->dR, wanted.dbW = g->dbW, wanted.dbR = g->dbR;

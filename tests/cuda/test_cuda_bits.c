@@ -99,7 +99,7 @@ static void compare_forms(int compute_type, int32_t reset) {
         if (i) {
             check_same_results(p, &first, &r);
             check_same_array("reserve", kernel_configs[i].name, GRU_F32, first.run.reserve, r.run.reserve,
-                             first.memory.reserve / sizeof(float));
+                             first.sizes.reserve / sizeof(float));
             result_free(&r);
         }
         gru_context_release(context);

@@ -91,8 +91,8 @@ static float *expected_dx(stack_fixture *fixture, const uint64_t seed[2]) {
     gru_stack_run run = fixture->run;
     fixture->dropout_seed[0] = seed[0], fixture->dropout_seed[1] = seed[1];
     REQUIRE(device_mirror_stack_forward(fixture->stack, &run) == GRU_OK, "%s", gru_last_error());
-    run.data.workspace = tester_allocate(fixture->memory.backward_workspace);
-    run.data.workspace_size = fixture->memory.backward_workspace;
+    run.data.workspace = tester_allocate(fixture->needed.backward_workspace);
+    run.data.workspace_size = fixture->needed.backward_workspace;
     const gru_stack_gradients g = gradients_of(fixture->y, dx);
     REQUIRE(device_mirror_stack_backward(fixture->stack, &run, &g) == GRU_OK, "%s", gru_last_error());
     tester_free(run.data.workspace);
@@ -104,9 +104,9 @@ enum { X, Y, WORKSPACE, BACKWARD_WORKSPACE, RESERVE, SEED, DX, PIECES };
 static gru_stack_run send_run(const stack_fixture *fixture, void *pieces[PIECES]) {
     gru_context *context = fixture->context;
     gru_stack_run run = fixture->run;
-    const size_t bytes[PIECES] = {[WORKSPACE] = fixture->memory.workspace,
-                                  [BACKWARD_WORKSPACE] = fixture->memory.backward_workspace,
-                                  [RESERVE] = fixture->memory.reserve,
+    const size_t bytes[PIECES] = {[WORKSPACE] = fixture->needed.workspace,
+                                  [BACKWARD_WORKSPACE] = fixture->needed.backward_workspace,
+                                  [RESERVE] = fixture->needed.reserve,
                                   [Y] = stack_fixture_y_count(fixture) * sizeof(float),
                                   [DX] = x_bytes(fixture)};
     for (int i = 0; i < PIECES; i++)
@@ -127,7 +127,7 @@ static cudaGraphExec_t record(const stack_fixture *fixture, const gru_stack_run 
     const gru_stack_gradients g = gradients_of(pieces[Y], pieces[DX]);
     gru_stack_run backward = *run;
     backward.data.workspace = pieces[BACKWARD_WORKSPACE];
-    backward.data.workspace_size = fixture->memory.backward_workspace;
+    backward.data.workspace_size = fixture->needed.backward_workspace;
     cudaGraph_t graph = NULL;
     cudaGraphExec_t ready = NULL;
     REQUIRE(gru_wait(fixture->context, run->data.stream) == GRU_OK, "%s", gru_last_error());

@@ -175,7 +175,7 @@ TEST(cuda_engines, keep_what_backward_needs) {
         problem *p = problem_make(&small[i % 2], &config, options | PROBLEM_TRAIN, (uint64_t)i);
         kernel_config_name(&kernel_configs[f], p->text, sizeof p->text);
         kernel_config_override(&kernel_configs[f], math_of(&config, arithmetics[a].tf32), config.reset_mode);
-        check_kept(p, context_for(f, arithmetics[a].tf32));
+        check_saved(p, context_for(f, arithmetics[a].tf32));
         problem_free(p);
     }
     kernel_config_clear_override();

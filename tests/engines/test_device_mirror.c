@@ -1,4 +1,4 @@
-/* test_device_mirror.c: runs through twins give the same bits, use the context's memory, and bring everything back. */
+/* test_device_mirror.c: runs through copies of the buffers give the same bits, use the context's memory, and bring everything back. */
 #define _POSIX_C_SOURCE 200112L /* setenv */
 #include <stdlib.h>
 #include <string.h>
@@ -48,7 +48,7 @@ static const struct {
     {PROBLEM_H0 | PROBLEM_PACKED, 3},
 };
 
-TEST(mirror, twins_of_all_buffers_and_the_same_bits) {
+TEST(device_mirror, copies_of_all_buffers_and_the_same_bits) {
     const shape sizes = {5, 3, 7, 19, "small"};
     const gru_layer_config config = GRU_INIT;
     ledger l = {0, 0};
@@ -62,9 +62,9 @@ TEST(mirror, twins_of_all_buffers_and_the_same_bits) {
         REQUIRE(problem_open(p, context, &mirrored) == GRU_OK, "%s", gru_last_error());
         const ledger before = l;
         REQUIRE(problem_call(p, &mirrored) == GRU_OK, "%s", gru_last_error());
-        CHECK(l.asked - before.asked == BUFFERS_OF_ANY + runs[i].buffers, "%ld twins, expected %d: %s",
+        CHECK(l.asked - before.asked == BUFFERS_OF_ANY + runs[i].buffers, "%ld copies, expected %d: %s",
               l.asked - before.asked, BUFFERS_OF_ANY + runs[i].buffers, p->text);
-        CHECK(l.held == before.held, "%ld twins were not given back: %s", l.held - before.held, p->text);
+        CHECK(l.held == before.held, "%ld copies were not given back: %s", l.held - before.held, p->text);
         check_same_bits(p, "y", plain.y, mirrored.y);
         check_same_bits(p, "hT", plain.hT, mirrored.hT);
         result_free(&plain), result_free(&mirrored);
@@ -75,7 +75,7 @@ TEST(mirror, twins_of_all_buffers_and_the_same_bits) {
 }
 
 /* Sentences about a run's sizes and alignment are those of the run as it was given. */
-TEST(mirror, misalignment_is_kept) {
+TEST(device_mirror, misalignment_is_kept) {
     const shape sizes = {5, 3, 7, 19, "small"};
     const gru_layer_config config = GRU_INIT;
     gru_context *context = tester_context(NULL, 1);

@@ -42,7 +42,7 @@ ENGINE_TEST(engines, keep_what_backward_needs) {
         if (sizes->T * sizes->N * sizes->H > LARGE) continue; /* the reference sums weight gradients slowly */
         const uint32_t options = problem_options(draw) & ~(uint32_t)(PROBLEM_RECOMPUTE | plain);
         problem *p = problem_make(sizes, &config, options | PROBLEM_TRAIN, draw);
-        check_kept(p, context);
+        check_saved(p, context);
         problem_free(p);
     }
     gru_context_release(context);

@@ -227,12 +227,12 @@ static void run_layer(golden *g, int32_t mode) {
     const gru_layer_config config = config_of(g, 0);
     const gru_weights weights = weights_of(g, 0);
     gru_layer *layer = NULL;
-    gru_sizes memory = GRU_INIT;
+    gru_sizes sizes = GRU_INIT;
     cells all = GRU_INIT;
     REQUIRE(gru_layer_create(g->context, &config, &weights, &layer) == GRU_OK, "%s", gru_last_error());
-    REQUIRE(gru_layer_sizes(layer, g->config->T, g->config->N, &memory) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_layer_sizes(layer, g->config->T, g->config->N, &sizes) == GRU_OK, "%s", gru_last_error());
     fill_cells(g, &all);
-    gru_run run = run_of(g, mode, &memory);
+    gru_run run = run_of(g, mode, &sizes);
     run.h0 = all.h0[0], run.hT = all.hT[0];
     REQUIRE(gru_layer_forward(layer, &run) == GRU_OK, "%s: %s", g->name, gru_last_error());
     compare_forward(g, run.y.data, &all);
@@ -269,12 +269,12 @@ static gru_stack *make_stack(golden *g) {
 
 static void run_stack(golden *g, int32_t mode) {
     gru_stack *stack = make_stack(g);
-    gru_sizes memory = GRU_INIT;
+    gru_sizes sizes = GRU_INIT;
     cells all = GRU_INIT;
     gru_stack_run run = GRU_INIT;
-    REQUIRE(gru_stack_sizes(stack, g->config->T, g->config->N, &memory) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_stack_sizes(stack, g->config->T, g->config->N, &sizes) == GRU_OK, "%s", gru_last_error());
     fill_cells(g, &all);
-    run.data = run_of(g, mode, &memory);
+    run.data = run_of(g, mode, &sizes);
     run.h0 = all.h0, run.hT = all.hT;
     REQUIRE(gru_stack_forward(stack, &run) == GRU_OK, "%s: %s", g->name, gru_last_error());
     compare_forward(g, run.data.y.data, &all);

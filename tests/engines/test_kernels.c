@@ -1,7 +1,7 @@
 /* test_kernels.c: sigmoid and tanh of the kernels over every float, and the same bits from every instruction set.
  *
  * The widest instruction set of the machine is compared with double precision over all 2^32 floats; the others must give
- * its bits. Bounds: sigmoid within 1.6 x 2^-24 of the truth: rounding 1 + exp(-v), which is up to 2, costs 1,
+ * its bits. Bounds: sigmoid within 1.6 x 2^-24 of the exact value: rounding 1 + exp(-v), which is up to 2, costs 1,
  * the division 0.5, exp the rest; tanh within 3 ulps of the value, from its e, its e + 2 and its division. */
 #include <math.h>
 #include <stdlib.h>
@@ -68,8 +68,8 @@ typedef struct worst {
     uint64_t compared;
 } worst;
 
-/* The largest error over the floats of `sign` (0 or 2^31), in units of what `unit` gives for the truth. */
-static worst sweep(function f, double (*truth)(double), double (*unit)(double), uint32_t sign) {
+/* The largest error over the floats of `sign` (0 or 2^31), in units of what `unit` gives for the exact value. */
+static worst scan(function f, double (*exact)(double), double (*unit)(double), uint32_t sign) {
     static _Thread_local float v[BLOCK];
     const uint32_t stride = float_stride();
     worst w = {0};
@@ -78,7 +78,7 @@ static worst sweep(function f, double (*truth)(double), double (*unit)(double), 
         f(v, BLOCK);
         for (uint32_t i = 0; i < BLOCK && begin + i * stride < 0x7f800000u; i++) {
             const float x = gru_float_from_bits(sign | (begin + i * stride));
-            const double expected = truth((double)x), error = fabs((double)v[i] - expected) / unit(expected);
+            const double expected = exact((double)x), error = fabs((double)v[i] - expected) / unit(expected);
             w.compared++;
             if (error <= w.error) continue; /* NaN falls through */
             w.error = error;
@@ -94,9 +94,9 @@ static double of_one(double value) {
     return 0x1p-24;
 }
 
-static void check_sweep(const char *name, function f, double (*truth)(double), double (*unit)(double),
-                        uint32_t sign, double bound) {
-    const worst w = sweep(f, truth, unit, sign);
+static void check_floats(const char *name, function f, double (*exact)(double), double (*unit)(double),
+                         uint32_t sign, double bound) {
+    const worst w = scan(f, exact, unit, sign);
     printf("%s(%s): %llu floats, worst error %.3f units at %a\n", name, sign ? "x < 0" : "x >= 0",
            (unsigned long long)w.compared, w.error, (double)w.at);
     const uint32_t stride = float_stride();
@@ -107,16 +107,16 @@ static void check_sweep(const char *name, function f, double (*truth)(double), d
 }
 
 TEST(kernels, sigmoid_of_every_positive_float) {
-    check_sweep("sigmoid", widest()->sigmoid, true_sigmoid, of_one, 0, 1.6);
+    check_floats("sigmoid", widest()->sigmoid, true_sigmoid, of_one, 0, 1.6);
 }
 
 TEST(kernels, sigmoid_of_every_negative_float) {
-    check_sweep("sigmoid", widest()->sigmoid, true_sigmoid, of_one, 0x80000000u, 1.6);
+    check_floats("sigmoid", widest()->sigmoid, true_sigmoid, of_one, 0x80000000u, 1.6);
 }
 
 /* tanh is odd to the bit (the next test), so half of the floats are enough. */
 TEST(kernels, tanh_of_every_positive_float) {
-    check_sweep("tanh", widest()->tanh, true_tanh, ulp_of, 0, 3.0);
+    check_floats("tanh", widest()->tanh, true_tanh, ulp_of, 0, 3.0);
 }
 
 TEST(kernels, tanh_is_odd_and_infinities_and_nan_are_kept) {

@@ -228,7 +228,7 @@ static gru_weights pick_weights(void) {
 
 /* ---- a run and its gradients ---- */
 
-static void lend(void **memory, size_t *size, size_t bytes, role as) {
+static void provide(void **memory, size_t *size, size_t bytes, role as) {
     *size = bytes > MOST * 16 ? 64 : bytes;
     *memory = make_block(*size, as);
     if (rarely() && *size > 0) --*size;
@@ -255,8 +255,8 @@ static gru_run pick_run(const gru_sizes *need) {
         run.h_restart = make_block((size_t)(now.N * H) * gru_type_bytes(now.config.state_type), READ);
     run.restart = make_input(1, 1);
     run.attention = make_input(1, now.config.io_type == GRU_F64 ? sizeof(double) : sizeof(float));
-    lend(&run.workspace, &run.workspace_size, need->workspace, SCRATCH);
-    lend(&run.reserve, &run.reserve_size, need->reserve, WRITTEN);
+    provide(&run.workspace, &run.workspace_size, need->workspace, SCRATCH);
+    provide(&run.reserve, &run.reserve_size, need->reserve, WRITTEN);
     if (rarely()) run.reserved[byte() % 8] = 1;
     if (rarely()) run.stream = &now;
     if (rarely()) run.offsets = (const int64_t *)(const void *)run.workspace;
@@ -313,7 +313,7 @@ static void check_status(const char *call, gru_status status) {
 static void use_backward(const gru_layer *layer, gru_run *run, const gru_sizes *need) {
     for (int i = 0; i < block_count; i++)
         if (blocks[i].role == WRITTEN) blocks[i].role = READ; /* the reserve above all */
-    lend(&run->workspace, &run->workspace_size, need->backward_workspace, SCRATCH);
+    provide(&run->workspace, &run->workspace_size, need->backward_workspace, SCRATCH);
     if (rarely() && run->reserve && run->reserve_size > 0)
         ((uint8_t *)run->reserve)[byte() % run->reserve_size] ^= (uint8_t)(1 << byte() % 8);
     gru_gradients gradients = pick_gradients();

@@ -10,37 +10,37 @@
 static const shape sizes = {6, 5, 7, 19, "a panel and three units"};
 
 /* A run that backward can start from, and its gradients. */
-typedef struct study {
+typedef struct training {
     problem *p;
     result r;
     gradients g;
-} study;
+} training;
 
-static void backward(study *s) {
+static void backward(training *run) {
     for (int i = 0; i < GRADS; i++)
-        if (s->g.data[i]) memset(s->g.data[i], 0xFF, s->g.count[i] * gru_type_bytes(s->g.type[i]));
-    REQUIRE(problem_backward(s->p, &s->r, GRU_GRAD_DATA | GRU_GRAD_WEIGHTS | GRU_GRAD_OVERWRITE, &s->g) ==
-                GRU_OK,
-            "%s: %s", gru_last_error(), s->p->text);
+        if (run->g.data[i]) memset(run->g.data[i], 0xFF, run->g.count[i] * gru_type_bytes(run->g.type[i]));
+    REQUIRE(problem_backward(run->p, &run->r, GRU_GRAD_DATA | GRU_GRAD_WEIGHTS | GRU_GRAD_OVERWRITE,
+                             &run->g) == GRU_OK,
+            "%s: %s", gru_last_error(), run->p->text);
 }
 
-static void close_study(study *s) {
-    gradients_free(&s->g);
-    result_free(&s->r);
-    problem_free(s->p);
+static void close_training(training *run) {
+    gradients_free(&run->g);
+    result_free(&run->r);
+    problem_free(run->p);
 }
 
 /* 0: the engine has no backward pass, or none of such a layer. */
-static int open_study(study *s, gru_context *context, int draw, uint32_t options) {
+static int open_training(training *run, gru_context *context, int draw, uint32_t options) {
     gru_layer_config config = problem_variant((int)(tester_random(11, (uint64_t)draw) % VARIANTS));
     problem_types(&config, draw % 3 ? (int)(tester_random(12, (uint64_t)draw) % TYPES) : 0);
-    s->p = problem_make(&sizes, &config, options, (uint64_t)draw);
-    problem_run(s->p, context, &s->r);
-    gradients_make(s->p, &s->g);
-    const gru_status status = problem_backward(s->p, &s->r, GRU_GRAD_OVERWRITE, &s->g);
+    run->p = problem_make(&sizes, &config, options, (uint64_t)draw);
+    problem_run(run->p, context, &run->r);
+    gradients_make(run->p, &run->g);
+    const gru_status status = problem_backward(run->p, &run->r, GRU_GRAD_OVERWRITE, &run->g);
     if (status == GRU_OK) return 1;
-    CHECK(status == GRU_UNSUPPORTED, "%s: %s", gru_last_error(), s->p->text);
-    close_study(s);
+    CHECK(status == GRU_UNSUPPORTED, "%s: %s", gru_last_error(), run->p->text);
+    close_training(run);
     return 0;
 }
 
@@ -50,47 +50,48 @@ static uint32_t options_of(int draw) {
            (draw % 5 == 0 ? PROBLEM_PROJECTED : 0) | (draw % 7 == 0 ? PROBLEM_STRIDES : 0);
 }
 
-static void for_studies(const char *engine, void (*body)(study *s, const gradients *plain)) {
+static void for_trainings(const char *engine, void (*body)(training *run, const gradients *plain)) {
     enum { DRAWS = 24 };
     gru_context *context = tester_context(engine, 1);
     int ran = 0;
     for (int draw = 0; draw < DRAWS; draw++) {
-        study plain, s;
-        if (!tester_takes((uint64_t)draw) || !open_study(&plain, context, draw, options_of(draw))) continue;
+        training plain, s;
+        if (!tester_takes((uint64_t)draw) || !open_training(&plain, context, draw, options_of(draw)))
+            continue;
         backward(&plain);
-        if (open_study(&s, context, draw, options_of(draw))) {
+        if (open_training(&s, context, draw, options_of(draw))) {
             body(&s, &plain.g);
-            close_study(&s);
+            close_training(&s);
             ran++;
         }
-        close_study(&plain);
+        close_training(&plain);
     }
     gru_context_release(context);
     if (!ran) SKIP("%s has no backward pass", engine);
 }
 
-static void check_unchanged(const study *s, const gradients *plain, const char *when) {
+static void check_unchanged(const training *run, const gradients *plain, const char *when) {
     char where[600];
-    (void)snprintf(where, sizeof where, "%s: %s", when, s->p->text);
+    (void)snprintf(where, sizeof where, "%s: %s", when, run->p->text);
     for (int i = 0; i < GRADS; i++)
         if (plain->data[i])
-            check_same_array(gradient_names[i], where, plain->type[i], plain->data[i], s->g.data[i],
+            check_same_array(gradient_names[i], where, plain->type[i], plain->data[i], run->g.data[i],
                              plain->count[i]);
 }
 
 /* ---- one reserve, many times -------------------------------------------------------------------------------------- */
 
-static void read_again(study *s, const gradients *plain) {
-    check_unchanged(s, plain, "the second run");
-    backward(s);
-    check_unchanged(s, plain, "twice on one reserve");
-    s->r.run.mode = s->r.run.mode == GRU_TRAIN ? GRU_TRAIN_RECOMPUTE : GRU_TRAIN;
-    backward(s);
-    check_unchanged(s, plain, "in the other training mode");
+static void read_again(training *run, const gradients *plain) {
+    check_unchanged(run, plain, "the second run");
+    backward(run);
+    check_unchanged(run, plain, "twice on one reserve");
+    run->r.run.mode = run->r.run.mode == GRU_TRAIN ? GRU_TRAIN_RECOMPUTE : GRU_TRAIN;
+    backward(run);
+    check_unchanged(run, plain, "in the other training mode");
 }
 
 ENGINE_TEST(gradient_rules, one_reserve_gives_the_same_bits) {
-    for_studies(engine, read_again);
+    for_trainings(engine, read_again);
 }
 
 /* ---- NaN and infinity --------------------------------------------------------------------------------------------- */
@@ -108,33 +109,33 @@ static void set_row(const problem *p, gru_const_view view, int32_t type, int64_t
 }
 
 /* The row that number k of a data gradient belongs to. */
-static int64_t row_of(const study *s, int gradient, size_t k) {
-    const int64_t H = s->p->shape.H, N = s->p->shape.N;
-    const int64_t width = gradient == GRAD_X ? s->p->shape.I : gradient == GRAD_PROJECTED ? 3 * H : 1;
+static int64_t row_of(const training *run, int gradient, size_t k) {
+    const int64_t H = run->p->shape.H, N = run->p->shape.N;
+    const int64_t width = gradient == GRAD_X ? run->p->shape.I : gradient == GRAD_PROJECTED ? 3 * H : 1;
     return gradient < GRAD_H0 ? (int64_t)k / width % N : (int64_t)k / H;
 }
 
 /* Data gradients of all rows but n are those of the plain run, and n's value went on to the weights. */
-static void check_stays(study *s, const gradients *plain, int64_t n, const char *what) {
-    backward(s);
+static void check_stays(training *run, const gradients *plain, int64_t n, const char *what) {
+    backward(run);
     int wild = 0;
-    for (size_t k = 0; k < s->g.count[GRAD_BR]; k++)
-        wild += !isfinite(gru_load_double(s->g.data[GRAD_BR], s->g.type[GRAD_BR], k));
-    CHECK(wild > 0, "%s was lost: dbR is finite: %s", what, s->p->text);
+    for (size_t k = 0; k < run->g.count[GRAD_BR]; k++)
+        wild += !isfinite(gru_load_double(run->g.data[GRAD_BR], run->g.type[GRAD_BR], k));
+    CHECK(wild > 0, "%s was lost: dbR is finite: %s", what, run->p->text);
     for (int i = 0; i < GRAD_W; i++) {
-        const size_t element = gru_type_bytes(s->g.type[i]);
-        for (size_t k = 0; s->g.data[i] && k < s->g.count[i]; k++)
-            if (row_of(s, i, k) == n)
-                memcpy((char *)s->g.data[i] + k * element, (const char *)plain->data[i] + k * element,
+        const size_t element = gru_type_bytes(run->g.type[i]);
+        for (size_t k = 0; run->g.data[i] && k < run->g.count[i]; k++)
+            if (row_of(run, i, k) == n)
+                memcpy((char *)run->g.data[i] + k * element, (const char *)plain->data[i] + k * element,
                        element);
-        if (s->g.data[i])
-            check_same_array(gradient_names[i], s->p->text, s->g.type[i], plain->data[i], s->g.data[i],
-                             s->g.count[i]);
+        if (run->g.data[i])
+            check_same_array(gradient_names[i], run->p->text, run->g.type[i], plain->data[i], run->g.data[i],
+                             run->g.count[i]);
     }
 }
 
 /* One number becomes NaN, then infinity, then what it was. */
-static void poison_number(study *s, const gradients *plain, void *data, int32_t type, size_t at,
+static void poison_number(training *run, const gradients *plain, void *data, int32_t type, size_t at,
                           const char *name) {
     static const double values[] = {NAN, INFINITY};
     const double kept = gru_load_double(data, type, at);
@@ -142,28 +143,28 @@ static void poison_number(study *s, const gradients *plain, void *data, int32_t 
         char what[64];
         (void)snprintf(what, sizeof what, "%g in %s", values[i], name);
         gru_store_double(data, type, at, values[i]);
-        check_stays(s, plain, 0, what);
+        check_stays(run, plain, 0, what);
     }
     gru_store_double(data, type, at, kept);
 }
 
 /* In row 0, the longest. */
-static void poison(study *s, const gradients *plain) {
-    const problem *p = s->p;
+static void poison(training *run, const gradients *plain) {
+    const problem *p = run->p;
     const size_t in_dy = place_in(p, p->dy, p->shape.H, 2, 0) + 3;
-    poison_number(s, plain, (void *)(uintptr_t)p->dy.data, p->config.io_type, in_dy, "dy");
-    poison_number(s, plain, p->dhT, p->config.state_type, 3, "dhT");
-    backward(s);
-    check_unchanged(s, plain, "as it was");
+    poison_number(run, plain, (void *)(uintptr_t)p->dy.data, p->config.io_type, in_dy, "dy");
+    poison_number(run, plain, p->dhT, p->config.state_type, 3, "dhT");
+    backward(run);
+    check_unchanged(run, plain, "as it was");
 }
 
 ENGINE_TEST(gradient_rules, nan_and_infinity_stay_in_their_row) {
-    for_studies(engine, poison);
+    for_trainings(engine, poison);
 }
 
 /* NaN in x, projected input, attention and dy past the lengths is seen by nobody. */
-static void poison_absent(study *s, const gradients *plain) {
-    const problem *p = s->p;
+static void poison_absent(training *run, const gradients *plain) {
+    const problem *p = run->p;
     const int64_t I = p->shape.I, H = p->shape.H;
     const int32_t io = p->config.io_type;
     for (int64_t n = 0; n < p->shape.N; n++)
@@ -173,11 +174,11 @@ static void poison_absent(study *s, const gradients *plain) {
             if (p->run.projected.data) set_row(p, p->run.projected, io, 3 * H, t, n, NAN);
             if (p->run.attention.data) set_row(p, p->run.attention, GRU_F32, 1, t, n, NAN);
         }
-    REQUIRE(problem_call(p, &s->r) == GRU_OK, "%s: %s", gru_last_error(), p->text);
-    backward(s);
-    check_unchanged(s, plain, "NaN past the lengths");
+    REQUIRE(problem_call(p, &run->r) == GRU_OK, "%s: %s", gru_last_error(), p->text);
+    backward(run);
+    check_unchanged(run, plain, "NaN past the lengths");
 }
 
 ENGINE_TEST(gradient_rules, absent_steps_are_not_read) {
-    for_studies(engine, poison_absent);
+    for_trainings(engine, poison_absent);
 }

@@ -8,20 +8,20 @@
 
 enum { ORDERS = GRU_ORDER_FLAX + 1, MOST = 4096 };
 
-/* ---- canonical weights ---- */
+/* ---- native weights ---- */
 
-typedef struct canonical {
+typedef struct native_weights {
     float W[MOST], R[MOST], bW[64], bR[64];
-} canonical;
+} native_weights;
 
-static gru_native_weights target_of(canonical *c) {
-    const gru_native_weights target = {c->W, c->R, c->bW, c->bR};
+static gru_native_weights target_of(native_weights *native) {
+    const gru_native_weights target = {native->W, native->R, native->bW, native->bR};
     return target;
 }
 
-static gru_weights weights_of(const canonical *c) {
+static gru_weights weights_of(const native_weights *native) {
     gru_weights weights = GRU_INIT;
-    weights.W = c->W, weights.R = c->R, weights.bW = c->bW, weights.bR = c->bR;
+    weights.W = native->W, weights.R = native->R, weights.bW = native->bW, weights.bR = native->bR;
     return weights;
 }
 
@@ -31,12 +31,12 @@ static gru_layer_config shape_of(int32_t I, int32_t H, int32_t reset, int32_t up
     return variant;
 }
 
-static void fill(canonical *c, int32_t I, int32_t H, uint64_t seed) {
-    memset(c, 0, sizeof *c);
-    tester_fill(c->W, GRU_F32, (size_t)(3 * H * I), 1.0, seed);
-    tester_fill(c->R, GRU_F32, (size_t)(3 * H * H), 1.0, seed + 1);
-    tester_fill(c->bW, GRU_F32, (size_t)(3 * H), 1.0, seed + 2);
-    tester_fill(c->bR, GRU_F32, (size_t)(3 * H), 1.0, seed + 3);
+static void fill(native_weights *native, int32_t I, int32_t H, uint64_t seed) {
+    memset(native, 0, sizeof *native);
+    tester_fill(native->W, GRU_F32, (size_t)(3 * H * I), 1.0, seed);
+    tester_fill(native->R, GRU_F32, (size_t)(3 * H * H), 1.0, seed + 1);
+    tester_fill(native->bW, GRU_F32, (size_t)(3 * H), 1.0, seed + 2);
+    tester_fill(native->bR, GRU_F32, (size_t)(3 * H), 1.0, seed + 3);
 }
 
 /* ---- every number written out ---- */
@@ -56,8 +56,8 @@ static const order_case order_cases[] = {
 };
 enum { ORDER_CASES = sizeof order_cases / sizeof *order_cases, I3 = 3, H2 = 2 };
 
-static canonical expected(const order_case *c) {
-    canonical e;
+static native_weights expected(const order_case *c) {
+    native_weights e;
     memset(&e, 0, sizeof e);
     for (int g = 0; g < GATES; g++)
         for (int j = 0; j < H2; j++) {
@@ -88,8 +88,8 @@ TEST(import, every_number_of_every_order) {
         const order_case *c = &order_cases[i];
         const gru_layer_config variant = shape_of(I3, H2, c->reset_mode, GRU_UPDATE_KEEP);
         const gru_framework_weights source = foreign_of(c);
-        const canonical want = expected(c);
-        canonical got;
+        const native_weights want = expected(c);
+        native_weights got;
         memset(&got, 0, sizeof got);
         const gru_native_weights target = target_of(&got);
         REQUIRE(gru_import(&source, &variant, &target) == GRU_OK, "case %d: %s", i, gru_last_error());
@@ -105,13 +105,13 @@ TEST(import, every_number_of_every_order) {
     for (int order = 0; order < ORDERS; order++) CHECK(seen[order], "order %d has no case", order);
 }
 
-typedef struct foreign_buffer {
+typedef struct framework_buffer {
     float arrays[4][MOST];
     gru_framework_weights_out target;
-} foreign_buffer;
+} framework_buffer;
 
 /* A target of NaN for this order, with all of its arrays. */
-static void make_target(foreign_buffer *b, int32_t order, const gru_layer_config *variant) {
+static void make_target(framework_buffer *b, int32_t order, const gru_layer_config *variant) {
     const gru_framework_weights_out none = GRU_INIT;
     memset(b->arrays, 0xff, sizeof b->arrays);
     b->target = none;
@@ -120,7 +120,7 @@ static void make_target(foreign_buffer *b, int32_t order, const gru_layer_config
     for (int a = 0; a < 4; a++) b->target.arrays[a] = b->target.counts[a] ? b->arrays[a] : NULL;
 }
 
-static gru_framework_weights source_of(const foreign_buffer *b) {
+static gru_framework_weights source_of(const framework_buffer *b) {
     gru_framework_weights source = GRU_INIT;
     source.order = b->target.order, source.reset_mode = b->target.reset_mode,
     source.update = b->target.update;
@@ -130,11 +130,11 @@ static gru_framework_weights source_of(const foreign_buffer *b) {
 }
 
 TEST(import, export_writes_the_same_numbers) {
-    static foreign_buffer out;
+    static framework_buffer out;
     for (int i = 0; i < ORDER_CASES; i++) {
         const order_case *c = &order_cases[i];
         const gru_layer_config variant = shape_of(I3, H2, c->reset_mode, GRU_UPDATE_KEEP);
-        const canonical numbers = expected(c);
+        const native_weights numbers = expected(c);
         const gru_weights weights = weights_of(&numbers);
         make_target(&out, c->order, &variant);
         REQUIRE(gru_export(&weights, &variant, &out.target) == GRU_OK, "case %d: %s", i, gru_last_error());
@@ -149,14 +149,14 @@ TEST(import, export_writes_the_same_numbers) {
 
 TEST(import, round_trip_of_larger_layers) {
     static const int32_t sizes[][2] = {{0, 1}, {1, 1}, {1, 5}, {7, 3}, {5, 16}, {17, 9}};
-    static foreign_buffer out;
+    static framework_buffer out;
     for (int i = 0; i < ORDER_CASES; i++)
         for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
             for (int update = GRU_UPDATE_KEEP; update <= GRU_UPDATE_WRITE; update++) {
                 const order_case *c = &order_cases[i];
                 const int32_t I = sizes[s][0], H = sizes[s][1];
                 const gru_layer_config variant = shape_of(I, H, c->reset_mode, GRU_UPDATE_KEEP);
-                canonical numbers, back;
+                native_weights numbers, back;
                 fill(&numbers, I, H, (uint64_t)i);
                 for (int32_t j = 0; j < 3 * H; j++)
                     if (c->recurrent == RECURRENT_NONE || (c->recurrent == RECURRENT_N && j < 2 * H))
@@ -176,7 +176,7 @@ TEST(import, round_trip_of_larger_layers) {
 }
 
 TEST(import, missing_biases_are_zeros) {
-    static foreign_buffer out;
+    static framework_buffer out;
     for (int i = 0; i < ORDER_CASES; i++) {
         const order_case *c = &order_cases[i];
         const gru_layer_config variant = shape_of(I3, H2, c->reset_mode, GRU_UPDATE_KEEP);
@@ -184,7 +184,7 @@ TEST(import, missing_biases_are_zeros) {
         const int first_bias = c->order == GRU_ORDER_TF1 || c->order == GRU_ORDER_TFLITE ? 1 : 2;
         source.arrays[first_bias] = source.arrays[3] = NULL;
         source.counts[first_bias] = 0;
-        canonical got;
+        native_weights got;
         memset(&got, 0xff, sizeof got);
         const gru_native_weights target = target_of(&got);
         REQUIRE(gru_import(&source, &variant, &target) == GRU_OK, "case %d: %s", i, gru_last_error());
@@ -204,21 +204,21 @@ TEST(import, missing_biases_are_zeros) {
 enum { T = 5, N = 3, MOST_Y = T * N * 16 };
 
 /* y [T][N][H] of the reference in double precision. */
-static void run(const canonical *c, gru_layer_config config, double *y) {
+static void run(const native_weights *native, gru_layer_config config, double *y) {
     static double x[T * N * 32];
     gru_context *context = tester_context(NULL, 1);
     gru_layer *layer = NULL;
-    gru_sizes memory = GRU_INIT;
+    gru_sizes sizes = GRU_INIT;
     gru_run call = GRU_INIT;
-    const gru_weights weights = weights_of(c);
+    const gru_weights weights = weights_of(native);
     config.io_type = config.state_type = config.weight_type = GRU_F64;
     tester_fill(x, GRU_F64, (size_t)(T * N * config.inputs), 1.0, 99);
     REQUIRE(gru_layer_create(context, &config, &weights, &layer) == GRU_OK, "%s", gru_last_error());
-    REQUIRE(gru_layer_sizes(layer, T, N, &memory) == GRU_OK, "%s", gru_last_error());
-    REQUIRE(gru_allocate(context, memory.workspace, &call.workspace) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_layer_sizes(layer, T, N, &sizes) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_allocate(context, sizes.workspace, &call.workspace) == GRU_OK, "%s", gru_last_error());
     call.T = T, call.N = N;
     call.x.data = x, call.y.data = y;
-    call.workspace_size = memory.workspace;
+    call.workspace_size = sizes.workspace;
     REQUIRE(gru_layer_forward(layer, &call) == GRU_OK, "%s", gru_last_error());
     gru_free(context, call.workspace);
     gru_layer_release(layer);
@@ -236,14 +236,14 @@ TEST(import, keep_and_write_are_one_function) {
     const int32_t I = 7, H = 9;
     for (int reset = GRU_RESET_AFTER; reset <= GRU_RESET_BEFORE; reset++)
         for (int gate = GRU_GATE_SIGMOID; gate <= GRU_GATE_HARD_SIGMOID; gate++) {
-            canonical numbers, converted;
+            native_weights numbers, converted;
             fill(&numbers, I, H, 5);
             gru_layer_config variant = shape_of(I, H, reset, GRU_UPDATE_KEEP);
             variant.gate = gate;
             run(&numbers, variant, keep);
             gru_framework_weights source = GRU_INIT;
             float B[6 * 9];
-            static foreign_buffer onnx;
+            static framework_buffer onnx;
             const gru_weights weights = weights_of(&numbers);
             make_target(&onnx, GRU_ORDER_ONNX, &variant);
             onnx.target.arrays[2] = B;
@@ -265,14 +265,14 @@ TEST(import, keep_and_write_are_one_function) {
 /* Two biases go into one where the order has only one, and only where that is the same function. */
 TEST(import, folded_biases_are_the_same_function) {
     static double before[MOST_Y], after[MOST_Y];
-    static foreign_buffer out;
+    static framework_buffer out;
     int folded = 0;
     for (int i = 0; i < ORDER_CASES; i++) {
         const order_case *c = &order_cases[i];
         if (c->recurrent == RECURRENT_ALL) continue;
         const int32_t I = 4, H = 5;
         const gru_layer_config variant = shape_of(I, H, c->reset_mode, GRU_UPDATE_KEEP);
-        canonical numbers, back;
+        native_weights numbers, back;
         fill(&numbers, I, H, 17);
         const gru_weights weights = weights_of(&numbers);
         make_target(&out, c->order, &variant);
@@ -302,8 +302,8 @@ TEST(import, folded_biases_are_the_same_function) {
     } while (0)
 
 TEST(import, resets_never_convert) {
-    static foreign_buffer out;
-    canonical numbers, got;
+    static framework_buffer out;
+    native_weights numbers, got;
     const gru_native_weights target = target_of(&got);
     fill(&numbers, I3, H2, 1);
     memset(&got, 0xff, sizeof got);
@@ -343,7 +343,7 @@ TEST(import, orders_refuse_resets_they_do_not_mean) {
 }
 
 TEST(import, wrong_arguments) {
-    canonical got;
+    native_weights got;
     memset(&got, 0xff, sizeof got);
     const gru_native_weights target = target_of(&got);
     const gru_framework_weights good = foreign_of(&order_cases[0]);
@@ -396,8 +396,8 @@ TEST(import, wrong_arguments) {
 }
 
 TEST(import, wrong_arguments_of_export) {
-    static foreign_buffer out;
-    const canonical numbers = expected(&order_cases[0]);
+    static framework_buffer out;
+    const native_weights numbers = expected(&order_cases[0]);
     const gru_weights good = weights_of(&numbers);
     const gru_layer_config variant = shape_of(I3, H2, GRU_RESET_AFTER, GRU_UPDATE_KEEP);
     make_target(&out, GRU_ORDER_PYTORCH, &variant);

@@ -1,4 +1,4 @@
-/* test_import_golden.c: weights as PyTorch, Keras and ONNX store them, imported, against the golden files' own canonical ones. */
+/* test_import_golden.c: weights as PyTorch, Keras and ONNX store them, imported, against the golden files' own native weights. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +17,7 @@ static size_t raw_array(const gru_file *file, const char *prefix, const char *na
     return tensor.bytes / sizeof(float);
 }
 
-/* The canonical tensor of a case (f64) equals what was imported; without one, the import made zeros. */
+/* The native tensor of a case (f64) equals what was imported; without one, the import made zeros. */
 static void check_golden(const gru_file *file, const char *name, const char *part, const float *got,
                          size_t count) {
     char full[256];

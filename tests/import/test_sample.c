@@ -29,13 +29,13 @@ static void compare(const char *what, int32_t type, const void *got, const doubl
 /* Runs the whole batch with no h0. y: [T][N][2H]; states: [CELLS][N][H]; both of type. */
 static void run(const gru_stack *stack, int32_t type, const float *x, void *y, void *states) {
     void *hT[CELLS], *inputs = tester_allocate(INPUTS * gru_type_bytes(type));
-    gru_sizes memory;
+    gru_sizes sizes;
     gru_stack_run run = GRU_INIT;
     for (size_t i = 0; i < INPUTS; i++) gru_store_double(inputs, type, i, (double)x[i]);
     for (int k = 0; k < CELLS; k++) hT[k] = (char *)states + (size_t)(k * STATES) * gru_type_bytes(type);
-    REQUIRE(gru_stack_sizes(stack, T, N, &memory) == GRU_OK, "%s", gru_last_error());
-    run.data.workspace = tester_allocate(memory.workspace);
-    run.data.workspace_size = memory.workspace;
+    REQUIRE(gru_stack_sizes(stack, T, N, &sizes) == GRU_OK, "%s", gru_last_error());
+    run.data.workspace = tester_allocate(sizes.workspace);
+    run.data.workspace_size = sizes.workspace;
     run.data.T = T, run.data.N = N;
     run.data.x.data = inputs;
     run.data.y.data = y;

@@ -16,7 +16,7 @@ int main(void) {
     gru_context_config machine = GRU_INIT;
     gru_layer_config config = GRU_INIT;
     gru_weights weights = GRU_INIT;
-    gru_sizes memory = GRU_INIT;
+    gru_sizes sizes = GRU_INIT;
     gru_run run = GRU_INIT;
 
     if (gru_version() != GRU_VERSION_MAJOR * 10000 + GRU_VERSION_MINOR * 100 + GRU_VERSION_PATCH) {
@@ -32,9 +32,9 @@ int main(void) {
     machine.backend = GRU_BACKEND_CPU; /* x and the states are the host's */
     if (gru_context_create(&machine, &context)) return fail("gru_context_create");
     if (gru_layer_create(context, &config, &weights, &layer)) return fail("gru_layer_create");
-    if (gru_layer_sizes(layer, 1, 1, &memory)) return fail("gru_layer_sizes");
-    if (gru_allocate(context, memory.workspace, &run.workspace)) return fail("gru_allocate");
-    run.workspace_size = memory.workspace;
+    if (gru_layer_sizes(layer, 1, 1, &sizes)) return fail("gru_layer_sizes");
+    if (gru_allocate(context, sizes.workspace, &run.workspace)) return fail("gru_allocate");
+    run.workspace_size = sizes.workspace;
     run.T = run.N = 1;
     run.x.data = &x, run.h0 = &h0, run.hT = &hT;
     if (gru_layer_forward(layer, &run)) return fail("gru_layer_forward");

@@ -316,8 +316,8 @@ TEST(stack, memory_grows_with_T_and_N_and_saturates) {
             }
         }
     CHECK(refused > 0, "sizes past all memory were accepted");
-    CHECK(gru_stack_sizes(fixture->stack, -1, 1, &fixture->memory) == GRU_BAD_ARGUMENT, "T = -1");
-    CHECK(gru_stack_sizes(fixture->stack, 1, -1, &fixture->memory) == GRU_BAD_ARGUMENT, "N = -1");
+    CHECK(gru_stack_sizes(fixture->stack, -1, 1, &fixture->needed) == GRU_BAD_ARGUMENT, "T = -1");
+    CHECK(gru_stack_sizes(fixture->stack, 1, -1, &fixture->needed) == GRU_BAD_ARGUMENT, "N = -1");
     stack_fixture_free(fixture);
     gru_context_release(context);
 }

@@ -59,7 +59,7 @@ TEST(stack_arguments, wrong_configurations_are_refused) {
     REFUSE_CONFIG(layers[0].weights[1].R = NULL, "layer 0, reverse: weights.R is NULL");
     REFUSE_CONFIG(layers[1].config.clip = -1, "layer 1, forward: config.clip is -1");
     CHECK(gru_stack_sublayer(NULL, 0, NULL, NULL) == GRU_BAD_ARGUMENT, "stack is NULL");
-    CHECK(gru_stack_sizes(NULL, 1, 1, &fixture->memory) == GRU_BAD_ARGUMENT, "stack is NULL");
+    CHECK(gru_stack_sizes(NULL, 1, 1, &fixture->needed) == GRU_BAD_ARGUMENT, "stack is NULL");
     CHECK(gru_stack_sizes(fixture->stack, 1, 1, NULL) == GRU_BAD_ARGUMENT, "sizes is NULL");
     CHECK(gru_stack_sublayers(NULL) == 0 && gru_stack_inputs(NULL) == 0 && gru_stack_outputs(NULL) == 0,
           "stack is NULL");
@@ -262,8 +262,8 @@ TEST(stack_arguments, wrong_gradients_are_refused) {
     gru_stack_run backward;
     outputs_make(fixture, &o);
     backward = fixture->run;
-    backward.data.workspace = stack_fixture_allocate(fixture, fixture->memory.backward_workspace);
-    backward.data.workspace_size = fixture->memory.backward_workspace;
+    backward.data.workspace = stack_fixture_allocate(fixture, fixture->needed.backward_workspace);
+    backward.data.workspace_size = fixture->needed.backward_workspace;
     REFUSE_BACKWARD((void)0, "run.reserve was not written by a training run");
     REQUIRE(gru_stack_forward(fixture->stack, &fixture->run) == GRU_OK, "%s", gru_last_error());
     CHECK(gru_stack_backward(fixture->stack, &backward, NULL) == GRU_BAD_ARGUMENT, "gradients is NULL");

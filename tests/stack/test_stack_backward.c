@@ -28,7 +28,7 @@ static const stack_fixture_sizes ragged = {
     .T = 4, .N = 3, .I = 2, .type = GRU_F64, .lengths = 1, .mode = GRU_TRAIN};
 
 /* A stack with gradients of everything. Losses are sums of dy * y, dy_reverse * y_reverse and dhT * hT. */
-typedef struct study {
+typedef struct training {
     stack_fixture *fixture;
     double *dy, *dy_reverse, *dx;
     double *dhT[STACK_FIXTURE_SUBLAYERS], *dh0[STACK_FIXTURE_SUBLAYERS];
@@ -36,7 +36,7 @@ typedef struct study {
         *dbR[STACK_FIXTURE_SUBLAYERS];
     gru_stack_gradients gradients;
     gru_stack_run backward; /* the run with the backward workspace */
-} study;
+} training;
 
 static double *given(stack_fixture *fixture, size_t count) {
     double *data = stack_fixture_allocate(fixture, count * sizeof *data);
@@ -54,46 +54,46 @@ static size_t weight_count(const gru_layer_config *config, int32_t columns) {
     return 3 * (size_t)config->hidden * (size_t)columns;
 }
 
-static void study_open(study *s, gru_context *context, const struct stack_spec *spec) {
-    memset(s, 0, sizeof *s);
+static void training_open(training *run, gru_context *context, const struct stack_spec *spec) {
+    memset(run, 0, sizeof *run);
     stack_fixture_sizes sizes = ragged;
     sizes.dropout = spec->dropout;
-    stack_fixture *fixture = s->fixture = stack_fixture_make(context, spec->specs, spec->count, sizes);
+    stack_fixture *fixture = run->fixture = stack_fixture_make(context, spec->specs, spec->count, sizes);
     const size_t x_count = (size_t)(fixture->sizes.T * fixture->sizes.N * fixture->sizes.I);
-    gru_stack_gradients *g = &s->gradients;
-    s->dy = given(fixture, stack_fixture_y_count(fixture));
-    if (fixture->y_reverse) s->dy_reverse = given(fixture, stack_fixture_y_count(fixture));
-    s->dx = stack_fixture_allocate(fixture, x_count * sizeof(double));
-    g->data.dy.data = s->dy, g->dy_reverse.data = s->dy_reverse, g->data.dx.data = s->dx;
+    gru_stack_gradients *g = &run->gradients;
+    run->dy = given(fixture, stack_fixture_y_count(fixture));
+    if (fixture->y_reverse) run->dy_reverse = given(fixture, stack_fixture_y_count(fixture));
+    run->dx = stack_fixture_allocate(fixture, x_count * sizeof(double));
+    g->data.dy.data = run->dy, g->dy_reverse.data = run->dy_reverse, g->data.dx.data = run->dx;
     for (int32_t k = 0; k < fixture->sublayers; k++) {
         const gru_layer_config *config = &fixture->configs[k];
-        s->dhT[k] = given(fixture, stack_fixture_states(fixture, k));
-        s->dh0[k] = stack_fixture_allocate(fixture, stack_fixture_states(fixture, k) * sizeof(double));
-        s->dW[k] = zeros(fixture, weight_count(config, config->inputs));
-        s->dR[k] = zeros(fixture, weight_count(config, config->hidden));
-        s->dbW[k] = zeros(fixture, weight_count(config, 1));
-        s->dbR[k] = zeros(fixture, weight_count(config, 1));
+        run->dhT[k] = given(fixture, stack_fixture_states(fixture, k));
+        run->dh0[k] = stack_fixture_allocate(fixture, stack_fixture_states(fixture, k) * sizeof(double));
+        run->dW[k] = zeros(fixture, weight_count(config, config->inputs));
+        run->dR[k] = zeros(fixture, weight_count(config, config->hidden));
+        run->dbW[k] = zeros(fixture, weight_count(config, 1));
+        run->dbR[k] = zeros(fixture, weight_count(config, 1));
     }
-    g->dhT = (const void *const *)s->dhT, g->dh0 = (void *const *)s->dh0;
-    g->dW = (void *const *)s->dW, g->dR = (void *const *)s->dR;
-    g->dbW = (void *const *)s->dbW, g->dbR = (void *const *)s->dbR;
+    g->dhT = (const void *const *)run->dhT, g->dh0 = (void *const *)run->dh0;
+    g->dW = (void *const *)run->dW, g->dR = (void *const *)run->dR;
+    g->dbW = (void *const *)run->dbW, g->dbR = (void *const *)run->dbR;
     REQUIRE(gru_stack_forward(fixture->stack, &fixture->run) == GRU_OK, "%s: %s", spec->name,
             gru_last_error());
-    s->backward = fixture->run;
-    s->backward.data.workspace = stack_fixture_allocate(fixture, fixture->memory.backward_workspace);
-    s->backward.data.workspace_size = fixture->memory.backward_workspace;
+    run->backward = fixture->run;
+    run->backward.data.workspace = stack_fixture_allocate(fixture, fixture->needed.backward_workspace);
+    run->backward.data.workspace_size = fixture->needed.backward_workspace;
 }
 
-static void backward(study *s, uint32_t parts) {
-    s->gradients.data.parts = parts;
-    REQUIRE(gru_stack_backward(s->fixture->stack, &s->backward, &s->gradients) == GRU_OK, "%s",
+static void backward(training *run, uint32_t parts) {
+    run->gradients.data.parts = parts;
+    REQUIRE(gru_stack_backward(run->fixture->stack, &run->backward, &run->gradients) == GRU_OK, "%s",
             gru_last_error());
 }
 
 /* ---- finite differences ---- */
 
-static double loss(const study *s) {
-    stack_fixture *fixture = s->fixture;
+static double loss(const training *run) {
+    stack_fixture *fixture = run->fixture;
     double total = 0;
     for (int32_t k = 0; k < fixture->sublayers; k++) {
         gru_layer *layer = NULL;
@@ -102,27 +102,27 @@ static double loss(const study *s) {
     }
     REQUIRE(gru_stack_forward(fixture->stack, &fixture->run) == GRU_OK, "%s", gru_last_error());
     for (size_t i = 0; i < stack_fixture_y_count(fixture); i++) {
-        total += s->dy[i] * ((const double *)fixture->y)[i];
-        if (fixture->y_reverse) total += s->dy_reverse[i] * ((const double *)fixture->y_reverse)[i];
+        total += run->dy[i] * ((const double *)fixture->y)[i];
+        if (fixture->y_reverse) total += run->dy_reverse[i] * ((const double *)fixture->y_reverse)[i];
     }
     for (int32_t k = 0; k < fixture->sublayers; k++)
         for (size_t i = 0; i < stack_fixture_states(fixture, k); i++)
-            total += s->dhT[k][i] * ((const double *)fixture->hT[k])[i];
+            total += run->dhT[k][i] * ((const double *)fixture->hT[k])[i];
     return total;
 }
 
 /* numbers: of the fixture's own memory, which the loss depends on. The error of the difference is about step^2 from the
  * third derivative, and 2^-53 / step from the rounding of a loss of some tens. */
-static void check_gradient(const study *s, const char *name, int32_t sublayer, const void *numbers,
+static void check_gradient(const training *run, const char *name, int32_t sublayer, const void *numbers,
                            size_t count, const double *gradient) {
     const double step = 1e-5, budget = 2e-9;
     double *at = (double *)(uintptr_t)numbers, largest = 0;
     for (size_t i = 0; i < count; i++) {
         const double saved = at[i];
         at[i] = saved + step;
-        const double above = loss(s);
+        const double above = loss(run);
         at[i] = saved - step;
-        const double below = loss(s);
+        const double below = loss(run);
         at[i] = saved;
         const double difference = (above - below) / (2 * step);
         CHECK(fabs(difference - gradient[i]) <= budget * (1 + fabs(difference)),
@@ -137,8 +137,8 @@ static void check_gradient(const study *s, const char *name, int32_t sublayer, c
 TEST(stack_backward, equals_finite_differences) {
     gru_context *context = tester_context(NULL, 1);
     for (int32_t b = 0; b < COUNT(stacks); b++) {
-        study s;
-        study_open(&s, context, &stacks[b]);
+        training s;
+        training_open(&s, context, &stacks[b]);
         const stack_fixture *fixture = s.fixture;
         backward(&s, 0);
         check_gradient(&s, "dx", 0, fixture->x, (size_t)(ragged.T * ragged.N * ragged.I), s.dx);
@@ -159,31 +159,31 @@ TEST(stack_backward, equals_finite_differences) {
 
 /* ---- parts ---- */
 
-static uint64_t hash_weights(const study *s) {
+static uint64_t hash_weights(const training *run) {
     uint64_t hash = 0;
-    for (int32_t k = 0; k < s->fixture->sublayers; k++) {
-        const gru_layer_config *config = &s->fixture->configs[k];
-        hash = tester_hash(hash, s->dW[k], weight_count(config, config->inputs) * sizeof(double));
-        hash = tester_hash(hash, s->dR[k], weight_count(config, config->hidden) * sizeof(double));
-        hash = tester_hash(hash, s->dbW[k], weight_count(config, 1) * sizeof(double));
-        hash = tester_hash(hash, s->dbR[k], weight_count(config, 1) * sizeof(double));
+    for (int32_t k = 0; k < run->fixture->sublayers; k++) {
+        const gru_layer_config *config = &run->fixture->configs[k];
+        hash = tester_hash(hash, run->dW[k], weight_count(config, config->inputs) * sizeof(double));
+        hash = tester_hash(hash, run->dR[k], weight_count(config, config->hidden) * sizeof(double));
+        hash = tester_hash(hash, run->dbW[k], weight_count(config, 1) * sizeof(double));
+        hash = tester_hash(hash, run->dbR[k], weight_count(config, 1) * sizeof(double));
     }
     return hash;
 }
 
-static uint64_t hash_data(const study *s) {
-    uint64_t hash = tester_hash(0, s->dx, (size_t)(ragged.T * ragged.N * ragged.I) * sizeof(double));
-    for (int32_t k = 0; k < s->fixture->sublayers; k++)
-        hash = tester_hash(hash, s->dh0[k], stack_fixture_states(s->fixture, k) * sizeof(double));
+static uint64_t hash_data(const training *run) {
+    uint64_t hash = tester_hash(0, run->dx, (size_t)(ragged.T * ragged.N * ragged.I) * sizeof(double));
+    for (int32_t k = 0; k < run->fixture->sublayers; k++)
+        hash = tester_hash(hash, run->dh0[k], stack_fixture_states(run->fixture, k) * sizeof(double));
     return hash;
 }
 
 TEST(stack_backward, parts_apart_give_the_same_bits) {
     gru_context *context = tester_context(NULL, 1);
     for (int32_t b = 0; b < COUNT(stacks); b++) {
-        study whole, apart;
-        study_open(&whole, context, &stacks[b]);
-        study_open(&apart, context, &stacks[b]);
+        training whole, apart;
+        training_open(&whole, context, &stacks[b]);
+        training_open(&apart, context, &stacks[b]);
         const uint64_t before = hash_weights(&apart);
         backward(&whole, 0);
         backward(&apart, GRU_GRAD_DATA);
@@ -203,8 +203,8 @@ TEST(stack_backward, parts_apart_give_the_same_bits) {
 TEST(stack_backward, weights_are_added_or_set) {
     gru_context *context = tester_context(NULL, 1);
     for (int32_t b = 0; b < COUNT(stacks); b++) {
-        study s;
-        study_open(&s, context, &stacks[b]);
+        training s;
+        training_open(&s, context, &stacks[b]);
         backward(&s, 0);
         const uint64_t once = hash_weights(&s), data = hash_data(&s);
         const double first = s.dR[0][0];
@@ -220,9 +220,9 @@ TEST(stack_backward, weights_are_added_or_set) {
 
 TEST(stack_backward, needs_neither_states_nor_outputs_of_the_run) {
     gru_context *context = tester_context(NULL, 1);
-    study s, bare;
-    study_open(&s, context, &stacks[0]);
-    study_open(&bare, context, &stacks[0]);
+    training s, bare;
+    training_open(&s, context, &stacks[0]);
+    training_open(&bare, context, &stacks[0]);
     backward(&s, 0);
     bare.backward.h0 = NULL, bare.backward.hT = NULL, bare.backward.data.y.data = NULL;
     memset(bare.fixture->y, 0xFF, stack_fixture_y_count(bare.fixture) * sizeof(double));
@@ -254,8 +254,8 @@ static int compare_with_reference(const char *engine, float dropout) {
         dx[i] = stack_fixture_allocate(fixture, (size_t)(sizes.T * sizes.N * sizes.I) * sizeof *dx[i]);
         g.data.dy.data = dy, g.data.dx.data = dx[i];
         REQUIRE(device_mirror_stack_forward(fixture->stack, &fixture->run) == GRU_OK, "%s", gru_last_error());
-        fixture->run.data.workspace = stack_fixture_allocate(fixture, fixture->memory.backward_workspace);
-        fixture->run.data.workspace_size = fixture->memory.backward_workspace;
+        fixture->run.data.workspace = stack_fixture_allocate(fixture, fixture->needed.backward_workspace);
+        fixture->run.data.workspace_size = fixture->needed.backward_workspace;
         const gru_status status = device_mirror_stack_backward(fixture->stack, &fixture->run, &g);
         if (status == GRU_UNSUPPORTED) {
             CHECK(strstr(gru_last_error(), engine), "the sentence is: %s", gru_last_error());

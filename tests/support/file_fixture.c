@@ -4,13 +4,13 @@
 #include "tester.h"
 
 void file_fixture_run(gru_stack *stack, int64_t T, int64_t N, const double *x, double *y) {
-    gru_sizes memory = GRU_INIT;
+    gru_sizes sizes = GRU_INIT;
     gru_stack_run call = GRU_INIT;
-    REQUIRE(gru_stack_sizes(stack, T, N, &memory) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_stack_sizes(stack, T, N, &sizes) == GRU_OK, "%s", gru_last_error());
     call.data.T = T, call.data.N = N;
     call.data.x.data = x, call.data.y.data = y;
-    call.data.workspace = tester_allocate(memory.workspace);
-    call.data.workspace_size = memory.workspace;
+    call.data.workspace = tester_allocate(sizes.workspace);
+    call.data.workspace_size = sizes.workspace;
     REQUIRE(gru_stack_forward(stack, &call) == GRU_OK, "%s", gru_last_error());
     tester_free(call.data.workspace);
 }

@@ -58,24 +58,26 @@ static int32_t order_of(const problem *p) {
 }
 
 /* Buffers of the order's sizes in tensors[first ..]. */
-static void make_weights(const problem *p, layer *l, int first, gru_framework_weights_out *foreign) {
-    foreign->order = order_of(p);
-    foreign->reset_mode = p->config.reset_mode;
-    REQUIRE(gru_order_counts(foreign->order, &p->config, foreign->counts) == GRU_OK, "%s", gru_last_error());
+static void make_weights(const problem *p, layer *l, int first, gru_framework_weights_out *framework) {
+    framework->order = order_of(p);
+    framework->reset_mode = p->config.reset_mode;
+    REQUIRE(gru_order_counts(framework->order, &p->config, framework->counts) == GRU_OK, "%s",
+            gru_last_error());
     for (int i = 0; i < 3; i++) {
-        const size_t bytes = foreign->counts[i] * sizeof(float);
-        l->tensors[first + i].data = foreign->arrays[i] = tester_allocate(bytes);
-        memset(foreign->arrays[i], 0, bytes); /* oneDNN adds to gradients */
+        const size_t bytes = framework->counts[i] * sizeof(float);
+        l->tensors[first + i].data = framework->arrays[i] = tester_allocate(bytes);
+        memset(framework->arrays[i], 0, bytes); /* oneDNN adds to gradients */
     }
 }
 
-/* Gradients in oneDNN's order -> canonical. A bias that acts as a sum has its gradient in both parts. */
-static void take_gradients(const problem *p, const gru_framework_weights_out *foreign, gradients *g) {
+/* Gradients in oneDNN's order -> native order. A bias that acts as a sum has its gradient in both halves. */
+static void take_gradients(const problem *p, const gru_framework_weights_out *framework, gradients *g) {
     const size_t H = (size_t)p->shape.H, shared = p->config.reset_mode == GRU_RESET_BEFORE ? 3 * H : 2 * H;
     gru_framework_weights source = GRU_INIT;
-    source.order = foreign->order;
-    source.reset_mode = foreign->reset_mode;
-    for (int i = 0; i < 3; i++) source.arrays[i] = foreign->arrays[i], source.counts[i] = foreign->counts[i];
+    source.order = framework->order;
+    source.reset_mode = framework->reset_mode;
+    for (int i = 0; i < 3; i++)
+        source.arrays[i] = framework->arrays[i], source.counts[i] = framework->counts[i];
     const gru_native_weights target = {g->data[GRAD_W], g->data[GRAD_R], g->data[GRAD_BW], g->data[GRAD_BR]};
     REQUIRE(gru_import(&source, &p->config, &target) == GRU_OK, "%s", gru_last_error());
     memcpy(target.bR, target.bW, shared * sizeof(float));

@@ -86,13 +86,13 @@ void problem_free(problem *p);
 /* Puts dense [N][H] state_type numbers where h0 lies. */
 void problem_set_h0(problem *p, const void *states);
 
-/* What a layer made of it, and all memory that the call was lent. */
+/* What a layer made of it, and all memory of the call. */
 typedef struct result {
     void *y;  /* [T][N][H] io_type, dense whatever the strides; NULL: not wanted */
     void *hT; /* [N][H] state_type, dense, by row whatever the slots; NULL: not wanted */
     gru_layer *layer;
     gru_run run; /* as it was given */
-    gru_sizes memory;
+    gru_sizes sizes;
     void *buffers[6]; /* workspace, reserve, packed, y, hT, backward workspace */
 } result;
 
@@ -157,7 +157,7 @@ void check_call(const problem *p, result *r);
 /* The same on a layer of its own. 0 if the context's engines run no such layer. */
 int check_problem(const problem *p, gru_context *context);
 /* Training problem p: what the context's engine keeps is enough for the reference's backward, and right. */
-void check_kept(const problem *p, gru_context *context);
+void check_saved(const problem *p, gru_context *context);
 void check_same_bits(const problem *p, const char *what, const void *a, const void *b);
 /* Arrays of count numbers; NaN equals NaN whatever its payload. */
 void check_same_array(const char *what, const char *where, int32_t type, const void *a, const void *b,

@@ -175,7 +175,7 @@ int check_problem(const problem *p, gru_context *context) {
     return 1;
 }
 
-void check_kept(const problem *p, gru_context *context) {
+void check_saved(const problem *p, gru_context *context) {
     gru_context *reference = tester_context("cpu_reference", 1);
     problem *exact = problem_exact(p);
     result trained, other, exact_trained;
@@ -183,7 +183,7 @@ void check_kept(const problem *p, gru_context *context) {
     problem_run(p, context, &trained);
     problem_run(exact, reference, &exact_trained);
     REQUIRE(problem_open(p, reference, &other) == GRU_OK, "%s: %s", gru_last_error(), p->text);
-    memcpy(other.run.reserve, trained.run.reserve, trained.memory.reserve); /* the CPU's own are larger */
+    memcpy(other.run.reserve, trained.run.reserve, trained.sizes.reserve); /* the CPU's own are larger */
     gradients_make(p, &g);
     gradients_make(exact, &exact_g);
     REQUIRE(problem_backward(p, &other, 0, &g) == GRU_OK, "%s: %s", gru_last_error(), p->text);

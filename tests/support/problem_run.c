@@ -1,4 +1,4 @@
-/* problem_run.c: runs a problem on an engine in lent, guarded memory and collects what came out. */
+/* problem_run.c: runs a problem on an engine in guarded memory and collects what came out. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,9 +40,9 @@ static gru_status open_layer(const problem *p, gru_context *context, result *out
     gru_status status;
     if (p->options & PROBLEM_PACKED) weights.bW = NULL; /* the run must not use the layer's own */
     status = gru_layer_create(context, &p->config, &weights, &out->layer);
-    if (status == GRU_OK) status = gru_layer_sizes(out->layer, p->shape.T, p->shape.N, &out->memory);
+    if (status == GRU_OK) status = gru_layer_sizes(out->layer, p->shape.T, p->shape.N, &out->sizes);
     if (status != GRU_OK || !(p->options & PROBLEM_PACKED)) return status;
-    out->run.packed = out->buffers[PACKED] = tester_allocate(out->memory.packed);
+    out->run.packed = out->buffers[PACKED] = tester_allocate(out->sizes.packed);
     return device_mirror_pack(out->layer, &p->weights, out->buffers[PACKED]);
 }
 
@@ -54,11 +54,11 @@ gru_status problem_open(const problem *p, gru_context *context, result *out) {
         result_free(out);
         return status;
     }
-    out->run.workspace = out->buffers[WORKSPACE] = tester_allocate(out->memory.workspace);
-    out->run.workspace_size = out->memory.workspace;
+    out->run.workspace = out->buffers[WORKSPACE] = tester_allocate(out->sizes.workspace);
+    out->run.workspace_size = out->sizes.workspace;
     if (p->run.mode != GRU_INFERENCE) {
-        out->run.reserve = out->buffers[RESERVE] = tester_allocate(out->memory.reserve);
-        out->run.reserve_size = out->memory.reserve;
+        out->run.reserve = out->buffers[RESERVE] = tester_allocate(out->sizes.reserve);
+        out->run.reserve_size = out->sizes.reserve;
     }
     return GRU_OK;
 }
@@ -214,10 +214,10 @@ void gradients_free(gradients *g) {
 void problem_backward_call(const problem *p, result *r, uint32_t parts, const gradients *g, gru_run *run,
                            gru_gradients *wanted) {
     if (!r->buffers[BACKWARD_WORKSPACE])
-        r->buffers[BACKWARD_WORKSPACE] = tester_allocate(r->memory.backward_workspace);
+        r->buffers[BACKWARD_WORKSPACE] = tester_allocate(r->sizes.backward_workspace);
     *run = r->run;
     run->workspace = r->buffers[BACKWARD_WORKSPACE];
-    run->workspace_size = r->memory.backward_workspace;
+    run->workspace_size = r->sizes.backward_workspace;
     memset(wanted, 0, sizeof *wanted);
     wanted->parts = parts;
     wanted->dy = p->dy;
@@ -284,12 +284,12 @@ gru_status problem_backward(const problem *p, result *r, uint32_t parts, gradien
     lend_views(p, g, views, lent);
     wanted.dx = views[GRAD_X], wanted.dprojected = views[GRAD_PROJECTED];
     wanted.dattention = views[GRAD_ATTENTION];
-    const uint64_t inputs = hash_inputs(p), reserve = tester_hash(0, run.reserve, r->memory.reserve);
+    const uint64_t inputs = hash_inputs(p), reserve = tester_hash(0, run.reserve, r->sizes.reserve);
     const gru_status status = device_mirror_backward(r->layer, &run, &wanted);
     collect_views(p, g, views, lent, data && status == GRU_OK);
     CHECK(tester_intact(run.workspace), "backward wrote outside its workspace: %s", p->text);
     CHECK(hash_inputs(p) == inputs, "backward wrote an input: %s", p->text);
-    CHECK(tester_hash(0, run.reserve, r->memory.reserve) == reserve, "backward wrote the reserve: %s",
+    CHECK(tester_hash(0, run.reserve, r->sizes.reserve) == reserve, "backward wrote the reserve: %s",
           p->text);
     return status;
 }

@@ -50,32 +50,32 @@ void property_options_unseen(gru_context *context, const problem *p, const resul
 
 /* ---- batch ------------------------------------------------------------------------------------------------------- */
 
-/* Row n of part, which begins at row n0 of whole, at the same place of whole. */
-static void check_same_rows(const problem *whole, const result *all, const problem *part, const result *some,
+/* Row n of slice, which begins at row n0 of whole, at the same place of whole. */
+static void check_same_rows(const problem *whole, const result *all, const problem *slice, const result *some,
                             int64_t n0, int64_t t0) {
     const size_t io = gru_type_bytes(whole->config.io_type), state = gru_type_bytes(whole->config.state_type);
     const size_t H = (size_t)whole->shape.H;
-    const int64_t N = part->shape.N, T = part->shape.T;
+    const int64_t N = slice->shape.N, T = slice->shape.T;
     char *y = tester_allocate((size_t)(T * N) * H * io);
     for (int64_t t = 0; t < T; t++)
         memcpy(y + (size_t)(t * N) * H * io,
                (char *)all->y + (size_t)((t + t0) * whole->shape.N + n0) * H * io, (size_t)N * H * io);
-    check_same_bits(part, "y", y, some->y);
+    check_same_bits(slice, "y", y, some->y);
     tester_free(y);
     if (t0 + T == whole->shape.T)
-        check_same_bits(part, "hT", (char *)all->hT + (size_t)n0 * H * state, some->hT);
+        check_same_bits(slice, "hT", (char *)all->hT + (size_t)n0 * H * state, some->hT);
 }
 
 void property_rows(gru_context *context, const problem *p, const result *plain) {
     for (int64_t n = 0; n < p->shape.N; n += n < 4 || n > p->shape.N - 4 ? 1 : 3) {
         const int64_t most = p->shape.N - n,
                       N = n % 3 == 1 && most > 2 ? most - 1 : 1; /* alone, or with others */
-        problem *part = problem_slice(p, 0, p->shape.T, n, N);
+        problem *slice = problem_slice(p, 0, p->shape.T, n, N);
         result r;
-        problem_run(part, context, &r);
-        check_same_rows(p, plain, part, &r, n, 0);
+        problem_run(slice, context, &r);
+        check_same_rows(p, plain, slice, &r, n, 0);
         result_free(&r);
-        problem_free(part);
+        problem_free(slice);
     }
 }
 
@@ -85,16 +85,16 @@ static void run_cut(gru_context *context, const problem *p, const result *plain,
     void *state = NULL;
     for (int64_t t0 = 0; t0 < p->shape.T; t0 += length) {
         const int64_t T = p->shape.T - t0 < length ? p->shape.T - t0 : length;
-        problem *part = problem_slice(p, t0, T, 0, p->shape.N);
+        problem *slice = problem_slice(p, t0, T, 0, p->shape.N);
         result r;
-        if (state) problem_set_h0(part, state);
-        problem_run(part, context, &r);
-        check_same_rows(p, plain, part, &r, 0, t0);
+        if (state) problem_set_h0(slice, state);
+        problem_run(slice, context, &r);
+        check_same_rows(p, plain, slice, &r, 0, t0);
         tester_free(state);
         state = r.hT;
         r.hT = NULL;
         result_free(&r);
-        problem_free(part);
+        problem_free(slice);
     }
     tester_free(state);
 }

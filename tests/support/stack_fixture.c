@@ -104,11 +104,11 @@ static void set_run(stack_fixture *fixture) {
         stack_fixture_allocate(fixture, 2 * sizeof *fixture->dropout_seed);
     fixture->dropout_seed[0] = 0x123456789abcdef0u,
     fixture->dropout_seed[1] = 0xffffffffu; /* rows carry into the upper half */
-    data->workspace = stack_fixture_allocate(fixture, fixture->memory.workspace);
-    data->workspace_size = fixture->memory.workspace;
+    data->workspace = stack_fixture_allocate(fixture, fixture->needed.workspace);
+    data->workspace_size = fixture->needed.workspace;
     if (data->mode == GRU_INFERENCE) return;
-    data->reserve = stack_fixture_allocate(fixture, fixture->memory.reserve);
-    data->reserve_size = fixture->memory.reserve;
+    data->reserve = stack_fixture_allocate(fixture, fixture->needed.reserve);
+    data->reserve_size = fixture->needed.reserve;
 }
 
 stack_fixture *stack_fixture_make(gru_context *context, const layer_spec *specs, int32_t count,
@@ -122,7 +122,7 @@ stack_fixture *stack_fixture_make(gru_context *context, const layer_spec *specs,
     fixture->config.dropout = sizes.dropout;
     set_layers(fixture, specs, count);
     REQUIRE(gru_stack_create(context, &fixture->config, &fixture->stack) == GRU_OK, "%s", gru_last_error());
-    REQUIRE(gru_stack_sizes(fixture->stack, sizes.T, sizes.N, &fixture->memory) == GRU_OK, "%s",
+    REQUIRE(gru_stack_sizes(fixture->stack, sizes.T, sizes.N, &fixture->needed) == GRU_OK, "%s",
             gru_last_error());
     set_run(fixture);
     return fixture;
@@ -139,7 +139,7 @@ void stack_fixture_free(stack_fixture *fixture) {
 /* One sublayer alone, dense. Returns its y. */
 static void *run_sublayer(stack_fixture *fixture, int32_t sublayer, const void *x, void *hT) {
     gru_layer *layer = NULL;
-    gru_sizes memory = GRU_INIT;
+    gru_sizes sizes = GRU_INIT;
     gru_run run = GRU_INIT;
     void *y =
         stack_fixture_allocate(fixture, (size_t)fixture->sizes.T * stack_fixture_states(fixture, sublayer) *
@@ -147,15 +147,15 @@ static void *run_sublayer(stack_fixture *fixture, int32_t sublayer, const void *
     REQUIRE(gru_layer_create(fixture->context, &fixture->configs[sublayer], fixture->weights[sublayer],
                              &layer) == GRU_OK,
             "%s", gru_last_error());
-    REQUIRE(gru_layer_sizes(layer, fixture->sizes.T, fixture->sizes.N, &memory) == GRU_OK, "%s",
+    REQUIRE(gru_layer_sizes(layer, fixture->sizes.T, fixture->sizes.N, &sizes) == GRU_OK, "%s",
             gru_last_error());
     run.T = fixture->sizes.T, run.N = fixture->sizes.N;
     run.x.data = x, run.y.data = y;
     run.h0 = fixture->run.h0 ? fixture->run.h0[sublayer] : NULL, run.hT = hT;
     run.lengths = fixture->run.data.lengths, run.restart = fixture->run.data.restart,
     run.attention = fixture->run.data.attention;
-    run.workspace = stack_fixture_allocate(fixture, memory.workspace);
-    run.workspace_size = memory.workspace;
+    run.workspace = stack_fixture_allocate(fixture, sizes.workspace);
+    run.workspace_size = sizes.workspace;
     REQUIRE(device_mirror_forward(layer, &run) == GRU_OK, "%s", gru_last_error());
     gru_layer_release(layer);
     return y;

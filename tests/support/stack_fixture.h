@@ -39,7 +39,7 @@ typedef struct stack_fixture {
     gru_stack_config config;
     gru_stack_layer layers[STACK_FIXTURE_LAYERS];
     gru_stack *stack;
-    gru_sizes memory;
+    gru_sizes needed;
     int32_t sublayers, outputs;
     gru_layer_config configs[STACK_FIXTURE_SUBLAYERS];
     const gru_weights *weights[STACK_FIXTURE_SUBLAYERS];

@@ -197,9 +197,9 @@ void tester_free(void *memory) {
 /* ---- numbers ----------------------------------------------------------------------------------------------------- */
 
 int tester_takes(uint64_t i) {
-    const char *part = getenv("GRU_TEST_SHARD");
+    const char *shard = getenv("GRU_TEST_SHARD");
     char *slash = NULL;
-    const uint64_t k = part ? strtoull(part, &slash, 10) : 0;
+    const uint64_t k = shard ? strtoull(shard, &slash, 10) : 0;
     const uint64_t n = slash && *slash == '/' ? strtoull(slash + 1, NULL, 10) : 1;
     return n <= 1 || i % n == k % n;
 }

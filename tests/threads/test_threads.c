@@ -237,15 +237,15 @@ typedef struct hook {
     int32_t most;
 } hook;
 
-typedef struct hook_part {
+typedef struct hook_task {
     void (*task)(void *argument, int32_t index);
     void *argument;
     int32_t index;
-} hook_part;
+} hook_task;
 
-static void *run_part(void *argument) {
-    const hook_part *part = argument;
-    part->task(part->argument, part->index);
+static void *run_task(void *argument) {
+    const hook_task *one = argument;
+    one->task(one->argument, one->index);
     return NULL;
 }
 
@@ -253,12 +253,12 @@ static void run_parallel(void *user, int32_t count, void (*task)(void *argument,
                          void *argument) {
     hook *h = user;
     pthread_t ids[MOST];
-    hook_part parts[MOST];
+    hook_task tasks[MOST];
     h->calls++;
     if (count > h->most) h->most = count;
     for (int32_t i = 0; i < count; i++) {
-        parts[i] = (hook_part){task, argument, i};
-        (void)pthread_create(&ids[i], NULL, run_part, &parts[i]);
+        tasks[i] = (hook_task){task, argument, i};
+        (void)pthread_create(&ids[i], NULL, run_task, &tasks[i]);
     }
     for (int32_t i = 0; i < count; i++) (void)pthread_join(ids[i], NULL);
 }
