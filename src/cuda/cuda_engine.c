@@ -13,32 +13,35 @@ static const gru_engine_pass passes[GRU_PASSES] = {
 /* ---- cuda_stepwise: every variant and size; bits that depend neither on the batch nor on its tiles ---- */
 
 /* Reset BEFORE: the gates wait for what came before the step, and the candidate for the gates. */
-static cudaError_t stepwise_forward(const gru_cuda_launch_context *c, const gru_cuda_step_args *step) {
-    const gru_cuda_block_tile tile = c->choice.tile;
+static cudaError_t stepwise_forward(const gru_cuda_launch_context *launch, const gru_cuda_step_args *step) {
+    const gru_cuda_block_tile tile = launch->choice.tile;
     if (step->sequence[0].reset_mode != GRU_RESET_BEFORE)
-        return gru_cuda_launch_step(c->compute_type, GRU_CUDA_ALL_GATES, tile, step, c->stream);
+        return gru_cuda_launch_step(launch->compute_type, GRU_CUDA_ALL_GATES, tile, step, launch->stream);
     gru_cuda_step_args gates = *step, candidate = *step;
-    gates.trigger = candidate.depends = c->overlap;
+    gates.trigger = candidate.depends = launch->overlap;
     const cudaError_t error =
-        gru_cuda_launch_step(c->compute_type, GRU_CUDA_RESET_UPDATE, tile, &gates, c->stream);
+        gru_cuda_launch_step(launch->compute_type, GRU_CUDA_RESET_UPDATE, tile, &gates, launch->stream);
     if (error != cudaSuccess) return error;
-    return gru_cuda_launch_step(c->compute_type, GRU_CUDA_CANDIDATE, tile, &candidate, c->stream);
+    return gru_cuda_launch_step(launch->compute_type, GRU_CUDA_CANDIDATE, tile, &candidate, launch->stream);
 }
 
 /* Reset BEFORE: the reset gate waits for the candidate. Behind step 0 there is no gate any more. */
-static cudaError_t stepwise_backward(const gru_cuda_launch_context *c,
+static cudaError_t stepwise_backward(const gru_cuda_launch_context *launch,
                                      const gru_cuda_backward_step_args *step) {
-    const gru_cuda_block_tile tile = c->choice.tile;
+    const gru_cuda_block_tile tile = launch->choice.tile;
     if (step->sequence[0].forward.reset_mode != GRU_RESET_BEFORE)
-        return gru_cuda_launch_backward_step(c->compute_type, GRU_CUDA_ALL_GATES, tile, step, c->stream);
+        return gru_cuda_launch_backward_step(launch->compute_type, GRU_CUDA_ALL_GATES, tile, step,
+                                             launch->stream);
     if (step->s < 0)
-        return gru_cuda_launch_backward_step(c->compute_type, GRU_CUDA_CANDIDATE, tile, step, c->stream);
+        return gru_cuda_launch_backward_step(launch->compute_type, GRU_CUDA_CANDIDATE, tile, step,
+                                             launch->stream);
     gru_cuda_backward_step_args candidate = *step, gates = *step;
-    candidate.trigger = gates.depends = c->overlap;
-    const cudaError_t error =
-        gru_cuda_launch_backward_step(c->compute_type, GRU_CUDA_CANDIDATE, tile, &candidate, c->stream);
+    candidate.trigger = gates.depends = launch->overlap;
+    const cudaError_t error = gru_cuda_launch_backward_step(launch->compute_type, GRU_CUDA_CANDIDATE, tile,
+                                                            &candidate, launch->stream);
     if (error != cudaSuccess) return error;
-    return gru_cuda_launch_backward_step(c->compute_type, GRU_CUDA_RESET_UPDATE, tile, &gates, c->stream);
+    return gru_cuda_launch_backward_step(launch->compute_type, GRU_CUDA_RESET_UPDATE, tile, &gates,
+                                         launch->stream);
 }
 
 static const gru_cuda_step_launcher stepwise = {
@@ -67,12 +70,14 @@ static const char *large_declines(const gru_engine *self, const gru_context *con
     return NULL;
 }
 
-static cudaError_t large_forward(const gru_cuda_launch_context *c, const gru_cuda_step_args *step) {
-    return gru_cuda_launch_step_large(c->compute_type, c->choice.tile, step, c->stream);
+static cudaError_t large_forward(const gru_cuda_launch_context *launch, const gru_cuda_step_args *step) {
+    return gru_cuda_launch_step_large(launch->compute_type, launch->choice.tile, step, launch->stream);
 }
 
-static cudaError_t large_backward(const gru_cuda_launch_context *c, const gru_cuda_backward_step_args *step) {
-    return gru_cuda_launch_backward_step_large(c->compute_type, c->choice.tile, step, c->stream);
+static cudaError_t large_backward(const gru_cuda_launch_context *launch,
+                                  const gru_cuda_backward_step_args *step) {
+    return gru_cuda_launch_backward_step_large(launch->compute_type, launch->choice.tile, step,
+                                               launch->stream);
 }
 
 static const gru_cuda_step_launcher large = {
@@ -101,15 +106,17 @@ static const char *fused_declines(const gru_engine *self, const gru_context *con
                                                   : "only reset BEFORE has r h to hand on inside a step";
 }
 
-static cudaError_t fused_forward(const gru_cuda_launch_context *c, const gru_cuda_step_args *step) {
-    return gru_cuda_launch_step_fused(c->compute_type, c->choice.cluster, c->fused_blocks, step, c->stream);
+static cudaError_t fused_forward(const gru_cuda_launch_context *launch, const gru_cuda_step_args *step) {
+    return gru_cuda_launch_step_fused(launch->compute_type, launch->choice.cluster, launch->fused_blocks,
+                                      step, launch->stream);
 }
 
 /* Behind step 0 there is nothing to exchange any more. */
-static cudaError_t fused_backward(const gru_cuda_launch_context *c, const gru_cuda_backward_step_args *step) {
-    if (step->s < 0) return stepwise_backward(c, step);
-    return gru_cuda_launch_backward_step_fused(c->compute_type, c->choice.cluster, c->fused_blocks, step,
-                                               c->stream);
+static cudaError_t fused_backward(const gru_cuda_launch_context *launch,
+                                  const gru_cuda_backward_step_args *step) {
+    if (step->s < 0) return stepwise_backward(launch, step);
+    return gru_cuda_launch_backward_step_fused(launch->compute_type, launch->choice.cluster,
+                                               launch->fused_blocks, step, launch->stream);
 }
 
 static const gru_cuda_step_launcher fused = {

@@ -12,21 +12,22 @@ gru_cuda_sequence gru_cuda_sequence_of(const gru_job *job) {
     const gru_layer_config *config = &job->layer->config;
     const gru_run *run = job->run;
     const gru_cuda_packed_layout layout = gru_cuda_packed_layout_of(config);
-    gru_cuda_sequence q = {.T = run->T, .N = (int32_t)run->N, .H = config->hidden};
-    q.octets = gru_cuda_unit_octets(config->hidden);
-    q.groups = gru_cuda_groups(config->hidden, config->weight_type);
-    q.reset_mode = config->reset_mode, q.update = config->update, q.gate = config->gate;
-    q.candidate = config->candidate, q.direction = config->direction;
-    q.clip = config->clip, q.hard_slope = config->hard_slope;
-    q.R = packed_part(job, layout.R);
-    q.bR = packed_part(job, layout.bR);
-    q.io_type = config->io_type, q.state_type = config->state_type;
-    q.lengths = run->lengths;
-    q.restart = run->restart, q.attention = run->attention, q.h_restart = run->h_restart;
-    q.y = run->y;
-    q.hT = run->hT, q.hT_stride = run->hT_stride, q.hT_slots = run->hT_slots, q.slot_count = run->slot_count;
-    q.reserve = run->mode == GRU_INFERENCE ? NULL : gru_reserve_states(run);
-    return q;
+    gru_cuda_sequence seq = {.T = run->T, .N = (int32_t)run->N, .H = config->hidden};
+    seq.octets = gru_cuda_unit_octets(config->hidden);
+    seq.groups = gru_cuda_groups(config->hidden, config->weight_type);
+    seq.reset_mode = config->reset_mode, seq.update = config->update, seq.gate = config->gate;
+    seq.candidate = config->candidate, seq.direction = config->direction;
+    seq.clip = config->clip, seq.hard_slope = config->hard_slope;
+    seq.R = packed_part(job, layout.R);
+    seq.bR = packed_part(job, layout.bR);
+    seq.io_type = config->io_type, seq.state_type = config->state_type;
+    seq.lengths = run->lengths;
+    seq.restart = run->restart, seq.attention = run->attention, seq.h_restart = run->h_restart;
+    seq.y = run->y;
+    seq.hT = run->hT, seq.hT_stride = run->hT_stride, seq.hT_slots = run->hT_slots,
+    seq.slot_count = run->slot_count;
+    seq.reserve = run->mode == GRU_INFERENCE ? NULL : gru_reserve_states(run);
+    return seq;
 }
 
 /* ---- x as the projection can read it ---- */

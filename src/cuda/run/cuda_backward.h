@@ -22,8 +22,8 @@ typedef struct gru_cuda_direction {
     int64_t planes, units, pitch; /* of a row of gate gradients: planes x units; of x */
 } gru_cuda_direction;
 
-/* The place of row `row` of [rows][numbers] of the compute type. */
-void *gru_cuda_row(const gru_cuda_direction *d, size_t offset, int64_t row, int64_t numbers);
+/* Where row `row` begins of [rows][numbers] of the compute type. */
+void *gru_cuda_row(const gru_cuda_direction *dir, size_t offset, int64_t row, int64_t numbers);
 
 /* Steps s .. s + steps - 1 of a call, one chunk. */
 typedef struct gru_cuda_chunk {
@@ -32,14 +32,14 @@ typedef struct gru_cuda_chunk {
 } gru_cuda_chunk;
 
 /* c = R h of the chunk, from its rows of states; and with reset BEFORE, when r h is there, that of n. */
-gru_status gru_cuda_recur(const gru_cuda_direction *d, const gru_cuda_chunk *chunk);
-gru_status gru_cuda_recur_reset(const gru_cuda_direction *d, const gru_cuda_chunk *chunk);
+gru_status gru_cuda_recur(const gru_cuda_direction *dir, const gru_cuda_chunk *chunk);
+gru_status gru_cuda_recur_reset(const gru_cuda_direction *dir, const gru_cuda_chunk *chunk);
 /* dx of the chunk, if wanted, when its gate gradients are there. */
-gru_status gru_cuda_input_gradient(const gru_cuda_direction *d, const gru_cuda_sequence *sequence,
+gru_status gru_cuda_input_gradient(const gru_cuda_direction *dir, const gru_cuda_sequence *sequence,
                                    const gru_cuda_chunk *chunk);
 /* The chunk's part of dW and dR, as far as they are wanted, from the gate gradients, rows of x and of states; and, behind the
  * last chunk, their sums and those of biases into the caller's memory. */
-gru_status gru_cuda_sum_gradients(const gru_cuda_direction *d, const gru_cuda_chunk *chunk);
-gru_status gru_cuda_store_gradients(const gru_cuda_direction *d);
+gru_status gru_cuda_sum_gradients(const gru_cuda_direction *dir, const gru_cuda_chunk *chunk);
+gru_status gru_cuda_store_gradients(const gru_cuda_direction *dir);
 
 #endif

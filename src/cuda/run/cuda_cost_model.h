@@ -13,14 +13,14 @@ typedef struct gru_cuda_choice {
         seconds; /* of a step of all directions in the middle of a sequence; HUGE_VAL: this device cannot */
 } gru_cuda_choice;
 
-/* What is multiplied: weights of 3 x H x H numbers of math's type with N rows, for so many directions at once. */
+/* What is multiplied: weights of 3 x H x H numbers of the compute type with N rows, for so many directions at once. */
 typedef struct gru_cuda_size {
     gru_cuda_compute_type compute_type;
     int64_t N;
     int32_t H, reset_mode, directions;
 } gru_cuda_size;
 
-/* The fastest of an engine's ways to run a step of these directions in one launch. room: of its kernels, those of the pass. */
+/* The fastest of an engine's ways to run a step of these directions in one launch. occupancy: of its kernels of the pass. */
 typedef gru_cuda_choice gru_cuda_chooser(const gru_cuda_device *device, const gru_cuda_size *size,
                                          const gru_cuda_occupancy *occupancy);
 

@@ -30,118 +30,118 @@ typedef struct forward {
 
 /* ---- arguments of launches ---- */
 
-static gru_cuda_sequence sequence_of(const gru_job *job, const gru_cuda_workspace *w) {
+static gru_cuda_sequence sequence_of(const gru_job *job, const gru_cuda_workspace *ws) {
     const gru_run *run = job->run;
-    gru_cuda_sequence q = gru_cuda_sequence_of(job);
-    for (int i = 0; i < 2; i++) q.exchange[i] = gru_cuda_workspace_ptr(run, w->exchange[i]);
-    q.state = gru_cuda_workspace_ptr(run, w->state);
-    if (q.reset_mode != GRU_RESET_BEFORE) return q;
-    q.exchange_reset = gru_cuda_workspace_ptr(run, w->exchange_reset);
-    q.update_gate = gru_cuda_workspace_ptr(run, w->update_gate);
-    q.barrier_counter = gru_cuda_workspace_ptr(run, w->barrier_counter);
-    return q;
+    gru_cuda_sequence seq = gru_cuda_sequence_of(job);
+    for (int i = 0; i < 2; i++) seq.exchange[i] = gru_cuda_workspace_ptr(run, ws->exchange[i]);
+    seq.state = gru_cuda_workspace_ptr(run, ws->state);
+    if (seq.reset_mode != GRU_RESET_BEFORE) return seq;
+    seq.exchange_reset = gru_cuda_workspace_ptr(run, ws->exchange_reset);
+    seq.update_gate = gru_cuda_workspace_ptr(run, ws->update_gate);
+    seq.barrier_counter = gru_cuda_workspace_ptr(run, ws->barrier_counter);
+    return seq;
 }
 
-static void prepare_prologue(forward *f, int32_t d) {
-    const gru_job *job = &f->jobs[d];
+static void prepare_prologue(forward *call, int32_t d) {
+    const gru_job *job = &call->jobs[d];
     const gru_layer_config *config = &job->layer->config;
     const gru_run *run = job->run;
-    gru_cuda_prologue *p = &f->prologue;
-    p->sequence[d] = f->step.sequence[d];
+    gru_cuda_prologue *p = &call->prologue;
+    p->sequence[d] = call->step.sequence[d];
     p->h0[d] = run->h0, p->h0_stride[d] = run->h0_stride, p->h0_slots[d] = run->h0_slots;
     if (run->mode != GRU_INFERENCE) {
         const gru_reserve_header header = gru_reserve_header_of(config, run);
         p->reserve[d] = run->reserve;
         memcpy(p->reserve_header[d], &header, sizeof header);
     }
-    if (f->gathers) gru_cuda_gather(p, d, job, gru_cuda_workspace_ptr(run, f->workspace[d]->rows));
+    if (call->gathers) gru_cuda_gather(p, d, job, gru_cuda_workspace_ptr(run, call->workspace[d]->rows));
 }
 
 /* Of the jobs first, first + 1 .. that the plan runs together. */
-static void prepare(forward *f, const gru_job *jobs, const gru_plan *plan, int32_t first) {
+static void prepare(forward *call, const gru_job *jobs, const gru_plan *plan, int32_t first) {
     const gru_cuda_plan *own = gru_cuda_plan_of(plan);
     const gru_layer *layer = jobs[first].layer;
-    memset(f, 0, sizeof *f);
-    f->launcher = own->launcher, f->jobs = jobs + first, f->count = own->choice.directions;
-    f->device = gru_cuda_device_of(layer->context);
-    f->projection = gru_cuda_layer_of(layer)->gemms[GRU_CUDA_GEMM_A];
-    f->context = gru_cuda_launch_context_of(jobs, plan);
-    f->step.directions = f->prologue.directions = f->count;
-    f->prologue.device_error = f->device->device_error;
-    for (int32_t d = 0; d < f->count; d++) f->gathers |= gru_cuda_must_gather(&f->jobs[d]);
-    for (int32_t d = 0; d < f->count; d++) {
-        f->workspace[d] = &own->layout[first + d].forward;
-        f->step.sequence[d] = sequence_of(&f->jobs[d], f->workspace[d]);
-        prepare_prologue(f, d);
+    memset(call, 0, sizeof *call);
+    call->launcher = own->launcher, call->jobs = jobs + first, call->count = own->choice.directions;
+    call->device = gru_cuda_device_of(layer->context);
+    call->projection = gru_cuda_layer_of(layer)->gemms[GRU_CUDA_GEMM_A];
+    call->context = gru_cuda_launch_context_of(jobs, plan);
+    call->step.directions = call->prologue.directions = call->count;
+    call->prologue.device_error = call->device->device_error;
+    for (int32_t d = 0; d < call->count; d++) call->gathers |= gru_cuda_must_gather(&call->jobs[d]);
+    for (int32_t d = 0; d < call->count; d++) {
+        call->workspace[d] = &own->layout[first + d].forward;
+        call->step.sequence[d] = sequence_of(&call->jobs[d], call->workspace[d]);
+        prepare_prologue(call, d);
     }
 }
 
 /* ---- launches ---- */
 
-static gru_status begin_chunk(forward *f, int64_t s, int64_t steps) {
-    gru_cuda_prologue *p = &f->prologue;
-    if (s > 0 && !f->gathers) return GRU_OK;
+static gru_status begin_chunk(forward *call, int64_t s, int64_t steps) {
+    gru_cuda_prologue *p = &call->prologue;
+    if (s > 0 && !call->gathers) return GRU_OK;
     p->begins = s == 0;
     p->s = s;
     p->steps = steps;
-    if (f->gathers) {
-        const int64_t rows = steps * f->jobs[0].run->N;
-        p->padding = gru_cuda_gemm_rows(f->projection, rows) - rows;
+    if (call->gathers) {
+        const int64_t rows = steps * call->jobs[0].run->N;
+        p->padding = gru_cuda_gemm_rows(call->projection, rows) - rows;
     }
-    GRU_CUDA_TRY(f->device, gru_cuda_launch_prologue(f->context.compute_type, p, f->context.stream),
+    GRU_CUDA_TRY(call->device, gru_cuda_launch_prologue(call->context.compute_type, p, call->context.stream),
                  "launching the prologue");
     return GRU_OK;
 }
 
 /* Projects the steps s .. s + steps - 1 of direction d, or points to what the caller projected. */
-static gru_status project(forward *f, int32_t d, int64_t s, int64_t steps) {
-    const gru_job *job = &f->jobs[d];
+static gru_status project(forward *call, int32_t d, int64_t s, int64_t steps) {
+    const gru_job *job = &call->jobs[d];
     const gru_run *run = job->run;
-    gru_cuda_input *input = &f->step.input[d];
+    gru_cuda_input *input = &call->step.input[d];
     if (!run->x.data) {
         *input = gru_cuda_given_input(job);
         return GRU_OK;
     }
-    float *out = gru_cuda_workspace_ptr(run, f->workspace[d]->projected);
+    float *out = gru_cuda_workspace_ptr(run, call->workspace[d]->projected);
     *input = gru_cuda_projected_input(job, out);
-    return gru_cuda_project(job, gru_cuda_x_of(job, f->prologue.rows[d], s, steps), steps * run->N, out,
-                            gru_cuda_workspace_ptr(run, f->workspace[d]->gemms));
+    return gru_cuda_project(job, gru_cuda_x_of(job, call->prologue.rows[d], s, steps), steps * run->N, out,
+                            gru_cuda_workspace_ptr(run, call->workspace[d]->gemms));
 }
 
 /* Step i of the chunk's: where the rows of its projected input begin. */
-static void find_input(forward *f, int32_t d, int64_t i, int64_t steps) {
-    const gru_run *run = f->jobs[d].run;
-    const int backwards = !f->gathers && f->jobs[d].layer->config.direction == GRU_REVERSE;
+static void find_input(forward *call, int32_t d, int64_t i, int64_t steps) {
+    const gru_run *run = call->jobs[d].run;
+    const int backwards = !call->gathers && call->jobs[d].layer->config.direction == GRU_REVERSE;
     if (!run->x.data) return;
-    const float *projected = gru_cuda_workspace_ptr(run, f->workspace[d]->projected);
-    f->step.input[d].data =
-        projected + (backwards ? steps - 1 - i : i) * run->N * f->step.input[d].batch_stride;
+    const float *projected = gru_cuda_workspace_ptr(run, call->workspace[d]->projected);
+    call->step.input[d].data =
+        projected + (backwards ? steps - 1 - i : i) * run->N * call->step.input[d].batch_stride;
 }
 
-static gru_status run_chunk(forward *f, int64_t s, int64_t steps) {
-    const int64_t T = f->jobs[0].run->T;
+static gru_status run_chunk(forward *call, int64_t s, int64_t steps) {
+    const int64_t T = call->jobs[0].run->T;
     for (int64_t i = 0; i < steps; i++) {
-        gru_cuda_step_args *step = &f->step;
+        gru_cuda_step_args *step = &call->step;
         step->s = s + i;
         step->last = s + i + 1 >= T;
-        step->depends = f->context.overlap && i > 0;
-        step->trigger = f->context.overlap && i + 1 < steps;
-        for (int32_t d = 0; d < f->count; d++) find_input(f, d, i, steps);
-        GRU_CUDA_TRY(f->device, f->launcher->forward(&f->context, step), "launching a step");
+        step->depends = call->context.overlap && i > 0;
+        step->trigger = call->context.overlap && i + 1 < steps;
+        for (int32_t d = 0; d < call->count; d++) find_input(call, d, i, steps);
+        GRU_CUDA_TRY(call->device, call->launcher->forward(&call->context, step), "launching a step");
     }
     return GRU_OK;
 }
 
 /* T = 0 is one step in which no row is active: it passes h0 to hT. */
-static gru_status run_all(forward *f) {
-    const int64_t T = f->jobs[0].run->T, chunk = f->workspace[0]->steps;
+static gru_status run_all(forward *call) {
+    const int64_t T = call->jobs[0].run->T, chunk = call->workspace[0]->steps;
     for (int64_t s = 0; s < T || s == 0; s += chunk) {
         const int64_t steps = T == 0 ? 1 : T - s < chunk ? T - s : chunk;
-        GRU_TRY(begin_chunk(f, s, T == 0 ? 0 : steps));
-        for (int32_t d = 0; d < f->count && s == 0; d++)
-            GRU_TRY(gru_cuda_checksum_weights(f->jobs[d].layer, f->jobs[d].run, 0));
-        for (int32_t d = 0; d < f->count && T > 0; d++) GRU_TRY(project(f, d, s, steps));
-        GRU_TRY(run_chunk(f, s, steps));
+        GRU_TRY(begin_chunk(call, s, T == 0 ? 0 : steps));
+        for (int32_t d = 0; d < call->count && s == 0; d++)
+            GRU_TRY(gru_cuda_checksum_weights(call->jobs[d].layer, call->jobs[d].run, 0));
+        for (int32_t d = 0; d < call->count && T > 0; d++) GRU_TRY(project(call, d, s, steps));
+        GRU_TRY(run_chunk(call, s, steps));
     }
     return GRU_OK;
 }
@@ -149,13 +149,13 @@ static gru_status run_all(forward *f) {
 gru_status gru_cuda_forward(const gru_job *jobs, const gru_plan *plan) {
     gru_cuda_device *device = gru_cuda_device_of(jobs[0].layer->context);
     gru_status status = GRU_OK;
-    forward f;
+    forward call;
     int previous;
     if (jobs[0].run->N == 0) return GRU_OK;
     GRU_TRY(gru_cuda_enter(device, &previous));
-    for (int32_t i = 0; status == GRU_OK && i < plan->count; i += f.count) {
-        prepare(&f, jobs, plan, i);
-        status = run_all(&f);
+    for (int32_t i = 0; status == GRU_OK && i < plan->count; i += call.count) {
+        prepare(&call, jobs, plan, i);
+        status = run_all(&call);
     }
     gru_cuda_leave(device, previous);
     return status;
