@@ -1,0 +1,77 @@
+/* stream_stack.c: loads a stack and a linear layer behind it (a head) from a file, and streams numbers through both.
+ * usage: stream_stack FILE PREFIX HEAD_WEIGHT HEAD_BIAS      reads steps from standard input, prints one line a step */
+#include <gru/import.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static void check(gru_status status) {
+    if (status == GRU_OK) return;
+    fprintf(stderr, "%s: %s\n", gru_status_name(status), gru_last_error());
+    exit(1);
+}
+
+/* A tensor of the file, of which this program reads f32 only. */
+static gru_tensor tensor_of(const gru_file *file, const char *name, int32_t rank) {
+    gru_tensor tensor;
+    check(gru_file_tensor(file, name, &tensor));
+    if (tensor.type == GRU_F32 && tensor.rank == rank) return tensor;
+    fprintf(stderr, "%s has type %d and %d dimensions, expected f32 and %d\n", name, tensor.type, tensor.rank,
+            rank);
+    exit(1);
+}
+
+int main(int count, char **arguments) {
+    if (count != 5) return fprintf(stderr, "usage: %s FILE PREFIX HEAD_WEIGHT HEAD_BIAS\n", arguments[0]), 1;
+    gru_context *context;
+    gru_file *file;
+    gru_stack *stack;
+    gru_context_config config = GRU_INIT;
+    config.backend = GRU_BACKEND_CPU, config.threads = 1;
+    const gru_load_options options = {.prefix = arguments[2]};
+    check(gru_context_create(&config, &context));
+    check(gru_file_open(arguments[1], &file));
+    check(gru_stack_load(context, file, &options, &stack));
+    const gru_tensor weight = tensor_of(file, arguments[3], 2), bias = tensor_of(file, arguments[4], 1);
+    const int32_t inputs = gru_stack_inputs(stack), outputs = gru_stack_outputs(stack);
+    const int32_t sublayers = gru_stack_sublayers(stack);
+    if (weight.shape[1] != outputs || bias.shape[0] != weight.shape[0])
+        return fprintf(stderr, "the head does not fit\n"), 1;
+
+    gru_sizes
+        sizes; /* of one step; h0 and hT are one array for each sublayer: the state is updated in place */
+    gru_stack_run run = GRU_INIT;
+    float *x = calloc((size_t)inputs, sizeof *x), *y = calloc((size_t)outputs, sizeof *y);
+    void **h = calloc((size_t)sublayers, sizeof *h);
+    if (!x || !y || !h) return fprintf(stderr, "out of memory\n"), 1;
+    check(gru_stack_sizes(stack, 1, 1, &sizes));
+    check(gru_allocate(context, sizes.workspace, &run.data.workspace));
+    run.data.workspace_size = sizes.workspace;
+    run.data.T = run.data.N = 1, run.data.x.data = x, run.data.y.data = y;
+    run.h0 = (const void *const *)h, run.hT = h;
+    for (int32_t k = 0; k < sublayers; k++) {
+        gru_layer_config layer;
+        check(gru_stack_sublayer(stack, k, &layer, NULL));
+        h[k] = calloc((size_t)layer.hidden, sizeof(float));
+        if (!h[k]) return fprintf(stderr, "out of memory\n"), 1;
+    }
+
+    for (int32_t i = 0; scanf("%f", &x[i]) == 1; i = (i + 1) % inputs) {
+        if (i + 1 < inputs) continue;
+        check(gru_stack_forward(stack, &run));
+        for (int64_t row = 0; row < weight.shape[0]; row++) {
+            float sum = ((const float *)bias.data)[row];
+            for (int32_t j = 0; j < outputs; j++)
+                sum += ((const float *)weight.data)[row * outputs + j] * y[j];
+            printf("%s%.5f", row ? " " : "", sum);
+        }
+        printf("\n");
+    }
+
+    for (int32_t k = 0; k < sublayers; k++) free(h[k]);
+    free(h), free(y), free(x);
+    gru_free(context, run.data.workspace);
+    gru_stack_release(stack);
+    gru_file_close(file);
+    gru_context_release(context);
+    return 0;
+}
