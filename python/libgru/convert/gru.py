@@ -39,7 +39,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Cell:
-    """One layer in one direction: W [3H][I], R [3H][H], both biases [3H] or none."""
+    """A sublayer, one layer in one direction: W [3H][I], R [3H][H], both biases [3H] or none."""
     W: Part
     R: Part
     bW: Part | None = None

@@ -7,7 +7,7 @@ from typing import Any
 from libgru.convert.gru import Cell, Gru, Variant, of_directions
 from libgru.convert.gru import Layer as GruLayer
 from libgru.convert.keras_cell import Weights, cell
-from libgru.convert.keras_config import CELLS, Layer, layers_of, variant
+from libgru.convert.keras_config import CELLS, Layer, layers_of, numbered, variant
 from libgru.convert.refused import Refused
 from libgru.convert.source import Source
 
@@ -117,7 +117,6 @@ def _cells(layer: Layer) -> list[Layer]:
 
 
 def _members(outer: Layer) -> Iterator[Layer]:
-    from libgru.convert.keras_config import numbered
     found = [outer.inside(member, "cells") for member in outer.config.get("cells") or []]
     for member, group in zip(found, numbered([member.kind for member in found])):
         yield Layer(member.kind, member.config, member.names, f"{member.place}/{group}")

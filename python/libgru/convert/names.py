@@ -48,7 +48,7 @@ def _cell(who: str, found: dict[str, Part]) -> Cell:
     missing = [name for name in PARTS[:2] if name not in found]
     if missing:
         raise Refused(f"{who} has no {missing[0]}")
-    return Cell(*(found.get(name) for name in PARTS)).checked(who)    # type: ignore[arg-type]
+    return Cell(found["weight_ih"], found["weight_hh"], found.get("bias_ih"), found.get("bias_hh")).checked(who)
 
 
 def _variant(source: Source, prefix: str, layer: int) -> tuple[Variant, str]:

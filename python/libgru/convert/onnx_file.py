@@ -90,7 +90,7 @@ class Reader:
 
 # ---- GRUs -----------------------------------------------------------------------------------------------------------------
 
-def _nodes(graphs: list[Graph]) -> Iterator[Node]:
+def gru_nodes(graphs: list[Graph]) -> Iterator[Node]:
     """Every GRU node under a name of its own: its own, or else its output's."""
     taken: set[str] = set()
     for graph in graphs:
@@ -160,7 +160,7 @@ def read(path: Path, budget: Budget, _: bool) -> tuple[Source, list[Gru]]:
             source.unheld[f"training_info/{tensor.name}"] = "it is a part of the training, not of the model"
     graphs = list(Reader(source, budget).graphs(model.graph, "", None))
     constants = Constants(list(model.opset_import), budget)
-    nodes = list(_nodes(graphs))
+    nodes = list(gru_nodes(graphs))
     grus = joined([(node, _grus(node, constants)) for node in nodes], constants)
     _take(source, graphs, grus, nodes)
     return source, grus

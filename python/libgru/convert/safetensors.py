@@ -58,10 +58,20 @@ def write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> N
             os.fsync(file.fileno())
         os.chmod(aside, target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask())
         os.replace(aside, target)
+        _sync_folder(target.parent)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(aside)
         raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """So that the new name outlives a power failure."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
 
 
 def _umask() -> int:

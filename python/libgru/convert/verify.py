@@ -19,7 +19,6 @@ LARGEST = {"F64": 1e-4, "F32": 1e-4, "F16": 2e-2, "BF16": 1e-1}    # differences
 # By ending: the module that runs the format, and the package that it needs.
 _RUNNERS = {".h5": ("verify_keras", "keras"), ".hdf5": ("verify_keras", "keras"), ".keras": ("verify_keras", "keras"),
             ".onnx": ("verify_onnx", "onnxruntime")}
-Result = tuple[str, np.ndarray[tuple[int, ...], np.dtype[np.float64]], np.ndarray[tuple[int, ...], np.dtype[np.float64]]]
 
 
 def _relative(left: rnn.Numbers, right: rnn.Numbers) -> float:
@@ -42,9 +41,9 @@ def verify(path: Path, written: Path, output: Output) -> bool:
         results: Iterator[tuple[Gru, rnn.Numbers, rnn.Numbers]] = compare(path, source, output.grus)
         for gru, theirs, ours in results:
             difference = _relative(ours, theirs)
-            kind = gru.layers[0].inputs and next(iter(gru.layers[0].cells().values())).W.tensor.dtype
+            kind = next(iter(gru.layers[0].cells().values())).W.tensor.dtype
             print(f"verify: {gru.origin or gru.prefix}: largest difference {difference:.2g}")
-            agrees, count = agrees and difference <= LARGEST[str(kind)], count + 1
+            agrees, count = agrees and difference <= LARGEST[kind], count + 1
             largest = max(largest, difference)
     except Exception as error:    # whatever the framework raises
         print(f"verify: {package} could not run {path}: {type(error).__name__}: "

@@ -15,7 +15,7 @@ from libgru.convert import rnn
 from libgru.convert.budget import Budget
 from libgru.convert.gru import Gru
 from libgru.convert.onnx_constants import Constants
-from libgru.convert.onnx_file import Reader, _nodes
+from libgru.convert.onnx_file import Reader, gru_nodes
 from libgru.convert.onnx_gru import Node
 from libgru.convert.source import Source
 from libgru.convert.verify import drawn
@@ -47,7 +47,7 @@ def compare(path: Path, source: Source, grus: list[Gru]) -> Iterator[tuple[Gru, 
     budget = Budget.for_file(path, 1 << 40)
     graphs = list(Reader(Source(path), budget).graphs(model.graph, "", None))
     constants = Constants(list(model.opset_import), budget)
-    nodes = {node.name: node for node in _nodes(graphs)}
+    nodes = {node.name: node for node in gru_nodes(graphs)}
     for gru in grus:
         x, theirs = drawn(gru.layers[0].inputs), []
         layers, y = rnn.load(source, gru.prefix), x
