@@ -24,7 +24,7 @@ static double time_call(const bench_candidate *candidate, void *state) {
     return bench_host_now() - start;
 }
 
-/* Shortest of a few calls after the first, so that its page faults do not count; alone if it is hopeless. */
+/* Shortest of a few calls, so that the page faults of the first do not count. A call of 1 s or more is not repeated. */
 static double time_once(const bench_candidate *candidate, void *state, double first) {
     double best = first;
     for (int i = 0; i < 5 && best < 1; i++) {

@@ -11,7 +11,7 @@
 #include "bench_gradients.h"
 #include "bench_stream.h"
 
-/* Tensors live in the context's memory, which on a GPU is not the problem's. */
+/* Tensors are in memory of the context; on a GPU this is not the problem's memory. */
 typedef struct engine_state {
     const bench_problem *problem;
     gru_context *context;
@@ -24,11 +24,11 @@ typedef struct engine_state {
     void *graph;         /* NULL: runs are enqueued call by call */
 } engine_state;
 
-/* A gradient's place; those that the run has in its type are dx, the others are f32. */
+/* The pointer to a gradient. */
 static void **gradient_of(engine_state *state, int which) {
     gru_gradients *g = &state->gradients;
-    void **const places[BENCH_GRADIENTS] = {&g->dx.data, &g->dh0, &g->dW, &g->dR, &g->dbW, &g->dbR};
-    return places[which];
+    void **const pointers[BENCH_GRADIENTS] = {&g->dx.data, &g->dh0, &g->dW, &g->dR, &g->dbW, &g->dbR};
+    return pointers[which];
 }
 
 static int gradient_type(const bench_problem *problem, int which) {
@@ -98,7 +98,7 @@ static gru_status make(const engine_state *state, const float *numbers, int64_t 
     return status == GRU_OK ? put(state, numbers, count, type, *memory) : status;
 }
 
-/* A failure leaves the NaN of bench_problem_clear_outputs. */
+/* After a failure the numbers are still NaN, which the check finds. */
 static void get(const engine_state *state, const void *memory, int64_t count, int type, float *numbers) {
     const size_t bytes = (size_t)count * bench_type_bytes(type);
     void *narrow = malloc(bytes);
@@ -108,7 +108,7 @@ static void get(const engine_state *state, const void *memory, int64_t count, in
     free(narrow);
 }
 
-/* A single step writes its state alone, as streaming programs do. */
+/* A streaming step writes only the state, as streaming programs do. */
 static gru_status make_run(engine_state *state) {
     const bench_problem *problem = state->problem;
     const int64_t rows = problem->shape.T * problem->shape.N, H = problem->shape.H;
@@ -173,7 +173,7 @@ static void collect(void *opaque) {
     if (state->run.y.data) get(state, state->run.y.data, problem->shape.T * row, problem->type, problem->y);
 }
 
-/* NaN again, so that the check sees what the row itself writes. */
+/* Sets outputs to NaN, so that the check sees only what later runs write. */
 static gru_status clear_outputs(engine_state *state) {
     const bench_problem *problem = state->problem;
     const int64_t row = problem->shape.N * problem->shape.H;
@@ -198,7 +198,7 @@ static gru_status call(const engine_state *state) {
                : status;
 }
 
-/* A failure leaves the NaN with which all outputs begin, which the check sees; later runs are the same call. */
+/* After a failure the outputs are still NaN, which the check finds. Later runs make the same call. */
 static void run(void *opaque) {
     const engine_state *state = opaque;
     if (state->graph)
@@ -207,7 +207,7 @@ static void run(void *opaque) {
         (void)call(state);
 }
 
-/* One row of one step tells whether the engine has a pass backward. */
+/* Finds out on one row of one step whether the engine has a backward pass. */
 static gru_status probe_backward(const engine_state *state) {
     gru_run probe = state->run;
     probe.T = probe.N = 1;
@@ -215,7 +215,7 @@ static gru_status probe_backward(const engine_state *state) {
     return status == GRU_OK ? gru_layer_backward(state->layer, &probe, &state->gradients) : status;
 }
 
-/* A pass backward alone begins with what this leaves. */
+/* Runs what must precede the timed call: for BENCH_BACKWARD the forward pass. */
 static gru_status run_before(engine_state *state, int device) {
     if (!state->problem->dy) return GRU_OK;
     gru_status status = make_gradients(state);
@@ -237,11 +237,11 @@ static int record(engine_state *state, char *why) {
     return state->graph && clear_outputs(state) == GRU_OK;
 }
 
-/* The stream NULL, CUDA's own, serves a benchmark that was built without the toolkit. */
+/* Without the CUDA toolkit the stream is NULL, which is CUDA's default stream. */
 static void *prepare(const bench_candidate *self, const bench_problem *problem, char *why) {
     if (problem->layer != BENCH_GRU || (problem->type == BENCH_TF32 && self->device == BENCH_CPU))
         return NULL;
-    if (self->device == BENCH_GPU && !*bench_device()) return NULL; /* said once, at the start */
+    if (self->device == BENCH_GPU && !*bench_device()) return NULL; /* gru_bench says so once */
     engine_state *state = calloc(1, sizeof *state);
     if (!state) {
         (void)snprintf(why, BENCH_WHY, "out of memory");
@@ -283,7 +283,7 @@ static int words(const char *names) {
     return count;
 }
 
-/* An engine's name begins with its backend's. One of a GPU has two rows: call by call, and as a graph. */
+/* An engine's name begins with its backend. A CUDA engine has two rows: call by call, and as a graph. */
 static int add_rows(const char *engine, bench_candidate *engines, int count) {
     static char names[BENCH_ENGINES][64]; /* [row] of graphs */
     bench_candidate *rows = engines + count;

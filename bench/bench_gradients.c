@@ -1,4 +1,4 @@
-/* bench_gradients.c: bounds for sums of gradients over many steps.  SPDX-License-Identifier: Apache-2.0 */
+/* bench_gradients.c: compares gradients within bounds derived from the arithmetic.  SPDX-License-Identifier: Apache-2.0 */
 #include "bench_gradients.h"
 
 #include <math.h>
@@ -6,10 +6,10 @@
 
 static const char *const names[BENCH_GRADIENTS] = {"dx", "dh0", "dW", "dR", "dbW", "dbR"};
 
-/* Of the root mean square of the numbers themselves, as roundings are independent: a sum is off by as much as its terms.
- * A term is dh times slopes, gates and states, some six numbers of a type with unit u, and each rounding is u / sqrt(3)
- * in the mean: 1.4 u; pre-activations and what dh brings from later steps are about as much again, and twice that is
- * allowed. In f32 chains of sums count more: over I + H products forward, 3H backward and, for weights, all rows. */
+/* Relative to the root mean square of the gradient. Roundings are independent, so a sum has the relative error of its
+ * terms. A term is a product of about six numbers with rounding errors of u / sqrt(3) each, u being the unit of the type:
+ * 1.4 u. Pre-activations and dh of later steps contribute about the same. Twice the sum is allowed. In f32 the chains of
+ * sums count more: I + H products forward, 3H backward and, for weights, all rows. */
 static double tolerance(const bench_problem *problem, int which) {
     const bench_shape shape = problem->shape;
     const double rows = which >= BENCH_DW ? (double)(problem->steps * shape.N) : 0;
@@ -19,10 +19,10 @@ static double tolerance(const bench_problem *problem, int which) {
 
 typedef struct comparison {
     double error, size;    /* root mean squares: of errors, of the reference's numbers */
-    double worst, largest; /* NaN is the worst */
+    double worst, largest; /* NaN counts as worst */
 } comparison;
 
-/* Past known numbers the reference has zeros. */
+/* known: numbers of the reference; it is zero after them. */
 static comparison compare(const float *got, const double *reference, int64_t known, int64_t count) {
     comparison result = {0, 0, 0, 0};
     for (int64_t i = 0; i < count; i++) {
@@ -36,12 +36,12 @@ static comparison compare(const float *got, const double *reference, int64_t kno
     return result;
 }
 
-/* The worst of millions is off by six standard deviations. */
+/* The largest of millions of errors is about six standard deviations. */
 static int agrees(const comparison *result, double allowed) {
     return result->error <= allowed * result->size && result->worst <= 6 * allowed * result->largest;
 }
 
-/* Gate by gate: the reset gate's gradients are small beside the candidate's. */
+/* Gate by gate, since gradients of the reset gate are much smaller than those of the candidate. */
 int bench_gradients_check(const bench_problem *problem, char *why, size_t size) {
     const bench_shape shape = problem->shape;
     for (int which = 0; which < BENCH_GRADIENTS; which++) {

@@ -1,4 +1,4 @@
-/* bench_problem.c: what every part of the benchmark knows of a problem.  SPDX-License-Identifier: Apache-2.0 */
+/* bench_problem.c: names, sizes and operations of a problem.  SPDX-License-Identifier: Apache-2.0 */
 #include "bench_problem.h"
 
 #include <stdlib.h>

@@ -22,14 +22,13 @@ void bench_problem_clear_outputs(const bench_problem *problem) {
         fill(problem->gradients[which], bench_problem_gradient_count(&shape, which), NAN);
 }
 
-/* The error of a chain of K rounded products grows as its square root; four times that, and as much again for the
- * cell. Approximate sigmoids (1e-4) fail it, every honest f32 order passes.
+/* f32: the error of a chain of K rounded products grows with sqrt(K). Four times that is allowed, and 64 roundings for the
+ * cell. Every order of f32 sums passes; sigmoids with errors of 1e-4 fail.
  *
- * A shorter type rounds more. With weights of 1/sqrt(H), |x| and |h| below 1 and u its unit, operands that are
- * rounded move a pre-activation by u sqrt((I + H) / H) / 8 (standard deviation; six of them in the worst of millions)
- * and sums that are kept in the type by u/2 each; the cell halves both, and the state is rounded by u/2: about u in a
- * step. The layer contracts, so independent errors of all steps stay below two of that; as much again for approximate
- * functions. */
+ * 16-bit types, u being the unit of the type, weights 1/sqrt(H), |x| and |h| below 1: rounded operands move a
+ * pre-activation by u sqrt((I + H) / H) / 8 (standard deviation; six times that in the worst of millions), sums stored in
+ * the type by u/2 each. The cell halves both, and the state is rounded by u/2, which makes about u per step. The layer
+ * contracts, so the errors of all steps add up to less than 2 u. Twice that is allowed, for approximate functions. */
 static double tolerance(const bench_problem *problem) {
     const double H = (double)problem->shape.H, terms = (double)problem->shape.I + H;
     const double f32 = 4 * (16 + sqrt(terms)) * 0x1p-24;
@@ -47,7 +46,7 @@ static double worst_of(const float *got, const double *reference, int64_t count)
     return worst;
 }
 
-/* A state may be kept in more digits than y. */
+/* hT may have more digits than y. */
 static int is_last_step(const float *hT, const float *y, int64_t count, int type) {
     int same = 1;
     for (int64_t i = 0; same && i < count; i++) {

@@ -39,9 +39,9 @@ static float *project(const bench_problem *problem) {
     return a;
 }
 
-/* Gradients are linear in dy, so that the first steps can be judged alone here too, if dy of the others is too small to
- * be seen: u 2^-6 of the first ones, u the type's unit, is some u / 4 of a weight's gradient after 16^2 times as many
- * steps. They are ordinary numbers, as nobody may be timed with zeros; the factor 2^6 keeps f16 from losing them. */
+/* The reference computes only the first steps. Gradients are linear in dy, so dy of the later steps is made too small to
+ * matter: u 2^-6 of the first ones, u being the unit of the type. Over 16^2 times as many steps this is about u / 4 of a
+ * weight's gradient. dy is not zero there, because zeros may be faster. The factor 64 keeps it in the range of f16. */
 static float *make_dy(const bench_problem *problem) {
     const bench_shape shape = problem->shape;
     const int64_t judged = problem->steps * shape.N * shape.H, all = shape.T * shape.N * shape.H;
@@ -63,7 +63,7 @@ static int make_gradients(bench_problem *problem) {
     return whole;
 }
 
-/* Weights as layers are initialised: gates stay away from saturation. */
+/* Weights of the size of an initialised layer, which keeps the gates away from saturation. */
 static int make_numbers(bench_problem *problem) {
     const bench_shape shape = problem->shape;
     const int type = problem->type;

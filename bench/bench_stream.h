@@ -1,7 +1,6 @@
-/* bench_stream.h: what a benchmark needs of a CUDA device and the library's API leaves to CUDA: its name, a stream, a
- * graph.
+/* bench_stream.h: name, streams and graphs of a CUDA device, which the library's API leaves to CUDA.
  *
- * Without the CUDA toolkit at build time there is no device here. SPDX-License-Identifier: Apache-2.0 */
+ * Built without the CUDA toolkit, there is no device. SPDX-License-Identifier: Apache-2.0 */
 #ifndef BENCH_STREAM_H
 #define BENCH_STREAM_H
 

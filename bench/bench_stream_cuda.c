@@ -36,7 +36,7 @@ void bench_stream_release(void *stream) {
     if (stream) (void)cudaStreamDestroy(stream);
 }
 
-/* One run goes ahead, so that kernels are loaded and plans made: neither can be recorded. */
+/* Runs once before recording: loading kernels cannot be recorded. */
 void *bench_graph_record(void *stream, void (*run)(void *state), void *state, char *why, size_t size) {
     cudaGraph_t graph = NULL;
     cudaGraphExec_t ready = NULL;

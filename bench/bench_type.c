@@ -1,4 +1,4 @@
-/* bench_type.c: rounds to 16 bits by integer arithmetic, as no type of C11 does it.  SPDX-License-Identifier: Apache-2.0 */
+/* bench_type.c: rounds to 16 bits by integer arithmetic, since C11 has no such type.  SPDX-License-Identifier: Apache-2.0 */
 #include "bench_type.h"
 
 #include <math.h>
@@ -37,7 +37,7 @@ static uint16_t to_bf16(float number) {
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
-/* Below 2^-14 numbers lie 2^-24 apart; above, an f32 loses its last 13 bits. */
+/* Below 2^-14 the spacing is 2^-24; above, an f32 loses its last 13 bits. */
 static uint16_t to_f16(float number) {
     const uint32_t sign = bits_of(number) >> 16 & 0x8000;
     const float size = fabsf(number);

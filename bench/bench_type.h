@@ -1,4 +1,4 @@
-/* bench_type.h: the types in which a layer can be asked for, and the way of numbers into them and back.
+/* bench_type.h: the types of a layer in the benchmark, and conversion to and from f32.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef BENCH_TYPE_H
 #define BENCH_TYPE_H

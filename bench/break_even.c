@@ -1,4 +1,4 @@
-/* break_even.c: looks along rows and columns of the table of batches and sizes.  SPDX-License-Identifier: Apache-2.0 */
+/* break_even.c: searches rows and columns of the table of batch sizes and units.  SPDX-License-Identifier: Apache-2.0 */
 #include "break_even.h"
 
 #include "bench_problem.h"
@@ -11,7 +11,7 @@ static int64_t size_of(const bench_break_even_pair *pair, int by_batch) {
     return by_batch ? pair->N : pair->H;
 }
 
-/* Above the largest size at which it does not win. */
+/* The smallest size above the largest one at which the GPU does not win. */
 int64_t bench_break_even(const bench_break_even_pair *pairs, int count, int by_batch, int64_t fixed) {
     int64_t lost = 0, best = 0;
     for (int i = 0; i < count; i++) {

@@ -1,4 +1,4 @@
-/* break_even.h: from which size on the GPU is faster.  SPDX-License-Identifier: Apache-2.0 */
+/* break_even.h: the sizes from which on the GPU is faster than the CPU.  SPDX-License-Identifier: Apache-2.0 */
 #ifndef BENCH_BREAK_EVEN_H
 #define BENCH_BREAK_EVEN_H
 

@@ -1,4 +1,4 @@
-/* candidate.h: an engine of this library, or a peer: another library's GRU that runs beside it.
+/* candidate.h: what the benchmark times: an engine of this library, or a peer, the GRU of another library.
  *
  * A peer makes its own layer of problem->W, R, bW, bR (native order) in prepare, outside the timing, with
  * problem->threads threads; run reads x and h0 and writes y and hT. SPDX-License-Identifier: Apache-2.0 */
@@ -27,7 +27,7 @@ typedef struct bench_candidate {
     int has_lstm;       /* this library has an LSTM too: it takes part in --compare-lstm */
     int recorded;       /* its runs replay a graph */
     const char *(*note)(
-        const void *state); /* what a reader must know of this row; may be NULL, as its answer */
+        const void *state); /* a remark for the row; the function and its answer may be NULL */
 } bench_candidate;
 
 /* Those that were found when this program was built. */

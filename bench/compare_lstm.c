@@ -1,4 +1,4 @@
-/* compare_lstm.c: one table of two kinds of layers.  SPDX-License-Identifier: Apache-2.0 */
+/* compare_lstm.c: the table of GRU and LSTM.  SPDX-License-Identifier: Apache-2.0 */
 #include "compare_lstm.h"
 
 #include "host_info.h"
@@ -6,7 +6,7 @@
 
 static const char *const layers[] = {"GRU", "LSTM"};
 
-/* A GRU's candidate has two biases, as the reset gate stands between them. */
+/* The candidate of a GRU has two biases, one before the reset gate and one after it. */
 int64_t bench_compare_lstm_parameters(const bench_problem *problem) {
     const bench_shape shape = problem->shape;
     const int64_t gates = bench_problem_gates(problem);

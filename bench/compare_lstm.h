@@ -1,4 +1,4 @@
-/* compare_lstm.h: what a GRU costs beside an LSTM of as many units.  SPDX-License-Identifier: Apache-2.0 */
+/* compare_lstm.h: the cost of a GRU and of an LSTM with as many units.  SPDX-License-Identifier: Apache-2.0 */
 #ifndef BENCH_COMPARE_LSTM_H
 #define BENCH_COMPARE_LSTM_H
 
@@ -6,7 +6,7 @@
 
 #include "bench_case.h"
 
-/* Numbers that are learned: weights and biases, of which two that only add up count as one. */
+/* Learned numbers: weights and biases. Two biases that are only added count as one. */
 int64_t bench_compare_lstm_parameters(const bench_problem *problem);
 
 void bench_compare_lstm_legend(void);

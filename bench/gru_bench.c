@@ -1,7 +1,7 @@
-/* gru_bench.c: engines x shapes x stages, each checked against the reference and then timed beside its rivals.
+/* gru_bench.c: checks engines and peers against the reference, then times them, for each shape, stage and type.
  *
- * With --gpu-probe the GPU itself instead. Exit status: 0; 1 if a candidate differed from the reference, nobody took
- * part or --check-threads found something; 2 for a wrong command line. SPDX-License-Identifier: Apache-2.0 */
+ * With --gpu-probe it measures the GPU itself. Exit status: 0; 1 if a candidate differed from the reference, no candidate
+ * could run or --check-threads found something; 2 for a wrong command line. SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,7 +45,7 @@ typedef struct bench_program {
     int rows, wrong, failed, slower;
 } bench_program;
 
-/* A GPU is measured once, in the case with the first number of threads, which is not theirs. Its caches are not emptied. */
+/* A GPU is measured once, in the case with the first number of threads. Its caches are not evicted. */
 static int is_eligible(const bench_program *program, const bench_candidate *candidate,
                        const bench_problem *problem) {
     return candidate->device == BENCH_CPU ||
@@ -71,7 +71,7 @@ static void begin_pair(bench_program *program, const bench_problem *problem) {
             (bench_break_even_pair){problem->stage, problem->type, shape.T == 1, shape.N, shape.H, 0, 0};
 }
 
-/* The fastest engine of each device, whatever its threads. */
+/* The fastest engine of each device, with any number of threads. */
 static void note_pair(bench_program *program) {
     bench_break_even_pair *pair = &program->pairs.list[program->pairs.count - 1];
     for (int i = 0; i < program->current.count; i++) {

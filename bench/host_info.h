@@ -1,4 +1,4 @@
-/* host_info.h: the clock, and where and of what these numbers were made.  SPDX-License-Identifier: Apache-2.0 */
+/* host_info.h: the clock, the host and the build.  SPDX-License-Identifier: Apache-2.0 */
 #ifndef BENCH_HOST_INFO_H
 #define BENCH_HOST_INFO_H
 

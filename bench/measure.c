@@ -9,10 +9,10 @@
 
 enum { MINIMUM = 5, BURST = 4 };
 
-static const double sample_seconds = 2e-4; /* the clock's 25 ns are nothing in it */
-static const double queue_seconds = 5e-3;  /* nor the 10 us of a wait for a GPU in this */
-static const double warm_limit = 2e-2;     /* above this a call warms itself */
-/* Workers of the candidate before still spin: OpenBLAS's for 2^26 cycles, libgomp's for some milliseconds. */
+static const double sample_seconds = 2e-4; /* long against the clock's 25 ns */
+static const double queue_seconds = 5e-3;  /* long against 10 us for a wait on a GPU */
+static const double warm_limit = 2e-2;     /* a longer call warms the caches itself */
+/* Workers of the previous candidate may still spin: OpenBLAS's for 2^26 cycles, libgomp's for some milliseconds. */
 static const double settle_seconds = 3e-2;
 
 static int ascending(const void *a, const void *b) {
@@ -29,14 +29,14 @@ int bench_measure_too_slow(const bench_timing *timing, double seconds) {
     return timing->once * (MINIMUM + 1) > seconds;
 }
 
-/* How often the system took a processor from a thread of this program that still had work. */
+/* How often the system preempted a thread of this program. */
 static long interruptions(void) {
     struct rusage usage;
     return getrusage(RUSAGE_SELF, &usage) == 0 ? usage.ru_nivcsw : 0;
 }
 
-/* Ten interrupted samples, and one for each that was kept, are taken again: where other programs run all the time,
- * the rest is kept and counted. */
+/* Repeats an interrupted sample, up to ten times and once for each sample kept. Further ones are kept and counted as
+ * disturbed, so that the measurement ends on a busy host too. */
 static void keep(bench_timing *timing, double seconds, int interrupted) {
     if (interrupted && timing->repeated < timing->count + 10) {
         timing->repeated++;
@@ -59,7 +59,8 @@ static int take_sample(bench_timing *timing, int cold) {
     return 1;
 }
 
-/* With one thread a visit is one sample. With more it waits until nobody spins, and takes a few. */
+/* With one thread a visit is one sample. With more threads it first waits until other workers stop spinning, and takes
+ * several samples. */
 static int visit(bench_timing *timing, int cold, int alone) {
     const double start = bench_host_now();
     const int burst = timing->threads > 1 ? BURST : 1;

@@ -10,8 +10,8 @@
 #include "bench_gradients.h"
 #include "lstm.h"
 
-/* The reference engine works through some 10^9 operations a second. A run is causal, so the first steps of a long one
- * can be judged alone: as many as fit this budget, all rows, at least two steps so that one state was carried. */
+/* The reference engine computes about 10^9 operations a second. The first steps of a run do not depend on later ones, so
+ * it computes as many steps as fit this budget, all rows. At least two, so that a state is passed on. */
 static const double reference_flops = 1e8;
 
 int64_t bench_reference_steps(const bench_problem *problem) {
@@ -46,7 +46,7 @@ static void release_inputs(inputs *in) {
     free(in->dy);
 }
 
-/* Zeroed: of dx only the judged steps are written. */
+/* Zeros, since only the first steps of dx are written. */
 static int make_outputs(bench_problem *problem) {
     problem->reference =
         calloc((size_t)(problem->steps * problem->shape.N * problem->shape.H), sizeof(double));

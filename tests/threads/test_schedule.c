@@ -5,20 +5,23 @@
 TEST(schedule, one_thread_for_what_is_short) {
     CHECK(gru_cpu_schedule_for(1, 1, 16, 16, 2).threads == 1, "a streaming step of 16 units got two threads");
     CHECK(gru_cpu_schedule_for(1, 1, 128, 128, 4).threads == 1, "a streaming step of 128 units got threads");
-    CHECK(gru_cpu_schedule_for(100, 1, 96, 96, 2).threads == 1, "a sequence of 96 units, N = 1, got two threads");
+    CHECK(gru_cpu_schedule_for(100, 1, 96, 96, 2).threads == 1,
+          "a sequence of 96 units, N = 1, got two threads");
     CHECK(gru_cpu_schedule_for(0, 5, 64, 64, 2).threads == 1, "no steps got two threads");
     CHECK(gru_cpu_schedule_for(5, 0, 64, 64, 2).threads == 1, "no rows got two threads");
 }
 
 TEST(schedule, units_are_split_where_rows_are_few) {
     const gru_cpu_schedule schedule = gru_cpu_schedule_for(100, 1, 512, 512, 2);
-    CHECK(schedule.threads == 2 && !schedule.by_rows, "got %d threads, by_rows %d", schedule.threads, schedule.by_rows);
+    CHECK(schedule.threads == 2 && !schedule.by_rows, "got %d threads, by_rows %d", schedule.threads,
+          schedule.by_rows);
     CHECK(gru_cpu_schedule_for(100, 8, 512, 512, 64).threads <= 32, "more threads than panels of 16 units");
 }
 
 TEST(schedule, rows_are_split_where_they_are_many) {
     const gru_cpu_schedule schedule = gru_cpu_schedule_for(100, 64, 128, 128, 2);
-    CHECK(schedule.threads == 2 && schedule.by_rows, "got %d threads, by_rows %d", schedule.threads, schedule.by_rows);
+    CHECK(schedule.threads == 2 && schedule.by_rows, "got %d threads, by_rows %d", schedule.threads,
+          schedule.by_rows);
     CHECK(gru_cpu_schedule_for(100, 24, 128, 128, 64).threads == 3, "expected 8 rows for each thread");
 }
 
