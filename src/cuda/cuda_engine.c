@@ -33,14 +33,14 @@ static cudaError_t stepwise_backward(const gru_cuda_launch_context *launch,
         return gru_cuda_launch_backward_step(launch->compute_type, GRU_CUDA_ALL_GATES, tile, step,
                                              launch->stream);
     if (step->s < 0)
-        return gru_cuda_launch_backward_step(launch->compute_type, GRU_CUDA_CANDIDATE, tile, step,
+        return gru_cuda_launch_backward_step(launch->compute_type, GRU_CUDA_UPDATE_CANDIDATE, tile, step,
                                              launch->stream);
     gru_cuda_backward_step_args candidate = *step, gates = *step;
     candidate.trigger = gates.depends = launch->overlap;
-    const cudaError_t error = gru_cuda_launch_backward_step(launch->compute_type, GRU_CUDA_CANDIDATE, tile,
-                                                            &candidate, launch->stream);
+    const cudaError_t error = gru_cuda_launch_backward_step(launch->compute_type, GRU_CUDA_UPDATE_CANDIDATE,
+                                                            tile, &candidate, launch->stream);
     if (error != cudaSuccess) return error;
-    return gru_cuda_launch_backward_step(launch->compute_type, GRU_CUDA_RESET_UPDATE, tile, &gates,
+    return gru_cuda_launch_backward_step(launch->compute_type, GRU_CUDA_RESET_GATE, tile, &gates,
                                          launch->stream);
 }
 

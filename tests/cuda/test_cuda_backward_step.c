@@ -72,11 +72,11 @@ static cudaError_t launch(const pass *a) {
         return gru_cuda_launch_backward_step_fused(
             a->compute_type, a->way.hop == 1 ? GRU_CUDA_FUSED_CLUSTER : 0, a->blocks, &first, a->stream);
     if (a->step.s >= 0) first.trigger = 1;
-    const cudaError_t error =
-        gru_cuda_launch_backward_step(a->compute_type, GRU_CUDA_CANDIDATE, a->way.tile, &first, a->stream);
+    const cudaError_t error = gru_cuda_launch_backward_step(a->compute_type, GRU_CUDA_UPDATE_CANDIDATE,
+                                                            a->way.tile, &first, a->stream);
     if (error != cudaSuccess || a->step.s < 0) return error;
     second.depends = 1;
-    return gru_cuda_launch_backward_step(a->compute_type, GRU_CUDA_RESET_UPDATE, a->way.tile, &second,
+    return gru_cuda_launch_backward_step(a->compute_type, GRU_CUDA_RESET_GATE, a->way.tile, &second,
                                          a->stream);
 }
 

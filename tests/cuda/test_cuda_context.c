@@ -335,7 +335,7 @@ TEST(cuda_context, memory_that_runs_may_use) {
     REFUSED(hT, elsewhere, "hT");
     REFUSED(h_restart, host, "h_restart");
     REFUSED(lengths, (const int32_t *)(void *)host, "lengths");
-    REFUSED(restart.data, host, "reset");
+    REFUSED(restart.data, host, "restart");
     REFUSED(attention.data, host, "attention");
     REFUSED(packed, host, "packed");
     REFUSED(workspace, (gru_layer_sizes(f.layer, 0, 0, &(gru_sizes){0}), bad.run.T = bad.run.N = 0, host),

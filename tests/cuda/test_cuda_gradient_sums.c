@@ -229,14 +229,14 @@ static void compare_bias_sums(int compute_type, int32_t reset, int64_t count, in
     tester_fill(rows, type, numbers, 1, (uint64_t)count);
     float *before = draw(3 * H, 2);
     void *there = device_copy(rows, bytes), *there_scale = device_copy(&scale, sizeof scale);
-    void *parts = device_copy(NULL, GRU_CUDA_SUM_SPLITS * (size_t)(planes * PITCH) * sizeof(float));
+    void *partial_sums = device_copy(NULL, GRU_CUDA_SUM_SPLITS * (size_t)(planes * PITCH) * sizeof(float));
     float *got[2];
     void *to[2] = {device_copy(before, 3 * H * sizeof *before), device_copy(before, 3 * H * sizeof *before)};
     const gru_cuda_bias_sums a = {.rows = there,
                                   .count = count,
                                   .H = H,
                                   .reset_mode = reset,
-                                  .parts = parts,
+                                  .partial_sums = partial_sums,
                                   .loss_scale = scale != 0 ? there_scale : NULL,
                                   .overwrite = overwrite,
                                   .dbW = to[0],
@@ -255,7 +255,8 @@ static void compare_bias_sums(int compute_type, int32_t reset, int64_t count, in
               "compute_type %d, %d rows, %s[%d] is %g, expected %g", compute_type, (int)count,
               recurrent ? "dbR" : "dbW", g * H + j, seen, wanted);
     }
-    device_free(there), device_free(there_scale), device_free(parts), device_free(to[0]), device_free(to[1]);
+    device_free(there), device_free(there_scale), device_free(partial_sums), device_free(to[0]),
+        device_free(to[1]);
     free(rows), free(before), free(got[0]), free(got[1]);
 }
 

@@ -16,21 +16,22 @@ struct RowNumber {
 
 /* Calls store(index, number) for all numbers of rows [steps][N][unit pitch] from step s on, and of their padding. */
 template <class Store>
-GRU_DEVICE void for_row_numbers(const gru_cuda_sequence &q, int64_t s, int64_t steps, int64_t padding,
+GRU_DEVICE void for_row_numbers(const gru_cuda_sequence &seq, int64_t s, int64_t steps, int64_t padding,
                                 Store store) {
-    const int64_t rows = steps * q.N, pitch = q.octets * 8;
-    const Pieces pieces = pieces_of(rows + padding, pitch);
-    for (int64_t i = first_piece(); i < pieces.count; i += piece_step()) {
-        const int64_t row = i / pieces.each;
-        RowNumber at = {s + row / q.N, int(row % q.N), int(i % pieces.each * 32 + threadIdx.x % 32), false};
+    const int64_t rows = steps * seq.N, pitch = seq.octets * 8;
+    const GridStride loop = grid_stride(rows + padding, pitch);
+    for (int64_t i = grid_first(); i < loop.count; i += grid_step()) {
+        const int64_t row = i / loop.per_row;
+        RowNumber at = {s + row / seq.N, int(row % seq.N), int(i % loop.per_row * 32 + threadIdx.x % 32),
+                        false};
         if (at.unit >= pitch) continue;
-        at.exists = row < rows && at.unit < q.H && at.s < row_length(q, at.n);
+        at.exists = row < rows && at.unit < seq.H && at.s < row_length(seq, at.n);
         store(row * pitch + at.unit, at);
     }
 }
 
-GRU_DEVICE float reserved_state(const gru_cuda_sequence &q, const RowNumber &at) {
-    return q.reserve[(at.s * q.N + at.n) * q.H + at.unit];
+GRU_DEVICE float reserved_state(const gru_cuda_sequence &seq, const RowNumber &at) {
+    return seq.reserve[(at.s * seq.N + at.n) * seq.H + at.unit];
 }
 
 /* ---- states ---- */
@@ -41,26 +42,28 @@ struct StateRows {
 };
 
 /* Both buffers of what the sweep exchanges, in words of 16 bytes, and its counters. */
-GRU_DEVICE void begin_sweep(const gru_cuda_backward_sequence &w) {
-    const gru_cuda_sequence &q = w.forward;
-    const int64_t octets = (q.N + 7) / 8, words = octets * GATES * q.groups * (GRU_CUDA_FRAGMENT_BYTES / 16);
+GRU_DEVICE void begin_backward(const gru_cuda_backward_sequence &bwd) {
+    const gru_cuda_sequence &seq = bwd.forward;
+    const int64_t octets = (seq.N + 7) / 8,
+                  words = octets * GATES * seq.groups * (GRU_CUDA_FRAGMENT_BYTES / 16);
     const int64_t first = int64_t(blockIdx.x) * blockDim.x + threadIdx.x,
                   step = int64_t(gridDim.x) * blockDim.x;
     for (int64_t i = first; i < words; i += step)
         for (int slot = 0; slot < 2; slot++)
-            static_cast<uint4 *>(w.exchange[slot])[i] = make_uint4(0, 0, 0, 0);
-    if (w.barrier_counter)
-        for (int64_t i = first; i < octets; i += step) w.barrier_counter[i] = 0;
+            static_cast<uint4 *>(bwd.exchange[slot])[i] = make_uint4(0, 0, 0, 0);
+    if (bwd.barrier_counter)
+        for (int64_t i = first; i < octets; i += step) bwd.barrier_counter[i] = 0;
 }
 
-__global__ void __launch_bounds__(WARPS * 32, 1) state_rows_kernel(const __grid_constant__ StateRows p) {
-    const gru_cuda_state_rows &r = p.rows;
-    const gru_cuda_backward_sequence &w = r.sequence[blockIdx.z];
-    const gru_cuda_sequence &q = w.forward;
-    if (r.begins) begin_sweep(w);
-    if (!r.rows[blockIdx.z]) return;
-    for_row_numbers(q, r.s, r.steps, r.padding, [&](int64_t i, const RowNumber &at) {
-        store_operand(p.compute_type, r.rows[blockIdx.z], i, at.exists ? reserved_state(q, at) : 0.0f);
+__global__ void __launch_bounds__(WARPS * 32, 1) state_rows_kernel(const __grid_constant__ StateRows args) {
+    const gru_cuda_state_rows &rows = args.rows;
+    const gru_cuda_backward_sequence &bwd = rows.sequence[blockIdx.z];
+    const gru_cuda_sequence &seq = bwd.forward;
+    if (rows.begins) begin_backward(bwd);
+    if (!rows.rows[blockIdx.z]) return;
+    for_row_numbers(seq, rows.s, rows.steps, rows.padding, [&](int64_t i, const RowNumber &at) {
+        store_operand(args.compute_type, rows.rows[blockIdx.z], i,
+                      at.exists ? reserved_state(seq, at) : 0.0f);
     });
 }
 
@@ -72,63 +75,67 @@ struct ResetRows {
 };
 
 /* The sum of one side for the reset gate. */
-GRU_DEVICE float reset_side(const gru_cuda_sequence &q, const gru_cuda_input &input, int64_t offset,
+GRU_DEVICE float reset_side(const gru_cuda_sequence &seq, const gru_cuda_input &input, int64_t offset,
                             const RowNumber &at) {
-    const Output o = {at.n, at.unit, true, true, false, step_time(q, row_length(q, at.n), at.s)};
+    const Output out = {at.n, at.unit, true, true, false, step_time(seq, row_length(seq, at.n), at.s)};
     gru_cuda_input moved = input;
     if (offset != 0) moved.data = static_cast<const float *>(input.data) + offset;
-    return input_side(input, o, GATE_R, projected_at(moved, o, GATE_R));
+    return input_side(input, out, GATE_R, projected_at(moved, out, GATE_R));
 }
 
-__global__ void __launch_bounds__(WARPS * 32, 1) reset_rows_kernel(const __grid_constant__ ResetRows p) {
-    const gru_cuda_reset_rows &r = p.rows;
+__global__ void __launch_bounds__(WARPS * 32, 1) reset_rows_kernel(const __grid_constant__ ResetRows args) {
+    const gru_cuda_reset_rows &rows = args.rows;
     const int z = int(blockIdx.z);
-    const gru_cuda_sequence &q = r.forward[z];
-    for_row_numbers(q, r.s, r.steps, r.padding, [&](int64_t i, const RowNumber &at) {
+    const gru_cuda_sequence &seq = rows.forward[z];
+    for_row_numbers(seq, rows.s, rows.steps, rows.padding, [&](int64_t i, const RowNumber &at) {
         float value = 0.0f;
         if (at.exists) {
-            const int64_t later = at.s - r.s; /* projected input that has a time_stride is found by time */
+            const int64_t later = at.s - rows.s; /* projected input that has a time_stride is found by time */
             const float v =
-                reset_side(q, r.input[z], r.input[z].time_stride ? 0 : later * r.input_step[z], at) +
-                reset_side(q, r.recurrent[z], later * q.N * r.recurrent[z].batch_stride, at);
-            value =
-                (p.compute_type == GRU_CUDA_F32 ? gate<F32>(q, v) : gate<Bf16>(q, v)) * reserved_state(q, at);
+                reset_side(seq, rows.input[z], rows.input[z].time_stride ? 0 : later * rows.input_step[z],
+                           at) +
+                reset_side(seq, rows.recurrent[z], later * seq.N * rows.recurrent[z].batch_stride, at);
+            value = (args.compute_type == GRU_CUDA_F32 ? gate<F32>(seq, v) : gate<Bf16>(seq, v)) *
+                    reserved_state(seq, at);
         }
-        store_operand(p.compute_type, r.rows[z], i, value);
+        store_operand(args.compute_type, rows.rows[z], i, value);
     });
 }
 
 /* ---- attention ---- */
 
 __global__ void __launch_bounds__(WARPS * 32, 1)
-    attention_sums_kernel(const __grid_constant__ gru_cuda_attention_sums a) {
-    const gru_cuda_sequence &q = a.forward;
-    const int64_t rows = a.steps * q.N, step = int64_t(gridDim.x) * blockDim.x;
+    attention_sums_kernel(const __grid_constant__ gru_cuda_attention_sums args) {
+    const gru_cuda_sequence &seq = args.forward;
+    const int64_t rows = args.steps * seq.N, step = int64_t(gridDim.x) * blockDim.x;
     for (int64_t row = int64_t(blockIdx.x) * blockDim.x + threadIdx.x; row < rows; row += step) {
-        const int n = int(row % q.N);
-        const int64_t s = a.s + row / q.N, length = row_length(q, n);
+        const int n = int(row % seq.N);
+        const int64_t s = args.s + row / seq.N, length = row_length(seq, n);
         float sum = 0.0f;
         if (s < length)
-            for (int octet = 0; octet < (q.H + 7) / 8; octet++) sum += a.octets[row * q.octets + octet];
+            for (int octet = 0; octet < (seq.H + 7) / 8; octet++)
+                sum += args.octets[row * seq.octets + octet];
         static_cast<float *>(
-            a.dattention.data)[view_index(a.dattention.time_stride, a.dattention.batch_stride,
-                                          s < length ? step_time(q, length, s) : s, n)] = sum;
+            args.dattention.data)[view_index(args.dattention.time_stride, args.dattention.batch_stride,
+                                             s < length ? step_time(seq, length, s) : s, n)] = sum;
     }
 }
 
 /* ---- dx ---- */
 
-__global__ void __launch_bounds__(WARPS * 32, 1) scatter_kernel(const __grid_constant__ gru_cuda_scatter a) {
-    const gru_cuda_sequence &q = a.forward;
-    const Pieces pieces = pieces_of(a.steps * q.N, a.inputs);
-    for (int64_t i = first_piece(); i < pieces.count; i += piece_step()) {
-        const int64_t row = i / pieces.each, k = i % pieces.each * 32 + threadIdx.x % 32;
-        if (k >= a.inputs) continue;
-        const int n = int(row % q.N);
-        const int64_t s = a.s + row / q.N, length = row_length(q, n);
-        const int64_t t = s < length ? step_time(q, length, s) : s;
-        store_number(a.dx.data, q.io_type, view_index(a.dx.time_stride, a.dx.batch_stride, t, n) + k,
-                     s < length ? a.rows[row * a.pitch + k] : 0.0f);
+__global__ void __launch_bounds__(WARPS * 32, 1)
+    scatter_kernel(const __grid_constant__ gru_cuda_scatter args) {
+    const gru_cuda_sequence &seq = args.forward;
+    const GridStride loop = grid_stride(args.steps * seq.N, args.inputs);
+    for (int64_t i = grid_first(); i < loop.count; i += grid_step()) {
+        const int64_t row = i / loop.per_row, k = i % loop.per_row * 32 + threadIdx.x % 32;
+        if (k >= args.inputs) continue;
+        const int n = int(row % seq.N);
+        const int64_t s = args.s + row / seq.N, length = row_length(seq, n);
+        const int64_t t = s < length ? step_time(seq, length, s) : s;
+        store_number(args.dx.data, seq.io_type,
+                     view_index(args.dx.time_stride, args.dx.batch_stride, t, n) + k,
+                     s < length ? args.rows[row * args.pitch + k] : 0.0f);
     }
 }
 
@@ -136,28 +143,29 @@ __global__ void __launch_bounds__(WARPS * 32, 1) scatter_kernel(const __grid_con
 
 extern "C" cudaError_t gru_cuda_launch_state_rows(gru_cuda_compute_type compute_type,
                                                   const gru_cuda_state_rows *rows, cudaStream_t stream) {
-    const gru_cuda_sequence &q = rows->sequence[0].forward;
-    const int64_t states = rows->rows[0] ? rows->steps * q.N + rows->padding : 0;
-    return start(state_rows_kernel, launch_for(states > q.N ? states : q.N, q.octets * 8, rows->directions),
+    const gru_cuda_sequence &seq = rows->sequence[0].forward;
+    const int64_t states = rows->rows[0] ? rows->steps * seq.N + rows->padding : 0;
+    return start(state_rows_kernel,
+                 grid_stride_launch(states > seq.N ? states : seq.N, seq.octets * 8, rows->directions),
                  StateRows{*rows, compute_type}, stream);
 }
 
 extern "C" cudaError_t gru_cuda_launch_reset_rows(gru_cuda_compute_type compute_type,
                                                   const gru_cuda_reset_rows *rows, cudaStream_t stream) {
-    const gru_cuda_sequence &q = rows->forward[0];
+    const gru_cuda_sequence &seq = rows->forward[0];
     return start(reset_rows_kernel,
-                 launch_for(rows->steps * q.N + rows->padding, q.octets * 8, rows->directions),
+                 grid_stride_launch(rows->steps * seq.N + rows->padding, seq.octets * 8, rows->directions),
                  ResetRows{*rows, compute_type}, stream);
 }
 
 extern "C" cudaError_t gru_cuda_launch_attention_sums(const gru_cuda_attention_sums *sums,
                                                       cudaStream_t stream) {
-    return start(attention_sums_kernel, launch_for((sums->steps * sums->forward.N + 31) / 32, 32, 1), *sums,
-                 stream);
+    return start(attention_sums_kernel, grid_stride_launch((sums->steps * sums->forward.N + 31) / 32, 32, 1),
+                 *sums, stream);
 }
 
 extern "C" cudaError_t gru_cuda_launch_scatter(const gru_cuda_scatter *scatter, cudaStream_t stream) {
-    return start(scatter_kernel, launch_for(scatter->steps * scatter->forward.N, scatter->inputs, 1),
+    return start(scatter_kernel, grid_stride_launch(scatter->steps * scatter->forward.N, scatter->inputs, 1),
                  *scatter, stream);
 }
 

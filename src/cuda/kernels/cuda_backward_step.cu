@@ -1,8 +1,8 @@
-/* cuda_backward_step.cu: one step of the sweep, from the last step of a layer to its first: weights stream through the registers once,
- * and a step's gradients are finished where the sums meet. Reset BEFORE takes two launches: the candidate, then the gates.
+/* cuda_backward_step.cu: one backward step in one launch, for any size. Weights stream through registers once; the epilogue
+ * runs in the block that has the sums. Reset BEFORE takes two launches: update gate and candidate, then the reset gate.
  *
- * All that a step's gradients depend on besides dh was known before, so it is loaded, and exponentials and slopes are
- * computed, while the launch waits for the one before; behind the product there is one multiplication for each gradient. */
+ * Only dh comes from the previous launch. So activations and slopes are computed while the launch waits for it, and after
+ * the main loop one multiplication for each gradient is left. */
 #include "cuda_launch.cuh"
 #include "cuda_epilogue_backward.cuh"
 
@@ -10,53 +10,56 @@ namespace {
 
 struct Sweep {
     gru_cuda_backward_step_args step;
-    gru_cuda_gate_set part;
+    gru_cuda_gate_set gate_set;
 };
 
-/* Block: OCTETS octets of units x TILES octets of rows; grid: along rows, units and their padding, directions. */
-template <class M, int OCTETS, int TILES>
-__global__ void __launch_bounds__(STEP_THREADS, (GENERATIONS<M, TILES>))
+/* Block: UNIT_OCTETS x ROW_OCTETS octets of units and rows. Grid: rows, units with padding, directions. */
+template <class M, int UNIT_OCTETS, int ROW_OCTETS>
+__global__ void __launch_bounds__(STEP_THREADS, (MIN_BLOCKS<M, ROW_OCTETS>))
     backward_step_kernel(const __grid_constant__ Sweep sweep) {
-    constexpr int UNITS = OCTETS * 8, ROWS = TILES * 8;
+    constexpr int UNITS = UNIT_OCTETS * 8, ROWS = ROW_OCTETS * 8;
     constexpr int OUTPUTS = (UNITS * ROWS + STEP_THREADS - 1) / STEP_THREADS; /* of one thread */
     constexpr bool EARLY =
-        OUTPUTS == 1; /* slopes wait in registers; more would push the products out of them */
-    using Transposed = Product<M, OCTETS, TILES, 0, 1, 1>;
+        OUTPUTS == 1; /* slopes wait in registers; more would leave too few for the main loop */
+    using Loop = Mainloop<M, UNIT_OCTETS, ROW_OCTETS, 0, 1, 1>;
     GRU_DYNAMIC_SHARED(float, sums);
     const gru_cuda_backward_step_args &step = sweep.step;
-    const gru_cuda_gate_set part = sweep.part;
+    const gru_cuda_gate_set gate_set = sweep.gate_set;
     if (step.trigger) dependency_trigger();
-    const gru_cuda_backward_sequence &w = step.sequence[blockIdx.z];
-    const gru_cuda_sequence &q = w.forward;
-    const int octet = int(blockIdx.y) * OCTETS, row_octet = int(blockIdx.x) * TILES;
-    SweepUnit u[OUTPUTS] = {};
-    auto load_units = [&] {
+    const gru_cuda_backward_sequence &bwd = step.sequence[blockIdx.z];
+    const gru_cuda_sequence &seq = bwd.forward;
+    const int octet = int(blockIdx.y) * UNIT_OCTETS, row_octet = int(blockIdx.x) * ROW_OCTETS;
+    BackwardCell cells[OUTPUTS] = {};
+    auto load_cells = [&] {
         GRU_UNROLL for (int i = 0; i < OUTPUTS; i++) {
-            const int place = int(threadIdx.x) + i * STEP_THREADS, row = place / UNITS;
-            load_unit(step, part, row < ROWS ? row_octet * 8 + row : q.N, octet * 8 + place % UNITS, u[i]);
+            const int index = int(threadIdx.x) + i * STEP_THREADS, row = index / UNITS;
+            load_cell(step, gate_set, row < ROWS ? row_octet * 8 + row : seq.N, octet * 8 + index % UNITS,
+                      cells[i]);
         }
     };
-    auto load_directs = [&] { GRU_UNROLL for (int i = 0; i < OUTPUTS; i++) load_direct(step, part, u[i]); };
-    auto find_all_slopes = [&] {
-        GRU_UNROLL for (int i = 0; i < OUTPUTS; i++) find_slopes<M>(step, part, u[i]);
+    auto load_directs = [&] {
+        GRU_UNROLL for (int i = 0; i < OUTPUTS; i++) load_direct(step, gate_set, cells[i]);
     };
-    Transposed product(w.R_transposed, octet, GATES * q.groups, part_groups(part, q.groups));
-    if (EARLY) load_units();
-    if (EARLY) find_all_slopes();
-    /* From here on: what the launches before this one have written. */
+    auto compute_all_slopes = [&] {
+        GRU_UNROLL for (int i = 0; i < OUTPUTS; i++) compute_slopes<M>(step, gate_set, cells[i]);
+    };
+    Loop mainloop(bwd.R_transposed, octet, GATES * seq.groups, gate_set_groups(gate_set, seq.groups));
+    if (EARLY) load_cells();
+    if (EARLY) compute_all_slopes();
+    /* What earlier launches wrote may only be read from here on. */
     GRU_FAULT_POINT(earlier_launches) dependency_wait();
     if (EARLY) load_directs();
-    product.run(read_exchange(step, part), row_octet, (q.N + 7) / 8);
-    product.deposit(sums);
-    if (!EARLY) load_units();
+    mainloop.run(read_exchange(step, gate_set), row_octet, (seq.N + 7) / 8);
+    mainloop.store_partial_sums(sums);
+    if (!EARLY) load_cells();
     if (!EARLY) load_directs();
-    if (!EARLY) find_all_slopes();
-    GRU_FAULT_POINT(slices_stored) __syncthreads(); /* the slices of all warps are there */
+    if (!EARLY) compute_all_slopes();
+    GRU_FAULT_POINT(slices_stored) __syncthreads(); /* the partial sums of all warps are stored */
     GRU_UNROLL for (int i = 0; i < OUTPUTS; i++) {
         float sum = 0.0f;
-        if (u[i].o.active)
-            sum = Transposed::PartSums::total(sums, 0, u[i].o.n - row_octet * 8, u[i].o.unit - octet * 8);
-        store_attention(step, part, u[i].o, finish_unit<M>(step, part, u[i], sum));
+        if (cells[i].out.active)
+            sum = Loop::Sums::total(sums, 0, cells[i].out.n - row_octet * 8, cells[i].out.unit - octet * 8);
+        store_attention(step, gate_set, cells[i].out, epilogue_backward<M>(step, gate_set, cells[i], sum));
     }
 }
 
@@ -64,23 +67,23 @@ __global__ void __launch_bounds__(STEP_THREADS, (GENERATIONS<M, TILES>))
 
 using Kernel = void (*)(Sweep);
 struct Variant {
-    gru_cuda_block_tile tile;
+    gru_cuda_block_tile block_tile;
     Kernel kernel;
 };
 
-template <class M, int OCTETS, int TILES> Variant variant() {
-    return {{OCTETS, TILES, 1, Sums<OCTETS * 8, TILES * 8, 1>::BYTES},
-            backward_step_kernel<M, OCTETS, TILES>};
+template <class M, int UNIT_OCTETS, int ROW_OCTETS> Variant make_variant() {
+    return {{UNIT_OCTETS, ROW_OCTETS, 1, PartialSums<UNIT_OCTETS * 8, ROW_OCTETS * 8, 1>::BYTES},
+            backward_step_kernel<M, UNIT_OCTETS, ROW_OCTETS>};
 }
 
-/* The tiles that exist. Calls visit(variant) for each until it returns true. */
+/* Calls visit(variant) for every block tile until it returns true. */
 template <class M, class Visit> bool visit_tiles(Visit visit) {
-    if (visit(variant<M, 1, 1>())) return true;
+    if (visit(make_variant<M, 1, 1>())) return true;
     if constexpr (!M::TENSOR)
-        return visit(variant<M, 1, 2>()) || visit(variant<M, 1, 4>());
+        return visit(make_variant<M, 1, 2>()) || visit(make_variant<M, 1, 4>());
     else
-        return visit(variant<M, 2, 1>()) || visit(variant<M, 2, 2>()) || visit(variant<M, 2, 4>()) ||
-               visit(variant<M, 2, 8>());
+        return visit(make_variant<M, 2, 1>()) || visit(make_variant<M, 2, 2>()) ||
+               visit(make_variant<M, 2, 4>()) || visit(make_variant<M, 2, 8>());
 }
 
 template <class Visit> bool visit_variants(gru_cuda_compute_type compute_type, Visit visit) {
@@ -90,20 +93,23 @@ template <class Visit> bool visit_variants(gru_cuda_compute_type compute_type, V
 } // namespace
 
 extern "C" cudaError_t gru_cuda_launch_backward_step(gru_cuda_compute_type compute_type,
-                                                     gru_cuda_gate_set part, gru_cuda_block_tile tile,
+                                                     gru_cuda_gate_set gate_set,
+                                                     gru_cuda_block_tile block_tile,
                                                      const gru_cuda_backward_step_args *step,
                                                      cudaStream_t stream) {
-    const gru_cuda_sequence &q = step->sequence[0].forward;
+    const gru_cuda_sequence &seq = step->sequence[0].forward;
     cudaError_t error = cudaErrorInvalidValue; /* no such tile */
-    visit_variants(compute_type, [&](const Variant &v) {
-        if (v.tile.unit_octets != tile.unit_octets || v.tile.batch_octets != tile.batch_octets) return false;
+    visit_variants(compute_type, [&](const Variant &variant) {
+        if (variant.block_tile.unit_octets != block_tile.unit_octets ||
+            variant.block_tile.batch_octets != block_tile.batch_octets)
+            return false;
         Launch launch;
-        launch.grid = dim3(blocks_for(q.N, tile.batch_octets * 8), blocks_for(q.octets, tile.unit_octets),
-                           unsigned(step->directions));
+        launch.grid = dim3(blocks_for(seq.N, block_tile.batch_octets * 8),
+                           blocks_for(seq.octets, block_tile.unit_octets), unsigned(step->directions));
         launch.block = dim3(STEP_THREADS);
-        launch.shared_bytes = v.tile.shared_bytes;
+        launch.shared_bytes = variant.block_tile.shared_bytes;
         launch.depends = step->depends != 0;
-        error = start(v.kernel, launch, Sweep{*step, part}, stream);
+        error = start(variant.kernel, launch, Sweep{*step, gate_set}, stream);
         return true;
     });
     return error;
@@ -112,8 +118,8 @@ extern "C" cudaError_t gru_cuda_launch_backward_step(gru_cuda_compute_type compu
 extern "C" int32_t gru_cuda_backward_step_tiles(gru_cuda_compute_type compute_type,
                                                 gru_cuda_block_tile *tiles) {
     int32_t count = 0;
-    visit_variants(compute_type, [&](const Variant &v) {
-        tiles[count++] = v.tile;
+    visit_variants(compute_type, [&](const Variant &variant) {
+        tiles[count++] = variant.block_tile;
         return false;
     });
     return count;
@@ -121,8 +127,8 @@ extern "C" int32_t gru_cuda_backward_step_tiles(gru_cuda_compute_type compute_ty
 
 extern "C" cudaError_t gru_cuda_load_backward_step(gru_cuda_compute_type compute_type) {
     cudaError_t error = cudaSuccess;
-    visit_variants(compute_type, [&](const Variant &v) {
-        error = load(v.kernel, v.tile.shared_bytes);
+    visit_variants(compute_type, [&](const Variant &variant) {
+        error = load(variant.kernel, variant.block_tile.shared_bytes);
         return error != cudaSuccess;
     });
     return error;

@@ -1,4 +1,4 @@
-/* cuda_device_error.cuh: tells the host what a kernel found wrong in the device's memory: gru_context_check reads it. */
+/* cuda_device_error.cuh: how a kernel records bad data in device memory for gru_context_check. */
 #ifndef GRU_CUDA_DEVICE_ERROR_CUH
 #define GRU_CUDA_DEVICE_ERROR_CUH
 
@@ -7,13 +7,14 @@
 
 namespace {
 
-GRU_DEVICE void report(gru_cuda_device_error *to, uint32_t kind, int row, int32_t value, int64_t limit) {
-    if (atomicCAS(&to->claimed, 0u, 1u) != 0u) return; /* only the first */
-    to->row = row;
-    to->value = value;
-    to->limit = limit;
-    __threadfence(); /* who sees the kind sees the rest */
-    to->kind = kind;
+GRU_DEVICE void record_error(gru_cuda_device_error *error, uint32_t kind, int row, int32_t value,
+                             int64_t limit) {
+    if (atomicCAS(&error->taken, 0u, 1u) != 0u) return; /* another thread was first */
+    error->row = row;
+    error->value = value;
+    error->limit = limit;
+    __threadfence(); /* whoever reads kind reads the other fields too */
+    error->kind = kind;
 }
 
 } // namespace

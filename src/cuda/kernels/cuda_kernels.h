@@ -1,4 +1,5 @@
-/* cuda_kernels.h: what is launched: the arguments of every kernel, and its launcher. All memory is the device's. */
+/* cuda_kernels.h: arguments and launchers of the kernels (cuda_backward_kernels.h: of the backward pass). All pointers are to
+ * device memory. */
 #ifndef GRU_CUDA_KERNELS_H
 #define GRU_CUDA_KERNELS_H
 
@@ -11,7 +12,7 @@
 extern "C" {
 #endif
 
-/* How numbers are multiplied: the type of packed weights, and for f32 whether tensor cores may round it. */
+/* Type of the products: the type of packed weights, and for f32 whether tensor cores may round operands to TF32. */
 typedef enum gru_cuda_compute_type {
     GRU_CUDA_F32,
     GRU_CUDA_TF32,
@@ -19,22 +20,24 @@ typedef enum gru_cuda_compute_type {
     GRU_CUDA_BF16
 } gru_cuda_compute_type;
 
-/* The first thing that kernels found wrong in device memory; kind 0: nothing. gru_context_check sets all to zero. */
+/* The first error that a kernel found in device memory, where the host cannot look before a launch: lengths, slots, the
+ * reserve. The kernel goes on (it clamps or skips the value) and writes the context's one record. gru_context_check reads the
+ * record, turns it into a sentence and clears all fields. */
 enum {
-    GRU_CUDA_BAD_LENGTH = 1,
+    GRU_CUDA_BAD_LENGTH = 1, /* 0: no error */
     GRU_CUDA_BAD_H0_SLOT,
     GRU_CUDA_BAD_HT_SLOT,
-    GRU_CUDA_BAD_RESERVE, /* these two have no value */
+    GRU_CUDA_BAD_RESERVE, /* this and the next have no row, value or limit */
     GRU_CUDA_OTHER_WEIGHTS
 };
 typedef struct gru_cuda_device_error {
-    uint32_t claimed; /* by the thread that found it; kind is written last */
-    uint32_t kind;
-    int32_t value, row;
-    int64_t limit; /* the largest value allowed */
+    uint32_t taken;     /* 1: a thread writes the record, and later errors are dropped */
+    uint32_t kind;      /* GRU_CUDA_BAD_...; written last */
+    int32_t value, row; /* lengths[row] or slots[row] was value */
+    int64_t limit;      /* the largest value allowed */
 } gru_cuda_device_error;
 
-/* One direction's call: the same for all its launches. */
+/* One call of one direction: the same for all its launches. */
 typedef struct gru_cuda_sequence {
     int64_t T;
     int32_t N, H, octets, groups; /* octets of units, even; groups of H */
@@ -56,25 +59,25 @@ typedef struct gru_cuda_sequence {
     int32_t slot_count;
     float *reserve; /* [T][N][H] the state that enters each step; NULL: inference */
     /* workspace */
-    void *exchange
-        [2]; /* [batch octet][group][tile] h as the products read it: step s reads s % 2, writes the other */
-    void *exchange_reset; /* the same of r h; NULL unless reset BEFORE */
+    void *exchange[2];    /* [batch octet][group][fragment tile] h: step s reads s % 2, writes the other */
+    void *exchange_reset; /* r h in the same layout; NULL unless reset BEFORE */
     float *state;         /* [N][8 octets] the state that enters the next step, in f32 */
     float *update_gate;   /* [N][8 octets] z between two launches of a step; NULL unless reset BEFORE */
-    uint32_t
-        *barrier_counter; /* [batch octet] counts blocks that have published r h; NULL unless reset BEFORE */
+    uint32_t *
+        barrier_counter; /* [batch octet] arrivals of blocks that have stored r h; NULL unless reset BEFORE */
 } gru_cuda_sequence;
 
 enum { GRU_CUDA_DIRECTIONS = 2 }; /* in one launch */
 
-/* Where a step finds its projected input, W x + bW. */
+/* The projected input of a step, a = W x + bW. */
 typedef struct gru_cuda_input {
     const void *data;
     int64_t time_stride,
-        batch_stride;    /* in elements. time_stride 0: data is this step's row of all sequences */
-    int32_t type;        /* GRU_F32 ... */
-    int64_t gate_stride; /* from gate to gate, where a row is [gate][...]; 0: it is [unit octet][gate][8] */
-    const float *bias;   /* [unit octet][gate][8] to be added; NULL: data has it */
+        batch_stride; /* in elements. time_stride 0: data is this step's row of all sequences */
+    int32_t type;     /* GRU_F32 ... */
+    int64_t
+        gate_stride; /* elements from gate to gate in a row [gate][...]; 0: a row is [unit octet][gate][8] */
+    const float *bias; /* [unit octet][gate][8], added by the kernel; NULL: data includes it */
 } gru_cuda_input;
 
 /* One step of one or two directions. */
@@ -84,42 +87,45 @@ typedef struct gru_cuda_step_args {
     int64_t s;
     int32_t directions;
     int32_t last;    /* writes hT */
-    int32_t depends; /* launched so that it may start before the launch before it has ended */
+    int32_t depends; /* may start before the previous launch has ended */
     int32_t trigger; /* lets the next launch start early */
 } gru_cuda_step_args;
 
-/* A tile of a launch: what one block computes, 8 unit_octets units of 8 batch_octets sequences; over how many blocks of a
- * cluster k is split (1 but for gru_cuda_launch_step_large); and the shared memory that it takes. */
+/* What one block computes: 8 unit_octets units of 8 batch_octets sequences. split: blocks of a cluster that share k (1 but for
+ * gru_cuda_launch_step_large). */
 typedef struct gru_cuda_block_tile {
     int32_t unit_octets, batch_octets, split, shared_bytes;
 } gru_cuda_block_tile;
 
-/* Stepwise: reset AFTER and ALL in one launch; BEFORE in two, the gates and then the candidate. */
+/* The gates that a launch computes. Reset AFTER and ALL: all gates. BEFORE takes two launches: forward reset and update gate,
+ * then the candidate; backward update gate and candidate, then the reset gate. */
 typedef enum gru_cuda_gate_set {
     GRU_CUDA_ALL_GATES,
     GRU_CUDA_RESET_UPDATE,
-    GRU_CUDA_CANDIDATE
+    GRU_CUDA_CANDIDATE,
+    GRU_CUDA_RESET_GATE = GRU_CUDA_RESET_UPDATE,   /* backward */
+    GRU_CUDA_UPDATE_CANDIDATE = GRU_CUDA_CANDIDATE /* backward */
 } gru_cuda_gate_set;
-cudaError_t gru_cuda_launch_step(gru_cuda_compute_type compute_type, gru_cuda_gate_set part,
-                                 gru_cuda_block_tile tile, const gru_cuda_step_args *step,
+cudaError_t gru_cuda_launch_step(gru_cuda_compute_type compute_type, gru_cuda_gate_set gate_set,
+                                 gru_cuda_block_tile block_tile, const gru_cuda_step_args *step,
                                  cudaStream_t stream);
-/* The tiles that stepwise launches of this kind can have; returns how many. Their choice cannot be seen in the bits. */
+/* The block tiles of gru_cuda_launch_step; returns their number. All give the same bits. */
 enum { GRU_CUDA_STEP_TILES = 8 };
-int32_t gru_cuda_step_tiles(gru_cuda_compute_type compute_type, gru_cuda_gate_set part,
+int32_t gru_cuda_step_tiles(gru_cuda_compute_type compute_type, gru_cuda_gate_set gate_set,
                             gru_cuda_block_tile tiles[GRU_CUDA_STEP_TILES]);
-/* Large batches, reset AFTER and ALL: tiles of 8 unit octets, 8 or 16 batch octets, split 1, 2, 4 or 8. */
-cudaError_t gru_cuda_launch_step_large(gru_cuda_compute_type compute_type, gru_cuda_block_tile tile,
+/* Large batches, reset AFTER and ALL: block tiles of 8 unit octets, 8 or 16 batch octets, split 1, 2, 4 or 8. */
+cudaError_t gru_cuda_launch_step_large(gru_cuda_compute_type compute_type, gru_cuda_block_tile block_tile,
                                        const gru_cuda_step_args *step, cudaStream_t stream);
 enum { GRU_CUDA_LARGE_TILES = 2 };
 int32_t gru_cuda_step_large_tiles(gru_cuda_compute_type compute_type,
                                   gru_cuda_block_tile tiles[GRU_CUDA_LARGE_TILES]); /* with split 1 */
-/* Reset BEFORE in one launch: r h hops between the blocks of a cluster, or (cluster 0) of a cooperative grid of at most
+/* Reset BEFORE in one launch. The blocks of a cluster exchange r h, or (cluster 0) those of a cooperative grid of at most
  * `blocks` blocks. */
 enum { GRU_CUDA_FUSED_CLUSTER = 8 };
 cudaError_t gru_cuda_launch_step_fused(gru_cuda_compute_type compute_type, int32_t cluster, int32_t blocks,
                                        const gru_cuda_step_args *step, cudaStream_t stream);
 
-/* How much of these launches the device holds at once; 0: not even one cluster. */
+/* What the device holds at once. 0: not even one block or cluster. */
 enum { GRU_CUDA_SPLITS = 4 };
 typedef struct gru_cuda_occupancy {
     int32_t fused_blocks;   /* of a cooperative grid */
@@ -128,15 +134,14 @@ typedef struct gru_cuda_occupancy {
                           [GRU_CUDA_SPLITS]; /* of 2^i blocks, in the order of gru_cuda_step_large_tiles */
 } gru_cuda_occupancy;
 
-/* Loads every kernel that steps of this kind may use on the current device and allows it its shared memory, so that no
- * later launch has to; kernels that need more than the device has are left out.
- * room: filled in as far as it is theirs. */
+/* Loads the kernels of a launcher on the current device and allows them their shared memory, so that no launch has to. Kernels
+ * that need more shared memory than the device has are left out. occupancy: only the fields of these kernels are set. */
 cudaError_t gru_cuda_load_step(gru_cuda_compute_type compute_type, int32_t reset);
 cudaError_t gru_cuda_load_step_large(gru_cuda_compute_type compute_type, gru_cuda_occupancy *occupancy);
 cudaError_t gru_cuda_load_step_fused(gru_cuda_compute_type compute_type, gru_cuda_occupancy *occupancy);
 
-/* Before the first projection of a call: states into the exchange and into f32, tails and counters zeroed, lengths and
- * slots looked at; and before every projection: rows of x as the GEMM reads them. */
+/* Runs at the start of a call: copies h0 into the exchange buffer and the f32 state, zeroes tails and counters, checks lengths
+ * and slots. Runs too before every projection that needs x gathered into rows. */
 typedef struct gru_cuda_prologue {
     gru_cuda_sequence sequence[GRU_CUDA_DIRECTIONS];
     int32_t directions;
@@ -148,8 +153,7 @@ typedef struct gru_cuda_prologue {
     gru_cuda_device_error *device_error;
     void *reserve[GRU_CUDA_DIRECTIONS]; /* its first 64 bytes, set to reserve_header; NULL: inference */
     uint64_t reserve_header[GRU_CUDA_DIRECTIONS][8];
-    /* x of steps s .. s + steps - 1, gathered in the order of the steps: rows [steps][N][pitch], then `padding` rows of
-     * zeros */
+    /* x of steps s .. s + steps - 1 in step order: rows [steps][N][pitch], then `padding` rows of zeros */
     int64_t s, steps, padding;
     gru_const_view x[GRU_CUDA_DIRECTIONS]; /* io_type */
     int32_t inputs[GRU_CUDA_DIRECTIONS];
@@ -160,7 +164,7 @@ cudaError_t gru_cuda_launch_prologue(gru_cuda_compute_type compute_type, const g
                                      cudaStream_t stream);
 cudaError_t gru_cuda_load_prologue(gru_cuda_compute_type compute_type);
 
-/* to += from, in f32, rounded once. */
+/* to += from, added in f32 and rounded once. */
 cudaError_t gru_cuda_launch_add(int32_t type, int64_t T, int64_t N, int64_t row, gru_view to,
                                 gru_const_view from, cudaStream_t stream);
 cudaError_t gru_cuda_load_add(void);
@@ -177,7 +181,7 @@ typedef struct gru_cuda_weight_checksum {
 cudaError_t gru_cuda_launch_weight_checksum(const gru_cuda_weight_checksum *sum, cudaStream_t stream);
 cudaError_t gru_cuda_load_weight_checksum(void);
 
-/* Numbers of the rows to zeros or times scale, in f32, rounded once. */
+/* Dropout in place: each number becomes zero or is multiplied by scale in f32 and rounded once. */
 typedef struct gru_cuda_dropout {
     int32_t type, layer;
     int64_t T, N, row;
@@ -189,7 +193,7 @@ typedef struct gru_cuda_dropout {
 cudaError_t gru_cuda_launch_dropout(const gru_cuda_dropout *dropout, cudaStream_t stream);
 cudaError_t gru_cuda_load_dropout(void);
 
-/* Rows first .. first + count - 1 of W, R or a bias, [3H][K] in the order of gates, into the packed layout. */
+/* Copies rows first .. first + count - 1 of W, R or a bias, [3H][K] in the order of gates, into the packed layout. */
 typedef enum gru_cuda_matrix {
     GRU_CUDA_BIAS,
     GRU_CUDA_INPUT_WEIGHTS,
@@ -203,7 +207,7 @@ typedef struct gru_cuda_pack {
     const void *rows;   /* [count][K] of type */
     int32_t type;       /* GRU_F32 ... GRU_INT8 */
     const float *scale; /* [count] of int8; else NULL */
-    void *packed;       /* the part: bW, bR, W or R; zeroed before the first rows */
+    void *packed;       /* bW, bR, W or R in the packed weights; zeroed before the first rows */
 } gru_cuda_pack;
 cudaError_t gru_cuda_launch_pack(const gru_cuda_pack *pack, cudaStream_t stream);
 cudaError_t gru_cuda_load_pack(void);

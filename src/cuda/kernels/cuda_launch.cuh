@@ -1,4 +1,4 @@
-/* cuda_launch.cuh: launches a kernel with the attributes that steps need, and loads one before its first launch. */
+/* cuda_launch.cuh: launches a kernel with attributes, and loads a kernel before its first launch. */
 #ifndef GRU_CUDA_LAUNCH_CUH
 #define GRU_CUDA_LAUNCH_CUH
 
@@ -10,9 +10,9 @@ namespace {
 struct Launch {
     dim3 grid, block;
     int shared_bytes = 0;
-    bool depends = false;     /* may start before the launch before it has ended */
+    bool depends = false;     /* may start before the previous launch has ended */
     bool cooperative = false; /* all blocks run at once */
-    int cluster = 1;          /* blocks along x that share their memory */
+    int cluster = 1;          /* blocks along x that form a cluster */
 };
 
 inline unsigned blocks_for(int64_t count, int64_t each) {
@@ -54,8 +54,8 @@ cudaError_t start(void (*kernel)(Argument), const Launch &launch, const Argument
     return cudaLaunchKernelEx(&config, kernel, argument);
 }
 
-/* Brings the kernel to the current device and allows it its dynamic shared memory; leaves it out where the device does
- * not have so much. */
+/* Loads the kernel on the current device and allows it its dynamic shared memory. Does nothing where the device has less
+ * shared memory. */
 template <class Argument> cudaError_t load(void (*kernel)(Argument), int shared_bytes) {
     int device, most;
     cudaFuncAttributes facts;
@@ -69,7 +69,7 @@ template <class Argument> cudaError_t load(void (*kernel)(Argument), int shared_
     return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes);
 }
 
-/* How many of the launch's clusters the current device holds at once: none where it has no clusters, or too small ones. */
+/* How many clusters of the launch the current device holds at once; 0 where it has no clusters of this size. */
 template <class Argument>
 cudaError_t count_clusters(void (*kernel)(Argument), const Launch &launch, int32_t *clusters) {
     cudaLaunchAttribute attributes[MAX_ATTRIBUTES];
@@ -83,11 +83,11 @@ cudaError_t count_clusters(void (*kernel)(Argument), const Launch &launch, int32
     if (cudaOccupancyMaxActiveClusters(&count, kernel, &config) == cudaSuccess)
         *clusters = count;
     else
-        (void)cudaGetLastError(); /* this size can never be placed */
+        (void)cudaGetLastError(); /* this size is not possible */
     return cudaSuccess;
 }
 
-/* One kernel, and how many of its clusters of each size the device holds. */
+/* Loads one kernel, and asks how many of its clusters of each size the device holds. */
 template <class Argument>
 cudaError_t load_clusters(void (*kernel)(Argument), int threads, int shared_bytes, int32_t *clusters) {
     int device, most;
@@ -95,9 +95,9 @@ cudaError_t load_clusters(void (*kernel)(Argument), int threads, int shared_byte
     if (const cudaError_t error =
             cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device))
         return error;
-    if (shared_bytes > most) return cudaSuccess; /* and none of it */
+    if (shared_bytes > most) return cudaSuccess; /* and 0 clusters */
     if (const cudaError_t error = load(kernel, shared_bytes)) return error;
-    clusters[0] = INT32_MAX; /* blocks alone: as many as there are multiprocessors */
+    clusters[0] = INT32_MAX; /* no cluster: limited by the multiprocessors only */
     for (int i = 1; i < GRU_CUDA_SPLITS; i++) {
         Launch launch;
         launch.grid = dim3(1u << i);

@@ -1,21 +1,20 @@
-/* cuda_layout.h: how CUDA engines store weights, states on their way from step to step, and projected input.
+/* cuda_layout.h: layouts of weights, states and projected input that host and kernels share.
  *
- * Everything that tensor cores read consists of octet tiles: 8 rows (units or sequences) x 64 bytes of the summed index
- * k, row after row, 512 contiguous bytes. Lane l of a warp takes bytes 16 l .. 16 l + 15, and holds with them fragments
- * of mma.sync as they are: k may stand in any order inside a product as long as weights and states agree.
- * 64 bytes of k are a group: 32 numbers of 16 bits, 16 of f32. Sizes are rounded up and the tails are zeros, so that an
- * odd size costs its padding and nothing else. */
+ * Operands of the main loops are stored as fragment tiles: an octet, 8 rows (units or sequences), x a group, 64 bytes of the
+ * summed index k: 32 numbers of 16 bits or 16 of f32. A fragment tile is stored row after row in 512 contiguous bytes and
+ * serves m8 of mma.sync: lane l of a warp loads bytes 16 l .. 16 l + 15, which are its elements of the fragments. k may be
+ * permuted within a product as long as weights and states agree. Sizes are rounded up and padding is zero. */
 #ifndef GRU_CUDA_LAYOUT_H
 #define GRU_CUDA_LAYOUT_H
 
 #include "core/layout.h"
 
 enum {
-    GRU_CUDA_OCTET = 8,        /* units or sequences of a tile */
-    GRU_CUDA_GROUP_BYTES = 64, /* of k, of one row of a tile */
+    GRU_CUDA_OCTET = 8,        /* rows of a fragment tile: units or sequences */
+    GRU_CUDA_GROUP_BYTES = 64, /* of k in one row of a fragment tile */
     GRU_CUDA_FRAGMENT_BYTES = 512,
-    GRU_CUDA_ALIGN = 256, /* of every part of a workspace or of packed weights */
-    GRU_CUDA_SLICES = 8   /* of k in a stepwise product: one chain each, added in ascending order */
+    GRU_CUDA_ALIGN = 256, /* of every offset in a workspace or in packed weights */
+    GRU_CUDA_SLICES = 8   /* of k in the small main loop: one chain each, added in ascending order */
 };
 
 static inline size_t gru_cuda_align(size_t bytes) {
@@ -24,7 +23,7 @@ static inline size_t gru_cuda_align(size_t bytes) {
                : (bytes + GRU_CUDA_ALIGN - 1) / GRU_CUDA_ALIGN * GRU_CUDA_ALIGN;
 }
 
-/* Octets of H units: always an even number, because one mma takes two. */
+/* Octets of H units: an even number, because one mma takes two. */
 static inline int32_t gru_cuda_unit_octets(int32_t hidden) {
     return (hidden + 15) / 16 * 2;
 }
@@ -48,8 +47,8 @@ static inline int64_t gru_cuda_projected_row(int32_t hidden) {
 
 /* ---- backward ---- */
 
-/* Numbers of one gate in rows of the backward pass, where gates lie one behind the other, tails being zeros: 8 for each unit
- * octet, so that every gate of every row is aligned to 32 bytes. */
+/* Numbers of one gate in a row [gate][unit pitch] of the backward pass: 8 for each unit octet, padding zero, so that every
+ * gate of every row is aligned to 32 bytes. */
 static inline int64_t gru_cuda_unit_pitch(int32_t hidden) {
     return (int64_t)gru_cuda_unit_octets(hidden) * GRU_CUDA_OCTET;
 }
@@ -61,7 +60,7 @@ static inline int32_t gru_cuda_gradient_planes(int32_t reset) {
     return reset == GRU_RESET_AFTER ? GATES + 1 : GATES;
 }
 
-/* Parts into which the rows of a column sum are cut; each is summed in order, then the parts. */
+/* Splits of the rows of a column sum; each is summed in order, then the splits are. */
 enum { GRU_CUDA_SUM_SPLITS = 128 };
 
 #endif

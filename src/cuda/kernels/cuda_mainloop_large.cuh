@@ -11,10 +11,10 @@
 
 namespace {
 
-constexpr int TILE_UNITS = 64, TILE_OCTETS = TILE_UNITS / 8, TILE_THREADS = 256, STAGES = 3;
+constexpr int LARGE_UNITS = 64, LARGE_OCTETS = LARGE_UNITS / 8, LARGE_THREADS = 256, STAGES = 3;
 
 /* Where a block reads: its unit octets from octet on, its row octets from row_octet on, k from first to last. */
-struct TilePlace {
+struct BlockCoord {
     const uint4 *weights, *states; /* [unit octet][group][3][32], [row octet][group][STATES][32] */
     int octets, groups;            /* of all units; of k */
     int octet, row_octet, row_octets, first, last;
@@ -23,22 +23,22 @@ struct TilePlace {
 template <int STATES> constexpr int SUMS_OF = GATES / STATES;
 
 /* The first word of tile number `tile` of the group's states, counted from the block's first row octet. */
-template <int STATES> GRU_DEVICE int64_t state_word(const TilePlace &p, int tile, int k) {
-    return ((int64_t(p.row_octet + tile / STATES) * p.groups + k) * STATES + tile % STATES) * 32;
+template <int STATES> GRU_DEVICE int64_t state_word(const BlockCoord &coord, int tile, int k) {
+    return ((int64_t(coord.row_octet + tile / STATES) * coord.groups + k) * STATES + tile % STATES) * 32;
 }
 
 /* The sums of a block in shared memory, [sum][row][unit]. Units of different pairs of rows are stored 8 apart, so that the
  * fragments' stores do not meet in one bank. */
-template <int ROWS, int STATES> struct TileSums {
-    static constexpr int BYTES = SUMS_OF<STATES> * ROWS * TILE_UNITS * int(sizeof(float));
+template <int ROWS, int STATES> struct LargeSums {
+    static constexpr int BYTES = SUMS_OF<STATES> * ROWS * LARGE_UNITS * int(sizeof(float));
     static GRU_DEVICE int at(int g, int row, int unit) {
-        return (g * ROWS + row) * TILE_UNITS + (unit ^ row / 2 % 4 * 8);
+        return (g * ROWS + row) * LARGE_UNITS + (unit ^ row / 2 % 4 * 8);
     }
 };
 
 /* ---- tensor cores: four warps along units, two along rows; a warp has two octets of units, all gates ---- */
 
-template <class M, int ROWS, int STATES> struct TensorTile {
+template <class M, int ROWS, int STATES> struct MmaTile {
     static constexpr int ROW_OCTETS = ROWS / 8, PER_WARP = ROW_OCTETS / 2;
     static constexpr int STAGE_WORDS = ROW_OCTETS * STATES * 32;
     static constexpr int STAGE_BYTES = STAGES * STAGE_WORDS * 16;
@@ -47,36 +47,38 @@ template <class M, int ROWS, int STATES> struct TensorTile {
     const uint4 *weights;
     int lane, unit_pair, row_half;
 
-    GRU_DEVICE explicit TensorTile(const TilePlace &p)
+    GRU_DEVICE explicit MmaTile(const BlockCoord &coord)
         : lane(threadIdx.x % 32), unit_pair(int(threadIdx.x) / 32 % 4), row_half(int(threadIdx.x) / 128) {
-        const int octet = p.octet + unit_pair * 2;
-        weights = octet < p.octets ? p.weights + int64_t(octet) * p.groups * GATES * 32 + lane : nullptr;
-        fetch(p, p.first);
+        const int octet = coord.octet + unit_pair * 2;
+        weights = octet < coord.octets ? coord.weights + int64_t(octet) * coord.groups * GATES * 32 + lane
+                                       : nullptr;
+        fetch(coord, coord.first);
     }
     /* Of the group: the weights of this warp, straight into registers. */
-    GRU_DEVICE void fetch(const TilePlace &p, int k) {
+    GRU_DEVICE void fetch(const BlockCoord &coord, int k) {
         GRU_UNROLL for (int g = 0; g < GATES; g++)
-            GRU_UNROLL for (int o = 0; o < 2; o++) if (weights && k < p.last) next[g][o] =
-                load_stream(weights + ((int64_t(o) * p.groups + k) * GATES + g) * 32);
+            GRU_UNROLL for (int o = 0; o < 2; o++) if (weights && k < coord.last) next[g][o] =
+                load_stream(weights + ((int64_t(o) * coord.groups + k) * GATES + g) * 32);
     }
     /* Of the group: the states of all rows, on their way into a stage. */
-    GRU_DEVICE void stage(const TilePlace &p, uint4 *stages, int k) {
-        uint4 *to = stages + (k - p.first) % STAGES * STAGE_WORDS;
-        if (k < p.last)
-            for (int i = int(threadIdx.x); i < STAGE_WORDS; i += TILE_THREADS)
-                if (p.row_octet + i / 32 / STATES < p.row_octets)
-                    copy_async16(to + i, p.states + state_word<STATES>(p, i / 32, k) + i % 32);
+    GRU_DEVICE void stage(const BlockCoord &coord, uint4 *stages, int k) {
+        uint4 *to = stages + (k - coord.first) % STAGES * STAGE_WORDS;
+        if (k < coord.last)
+            for (int i = int(threadIdx.x); i < STAGE_WORDS; i += LARGE_THREADS)
+                if (coord.row_octet + i / 32 / STATES < coord.row_octets)
+                    copy_async16(to + i, coord.states + state_word<STATES>(coord, i / 32, k) + i % 32);
         copy_async_commit();
     }
-    GRU_DEVICE void multiply(const TilePlace &p, const uint4 *stages, int k) {
+    GRU_DEVICE void multiply(const BlockCoord &coord, const uint4 *stages, int k) {
         uint4 w[GATES][2];
         GRU_UNROLL for (int g = 0; g < GATES; g++) GRU_UNROLL for (int o = 0; o < 2; o++) w[g][o] =
             next[g][o];
-        fetch(p, k + 1);
-        const uint4 *from = stages + (k - p.first) % STAGES * STAGE_WORDS + lane;
+        fetch(coord, k + 1);
+        const uint4 *from = stages + (k - coord.first) % STAGES * STAGE_WORDS + lane;
         GRU_UNROLL for (int tile = 0; tile < PER_WARP; tile++) {
             const int octet = row_half * PER_WARP + tile;
-            if (!weights || p.row_octet + octet >= p.row_octets) continue; /* the same for the whole warp */
+            if (!weights || coord.row_octet + octet >= coord.row_octets)
+                continue; /* the same for the whole warp */
             GRU_UNROLL for (int state = 0; state < STATES; state++) {
                 const uint4 h = from[(octet * STATES + state) * 32];
                 GRU_UNROLL for (int g = state; g < GATES; g += STATES) {
@@ -87,63 +89,65 @@ template <class M, int ROWS, int STATES> struct TensorTile {
             }
         }
     }
-    GRU_DEVICE void deposit(float *sums) const {
+    GRU_DEVICE void store_partial_sums(float *sums) const {
         GRU_UNROLL for (int g = 0; g < SUMS_OF<STATES>; g++)
             GRU_UNROLL for (int tile = 0; tile < PER_WARP; tile++) GRU_UNROLL for (int i = 0; i < 4; i++) {
             const int row = (row_half * PER_WARP + tile) * 8 + lane % 4 * 2 + i % 2;
-            sums[TileSums<ROWS, STATES>::at(g, row, unit_pair * 16 + i / 2 * 8 + lane / 4)] = sum[g][tile][i];
+            sums[LargeSums<ROWS, STATES>::at(g, row, unit_pair * 16 + i / 2 * 8 + lane / 4)] =
+                sum[g][tile][i];
         }
     }
 };
 
 /* ---- fused multiply-adds: a thread has every sixteenth unit and every sixteenth row, all gates ---- */
 
-template <int ROWS, int STATES> struct FusedTile {
-    static constexpr int ROW_OCTETS = ROWS / 8, UNITS_EACH = TILE_UNITS / 16, ROWS_EACH = ROWS / 16;
-    static constexpr int WEIGHT_WORDS = TILE_OCTETS * GATES * 32,
+template <int ROWS, int STATES> struct FmaTile {
+    static constexpr int ROW_OCTETS = ROWS / 8, UNITS_EACH = LARGE_UNITS / 16, ROWS_EACH = ROWS / 16;
+    static constexpr int WEIGHT_WORDS = LARGE_OCTETS * GATES * 32,
                          STAGE_WORDS = WEIGHT_WORDS + ROW_OCTETS * STATES * 32;
     static constexpr int STAGE_BYTES = STAGES * STAGE_WORDS * 16;
     float sum[SUMS_OF<STATES>][UNITS_EACH][ROWS_EACH] = {};
     int unit, row; /* the first of each */
 
     /* A warp has four units and eight rows, so that its loads of one word bring 64 and 128 bytes. */
-    GRU_DEVICE explicit FusedTile(const TilePlace &)
+    GRU_DEVICE explicit FmaTile(const BlockCoord &)
         : unit(int(threadIdx.x) % 4 + int(threadIdx.x) / 32 % 4 * 4),
           row(int(threadIdx.x) / 4 % 8 + int(threadIdx.x) / 128 * 8) {}
     /* Word c of row r of a tile: the same word of eight rows lies in eight different groups of banks. */
     static GRU_DEVICE int word(int r, int c) { return r * 4 + (c ^ r / 2 % 4); }
-    GRU_DEVICE void stage(const TilePlace &p, uint4 *stages, int k) {
-        uint4 *to = stages + (k - p.first) % STAGES * STAGE_WORDS;
-        if (k < p.last)
-            for (int i = int(threadIdx.x); i < STAGE_WORDS; i += TILE_THREADS) {
+    GRU_DEVICE void stage(const BlockCoord &coord, uint4 *stages, int k) {
+        uint4 *to = stages + (k - coord.first) % STAGES * STAGE_WORDS;
+        if (k < coord.last)
+            for (int i = int(threadIdx.x); i < STAGE_WORDS; i += LARGE_THREADS) {
                 const int tile = i / 32, at = tile * 32 + word(i % 32 / 4, i % 4);
-                const int octet = p.octet + tile / GATES, state = tile - TILE_OCTETS * GATES;
+                const int octet = coord.octet + tile / GATES, state = tile - LARGE_OCTETS * GATES;
                 if (i >= WEIGHT_WORDS) {
-                    if (p.row_octet + state / STATES < p.row_octets)
-                        copy_async16(to + at, p.states + state_word<STATES>(p, state, k) + i % 32);
-                } else if (octet < p.octets) {
-                    copy_async16(to + at, p.weights +
-                                              ((int64_t(octet) * p.groups + k) * GATES + tile % GATES) * 32 +
-                                              i % 32);
+                    if (coord.row_octet + state / STATES < coord.row_octets)
+                        copy_async16(to + at, coord.states + state_word<STATES>(coord, state, k) + i % 32);
+                } else if (octet < coord.octets) {
+                    copy_async16(to + at,
+                                 coord.weights +
+                                     ((int64_t(octet) * coord.groups + k) * GATES + tile % GATES) * 32 +
+                                     i % 32);
                 }
             }
         copy_async_commit();
     }
-    GRU_DEVICE void multiply(const TilePlace &p, const uint4 *stages, int k) {
-        const uint4 *weights = stages + (k - p.first) % STAGES * STAGE_WORDS,
+    GRU_DEVICE void multiply(const BlockCoord &coord, const uint4 *stages, int k) {
+        const uint4 *weights = stages + (k - coord.first) % STAGES * STAGE_WORDS,
                     *states = weights + WEIGHT_WORDS;
         GRU_UNROLL for (int c = 0; c < 4; c++) GRU_UNROLL for (int state = 0; state < STATES; state++) {
             float4 h[ROWS_EACH];
             GRU_UNROLL for (int j = 0; j < ROWS_EACH; j++) {
                 const int r = row + j * 16;
-                if (p.row_octet + r / 8 < p.row_octets)
+                if (coord.row_octet + r / 8 < coord.row_octets)
                     h[j] = as_floats(states[(r / 8 * STATES + state) * 32 + word(r % 8, c)]);
                 else
                     h[j] = make_float4(0, 0, 0, 0);
             }
             GRU_UNROLL for (int i = 0; i < UNITS_EACH; i++) {
                 const int u = unit + i * 16;
-                if (p.octet + u / 8 >= p.octets) continue;
+                if (coord.octet + u / 8 >= coord.octets) continue;
                 GRU_UNROLL for (int g = state; g < GATES; g += STATES) {
                     const float4 w = as_floats(weights[(u / 8 * GATES + g) * 32 + word(u % 8, c)]);
                     GRU_UNROLL for (int j = 0; j < ROWS_EACH; j++) {
@@ -161,34 +165,34 @@ template <int ROWS, int STATES> struct FusedTile {
         return make_float4(__uint_as_float(v.x), __uint_as_float(v.y), __uint_as_float(v.z),
                            __uint_as_float(v.w));
     }
-    GRU_DEVICE void deposit(float *sums) const {
+    GRU_DEVICE void store_partial_sums(float *sums) const {
         GRU_UNROLL for (int g = 0; g < SUMS_OF<STATES>; g++) GRU_UNROLL for (int i = 0; i < UNITS_EACH; i++)
             GRU_UNROLL for (int j = 0; j < ROWS_EACH; j++)
-                sums[TileSums<ROWS, STATES>::at(g, row + j * 16, unit + i * 16)] = sum[g][i][j];
+                sums[LargeSums<ROWS, STATES>::at(g, row + j * 16, unit + i * 16)] = sum[g][i][j];
     }
 };
 
 /* ---- a block's work ---- */
 
-template <class M, int ROWS, int STATES> struct TileProduct { using Type = TensorTile<M, ROWS, STATES>; };
-template <int ROWS, int STATES> struct TileProduct<F32, ROWS, STATES> {
-    using Type = FusedTile<ROWS, STATES>;
+template <class M, int ROWS, int STATES> struct LargeMainloop { using Type = MmaTile<M, ROWS, STATES>; };
+template <int ROWS, int STATES> struct LargeMainloop<F32, ROWS, STATES> {
+    using Type = FmaTile<ROWS, STATES>;
 };
 
-template <class M, int ROWS, int STATES> constexpr int tile_shared_bytes() {
-    constexpr int stages = TileProduct<M, ROWS, STATES>::Type::STAGE_BYTES;
-    constexpr int sums = TileSums<ROWS, STATES>::BYTES;
+template <class M, int ROWS, int STATES> constexpr int large_shared_bytes() {
+    constexpr int stages = LargeMainloop<M, ROWS, STATES>::Type::STAGE_BYTES;
+    constexpr int sums = LargeSums<ROWS, STATES>::BYTES;
     return stages > sums ? stages : sums; /* the sums take the stages' place */
 }
 
 /* All of k that is this block's, in stages. */
-template <class Product> GRU_DEVICE void sum_groups(Product &product, const TilePlace &p, uint4 *stages) {
-    for (int k = p.first; k < p.first + STAGES - 1; k++) product.stage(p, stages, k);
-    for (int k = p.first; k < p.last; k++) {
+template <class Mainloop> GRU_DEVICE void sum_k(Mainloop &mainloop, const BlockCoord &coord, uint4 *stages) {
+    for (int k = coord.first; k < coord.first + STAGES - 1; k++) mainloop.stage(coord, stages, k);
+    for (int k = coord.first; k < coord.last; k++) {
         copy_async_wait<STAGES - 2>();
         __syncthreads(); /* this stage has come for all threads, and the one to be filled next has been read by all */
-        product.stage(p, stages, k + STAGES - 1);
-        product.multiply(p, stages, k);
+        mainloop.stage(coord, stages, k + STAGES - 1);
+        mainloop.multiply(coord, stages, k);
     }
     copy_async_wait<0>();
     GRU_FAULT_POINT(stages_read) __syncthreads(); /* the stages have been read: the sums take their place */
@@ -201,32 +205,32 @@ GRU_DEVICE void gather_sums(float *sums, int split, int row, int unit, float (&c
     for (int block = 0; block < split; block++) {
         const float *part = cluster_map(sums, unsigned(block));
         GRU_UNROLL for (int g = 0; g < SUMS_OF<STATES>; g++) c[g] +=
-            part[TileSums<ROWS, STATES>::at(g, row, unit)];
+            part[LargeSums<ROWS, STATES>::at(g, row, unit)];
     }
 }
 
 /* The block's place in a grid along units (and the blocks of their clusters), rows and directions. */
 template <int ROWS>
-GRU_DEVICE TilePlace place_of(const gru_cuda_sequence &q, const void *weights, const void *states,
-                              int split) {
-    const int rank = int(blockIdx.x) % split, each = (q.groups + split - 1) / split;
+GRU_DEVICE BlockCoord block_coord(const gru_cuda_sequence &seq, const void *weights, const void *states,
+                                  int split) {
+    const int rank = int(blockIdx.x) % split, each = (seq.groups + split - 1) / split;
     return {static_cast<const uint4 *>(weights),
             static_cast<const uint4 *>(states),
-            q.octets,
-            q.groups,
-            int(blockIdx.x) / split * TILE_OCTETS,
+            seq.octets,
+            seq.groups,
+            int(blockIdx.x) / split * LARGE_OCTETS,
             int(blockIdx.y) * (ROWS / 8),
-            (q.N + 7) / 8,
-            min(rank * each, q.groups),
-            min((rank + 1) * each, q.groups)};
+            (seq.N + 7) / 8,
+            min(rank * each, seq.groups),
+            min((rank + 1) * each, seq.groups)};
 }
 
 /* The block's sums, and when all blocks of the cluster have theirs; release_sums: when all have read them. */
-template <class Product>
-GRU_DEVICE float *sum_tile(Product &product, const TilePlace &place, uint4 *shared, int split) {
-    sum_groups(product, place, shared);
+template <class Mainloop>
+GRU_DEVICE float *run_mainloop(Mainloop &mainloop, const BlockCoord &coord, uint4 *shared, int split) {
+    sum_k(mainloop, coord, shared);
     float *sums = reinterpret_cast<float *>(shared);
-    product.deposit(sums);
+    mainloop.store_partial_sums(sums);
     if (split > 1) {
         cluster_arrive();
         /* The partial sums of all blocks of the cluster are there. */

@@ -15,7 +15,7 @@ constexpr int SLICES = GRU_CUDA_SLICES, STEP_THREADS = SLICES * 32;
 
 /* Blocks that a multiprocessor must have registers for: two, so that a step's blocks can start, and fetch their weights,
  * before those of the step before have ended; the widest tiles need the registers for their sums. */
-template <class M, int TILES> constexpr int GENERATIONS = TILES >= (M::TENSOR ? 8 : 2) ? 1 : 2;
+template <class M, int ROW_OCTETS> constexpr int MIN_BLOCKS = ROW_OCTETS >= (M::TENSOR ? 8 : 2) ? 1 : 2;
 
 /* Groups of k. */
 struct Slice {
@@ -28,14 +28,15 @@ GRU_DEVICE Slice slice_of(int warp, Slice all) {
 }
 
 /* Weights of one gate are a third of those of three, and so are their sums. */
-template <class M, int OCTETS, int TILES> constexpr int products_ahead(int gates) {
-    if (gates == 1) return TILES == 1 ? (OCTETS == 1 ? 6 : 4) : M::TENSOR && TILES <= 4 ? 2 : 1;
-    return TILES >= 4 ? 1 : OCTETS == 1 && TILES == 1 && M::TENSOR ? 4 : 2;
+template <class M, int UNIT_OCTETS, int ROW_OCTETS> constexpr int groups_ahead(int gates) {
+    if (gates == 1)
+        return ROW_OCTETS == 1 ? (UNIT_OCTETS == 1 ? 6 : 4) : M::TENSOR && ROW_OCTETS <= 4 ? 2 : 1;
+    return ROW_OCTETS >= 4 ? 1 : UNIT_OCTETS == 1 && ROW_OCTETS == 1 && M::TENSOR ? 4 : 2;
 }
 
 /* Sums in shared memory, [slice][gate][row][unit]: four numbers more than units, so that neither the fragments' stores
  * nor the loads along the units meet in one bank. */
-template <int UNITS, int ROWS, int COUNT> struct Sums {
+template <int UNITS, int ROWS, int COUNT> struct PartialSums {
     static constexpr int PITCH = UNITS + 4, SLICE = COUNT * ROWS * PITCH;
     static constexpr int BYTES = SLICES * SLICE * int(sizeof(float));
     static GRU_DEVICE int at(int g, int row, int unit) { return (g * ROWS + row) * PITCH + unit; }
@@ -49,25 +50,26 @@ template <int UNITS, int ROWS, int COUNT> struct Sums {
 
 /* COUNT gates from FIRST on of OCTETS octets of units (at octet), against TILES octets of rows (at row_octet). Weights:
  * [unit octet][group][GATES_EACH gates][tile]. */
-template <class M, int OCTETS, int TILES, int FIRST, int COUNT, int GATES_EACH = GATES> struct Product {
-    static_assert(M::TENSOR || OCTETS == 1,
+template <class M, int UNIT_OCTETS, int ROW_OCTETS, int FIRST, int COUNT, int GATES_EACH = GATES>
+struct Mainloop {
+    static_assert(M::TENSOR || UNIT_OCTETS == 1,
                   "a warp multiplies one octet of units where it has no tensor cores");
     static constexpr int PER_LANE = M::TENSOR ? 4 : 8;
     /* Groups whose weights are on their way at once: as many as leave two generations of blocks their registers. */
-    static constexpr int AHEAD = products_ahead<M, OCTETS, TILES>(GATES_EACH);
-    using PartSums = Sums<OCTETS * 8, TILES * 8, COUNT>;
+    static constexpr int AHEAD = groups_ahead<M, UNIT_OCTETS, ROW_OCTETS>(GATES_EACH);
+    using Sums = PartialSums<UNIT_OCTETS * 8, ROW_OCTETS * 8, COUNT>;
 
     const uint4 *weights; /* this lane's first word of the block's first octet */
     int groups, lane;
     Slice slice;
-    uint4 word[AHEAD][COUNT][OCTETS];
-    float sum[COUNT][TILES][PER_LANE];
+    uint4 word[AHEAD][COUNT][UNIT_OCTETS];
+    float sum[COUNT][ROW_OCTETS][PER_LANE];
 
     /* all: those of the groups over which it sums. */
-    GRU_DEVICE Product(const void *matrix, int octet, int groups_each, Slice all)
+    GRU_DEVICE Mainloop(const void *matrix, int octet, int groups_each, Slice all)
         : groups(groups_each), lane(threadIdx.x % 32), slice(slice_of(int(threadIdx.x) / 32, all)) {
         weights = static_cast<const uint4 *>(matrix) + int64_t(octet) * groups * GATES_EACH * 32 + lane;
-        GRU_UNROLL for (int g = 0; g < COUNT; g++) GRU_UNROLL for (int tile = 0; tile < TILES; tile++)
+        GRU_UNROLL for (int g = 0; g < COUNT; g++) GRU_UNROLL for (int tile = 0; tile < ROW_OCTETS; tile++)
             GRU_UNROLL for (int i = 0; i < PER_LANE; i++) sum[g][tile][i] = 0.0f;
         fetch(slice.first);
     }
@@ -75,7 +77,7 @@ template <class M, int OCTETS, int TILES, int FIRST, int COUNT, int GATES_EACH =
     /* Weights of the next groups: read once in a launch, and never written by a step, so before the wait. */
     GRU_DEVICE void fetch(int k) {
         GRU_UNROLL for (int i = 0; i < AHEAD; i++) GRU_UNROLL for (int g = 0; g < COUNT; g++)
-            GRU_UNROLL for (int o = 0; o < OCTETS; o++) if (k + i < slice.last) word[i][g][o] =
+            GRU_UNROLL for (int o = 0; o < UNIT_OCTETS; o++) if (k + i < slice.last) word[i][g][o] =
                 load_stream(weights + ((int64_t(o) * groups + k + i) * GATES_EACH + FIRST + g) * 32);
     }
 
@@ -85,9 +87,9 @@ template <class M, int OCTETS, int TILES, int FIRST, int COUNT, int GATES_EACH =
         for (int k = slice.first; k < slice.last; k += AHEAD) {
             if (k != slice.first) fetch(k);
             if constexpr (M::TENSOR)
-                multiply_tensor<AHEAD>(states, k, row_octets - row_octet);
+                multiply_mma<AHEAD>(states, k, row_octets - row_octet);
             else
-                multiply_fused(states, k, row_octets - row_octet);
+                multiply_fma(states, k, row_octets - row_octet);
         }
     }
 
@@ -95,24 +97,24 @@ template <class M, int OCTETS, int TILES, int FIRST, int COUNT, int GATES_EACH =
      * wrote them, and all of a round before the first product waits for one of them. So no load may have a condition of
      * its own, behind which it would wait for the products in front: an octet of rows that does not exist is the last
      * one again, whose sums are not used. */
-    template <int LENGTH> GRU_DEVICE void multiply_tensor(const uint4 *states, int k, int tiles) {
+    template <int LENGTH> GRU_DEVICE void multiply_mma(const uint4 *states, int k, int tiles) {
         if constexpr (LENGTH > 1)
-            if (k + LENGTH > slice.last) return multiply_tensor<LENGTH - 1>(states, k, tiles);
-        uint4 h[LENGTH][TILES];
-        GRU_UNROLL for (int i = 0; i < LENGTH; i++) GRU_UNROLL for (int tile = 0; tile < TILES; tile++)
+            if (k + LENGTH > slice.last) return multiply_mma<LENGTH - 1>(states, k, tiles);
+        uint4 h[LENGTH][ROW_OCTETS];
+        GRU_UNROLL for (int i = 0; i < LENGTH; i++) GRU_UNROLL for (int tile = 0; tile < ROW_OCTETS; tile++)
             h[i][tile] = __ldcg(states + (int64_t(min(tile, tiles - 1)) * groups + k + i) * 32 + lane);
-        GRU_UNROLL for (int i = 0; i < LENGTH; i++) GRU_UNROLL for (int tile = 0; tile < TILES; tile++)
+        GRU_UNROLL for (int i = 0; i < LENGTH; i++) GRU_UNROLL for (int tile = 0; tile < ROW_OCTETS; tile++)
             GRU_UNROLL for (int g = 0; g < COUNT; g++) {
             const uint4 low = word[i][g][0];
-            const uint4 high = OCTETS == 2 ? word[i][g][OCTETS - 1] : make_uint4(0, 0, 0, 0);
+            const uint4 high = UNIT_OCTETS == 2 ? word[i][g][UNIT_OCTETS - 1] : make_uint4(0, 0, 0, 0);
             M::mma(sum[g][tile], {low.x, high.x, low.y, high.y}, {h[i][tile].x, h[i][tile].y});
             M::mma(sum[g][tile], {low.z, high.z, low.w, high.w}, {h[i][tile].z, h[i][tile].w});
         }
     }
 
     /* Every lane of a unit's four takes its 16 bytes of each row. */
-    GRU_DEVICE void multiply_fused(const uint4 *states, int k, int tiles) {
-        GRU_UNROLL for (int i = 0; i < AHEAD; i++) GRU_UNROLL for (int tile = 0; tile < TILES; tile++) {
+    GRU_DEVICE void multiply_fma(const uint4 *states, int k, int tiles) {
+        GRU_UNROLL for (int i = 0; i < AHEAD; i++) GRU_UNROLL for (int tile = 0; tile < ROW_OCTETS; tile++) {
             if (k + i >= slice.last || tile >= tiles) continue;
             const uint4 *from = states + (int64_t(tile) * groups + k + i) * 32 + lane % 4;
             GRU_UNROLL for (int row = 0; row < 8; row++) {
@@ -131,19 +133,19 @@ template <class M, int OCTETS, int TILES, int FIRST, int COUNT, int GATES_EACH =
 
     /* This warp's slice of the sums. A lane of an mma holds units lane / 4 (and 8 more) of rows 2 (lane % 4) and the next;
      * without tensor cores the four lanes of a unit hold every fourth 16 bytes of k, added here. */
-    GRU_DEVICE void deposit(float *sums) const {
-        float *mine = sums + threadIdx.x / 32 * PartSums::SLICE;
-        GRU_UNROLL for (int g = 0; g < COUNT; g++) GRU_UNROLL for (int tile = 0; tile < TILES; tile++) {
+    GRU_DEVICE void store_partial_sums(float *sums) const {
+        float *warp_sums = sums + threadIdx.x / 32 * Sums::SLICE;
+        GRU_UNROLL for (int g = 0; g < COUNT; g++) GRU_UNROLL for (int tile = 0; tile < ROW_OCTETS; tile++) {
             if constexpr (M::TENSOR) {
-                GRU_UNROLL for (int i = 0; i < 2 * OCTETS; i++)
-                    mine[PartSums::at(g, tile * 8 + lane % 4 * 2 + i % 2, i / 2 * 8 + lane / 4)] =
+                GRU_UNROLL for (int i = 0; i < 2 * UNIT_OCTETS; i++)
+                    warp_sums[Sums::at(g, tile * 8 + lane % 4 * 2 + i % 2, i / 2 * 8 + lane / 4)] =
                         sum[g][tile][i];
             } else {
                 GRU_UNROLL for (int row = 0; row < 8; row++) {
                     float s = sum[g][tile][row];
                     s += __shfl_xor_sync(0xffffffffu, s, 1);
                     s += __shfl_xor_sync(0xffffffffu, s, 2);
-                    if (lane % 4 == row % 4) mine[PartSums::at(g, tile * 8 + row, lane / 4)] = s;
+                    if (lane % 4 == row % 4) warp_sums[Sums::at(g, tile * 8 + row, lane / 4)] = s;
                 }
             }
         }

@@ -1,4 +1,4 @@
-/* cuda_math_types.cuh: numbers in memory as f32, and the four ways to multiply them (gru_cuda_compute_type) as types. */
+/* cuda_math_types.cuh: loads and stores of numbers as f32, and a class for each compute type. */
 #ifndef GRU_CUDA_MATH_TYPES_CUH
 #define GRU_CUDA_MATH_TYPES_CUH
 
@@ -25,8 +25,8 @@ GRU_DEVICE void store_number(void *data, int32_t type, int64_t i, float value) {
                                      : __bfloat16_as_ushort(__float2bfloat16_rn(value)));
 }
 
-/* BYTES of a number in a tile; TENSOR: products by mma.sync, else by fused multiply-adds; FAST: the cell may use fast
- * exponentials, whose errors lie below those of the products. store rounds to what the products read. */
+/* BYTES: size of an operand. TENSOR: products by mma.sync, else by fused multiply-adds. FAST: the cell may use fast
+ * exponentials, whose errors are smaller than those of the products. store rounds a value to an operand. */
 struct F32 {
     static constexpr int BYTES = 4;
     static constexpr bool TENSOR = false, FAST = false;
@@ -65,7 +65,7 @@ struct Bf16 {
     }
 };
 
-/* Calls visit with the type of a compute type. */
+/* Calls visit with an object of the class. */
 template <class Visit> auto dispatch_compute_type(gru_cuda_compute_type compute_type, Visit visit) {
     switch (compute_type) {
     case GRU_CUDA_F32:
@@ -79,7 +79,7 @@ template <class Visit> auto dispatch_compute_type(gru_cuda_compute_type compute_
     }
 }
 
-/* For kernels whose time is that of their memory: one for every compute type. */
+/* For memory-bound kernels, which are compiled once for all compute types. */
 GRU_DEVICE void store_operand(gru_cuda_compute_type compute_type, void *data, int64_t i, float value) {
     switch (compute_type) {
     case GRU_CUDA_F32:
@@ -93,16 +93,16 @@ GRU_DEVICE void store_operand(gru_cuda_compute_type compute_type, void *data, in
     }
 }
 
-/* The type of such numbers in memory. */
+/* The type of operands in memory. */
 GRU_DEVICE int32_t operand_type(gru_cuda_compute_type compute_type) {
     return compute_type == GRU_CUDA_F16 ? GRU_F16 : compute_type == GRU_CUDA_BF16 ? GRU_BF16 : GRU_F32;
 }
 
-/* Numbers of k in one row of a tile. */
+/* Values of k in one row of a fragment tile. */
 template <class M> constexpr int GROUP = GRU_CUDA_GROUP_BYTES / M::BYTES;
 
-/* Index of (row, k) in tiles [row octet][group][8][GROUP]. */
-template <class M> GRU_DEVICE int64_t tile_index(int row, int k, int groups) {
+/* Index of (row, k) in fragment tiles [row octet][group][8][GROUP]. */
+template <class M> GRU_DEVICE int64_t fragment_index(int row, int k, int groups) {
     const int64_t tile = int64_t(row / GRU_CUDA_OCTET) * groups + k / GROUP<M>;
     return (tile * GRU_CUDA_OCTET + row % GRU_CUDA_OCTET) * GROUP<M> + k % GROUP<M>;
 }

@@ -1,4 +1,4 @@
-/* cuda_output.cuh: one number of the new state: where its inputs lie, when its row is at which time, where it goes. */
+/* cuda_output.cuh: one element of the new state: its time, its inputs, and where it is stored. */
 #ifndef GRU_CUDA_OUTPUT_CUH
 #define GRU_CUDA_OUTPUT_CUH
 
@@ -10,112 +10,115 @@ GRU_DEVICE int64_t view_index(int64_t time_stride, int64_t batch_stride, int64_t
     return t * time_stride + n * batch_stride;
 }
 
-/* Valid steps of row n; a length outside 0..T is clamped here and reported by the prologue. */
-GRU_DEVICE int64_t row_length(const gru_cuda_sequence &q, int n) {
-    if (!q.lengths) return q.T;
-    const int64_t length = q.lengths[n];
-    return length < 0 ? 0 : length > q.T ? q.T : length;
+/* Length of row n. A length outside 0..T is clamped here and recorded by the prologue. */
+GRU_DEVICE int64_t row_length(const gru_cuda_sequence &seq, int n) {
+    if (!seq.lengths) return seq.T;
+    const int64_t length = seq.lengths[n];
+    return length < 0 ? 0 : length > seq.T ? seq.T : length;
 }
 
-/* The time that a row with so many steps visits as step s. */
-GRU_DEVICE int64_t step_time(const gru_cuda_sequence &q, int64_t length, int64_t s) {
-    return q.direction == GRU_REVERSE ? length - 1 - s : s;
+/* The time t of step s in a row of this length. */
+GRU_DEVICE int64_t step_time(const gru_cuda_sequence &seq, int64_t length, int64_t s) {
+    return seq.direction == GRU_REVERSE ? length - 1 - s : s;
 }
 
-/* Whether step s of row n starts a segment: a forward layer looks at the step itself, a reverse layer at the one it
- * comes from, because a segment begins with its earliest time. */
-GRU_DEVICE bool segment_starts(const gru_cuda_sequence &q, int64_t length, int64_t s, int n) {
-    const int64_t looked = q.direction == GRU_REVERSE ? s - 1 : s;
-    if (!q.restart.data || looked < 0 || s >= length) return false;
-    const int64_t t = step_time(q, length, looked);
+/* Whether step s of row n starts a segment. A segment begins with its earliest time, so a forward layer looks at step s and
+ * a reverse layer at step s - 1. */
+GRU_DEVICE bool segment_starts(const gru_cuda_sequence &seq, int64_t length, int64_t s, int n) {
+    const int64_t looked = seq.direction == GRU_REVERSE ? s - 1 : s;
+    if (!seq.restart.data || looked < 0 || s >= length) return false;
+    const int64_t t = step_time(seq, length, looked);
     return static_cast<const uint8_t *>(
-               q.restart.data)[view_index(q.restart.time_stride, q.restart.batch_stride, t, n)] != 0;
+               seq.restart.data)[view_index(seq.restart.time_stride, seq.restart.batch_stride, t, n)] != 0;
 }
 
-/* Unit `unit` of row n: what a thread finishes in step s. */
+/* Unit `unit` of row n at step s: what one thread computes. */
 struct Output {
     int n, unit;
-    bool exists; /* else the tile's padding */
-    bool active; /* the row has this step; else its state stays and y[s] is zero */
+    bool exists; /* else padding of the block tile */
+    bool active; /* s < length; else the state is kept and y[s] is zero */
     bool starts; /* the step after this one starts a segment */
-    int64_t t;   /* the time it visits; not active: s */
+    int64_t t;   /* not active: s */
 };
 
-GRU_DEVICE Output output_at(const gru_cuda_sequence &q, int64_t s, int n, int unit) {
-    Output o = {n, unit, n < q.N && unit < q.H, false, false, s};
-    if (!o.exists) return o;
-    const int64_t length = row_length(q, n);
-    o.active = s < length;
-    if (!o.active) return o;
-    o.t = step_time(q, length, s);
-    o.starts = segment_starts(q, length, s + 1, n);
-    return o;
+GRU_DEVICE Output output_at(const gru_cuda_sequence &seq, int64_t s, int n, int unit) {
+    Output out = {n, unit, n < seq.N && unit < seq.H, false, false, s};
+    if (!out.exists) return out;
+    const int64_t length = row_length(seq, n);
+    out.active = s < length;
+    if (!out.active) return out;
+    out.t = step_time(seq, length, s);
+    out.starts = segment_starts(seq, length, s + 1, n);
+    return out;
 }
 
-/* Index of a unit's number of gate g in rows of [unit octet][gate][8]. */
+/* Index of gate g of a unit in a row [unit octet][gate][8]. */
 GRU_DEVICE int packed_unit(int unit, int g) {
     return unit / 8 * (GATES * 8) + g * 8 + unit % 8;
 }
 
 /* gru_cuda_gradient_planes on the device. */
-GRU_DEVICE int gradient_planes(const gru_cuda_sequence &q) {
-    return q.reset_mode == GRU_RESET_AFTER ? GATES + 1 : GATES;
+GRU_DEVICE int gradient_planes(const gru_cuda_sequence &seq) {
+    return seq.reset_mode == GRU_RESET_AFTER ? GATES + 1 : GATES;
 }
 
-GRU_DEVICE float recurrent_bias(const gru_cuda_sequence &q, int unit, int g) {
-    return q.bR[packed_unit(unit, g)];
+GRU_DEVICE float recurrent_bias(const gru_cuda_sequence &seq, int unit, int g) {
+    return seq.bR[packed_unit(unit, g)];
 }
 
-/* Projected input of gate g, as it was found: input_side makes the sum of it. */
-GRU_DEVICE float projected_at(const gru_cuda_input &input, const Output &o, int g) {
-    const int64_t row = view_index(input.time_stride, input.batch_stride, o.t, o.n);
+/* Projected input of gate g, without the bias that input_side may add. */
+GRU_DEVICE float projected_at(const gru_cuda_input &input, const Output &out, int g) {
+    const int64_t row = view_index(input.time_stride, input.batch_stride, out.t, out.n);
     return load_number(input.data, input.type,
-                       row + (input.gate_stride ? g * input.gate_stride + o.unit : packed_unit(o.unit, g)));
+                       row +
+                           (input.gate_stride ? g * input.gate_stride + out.unit : packed_unit(out.unit, g)));
 }
 
-/* Adds the bias that the projection has left out. Not where the number is loaded: even an addition that is not done waits
- * for its operand, so that the loads of the gates would wait for each other. */
-GRU_DEVICE float input_side(const gru_cuda_input &input, const Output &o, int g, float projected) {
-    return input.bias ? projected + input.bias[packed_unit(o.unit, g)] : projected;
+/* a of gate g: adds the bias that the projection has left out. This is apart from the load, because even a skipped addition
+ * waits for its operand, and so the loads of the gates would wait for each other. */
+GRU_DEVICE float input_side(const gru_cuda_input &input, const Output &out, int g, float projected) {
+    return input.bias ? projected + input.bias[packed_unit(out.unit, g)] : projected;
 }
 
-GRU_DEVICE float attention_at(const gru_cuda_sequence &q, const Output &o) {
+GRU_DEVICE float attention_at(const gru_cuda_sequence &seq, const Output &out) {
     return static_cast<const float *>(
-        q.attention.data)[view_index(q.attention.time_stride, q.attention.batch_stride, o.t, o.n)];
+        seq.attention.data)[view_index(seq.attention.time_stride, seq.attention.batch_stride, out.t, out.n)];
 }
 
-GRU_DEVICE int64_t state_index(const gru_cuda_sequence &q, const Output &o) {
-    return int64_t(o.n) * q.octets * 8 + o.unit;
+GRU_DEVICE int64_t state_index(const gru_cuda_sequence &seq, const Output &out) {
+    return int64_t(out.n) * seq.octets * 8 + out.unit;
 }
 
-/* The state that enters this step. Past L1: blocks of another launch wrote it. */
-GRU_DEVICE float entering_state(const gru_cuda_sequence &q, const Output &o) {
-    return __ldcg(q.state + state_index(q, o));
+/* The state that enters this step. The load bypasses L1, because another launch wrote it. */
+GRU_DEVICE float entering_state(const gru_cuda_sequence &seq, const Output &out) {
+    return __ldcg(seq.state + state_index(seq, out));
 }
 
-GRU_DEVICE void write_final_state(const gru_cuda_sequence &q, const Output &o, float h) {
-    if (!q.hT) return;
-    const int64_t row = q.hT_slots ? q.hT_slots[o.n] : o.n;
-    if (q.hT_slots && (row < 0 || row >= q.slot_count)) return; /* reported by the prologue */
-    store_number(q.hT, q.state_type, row * q.hT_stride + o.unit, h);
+GRU_DEVICE void write_final_state(const gru_cuda_sequence &seq, const Output &out, float h) {
+    if (!seq.hT) return;
+    const int64_t row = seq.hT_slots ? seq.hT_slots[out.n] : out.n;
+    if (seq.hT_slots && (row < 0 || row >= seq.slot_count)) return; /* recorded by the prologue */
+    store_number(seq.hT, seq.state_type, row * seq.hT_stride + out.unit, h);
 }
 
-/* Hands out the state h that follows the entering one: to y, to hT, to the reserve, and to the next step. */
+/* Stores the next state h to y, hT and the next step, and the entering state to the reserve. */
 template <class M>
-GRU_DEVICE void write_state(const gru_cuda_step_args &step, const gru_cuda_sequence &q, const Output &o,
+GRU_DEVICE void write_state(const gru_cuda_step_args &step, const gru_cuda_sequence &seq, const Output &out,
                             float entering, float h) {
-    if (q.reserve && o.active) q.reserve[(step.s * q.N + o.n) * q.H + o.unit] = entering;
-    if (q.y.data && step.s < q.T)
-        store_number(q.y.data, q.io_type, view_index(q.y.time_stride, q.y.batch_stride, o.t, o.n) + o.unit,
-                     o.active ? h : 0.0f);
+    if (seq.reserve && out.active) seq.reserve[(step.s * seq.N + out.n) * seq.H + out.unit] = entering;
+    if (seq.y.data && step.s < seq.T)
+        store_number(seq.y.data, seq.io_type,
+                     view_index(seq.y.time_stride, seq.y.batch_stride, out.t, out.n) + out.unit,
+                     out.active ? h : 0.0f);
     if (step.last) {
-        write_final_state(q, o, h);
+        write_final_state(seq, out, h);
         return;
     }
-    if (o.starts)
-        h = q.h_restart ? load_number(q.h_restart, q.state_type, int64_t(o.n) * q.H + o.unit) : 0.0f;
-    q.state[state_index(q, o)] = h;
-    M::store(q.exchange[(step.s + 1) % 2], tile_index<M>(o.n, o.unit, q.groups), h);
+    if (out.starts)
+        h = seq.h_restart ? load_number(seq.h_restart, seq.state_type, int64_t(out.n) * seq.H + out.unit)
+                          : 0.0f;
+    seq.state[state_index(seq, out)] = h;
+    M::store(seq.exchange[(step.s + 1) % 2], fragment_index<M>(out.n, out.unit, seq.groups), h);
 }
 
 } // namespace

@@ -6,77 +6,79 @@
 
 namespace {
 
-GRU_DEVICE void look_at_row(const gru_cuda_prologue &p, const gru_cuda_sequence &q, const int32_t *h0_slots,
-                            int n) {
+GRU_DEVICE void check_row(const gru_cuda_prologue &args, const gru_cuda_sequence &seq,
+                          const int32_t *h0_slots, int n) {
     const auto outside = [](int64_t value, int64_t limit) { return value < 0 || value > limit; };
-    if (q.lengths && outside(q.lengths[n], q.T))
-        report(p.device_error, GRU_CUDA_BAD_LENGTH, n, q.lengths[n], q.T);
-    const int64_t last = int64_t(q.slot_count) - 1;
+    if (seq.lengths && outside(seq.lengths[n], seq.T))
+        record_error(args.device_error, GRU_CUDA_BAD_LENGTH, n, seq.lengths[n], seq.T);
+    const int64_t last = int64_t(seq.slot_count) - 1;
     if (h0_slots && outside(h0_slots[n], last))
-        report(p.device_error, GRU_CUDA_BAD_H0_SLOT, n, h0_slots[n], last);
-    if (q.hT_slots && outside(q.hT_slots[n], last))
-        report(p.device_error, GRU_CUDA_BAD_HT_SLOT, n, q.hT_slots[n], last);
+        record_error(args.device_error, GRU_CUDA_BAD_H0_SLOT, n, h0_slots[n], last);
+    if (seq.hT_slots && outside(seq.hT_slots[n], last))
+        record_error(args.device_error, GRU_CUDA_BAD_HT_SLOT, n, seq.hT_slots[n], last);
 }
 
 /* The state that enters the first step. */
-GRU_DEVICE float first_state(const gru_cuda_prologue &p, const gru_cuda_sequence &q, int z, int n, int unit) {
-    if (segment_starts(q, row_length(q, n), 0, n))
-        return q.h_restart ? load_number(q.h_restart, q.state_type, int64_t(n) * q.H + unit) : 0.0f;
-    const int32_t *slots = p.h0_slots[z];
+GRU_DEVICE float first_state(const gru_cuda_prologue &args, const gru_cuda_sequence &seq, int z, int n,
+                             int unit) {
+    if (segment_starts(seq, row_length(seq, n), 0, n))
+        return seq.h_restart ? load_number(seq.h_restart, seq.state_type, int64_t(n) * seq.H + unit) : 0.0f;
+    const int32_t *slots = args.h0_slots[z];
     const int64_t row = slots ? slots[n] : n;
-    if (!p.h0[z] || (slots && (row < 0 || row >= q.slot_count))) return 0.0f;
-    return load_number(p.h0[z], q.state_type, row * p.h0_stride[z] + unit);
+    if (!args.h0[z] || (slots && (row < 0 || row >= seq.slot_count))) return 0.0f;
+    return load_number(args.h0[z], seq.state_type, row * args.h0_stride[z] + unit);
 }
 
 template <class M>
-GRU_DEVICE void prepare_states(const gru_cuda_prologue &p, const gru_cuda_sequence &q, int z) {
-    const Pieces pieces = pieces_of((q.N + 7) / 8 * 8, int64_t(q.groups) * GROUP<M>);
-    for (int64_t i = first_piece(); i < pieces.count; i += piece_step()) {
-        const int n = int(i / pieces.each), unit = int(i % pieces.each) * 32 + int(threadIdx.x) % 32;
-        if (unit == 0 && n % 8 == 0 && q.barrier_counter) q.barrier_counter[n / 8] = 0;
-        if (unit == 0 && n < q.N) look_at_row(p, q, p.h0_slots[z], n);
-        if (unit >= q.groups * GROUP<M>) continue;
-        const bool exists = n < q.N && unit < q.H;
-        const float h = exists ? first_state(p, q, z, n, unit) : 0.0f;
-        const int64_t at = tile_index<M>(n, unit, q.groups);
-        M::store(q.exchange[0], at, h);
-        M::store(q.exchange[1], at, 0.0f);
-        if (q.exchange_reset) M::store(q.exchange_reset, at, 0.0f);
-        if (exists) q.state[int64_t(n) * q.octets * 8 + unit] = h;
+GRU_DEVICE void prepare_states(const gru_cuda_prologue &args, const gru_cuda_sequence &seq, int z) {
+    const GridStride loop = grid_stride((seq.N + 7) / 8 * 8, int64_t(seq.groups) * GROUP<M>);
+    for (int64_t i = grid_first(); i < loop.count; i += grid_step()) {
+        const int n = int(i / loop.per_row), unit = int(i % loop.per_row) * 32 + int(threadIdx.x) % 32;
+        if (unit == 0 && n % 8 == 0 && seq.barrier_counter) seq.barrier_counter[n / 8] = 0;
+        if (unit == 0 && n < seq.N) check_row(args, seq, args.h0_slots[z], n);
+        if (unit >= seq.groups * GROUP<M>) continue;
+        const bool exists = n < seq.N && unit < seq.H;
+        const float h = exists ? first_state(args, seq, z, n, unit) : 0.0f;
+        const int64_t at = fragment_index<M>(n, unit, seq.groups);
+        M::store(seq.exchange[0], at, h);
+        M::store(seq.exchange[1], at, 0.0f);
+        if (seq.exchange_reset) M::store(seq.exchange_reset, at, 0.0f);
+        if (exists) seq.state[int64_t(n) * seq.octets * 8 + unit] = h;
     }
 }
 
 template <class M>
-GRU_DEVICE void gather_rows(const gru_cuda_prologue &p, const gru_cuda_sequence &q, int z) {
-    const int64_t rows = p.steps * q.N;
-    const Pieces pieces = pieces_of(rows + p.padding, p.pitch[z]);
-    for (int64_t i = first_piece(); i < pieces.count; i += piece_step()) {
-        const int64_t row = i / pieces.each, k = i % pieces.each * 32 + threadIdx.x % 32;
-        if (k >= p.pitch[z]) continue;
+GRU_DEVICE void gather_rows(const gru_cuda_prologue &args, const gru_cuda_sequence &seq, int z) {
+    const int64_t rows = args.steps * seq.N;
+    const GridStride loop = grid_stride(rows + args.padding, args.pitch[z]);
+    for (int64_t i = grid_first(); i < loop.count; i += grid_step()) {
+        const int64_t row = i / loop.per_row, k = i % loop.per_row * 32 + threadIdx.x % 32;
+        if (k >= args.pitch[z]) continue;
         float value = 0.0f;
-        if (row < rows && k < p.inputs[z]) {
-            const int n = int(row % q.N);
-            const int64_t s = p.s + row / q.N, length = row_length(q, n);
+        if (row < rows && k < args.inputs[z]) {
+            const int n = int(row % seq.N);
+            const int64_t s = args.s + row / seq.N, length = row_length(seq, n);
             if (s < length)
                 value = load_number(
-                    p.x[z].data, q.io_type,
-                    view_index(p.x[z].time_stride, p.x[z].batch_stride, step_time(q, length, s), n) + k);
+                    args.x[z].data, seq.io_type,
+                    view_index(args.x[z].time_stride, args.x[z].batch_stride, step_time(seq, length, s), n) +
+                        k);
         }
-        M::store(p.rows[z], row * p.pitch[z] + k, value);
+        M::store(args.rows[z], row * args.pitch[z] + k, value);
     }
 }
 
 template <class M>
 __global__ void __launch_bounds__(WARPS * 32, 1)
-    prologue_kernel(const __grid_constant__ gru_cuda_prologue p) {
+    prologue_kernel(const __grid_constant__ gru_cuda_prologue args) {
     const int z = int(blockIdx.z);
-    const gru_cuda_sequence &q = p.sequence[z];
-    if (p.begins) {
-        prepare_states<M>(p, q, z);
-        if (p.reserve[z] && blockIdx.x == 0 && threadIdx.x < 8)
-            static_cast<uint64_t *>(p.reserve[z])[threadIdx.x] = p.reserve_header[z][threadIdx.x];
+    const gru_cuda_sequence &seq = args.sequence[z];
+    if (args.begins) {
+        prepare_states<M>(args, seq, z);
+        if (args.reserve[z] && blockIdx.x == 0 && threadIdx.x < 8)
+            static_cast<uint64_t *>(args.reserve[z])[threadIdx.x] = args.reserve_header[z][threadIdx.x];
     }
-    if (p.rows[z]) gather_rows<M>(p, q, z);
+    if (args.rows[z]) gather_rows<M>(args, seq, z);
 }
 
 struct Addition {
@@ -86,17 +88,17 @@ struct Addition {
     gru_const_view from;
 };
 
-__global__ void __launch_bounds__(WARPS * 32, 1) add_kernel(const __grid_constant__ Addition a) {
-    const Pieces pieces = pieces_of(a.rows, a.row);
-    for (int64_t i = first_piece(); i < pieces.count; i += piece_step()) {
-        const int64_t row = i / pieces.each, k = i % pieces.each * 32 + threadIdx.x % 32;
-        if (k >= a.row) continue;
-        const int64_t t = row / a.N;
-        const int n = int(row % a.N);
-        const int64_t to = view_index(a.to.time_stride, a.to.batch_stride, t, n) + k;
-        const int64_t from = view_index(a.from.time_stride, a.from.batch_stride, t, n) + k;
-        store_number(a.to.data, a.type, to,
-                     load_number(a.to.data, a.type, to) + load_number(a.from.data, a.type, from));
+__global__ void __launch_bounds__(WARPS * 32, 1) add_kernel(const __grid_constant__ Addition args) {
+    const GridStride loop = grid_stride(args.rows, args.row);
+    for (int64_t i = grid_first(); i < loop.count; i += grid_step()) {
+        const int64_t row = i / loop.per_row, k = i % loop.per_row * 32 + threadIdx.x % 32;
+        if (k >= args.row) continue;
+        const int64_t t = row / args.N;
+        const int n = int(row % args.N);
+        const int64_t to = view_index(args.to.time_stride, args.to.batch_stride, t, n) + k;
+        const int64_t from = view_index(args.from.time_stride, args.from.batch_stride, t, n) + k;
+        store_number(args.to.data, args.type, to,
+                     load_number(args.to.data, args.type, to) + load_number(args.from.data, args.type, from));
     }
 }
 
@@ -107,14 +109,15 @@ template <class Visit> cudaError_t visit_prologue(gru_cuda_compute_type compute_
 } // namespace
 
 extern "C" cudaError_t gru_cuda_launch_prologue(gru_cuda_compute_type compute_type,
-                                                const gru_cuda_prologue *p, cudaStream_t stream) {
-    const gru_cuda_sequence &q = p->sequence[0];
-    const int64_t states = p->begins ? (q.N + 7) / 8 * 8 : 0,
-                  gathered = p->rows[0] ? p->steps * q.N + p->padding : 0;
-    const int64_t width = p->pitch[0] > q.octets * 8 ? p->pitch[0] : q.octets * 8;
+                                                const gru_cuda_prologue *args, cudaStream_t stream) {
+    const gru_cuda_sequence &seq = args->sequence[0];
+    const int64_t states = args->begins ? (seq.N + 7) / 8 * 8 : 0,
+                  gathered = args->rows[0] ? args->steps * seq.N + args->padding : 0;
+    const int64_t width = args->pitch[0] > seq.octets * 8 ? args->pitch[0] : seq.octets * 8;
     return visit_prologue(compute_type, [&](void (*kernel)(gru_cuda_prologue)) {
-        return start(kernel, launch_for(states > gathered ? states : gathered, width, p->directions), *p,
-                     stream);
+        return start(kernel,
+                     grid_stride_launch(states > gathered ? states : gathered, width, args->directions),
+                     *args, stream);
     });
 }
 
@@ -124,7 +127,8 @@ extern "C" cudaError_t gru_cuda_load_prologue(gru_cuda_compute_type compute_type
 
 extern "C" cudaError_t gru_cuda_launch_add(int32_t type, int64_t T, int64_t N, int64_t row, gru_view to,
                                            gru_const_view from, cudaStream_t stream) {
-    return start(add_kernel, launch_for(T * N, row, 1), Addition{type, T * N, N, row, to, from}, stream);
+    return start(add_kernel, grid_stride_launch(T * N, row, 1), Addition{type, T * N, N, row, to, from},
+                 stream);
 }
 
 extern "C" cudaError_t gru_cuda_load_add(void) {

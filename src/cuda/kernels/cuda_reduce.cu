@@ -1,5 +1,5 @@
-/* cuda_reduce.cu: the last of a backward pass: sums over all steps and sequences, of biases in a fixed order and of weights from
- * their GEMMs, divided by the loss scale and set or added where the caller keeps gradients. */
+/* cuda_reduce.cu: final reductions of a backward pass: bias gradients (in a fixed order) and weight gradients (from GEMM
+ * accumulators), divided by the loss scale and written or added to the caller's buffers. */
 #include "cuda_grid_stride.cuh"
 #include "cuda_math_types.cuh"
 #include "cuda_backward_kernels.h"
@@ -17,15 +17,15 @@ GRU_DEVICE void store_gradient(float *to, float sum, int32_t overwrite) {
 }
 
 __global__ void __launch_bounds__(WARPS * 32, 1)
-    weight_sums_kernel(const __grid_constant__ gru_cuda_weight_sums a) {
-    const int64_t units = (a.H + 15) / 16 * 16;
-    const Pieces pieces = pieces_of(int64_t(a.count) * a.H, a.K);
-    for (int64_t i = first_piece(); i < pieces.count; i += piece_step()) {
-        const int64_t row = i / pieces.each, k = i % pieces.each * 32 + threadIdx.x % 32;
-        if (k >= a.K) continue;
-        const float sum = a.sums[(row / a.H * units + row % a.H) * a.pitch + k];
-        store_gradient(a.gradient + (int64_t(a.first) * a.H + row) * a.K + k, unscaled(sum, a.loss_scale),
-                       a.overwrite);
+    weight_sums_kernel(const __grid_constant__ gru_cuda_weight_sums args) {
+    const int64_t units = (args.H + 15) / 16 * 16;
+    const GridStride loop = grid_stride(int64_t(args.count) * args.H, args.K);
+    for (int64_t i = grid_first(); i < loop.count; i += grid_step()) {
+        const int64_t row = i / loop.per_row, k = i % loop.per_row * 32 + threadIdx.x % 32;
+        if (k >= args.K) continue;
+        const float sum = args.sums[(row / args.H * units + row % args.H) * args.pitch + k];
+        store_gradient(args.gradient + (int64_t(args.first) * args.H + row) * args.K + k,
+                       unscaled(sum, args.loss_scale), args.overwrite);
     }
 }
 
@@ -33,72 +33,75 @@ __global__ void __launch_bounds__(WARPS * 32, 1)
 
 struct BiasSums {
     gru_cuda_bias_sums sums;
-    int32_t type;    /* of rows */
-    int32_t columns; /* of a row */
-    int64_t each;    /* rows of a part */
-    int32_t parts;
+    int32_t type;      /* of rows */
+    int32_t columns;   /* of a row */
+    int64_t rows_each; /* of a split */
+    int32_t splits;
 };
 
-/* Block: 32 columns of one part. A warp sums every eighth row, then the first adds the warps in order. */
+/* Block: 32 columns of one split. A warp sums every eighth row, then the first warp adds the warps in order. */
 __global__ void __launch_bounds__(WARPS * 32, 1)
-    bias_partial_sums_kernel(const __grid_constant__ BiasSums p) {
+    bias_partial_sums_kernel(const __grid_constant__ BiasSums args) {
     GRU_SHARED(float, sums, [WARPS][32]);
     const int warp = int(threadIdx.x) / 32, lane = int(threadIdx.x) % 32,
               column = int(blockIdx.x) * 32 + lane;
-    const int64_t first = int64_t(blockIdx.y) * p.each, last = min(first + p.each, p.sums.count);
+    const int64_t first = int64_t(blockIdx.y) * args.rows_each,
+                  last = min(first + args.rows_each, args.sums.count);
     float sum = 0.0f;
-    if (column < p.columns)
+    if (column < args.columns)
         for (int64_t row = first + warp; row < last; row += WARPS)
-            sum += load_number(p.sums.rows, p.type, row * p.columns + column);
+            sum += load_number(args.sums.rows, args.type, row * args.columns + column);
     sums[warp][lane] = sum;
-    __syncthreads(); /* the sums of all warps are there */
-    if (warp > 0 || column >= p.columns) return;
+    __syncthreads(); /* the sums of all warps are stored */
+    if (warp > 0 || column >= args.columns) return;
     for (int other = 1; other < WARPS; other++) sum += sums[other][lane];
-    p.sums.parts[int64_t(blockIdx.y) * p.columns + column] = sum;
+    args.sums.partial_sums[int64_t(blockIdx.y) * args.columns + column] = sum;
 }
 
-/* One column in the order of the parts. */
-__global__ void __launch_bounds__(WARPS * 32, 1) bias_sums_kernel(const __grid_constant__ BiasSums p) {
-    const gru_cuda_bias_sums &a = p.sums;
-    const int column = int(blockIdx.x) * WARPS * 32 + int(threadIdx.x), units = (a.H + 15) / 16 * 16;
+/* One column, splits in ascending order. */
+__global__ void __launch_bounds__(WARPS * 32, 1) bias_sums_kernel(const __grid_constant__ BiasSums args) {
+    const gru_cuda_bias_sums &sums = args.sums;
+    const int column = int(blockIdx.x) * WARPS * 32 + int(threadIdx.x), units = (sums.H + 15) / 16 * 16;
     const int plane = column / units, unit = column % units;
-    if (column >= p.columns || unit >= a.H) return;
+    if (column >= args.columns || unit >= sums.H) return;
     float sum = 0.0f;
-    for (int part = 0; part < p.parts; part++) sum += a.parts[int64_t(part) * p.columns + column];
-    sum = unscaled(sum, a.loss_scale);
+    for (int split = 0; split < args.splits; split++)
+        sum += sums.partial_sums[int64_t(split) * args.columns + column];
+    sum = unscaled(sum, sums.loss_scale);
     const bool only_recurrent = plane == GRU_CUDA_DC_N,
-               only_input = a.reset_mode == GRU_RESET_AFTER && plane == GATE_N;
-    const int at = (only_recurrent ? GATE_N : plane) * a.H + unit;
-    if (a.dbW && !only_recurrent) store_gradient(a.dbW + at, sum, a.overwrite);
-    if (a.dbR && !only_input) store_gradient(a.dbR + at, sum, a.overwrite);
+               only_input = sums.reset_mode == GRU_RESET_AFTER && plane == GATE_N;
+    const int at = (only_recurrent ? GATE_N : plane) * sums.H + unit;
+    if (sums.dbW && !only_recurrent) store_gradient(sums.dbW + at, sum, sums.overwrite);
+    if (sums.dbR && !only_input) store_gradient(sums.dbR + at, sum, sums.overwrite);
 }
 
-/* Parts of at least 32 rows, so that few rows are not cut to pieces. */
+/* Splits have at least 32 rows, so that few rows are not divided further. */
 BiasSums describe(gru_cuda_compute_type compute_type, const gru_cuda_bias_sums &sums) {
-    BiasSums p = {sums, GRU_F32, 0, 0, 0};
-    if (compute_type == GRU_CUDA_F16) p.type = GRU_F16;
-    if (compute_type == GRU_CUDA_BF16) p.type = GRU_BF16;
-    p.columns = int32_t(gru_cuda_gradient_planes(sums.reset_mode) * gru_cuda_unit_pitch(sums.H));
-    p.each = max(int64_t(32), (sums.count + GRU_CUDA_SUM_SPLITS - 1) / GRU_CUDA_SUM_SPLITS);
-    p.parts = int32_t((sums.count + p.each - 1) / p.each);
-    return p;
+    BiasSums args = {sums, GRU_F32, 0, 0, 0};
+    if (compute_type == GRU_CUDA_F16) args.type = GRU_F16;
+    if (compute_type == GRU_CUDA_BF16) args.type = GRU_BF16;
+    args.columns = int32_t(gru_cuda_gradient_planes(sums.reset_mode) * gru_cuda_unit_pitch(sums.H));
+    args.rows_each = max(int64_t(32), (sums.count + GRU_CUDA_SUM_SPLITS - 1) / GRU_CUDA_SUM_SPLITS);
+    args.splits = int32_t((sums.count + args.rows_each - 1) / args.rows_each);
+    return args;
 }
 
 } // namespace
 
 extern "C" cudaError_t gru_cuda_launch_weight_sums(const gru_cuda_weight_sums *sums, cudaStream_t stream) {
-    return start(weight_sums_kernel, launch_for(int64_t(sums->count) * sums->H, sums->K, 1), *sums, stream);
+    return start(weight_sums_kernel, grid_stride_launch(int64_t(sums->count) * sums->H, sums->K, 1), *sums,
+                 stream);
 }
 
 extern "C" cudaError_t gru_cuda_launch_bias_sums(gru_cuda_compute_type compute_type,
                                                  const gru_cuda_bias_sums *sums, cudaStream_t stream) {
-    const BiasSums p = describe(compute_type, *sums);
+    const BiasSums args = describe(compute_type, *sums);
     Launch launch;
     launch.block = dim3(WARPS * 32);
-    launch.grid = dim3(blocks_for(p.columns, 32), unsigned(p.parts > 0 ? p.parts : 1));
-    if (const cudaError_t error = start(bias_partial_sums_kernel, launch, p, stream)) return error;
-    launch.grid = dim3(blocks_for(p.columns, WARPS * 32));
-    return start(bias_sums_kernel, launch, p, stream);
+    launch.grid = dim3(blocks_for(args.columns, 32), unsigned(args.splits > 0 ? args.splits : 1));
+    if (const cudaError_t error = start(bias_partial_sums_kernel, launch, args, stream)) return error;
+    launch.grid = dim3(blocks_for(args.columns, WARPS * 32));
+    return start(bias_sums_kernel, launch, args, stream);
 }
 
 extern "C" cudaError_t gru_cuda_load_reduce(void) {

@@ -1,67 +1,68 @@
-/* cuda_step.cu: one step of a layer in one launch, any size: weights stream through the registers once, and gates,
- * candidate and state are finished where the sums meet. Reset BEFORE takes two launches: the gates, then the candidate. */
+/* cuda_step.cu: one step of a layer in one launch, for any size. Weights stream through registers once; the epilogue runs in
+ * the block that has the sums. Reset BEFORE takes two launches: reset and update gate, then the candidate. */
 #include "cuda_epilogue.cuh"
 #include "cuda_launch.cuh"
 #include "cuda_mainloop_small.cuh"
 
 namespace {
 
-/* Block: OCTETS octets of units x TILES octets of rows; grid: along rows (there may be millions), units,
- * directions. */
-template <class M, int OCTETS, int TILES, gru_cuda_gate_set PART>
-__global__ void __launch_bounds__(STEP_THREADS, (GENERATIONS<M, TILES>))
+/* Block: UNIT_OCTETS x ROW_OCTETS octets of units and rows. Grid: rows (there may be millions), units, directions. */
+template <class M, int UNIT_OCTETS, int ROW_OCTETS, gru_cuda_gate_set GATE_SET>
+__global__ void __launch_bounds__(STEP_THREADS, (MIN_BLOCKS<M, ROW_OCTETS>))
     step_kernel(const __grid_constant__ gru_cuda_step_args step) {
-    constexpr int UNITS = OCTETS * 8, ROWS = TILES * 8, FIRST = FIRST_GATE<PART>, COUNT = GATE_COUNT<PART>;
+    constexpr int UNITS = UNIT_OCTETS * 8, ROWS = ROW_OCTETS * 8, FIRST = FIRST_GATE<GATE_SET>,
+                  COUNT = GATE_COUNT<GATE_SET>;
     constexpr int OUTPUTS = (UNITS * ROWS + STEP_THREADS - 1) / STEP_THREADS; /* of one thread */
     constexpr bool EARLY =
-        OUTPUTS == 1; /* inputs wait in registers; more would push the products out of them */
-    using Part = Product<M, OCTETS, TILES, FIRST, COUNT>;
+        OUTPUTS == 1; /* inputs wait in registers; more would leave too few for the main loop */
+    using Loop = Mainloop<M, UNIT_OCTETS, ROW_OCTETS, FIRST, COUNT>;
     GRU_DYNAMIC_SHARED(float, sums);
     if (step.trigger) dependency_trigger();
-    const gru_cuda_sequence &q = step.sequence[blockIdx.z];
+    const gru_cuda_sequence &seq = step.sequence[blockIdx.z];
     const gru_cuda_input &input = step.input[blockIdx.z];
-    const int octet = int(blockIdx.y) * OCTETS, row_octet = int(blockIdx.x) * TILES;
+    const int octet = int(blockIdx.y) * UNIT_OCTETS, row_octet = int(blockIdx.x) * ROW_OCTETS;
     auto output = [&](int i) {
-        const int place = int(threadIdx.x) + i * STEP_THREADS, row = place / UNITS;
-        return output_at(q, step.s, row < ROWS ? row_octet * 8 + row : q.N, octet * 8 + place % UNITS);
+        const int index = int(threadIdx.x) + i * STEP_THREADS, row = index / UNITS;
+        return output_at(seq, step.s, row < ROWS ? row_octet * 8 + row : seq.N, octet * 8 + index % UNITS);
     };
-    /* A thread has one unit of all its rows. Everything is on its way before any of it is waited for. */
-    Output o[OUTPUTS];
+    /* A thread has one unit of all its rows. All loads are issued before the first result is used. */
+    Output out[OUTPUTS];
     float a[OUTPUTS][COUNT] = {}, bias[COUNT] = {}, h[OUTPUTS] = {};
     auto load_inputs = [&] {
-        GRU_UNROLL for (int i = 0; i < OUTPUTS; i++) o[i] = output(i);
+        GRU_UNROLL for (int i = 0; i < OUTPUTS; i++) out[i] = output(i);
         GRU_UNROLL for (int g = 0; g < COUNT; g++) {
-            GRU_UNROLL for (int i = 0; i < OUTPUTS; i++) if (o[i].active) a[i][g] =
-                projected_at(input, o[i], FIRST + g);
-            if (o[0].exists) bias[g] = recurrent_bias(q, o[0].unit, FIRST + g);
+            GRU_UNROLL for (int i = 0; i < OUTPUTS; i++) if (out[i].active) a[i][g] =
+                projected_at(input, out[i], FIRST + g);
+            if (out[0].exists) bias[g] = recurrent_bias(seq, out[0].unit, FIRST + g);
         }
     };
     auto load_states = [&] {
-        GRU_UNROLL for (int i = 0; i < OUTPUTS; i++) if (o[i].exists) h[i] = entering_state(q, o[i]);
+        GRU_UNROLL for (int i = 0; i < OUTPUTS; i++) if (out[i].exists) h[i] = entering_state(seq, out[i]);
     };
     auto add_input_bias = [&] {
-        GRU_UNROLL for (int i = 0; i < OUTPUTS; i++) if (o[i].active)
-            GRU_UNROLL for (int g = 0; g < COUNT; g++) a[i][g] = input_side(input, o[i], FIRST + g, a[i][g]);
+        GRU_UNROLL for (int i = 0; i < OUTPUTS; i++) if (out[i].active)
+            GRU_UNROLL for (int g = 0; g < COUNT; g++) a[i][g] =
+                input_side(input, out[i], FIRST + g, a[i][g]);
     };
-    Part product(q.R, octet, q.groups, {0, q.groups});
+    Loop mainloop(seq.R, octet, seq.groups, {0, seq.groups});
     if (EARLY) load_inputs();
     if (EARLY) add_input_bias();
-    /* From here on: what the launches before this one have written. */
+    /* What earlier launches wrote may only be read from here on. */
     GRU_FAULT_POINT(earlier_launches) dependency_wait();
     if (EARLY) load_states();
-    product.run(PART == GRU_CUDA_CANDIDATE ? q.exchange_reset : q.exchange[step.s % 2], row_octet,
-                (q.N + 7) / 8);
-    product.deposit(sums);
+    mainloop.run(GATE_SET == GRU_CUDA_CANDIDATE ? seq.exchange_reset : seq.exchange[step.s % 2], row_octet,
+                 (seq.N + 7) / 8);
+    mainloop.store_partial_sums(sums);
     if (!EARLY) load_inputs();
     if (!EARLY) load_states();
     if (!EARLY) add_input_bias();
-    GRU_FAULT_POINT(slices_stored) __syncthreads(); /* the slices of all warps are there */
+    GRU_FAULT_POINT(slices_stored) __syncthreads(); /* the partial sums of all warps are stored */
     GRU_UNROLL for (int i = 0; i < OUTPUTS; i++) {
-        if (!o[i].exists) continue;
+        if (!out[i].exists) continue;
         float c[COUNT];
         GRU_UNROLL for (int g = 0; g < COUNT; g++) c[g] =
-            Part::PartSums::total(sums, g, o[i].n - row_octet * 8, o[i].unit - octet * 8) + bias[g];
-        finish<M, PART>(step, q, o[i], a[i], c, h[i]);
+            Loop::Sums::total(sums, g, out[i].n - row_octet * 8, out[i].unit - octet * 8) + bias[g];
+        epilogue_forward<M, GATE_SET>(step, seq, out[i], a[i], c, h[i]);
     }
 }
 
@@ -69,34 +70,35 @@ __global__ void __launch_bounds__(STEP_THREADS, (GENERATIONS<M, TILES>))
 
 using Kernel = void (*)(gru_cuda_step_args);
 struct Variant {
-    gru_cuda_block_tile tile;
+    gru_cuda_block_tile block_tile;
     Kernel kernel;
     int shared_bytes;
 };
 
-template <class M, int OCTETS, int TILES, gru_cuda_gate_set PART> Variant variant() {
-    return {{OCTETS, TILES, 1, 0},
-            step_kernel<M, OCTETS, TILES, PART>,
-            Sums<OCTETS * 8, TILES * 8, GATE_COUNT<PART>>::BYTES};
+template <class M, int UNIT_OCTETS, int ROW_OCTETS, gru_cuda_gate_set GATE_SET> Variant make_variant() {
+    return {{UNIT_OCTETS, ROW_OCTETS, 1, 0},
+            step_kernel<M, UNIT_OCTETS, ROW_OCTETS, GATE_SET>,
+            PartialSums<UNIT_OCTETS * 8, ROW_OCTETS * 8, GATE_COUNT<GATE_SET>>::BYTES};
 }
 
-/* The tiles that exist. Calls visit(variant) for each until it returns true. Reset BEFORE has fewer: every tile is two
- * kernels there. */
-template <class M, gru_cuda_gate_set PART, class Visit> bool visit_tiles(Visit visit) {
-    if (visit(variant<M, 1, 1, PART>())) return true;
+/* Calls visit(variant) for every block tile until it returns true. Reset BEFORE has fewer tiles, because each needs two
+ * kernels. */
+template <class M, gru_cuda_gate_set GATE_SET, class Visit> bool visit_tiles(Visit visit) {
+    if (visit(make_variant<M, 1, 1, GATE_SET>())) return true;
     if constexpr (!M::TENSOR) {
-        if constexpr (PART == GRU_CUDA_ALL_GATES)
-            if (visit(variant<M, 1, 2, PART>())) return true;
-        return visit(variant<M, 1, 4, PART>());
+        if constexpr (GATE_SET == GRU_CUDA_ALL_GATES)
+            if (visit(make_variant<M, 1, 2, GATE_SET>())) return true;
+        return visit(make_variant<M, 1, 4, GATE_SET>());
     } else {
-        if constexpr (PART == GRU_CUDA_ALL_GATES)
-            if (visit(variant<M, 2, 1, PART>()) || visit(variant<M, 2, 2, PART>())) return true;
-        return visit(variant<M, 2, 4, PART>()) || visit(variant<M, 2, 8, PART>());
+        if constexpr (GATE_SET == GRU_CUDA_ALL_GATES)
+            if (visit(make_variant<M, 2, 1, GATE_SET>()) || visit(make_variant<M, 2, 2, GATE_SET>()))
+                return true;
+        return visit(make_variant<M, 2, 4, GATE_SET>()) || visit(make_variant<M, 2, 8, GATE_SET>());
     }
 }
 
-template <class M, class Visit> bool visit_part(gru_cuda_gate_set part, Visit visit) {
-    switch (part) {
+template <class M, class Visit> bool visit_gate_set(gru_cuda_gate_set gate_set, Visit visit) {
+    switch (gate_set) {
     case GRU_CUDA_ALL_GATES:
         return visit_tiles<M, GRU_CUDA_ALL_GATES>(visit);
     case GRU_CUDA_RESET_UPDATE:
@@ -107,37 +109,40 @@ template <class M, class Visit> bool visit_part(gru_cuda_gate_set part, Visit vi
 }
 
 template <class Visit>
-bool visit_variants(gru_cuda_compute_type compute_type, gru_cuda_gate_set part, Visit visit) {
-    return dispatch_compute_type(compute_type, [&](auto m) { return visit_part<decltype(m)>(part, visit); });
+bool visit_variants(gru_cuda_compute_type compute_type, gru_cuda_gate_set gate_set, Visit visit) {
+    return dispatch_compute_type(compute_type,
+                                 [&](auto m) { return visit_gate_set<decltype(m)>(gate_set, visit); });
 }
 
 } // namespace
 
-extern "C" cudaError_t gru_cuda_launch_step(gru_cuda_compute_type compute_type, gru_cuda_gate_set part,
-                                            gru_cuda_block_tile tile, const gru_cuda_step_args *step,
+extern "C" cudaError_t gru_cuda_launch_step(gru_cuda_compute_type compute_type, gru_cuda_gate_set gate_set,
+                                            gru_cuda_block_tile block_tile, const gru_cuda_step_args *step,
                                             cudaStream_t stream) {
-    const gru_cuda_sequence &q = step->sequence[0];
+    const gru_cuda_sequence &seq = step->sequence[0];
     cudaError_t error = cudaErrorInvalidValue; /* no such tile */
-    visit_variants(compute_type, part, [&](const Variant &v) {
-        if (v.tile.unit_octets != tile.unit_octets || v.tile.batch_octets != tile.batch_octets) return false;
+    visit_variants(compute_type, gate_set, [&](const Variant &variant) {
+        if (variant.block_tile.unit_octets != block_tile.unit_octets ||
+            variant.block_tile.batch_octets != block_tile.batch_octets)
+            return false;
         Launch launch;
-        launch.grid = dim3(blocks_for(q.N, tile.batch_octets * 8), blocks_for(q.H, tile.unit_octets * 8),
-                           unsigned(step->directions));
+        launch.grid = dim3(blocks_for(seq.N, block_tile.batch_octets * 8),
+                           blocks_for(seq.H, block_tile.unit_octets * 8), unsigned(step->directions));
         launch.block = dim3(STEP_THREADS);
-        launch.shared_bytes = v.shared_bytes;
+        launch.shared_bytes = variant.shared_bytes;
         launch.depends = step->depends != 0;
-        error = start(v.kernel, launch, *step, stream);
+        error = start(variant.kernel, launch, *step, stream);
         return true;
     });
     return error;
 }
 
-extern "C" int32_t gru_cuda_step_tiles(gru_cuda_compute_type compute_type, gru_cuda_gate_set part,
+extern "C" int32_t gru_cuda_step_tiles(gru_cuda_compute_type compute_type, gru_cuda_gate_set gate_set,
                                        gru_cuda_block_tile *tiles) {
     int32_t count = 0;
-    visit_variants(compute_type, part, [&](const Variant &v) {
-        tiles[count] = v.tile;
-        tiles[count++].shared_bytes = v.shared_bytes;
+    visit_variants(compute_type, gate_set, [&](const Variant &variant) {
+        tiles[count] = variant.block_tile;
+        tiles[count++].shared_bytes = variant.shared_bytes;
         return false;
     });
     return count;
@@ -148,8 +153,8 @@ extern "C" cudaError_t gru_cuda_load_step(gru_cuda_compute_type compute_type, in
                                        GRU_CUDA_CANDIDATE};
     cudaError_t error = cudaSuccess;
     for (int i = 0; i < (reset == GRU_RESET_BEFORE ? 2 : 1); i++)
-        visit_variants(compute_type, parts[i], [&](const Variant &v) {
-            error = load(v.kernel, v.shared_bytes);
+        visit_variants(compute_type, parts[i], [&](const Variant &variant) {
+            error = load(variant.kernel, variant.shared_bytes);
             return error != cudaSuccess;
         });
     return error;

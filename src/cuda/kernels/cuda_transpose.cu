@@ -14,69 +14,69 @@ template <> struct BitsOf<2> { using Type = uint16_t; };
 /* Numbers of so many bytes. Grid: along k and j of R_g[j][k] in squares, gates. */
 template <int BYTES>
 __global__ void __launch_bounds__(TRANSPOSE_THREADS, 1)
-    transpose_recurrent_kernel(const __grid_constant__ gru_cuda_transpose p) {
+    transpose_recurrent_kernel(const __grid_constant__ gru_cuda_transpose args) {
     using Bits = typename BitsOf<BYTES>::Type;
     constexpr int SIDE = GRU_CUDA_GROUP_BYTES / BYTES, SQUARE = SIDE * SIDE;
     GRU_SHARED(Bits, square, [SIDE][SIDE + 1]);
-    const int units = (p.H + 15) / 16 * 16, groups = (p.H + SIDE - 1) / SIDE;
+    const int units = (args.H + 15) / 16 * 16, groups = (args.H + SIDE - 1) / SIDE;
     const int gate = int(blockIdx.z), first_k = int(blockIdx.x) * SIDE, first_j = int(blockIdx.y) * SIDE;
     for (int i = int(threadIdx.x); i < SQUARE; i += TRANSPOSE_THREADS) {
         const int j = first_j + i / SIDE;
         const int64_t tile = (int64_t(j / 8) * groups + blockIdx.x) * GATES + gate;
         square[i / SIDE][i % SIDE] =
-            j < units ? static_cast<const Bits *>(p.R)[(tile * 8 + j % 8) * SIDE + i % SIDE] : Bits(0);
+            j < units ? static_cast<const Bits *>(args.R)[(tile * 8 + j % 8) * SIDE + i % SIDE] : Bits(0);
     }
     __syncthreads(); /* the square is there */
     for (int i = int(threadIdx.x); i < SQUARE; i += TRANSPOSE_THREADS) {
         const int row = i / SIDE, column = i % SIDE, k = first_k + row;
         const int64_t tile = (int64_t(k / 8) * GATES + gate) * groups + blockIdx.y;
-        if (p.transposed && k < units)
-            static_cast<Bits *>(p.transposed)[(tile * 8 + k % 8) * SIDE + column] = square[column][row];
-        if (p.R_rows && first_j + row < units && first_k + column < units)
+        if (args.transposed && k < units)
+            static_cast<Bits *>(args.transposed)[(tile * 8 + k % 8) * SIDE + column] = square[column][row];
+        if (args.R_rows && first_j + row < units && first_k + column < units)
             static_cast<Bits *>(
-                p.R_rows)[(int64_t(gate) * units + first_j + row) * units + first_k + column] =
+                args.R_rows)[(int64_t(gate) * units + first_j + row) * units + first_k + column] =
                 square[row][column];
     }
 }
 
 /* Rows of W, in words of 16 bytes. */
 struct InputRows {
-    gru_cuda_transpose turn;
+    gru_cuda_transpose args;
     int32_t units;
     int64_t words; /* of a row */
 };
 __global__ void __launch_bounds__(TRANSPOSE_THREADS, 1)
-    input_rows_kernel(const __grid_constant__ InputRows p) {
-    const Pieces pieces = pieces_of(int64_t(GATES) * p.units, p.words);
-    for (int64_t i = first_piece(); i < pieces.count; i += piece_step()) {
-        const int64_t row = i / pieces.each, word = i % pieces.each * 32 + threadIdx.x % 32;
-        if (word >= p.words) continue;
-        const int64_t gate = row / p.units, unit = row % p.units;
-        static_cast<uint4 *>(p.turn.W_rows)[row * p.words + word] =
-            static_cast<const uint4 *>(p.turn.W)[((unit / 8 * GATES + gate) * 8 + unit % 8) * p.words + word];
+    input_rows_kernel(const __grid_constant__ InputRows args) {
+    const GridStride loop = grid_stride(int64_t(GATES) * args.units, args.words);
+    for (int64_t i = grid_first(); i < loop.count; i += grid_step()) {
+        const int64_t row = i / loop.per_row, word = i % loop.per_row * 32 + threadIdx.x % 32;
+        if (word >= args.words) continue;
+        const int64_t gate = row / args.units, unit = row % args.units;
+        static_cast<uint4 *>(args.args.W_rows)[row * args.words + word] = static_cast<const uint4 *>(
+            args.args.W)[((unit / 8 * GATES + gate) * 8 + unit % 8) * args.words + word];
     }
 }
 
-template <int BYTES> cudaError_t transpose_recurrent(const gru_cuda_transpose &turn, cudaStream_t stream) {
-    const unsigned squares = blocks_for(turn.H, GRU_CUDA_GROUP_BYTES / BYTES);
+template <int BYTES> cudaError_t transpose_recurrent(const gru_cuda_transpose &args, cudaStream_t stream) {
+    const unsigned squares = blocks_for(args.H, GRU_CUDA_GROUP_BYTES / BYTES);
     Launch launch;
     launch.grid = dim3(squares, squares, GATES);
     launch.block = dim3(TRANSPOSE_THREADS);
-    return start(transpose_recurrent_kernel<BYTES>, launch, turn, stream);
+    return start(transpose_recurrent_kernel<BYTES>, launch, args, stream);
 }
 
 } // namespace
 
-extern "C" cudaError_t gru_cuda_launch_transpose(const gru_cuda_transpose *turn, cudaStream_t stream) {
-    const bool wide = turn->compute_type == GRU_CUDA_F32 || turn->compute_type == GRU_CUDA_TF32;
-    const int32_t type = wide ? GRU_F32 : GRU_F16, units = int32_t(gru_cuda_unit_pitch(turn->H));
-    const int64_t words = gru_cuda_input_pitch(turn->inputs, type) * (wide ? 4 : 2) / 16;
+extern "C" cudaError_t gru_cuda_launch_transpose(const gru_cuda_transpose *args, cudaStream_t stream) {
+    const bool wide = args->compute_type == GRU_CUDA_F32 || args->compute_type == GRU_CUDA_TF32;
+    const int32_t type = wide ? GRU_F32 : GRU_F16, units = int32_t(gru_cuda_unit_pitch(args->H));
+    const int64_t words = gru_cuda_input_pitch(args->inputs, type) * (wide ? 4 : 2) / 16;
     if (const cudaError_t error =
-            wide ? transpose_recurrent<4>(*turn, stream) : transpose_recurrent<2>(*turn, stream))
+            wide ? transpose_recurrent<4>(*args, stream) : transpose_recurrent<2>(*args, stream))
         return error;
-    if (!turn->W_rows || words == 0) return cudaSuccess;
-    return start(input_rows_kernel, launch_for(int64_t(GATES) * units, words, 1),
-                 InputRows{*turn, units, words}, stream);
+    if (!args->W_rows || words == 0) return cudaSuccess;
+    return start(input_rows_kernel, grid_stride_launch(int64_t(GATES) * units, words, 1),
+                 InputRows{*args, units, words}, stream);
 }
 
 extern "C" cudaError_t gru_cuda_load_transpose(gru_cuda_compute_type compute_type) {

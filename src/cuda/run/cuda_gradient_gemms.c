@@ -143,7 +143,7 @@ static gru_status add_biases(const gru_cuda_direction *dir) {
                                      .count = dir->job->run->T * dir->job->run->N,
                                      .H = dir->job->layer->config.hidden,
                                      .reset_mode = dir->job->layer->config.reset_mode,
-                                     .parts = floats(dir, dir->workspace->bias_partial_sums),
+                                     .partial_sums = floats(dir, dir->workspace->bias_partial_sums),
                                      .loss_scale = g->loss_scale,
                                      .overwrite = overwrites(dir),
                                      .dbW = g->dbW,
