@@ -43,6 +43,7 @@ const gru_engine gru_engine_cpu_scalar = {
     .impl = &scalar,
     .passes = passes,
     .any_size = 1,
+    .declines = declines,
 };
 
 #if defined(__x86_64__)
