@@ -69,27 +69,31 @@ typedef struct gru_backend {
 
 /* ---- engines ----
  *
- * A call goes through an engine in two moves. plan looks at the sizes of a call and answers with a plan, or with the reason
- * why this engine does not run it; the next engine of the layer is then asked. run does what the plan says. So whatever is
- * decided about a call - kernels, threads, the division of the workspace - is decided once.
+ * An engine plans a call, then runs the plan. A call is offered to the engines of its layer, best first. plan looks at its
+ * sizes: it fills in a plan and returns NULL, or returns the reason why this engine does not run the call, and the next engine
+ * is asked. run does what the plan says. Kernels and threads are decided in plan, once. One function of the engine divides the
+ * workspace, and tells how large it is.
  *
  *     gru_plan plan;
- *     GRU_TRY(gru_plan_jobs(GRU_PASS_FORWARD, jobs, count, &plan));      the first engine that plans this call
+ *     GRU_TRY(gru_plan_jobs(GRU_PASS_FORWARD, jobs, count, &plan));      api/selection.h: the first engine that plans them
  *     return gru_plan_run(&plan, jobs);
  *
  * A call has one job, or two: the directions of a bidirectional layer. Two jobs differ in weights, buffers and direction
  * only. The rest of the configuration, T, N, mode, stream, the parts of a backward call, and which of x and projected is
- * given are the same. Room for one job is room for two: an engine runs them at once, or one behind the other. */
+ * given are the same. Room for one job is room for two: an engine runs them at once, or one after the other.
+ *
+ * cpu_reference.c is the smallest engine. */
 
 typedef enum gru_pass { GRU_PASS_FORWARD, GRU_PASS_BACKWARD, GRU_PASSES } gru_pass;
 
-/* How a call will run: a value on the caller's stack, valid as long as its jobs. Who plans fills in the first three. */
+/* How a call will run: a value on the caller's stack, valid as long as its jobs. */
 enum { GRU_PLAN_BYTES = 448 };
 typedef struct gru_plan {
-    const struct gru_engine *engine; /* that plans and runs */
+    /* Set before plan is called. */
+    const struct gru_engine *engine;
     gru_pass pass;
     int32_t count; /* of jobs, 1 or 2 */
-    /* The engine's own: plan writes what run reads. Nobody clears it, which a streaming step would feel. */
+    /* The engine's own struct: plan writes what run reads. It is not cleared: that would slow a streaming step down. */
     _Alignas(8) unsigned char own[GRU_PLAN_BYTES];
 } gru_plan;
 
@@ -97,21 +101,20 @@ typedef struct gru_plan {
 typedef struct gru_engine_pass {
     /* Bytes that a job's workspace has at least, whatever its run's options; monotone in T and N; SIZE_MAX: too large. */
     size_t (*workspace)(const gru_layer *layer, int64_t T, int64_t N);
-    /* NULL: plan->own is written. Else a static sentence that says why this engine does not run the jobs. Reads the sizes
-     * of the runs, their mode and which tensors they have, and follows none of their pointers: gru_engine_name asks about
-     * runs that nobody has checked. */
+    /* Writes plan->own and returns NULL, or returns a static sentence: why this engine does not run the jobs. Reads sizes,
+     * mode and which tensors there are, and follows no pointer of a run: gru_engine_name asks about unchecked runs. */
     const char *(*plan)(const gru_job *jobs, gru_plan *plan);
-    /* Runs jobs that have been checked and planned. A failure leaves a sentence. */
+    /* Runs checked jobs as plan decided. A failure leaves a sentence. */
     gru_status (*run)(const gru_job *jobs, const gru_plan *plan);
 } gru_engine_pass;
 
 typedef struct gru_engine {
     const char *name; /* "cpu_avx2" */
     const gru_backend *backend;
-    const void *impl; /* the engine's own: what tells it from others that share its functions; or NULL */
+    const void *impl;              /* the engine's own facts, where engines share functions; or NULL */
     const gru_engine_pass *passes; /* [GRU_PASSES]; plan NULL: it has no such pass */
-    int any_size; /* its plans never give a reason: it runs every call of a layer that it does not decline */
-    int has_f64;  /* it runs layers in double precision too */
+    int any_size;                  /* plan never gives a reason */
+    int has_f64;                   /* it runs layers in double precision too */
 
     /* Can it run layers of this variant, in either direction, on this device? NULL, or a static sentence that says what is
      * missing. Asked only about types that the engine has. NULL itself: it runs all variants. */
