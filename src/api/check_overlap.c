@@ -6,8 +6,8 @@
 
 #include "core/error.h"
 
-/* Whether two buffers whose ranges intersect are column ranges of one matrix that do not touch: equal strides, the outer
- * one a multiple of the inner, and each row within its own part of the inner stride. */
+/* Whether two buffers whose ranges intersect are disjoint columns of one matrix: equal strides, the outer one a multiple of the
+ * inner, and rows that do not meet within the inner stride. */
 static int separate_columns(const gru_region *a, const gru_region *b) {
     if (a->time_stride != b->time_stride || a->batch_stride != b->batch_stride) return 0;
     size_t inner = a->batch_stride, outer = a->time_stride;
@@ -25,7 +25,7 @@ static int separate_columns(const gru_region *a, const gru_region *b) {
     return a->row_bytes <= column && column + b->row_bytes <= inner;
 }
 
-/* hT may be h0: all of h0 is read before any of hT is written. */
+/* hT may be h0: engines read all of h0 before they write hT. */
 static int same_state(const gru_region *a, const gru_region *b) {
     return a->state && b->state && a->begin == b->begin && a->batch_stride == b->batch_stride;
 }

@@ -10,37 +10,37 @@
 #include "core/layout.h"
 #include "selection.h"
 
-/* What the checks of one call share. */
-typedef struct call {
+/* What the checks of one run share. */
+typedef struct run_check {
     const gru_layer *layer;
     gru_run *run; /* the copy that is filled in */
     gru_regions regions;
-} call;
+} run_check;
 
 /* A dense array, or NULL. */
-static gru_status check_array(call *c, const char *name, const void *data, size_t count, size_t element,
-                              int written) {
+static gru_status check_array(run_check *check, const char *name, const void *data, size_t count,
+                              size_t element, int written) {
     if (!data) return GRU_OK;
     const size_t bytes = gru_size_times(count, element);
     GRU_TRY(gru_check_aligned(name, data, element));
     if (bytes > PTRDIFF_MAX)
         return gru_fail(GRU_BAD_ARGUMENT, "%s has %zu numbers with N %lld, which reach further than memory",
-                        name, count, (long long)c->run->N);
-    gru_regions_add(&c->regions, name, data, bytes, written);
+                        name, count, (long long)check->run->N);
+    gru_regions_add(&check->regions, name, data, bytes, written);
     return GRU_OK;
 }
 
 /* ---- views ---- */
 
-#define CHECK_VIEW(c, name, field, row, element, written) \
-    GRU_CHECK_VIEW((c)->run->T, (c)->run->N, &(c)->regions, name, field, row, element, written)
+#define CHECK_VIEW(check, name, field, row, element, written) \
+    GRU_CHECK_VIEW((check)->run->T, (check)->run->N, &(check)->regions, name, field, row, element, written)
 
 /* ---- states, lengths, slots ---- */
 
-static gru_status check_state(call *c, const char *name, const void *data, int64_t *stride,
+static gru_status check_state(run_check *check, const char *name, const void *data, int64_t *stride,
                               const int32_t *slots, int written) {
-    const int64_t H = c->layer->config.hidden;
-    const int64_t rows = slots ? c->run->slot_count : c->run->N;
+    const int64_t H = check->layer->config.hidden;
+    const int64_t rows = slots ? check->run->slot_count : check->run->N;
     if (*stride != 0 && *stride < H)
         return gru_fail(GRU_BAD_ARGUMENT, "%s_stride is %lld, expected 0 or at least H, which is %lld", name,
                         (long long)*stride, (long long)H);
@@ -48,7 +48,7 @@ static gru_status check_state(call *c, const char *name, const void *data, int64
     if (!data)
         return slots ? gru_fail(GRU_BAD_ARGUMENT, "%s_slots is given, but %s is NULL", name, name) : GRU_OK;
     if (rows == 0) return GRU_OK;
-    const size_t element = gru_type_bytes(c->layer->config.state_type);
+    const size_t element = gru_type_bytes(check->layer->config.state_type);
     const size_t last = gru_size_times((size_t)(rows - 1), (size_t)*stride);
     const size_t bytes = gru_size_times(gru_size_plus(last, (size_t)H), element);
     if (bytes > PTRDIFF_MAX)
@@ -56,7 +56,7 @@ static gru_status check_state(call *c, const char *name, const void *data, int64
                         "%s_stride is %lld, which reaches further than memory with %lld rows", name,
                         (long long)*stride, (long long)rows);
     GRU_TRY(gru_check_aligned(name, data, element));
-    gru_region *region = gru_regions_add(&c->regions, name, data, bytes, written);
+    gru_region *region = gru_regions_add(&check->regions, name, data, bytes, written);
     if (!region) return GRU_OK;
     region->state = 1;
     region->row_bytes = (size_t)H * element;
@@ -64,14 +64,14 @@ static gru_status check_state(call *c, const char *name, const void *data, int64
     return GRU_OK;
 }
 
-/* What lies in a device's memory its kernels look at: gru_context_check tells what they found. */
-static int on_host(const call *c) {
-    return c->layer->context->backend->host_memory;
+/* Lengths and slots in device memory are checked by the kernels; gru_context_check tells what they found. */
+static int on_host(const run_check *check) {
+    return check->layer->context->backend->host_memory;
 }
 
-static gru_status check_lengths(const call *c) {
-    const gru_run *run = c->run;
-    if (!run->lengths || !on_host(c)) return GRU_OK;
+static gru_status check_lengths(const run_check *check) {
+    const gru_run *run = check->run;
+    if (!run->lengths || !on_host(check)) return GRU_OK;
     for (int64_t n = 0; n < run->N; n++)
         if (run->lengths[n] < 0 || run->lengths[n] > run->T)
             return gru_fail(GRU_BAD_DATA, "run.lengths[%lld] is %d, expected 0 to T, which is %lld",
@@ -79,12 +79,12 @@ static gru_status check_lengths(const call *c) {
     return GRU_OK;
 }
 
-static gru_status check_slot_range(const call *c, const char *name, const int32_t *slots) {
-    const gru_run *run = c->run;
+static gru_status check_slot_range(const run_check *check, const char *name, const int32_t *slots) {
+    const gru_run *run = check->run;
     if (!slots) return GRU_OK;
     if (run->slot_count < 0)
         return gru_fail(GRU_BAD_ARGUMENT, "run.slot_count is %d, expected 0 or more", run->slot_count);
-    if (!on_host(c)) return GRU_OK;
+    if (!on_host(check)) return GRU_OK;
     for (int64_t n = 0; n < run->N; n++)
         if (slots[n] < 0 || slots[n] >= run->slot_count)
             return gru_fail(GRU_BAD_DATA, "%s[%lld] is %d, expected 0 to %d, below slot_count", name,
@@ -103,13 +103,13 @@ static void sift_down(int32_t *heap, int64_t count, int64_t root) {
     }
 }
 
-/* Two rows may not end in one slot. Heapsort in the workspace, which holds a state of every row: no allocation, no bad
- * case. (The library's qsort may allocate.) */
-static gru_status check_slots_distinct(const call *c) {
-    const gru_run *run = c->run;
+/* Two rows must not store their final state in one slot. Heapsort in the workspace, which has room for a state of every row: it
+ * neither allocates, as qsort of the C library may, nor has a slow worst case. */
+static gru_status check_slots_distinct(const run_check *check) {
+    const gru_run *run = check->run;
     const int64_t N = run->N;
     int32_t *sorted = run->workspace;
-    if (!run->hT_slots || N < 2 || !on_host(c)) return GRU_OK;
+    if (!run->hT_slots || N < 2 || !on_host(check)) return GRU_OK;
     for (int64_t n = 0; n < N; n++) sorted[n] = run->hT_slots[n];
     for (int64_t root = N / 2 - 1; root >= 0; root--) sift_down(sorted, N, root);
     for (int64_t count = N - 1; count > 0; count--) {
@@ -127,7 +127,7 @@ static gru_status check_slots_distinct(const call *c) {
 
 /* ---- the call ---- */
 
-gru_status gru_check_sizes(const gru_run *run) {
+gru_status gru_check_run_fields(const gru_run *run) {
     if (run->T < 0) return gru_fail(GRU_BAD_ARGUMENT, "run.T is %lld, expected 0 or more", (long long)run->T);
     if (run->N < 0) return gru_fail(GRU_BAD_ARGUMENT, "run.N is %lld, expected 0 or more", (long long)run->N);
     if (run->mode < GRU_INFERENCE || run->mode > GRU_TRAIN_RECOMPUTE)
@@ -140,9 +140,9 @@ gru_status gru_check_sizes(const gru_run *run) {
     return gru_check_reserved("run", run->reserved, 8);
 }
 
-static gru_status check_input(call *c) {
-    gru_run *run = c->run;
-    const gru_layer_config *config = &c->layer->config;
+static gru_status check_input(run_check *check) {
+    gru_run *run = check->run;
+    const gru_layer_config *config = &check->layer->config;
     const size_t io = gru_type_bytes(config->io_type), H = (size_t)config->hidden;
     if (run->x.data && run->projected.data)
         return gru_fail(GRU_BAD_ARGUMENT, "run.x and run.projected are both given, expected one of them");
@@ -152,142 +152,142 @@ static gru_status check_input(call *c) {
     if (run->x.data && config->inputs == 0)
         return gru_fail(GRU_BAD_ARGUMENT,
                         "run.x is given, but the layer has 0 inputs and runs on projected input only");
-    CHECK_VIEW(c, "run.x", run->x, (size_t)config->inputs, io, 0);
-    CHECK_VIEW(c, "run.projected", run->projected, GATES * H, io, 0);
-    CHECK_VIEW(c, "run.restart", run->restart, 1, 1, 0);
+    CHECK_VIEW(check, "run.x", run->x, (size_t)config->inputs, io, 0);
+    CHECK_VIEW(check, "run.projected", run->projected, GATES * H, io, 0);
+    CHECK_VIEW(check, "run.restart", run->restart, 1, 1, 0);
     const size_t w = config->io_type == GRU_F64 ? sizeof(double) : sizeof(float);
-    CHECK_VIEW(c, "run.attention", run->attention, 1, w, 0);
-    GRU_TRY(check_array(c, "run.lengths", run->lengths, (size_t)run->N, sizeof(int32_t), 0));
-    GRU_TRY(check_array(c, "run.h0_slots", run->h0_slots, (size_t)run->N, sizeof(int32_t), 0));
-    GRU_TRY(check_array(c, "run.hT_slots", run->hT_slots, (size_t)run->N, sizeof(int32_t), 0));
-    return check_array(c, "run.h_restart", run->h_restart, gru_size_times((size_t)run->N, H),
+    CHECK_VIEW(check, "run.attention", run->attention, 1, w, 0);
+    GRU_TRY(check_array(check, "run.lengths", run->lengths, (size_t)run->N, sizeof(int32_t), 0));
+    GRU_TRY(check_array(check, "run.h0_slots", run->h0_slots, (size_t)run->N, sizeof(int32_t), 0));
+    GRU_TRY(check_array(check, "run.hT_slots", run->hT_slots, (size_t)run->N, sizeof(int32_t), 0));
+    return check_array(check, "run.h_restart", run->h_restart, gru_size_times((size_t)run->N, H),
                        gru_type_bytes(config->state_type), 0);
 }
 
-static gru_status check_stream(const call *c) {
-    if (c->layer->context->config.backend == GRU_BACKEND_CPU && c->run->stream)
+static gru_status check_stream(const run_check *check) {
+    if (check->layer->context->config.backend == GRU_BACKEND_CPU && check->run->stream)
         return gru_fail(GRU_BAD_ARGUMENT, "run.stream is %p, but the context is a CPU, which has none: NULL",
-                        c->run->stream);
+                        check->run->stream);
     return GRU_OK;
 }
 
-static gru_status check_lent(call *c, const char *name, void *data, size_t size, size_t needed) {
+static gru_status check_buffer(run_check *check, const char *name, void *data, size_t size, size_t needed) {
     if (size < needed)
         return gru_fail(GRU_BAD_ARGUMENT,
                         "%s_size is %zu, expected at least %zu for T %lld and N %lld: gru_layer_sizes tells",
-                        name, size, needed, (long long)c->run->T, (long long)c->run->N);
+                        name, size, needed, (long long)check->run->T, (long long)check->run->N);
     if (!data && needed > 0)
         return gru_fail(GRU_BAD_ARGUMENT, "%s is NULL, expected %zu bytes", name, needed);
     GRU_TRY(gru_check_aligned(name, data, 64));
-    gru_regions_add(&c->regions, name, data, needed, 1);
+    gru_regions_add(&check->regions, name, data, needed, 1);
     return GRU_OK;
 }
 
-static gru_status check_memory(call *c, gru_pass pass) {
-    const gru_layer *layer = c->layer;
-    gru_run *run = c->run;
-    GRU_TRY(check_lent(c, "run.workspace", run->workspace, run->workspace_size,
-                       gru_layer_workspace(layer, run->T, run->N, pass)));
+static gru_status check_memory(run_check *check, gru_pass pass) {
+    const gru_layer *layer = check->layer;
+    gru_run *run = check->run;
+    GRU_TRY(check_buffer(check, "run.workspace", run->workspace, run->workspace_size,
+                         gru_layer_workspace(layer, run->T, run->N, pass)));
     if (run->mode != GRU_INFERENCE)
-        GRU_TRY(check_lent(c, "run.reserve", run->reserve, run->reserve_size,
-                           layer->context->backend->reserve_bytes(&layer->config, run->T, run->N)));
+        GRU_TRY(check_buffer(check, "run.reserve", run->reserve, run->reserve_size,
+                             layer->context->backend->reserve_bytes(&layer->config, run->T, run->N)));
     if (!run->packed) return GRU_OK;
     GRU_TRY(gru_check_aligned("run.packed", run->packed, 64));
-    gru_regions_add(&c->regions, "run.packed", run->packed, layer->packed_bytes, 0);
+    gru_regions_add(&check->regions, "run.packed", run->packed, layer->packed_bytes, 0);
     return GRU_OK;
 }
 
-static gru_status check_reserve(const call *c) {
-    const gru_backend *backend = c->layer->context->backend;
-    return backend->check_reserve ? backend->check_reserve(c->layer, c->run) : GRU_OK;
+static gru_status check_reserve(const run_check *check) {
+    const gru_backend *backend = check->layer->context->backend;
+    return backend->check_reserve ? backend->check_reserve(check->layer, check->run) : GRU_OK;
 }
 
-static gru_status check_machine(const call *c) {
-    const gru_backend *backend = c->layer->context->backend;
-    return backend->check_run ? backend->check_run(c->layer, c->run) : GRU_OK;
+static gru_status check_reachable(const run_check *check) {
+    const gru_backend *backend = check->layer->context->backend;
+    return backend->check_run ? backend->check_run(check->layer, check->run) : GRU_OK;
 }
 
-gru_status gru_check_forward(const gru_layer *layer, const gru_run *run, gru_run *resolved) {
+gru_status gru_check_forward(const gru_layer *layer, const gru_run *run, gru_run *checked) {
     if (!layer) return gru_fail(GRU_BAD_ARGUMENT, "layer is NULL");
     if (!run) return gru_fail(GRU_BAD_ARGUMENT, "run is NULL");
-    memcpy(resolved, run,
-           sizeof *resolved); /* the function: an assignment becomes a slow string instruction */
-    if (gru_check_step(layer, resolved)) return GRU_OK;
-    call c;
-    c.layer = layer;
-    c.run = resolved;
-    c.regions.count = 0;
-    GRU_TRY(gru_check_sizes(run));
-    GRU_TRY(check_stream(&c));
-    GRU_TRY(check_input(&c));
-    CHECK_VIEW(&c, "run.y", resolved->y, (size_t)layer->config.hidden, gru_type_bytes(layer->config.io_type),
-               1);
-    GRU_TRY(check_slot_range(&c, "run.h0_slots", run->h0_slots));
-    GRU_TRY(check_slot_range(&c, "run.hT_slots", run->hT_slots));
-    GRU_TRY(check_state(&c, "run.h0", run->h0, &resolved->h0_stride, run->h0_slots, 0));
-    GRU_TRY(check_state(&c, "run.hT", run->hT, &resolved->hT_stride, run->hT_slots, 1));
-    GRU_TRY(check_memory(&c, GRU_PASS_FORWARD));
-    GRU_TRY(gru_regions_check(&c.regions));
-    GRU_TRY(check_lengths(&c));
-    GRU_TRY(check_slots_distinct(&c));
-    return check_machine(&c);
+    memcpy(checked, run,
+           sizeof *checked); /* not an assignment: gcc would copy with a slow string instruction */
+    if (gru_check_streaming(layer, checked)) return GRU_OK;
+    run_check check;
+    check.layer = layer;
+    check.run = checked;
+    check.regions.count = 0;
+    GRU_TRY(gru_check_run_fields(run));
+    GRU_TRY(check_stream(&check));
+    GRU_TRY(check_input(&check));
+    CHECK_VIEW(&check, "run.y", checked->y, (size_t)layer->config.hidden,
+               gru_type_bytes(layer->config.io_type), 1);
+    GRU_TRY(check_slot_range(&check, "run.h0_slots", run->h0_slots));
+    GRU_TRY(check_slot_range(&check, "run.hT_slots", run->hT_slots));
+    GRU_TRY(check_state(&check, "run.h0", run->h0, &checked->h0_stride, run->h0_slots, 0));
+    GRU_TRY(check_state(&check, "run.hT", run->hT, &checked->hT_stride, run->hT_slots, 1));
+    GRU_TRY(check_memory(&check, GRU_PASS_FORWARD));
+    GRU_TRY(gru_regions_check(&check.regions));
+    GRU_TRY(check_lengths(&check));
+    GRU_TRY(check_slots_distinct(&check));
+    return check_reachable(&check);
 }
 
 /* ---- gradients ---- */
 
-static gru_status check_parts(const call *c, const gru_gradients *g) {
+static gru_status check_parts(const run_check *check, const gru_gradients *g) {
     const uint32_t known = GRU_GRAD_DATA | GRU_GRAD_WEIGHTS | GRU_GRAD_OVERWRITE;
     if (g->parts & ~known)
         return gru_fail(
             GRU_BAD_ARGUMENT,
             "gradients.parts is 0x%x, expected GRU_GRAD_DATA | GRU_GRAD_WEIGHTS | GRU_GRAD_OVERWRITE at most",
             g->parts);
-    if (c->run->projected.data && (g->dx.data || g->dW || g->dbW))
+    if (check->run->projected.data && (g->dx.data || g->dW || g->dbW))
         return gru_fail(
             GRU_BAD_ARGUMENT,
             "gradients.%s is given, but the run's input is projected: its W and x are the caller's",
             g->dx.data ? "dx"
             : g->dW    ? "dW"
                        : "dbW");
-    if (!c->run->projected.data && g->dprojected.data)
+    if (!check->run->projected.data && g->dprojected.data)
         return gru_fail(GRU_BAD_ARGUMENT,
                         "gradients.dprojected is given, but the run has no projected input");
-    if (!c->run->attention.data && g->dattention.data)
+    if (!check->run->attention.data && g->dattention.data)
         return gru_fail(GRU_BAD_ARGUMENT, "gradients.dattention is given, but the run has no attention");
     return gru_check_reserved("gradients", g->reserved, 8);
 }
 
-/* In a device's memory nobody looks at it: a wrong one there shows in the weight gradients. */
-static gru_status check_loss_scale(const call *c, const gru_gradients *g) {
-    if (!g->loss_scale || !on_host(c) || (*g->loss_scale > 0 && isfinite(*g->loss_scale))) return GRU_OK;
+/* In device memory it is not checked: a wrong one shows in the weight gradients. */
+static gru_status check_loss_scale(const run_check *check, const gru_gradients *g) {
+    if (!g->loss_scale || !on_host(check) || (*g->loss_scale > 0 && isfinite(*g->loss_scale))) return GRU_OK;
     return gru_fail(GRU_BAD_DATA, "gradients.loss_scale[0] is %g, expected a finite number above 0",
                     (double)*g->loss_scale);
 }
 
-static gru_status check_gradients(call *c, gru_gradients *g) {
-    const gru_layer_config *config = &c->layer->config;
+static gru_status check_gradients(run_check *check, gru_gradients *g) {
+    const gru_layer_config *config = &check->layer->config;
     const size_t H = (size_t)config->hidden, I = (size_t)config->inputs;
     const size_t io = gru_type_bytes(config->io_type), state = gru_type_bytes(config->state_type);
     const size_t exact = config->io_type == GRU_F64 ? sizeof(double) : sizeof(float);
-    const size_t states = gru_size_times((size_t)c->run->N, H);
-    GRU_TRY(check_parts(c, g));
-    CHECK_VIEW(c, "gradients.dy", g->dy, H, io, 0);
-    CHECK_VIEW(c, "gradients.dx", g->dx, I, io, 1);
-    CHECK_VIEW(c, "gradients.dprojected", g->dprojected, GATES * H, io, 1);
-    CHECK_VIEW(c, "gradients.dattention", g->dattention, 1, exact, 1);
-    GRU_TRY(check_array(c, "gradients.dhT", g->dhT, states, state, 0));
-    GRU_TRY(check_array(c, "gradients.loss_scale", g->loss_scale, 1, sizeof(float), 0));
-    GRU_TRY(check_array(c, "gradients.dh0", g->dh0, states, state, 1));
-    GRU_TRY(check_array(c, "gradients.dh_restart", g->dh_restart, states, state, 1));
-    GRU_TRY(check_array(c, "gradients.dW", g->dW, GATES * H * I, exact, 1));
-    GRU_TRY(check_array(c, "gradients.dR", g->dR, GATES * H * H, exact, 1));
-    GRU_TRY(check_array(c, "gradients.dbW", g->dbW, GATES * H, exact, 1));
-    return check_array(c, "gradients.dbR", g->dbR, GATES * H, exact, 1);
+    const size_t states = gru_size_times((size_t)check->run->N, H);
+    GRU_TRY(check_parts(check, g));
+    CHECK_VIEW(check, "gradients.dy", g->dy, H, io, 0);
+    CHECK_VIEW(check, "gradients.dx", g->dx, I, io, 1);
+    CHECK_VIEW(check, "gradients.dprojected", g->dprojected, GATES * H, io, 1);
+    CHECK_VIEW(check, "gradients.dattention", g->dattention, 1, exact, 1);
+    GRU_TRY(check_array(check, "gradients.dhT", g->dhT, states, state, 0));
+    GRU_TRY(check_array(check, "gradients.loss_scale", g->loss_scale, 1, sizeof(float), 0));
+    GRU_TRY(check_array(check, "gradients.dh0", g->dh0, states, state, 1));
+    GRU_TRY(check_array(check, "gradients.dh_restart", g->dh_restart, states, state, 1));
+    GRU_TRY(check_array(check, "gradients.dW", g->dW, GATES * H * I, exact, 1));
+    GRU_TRY(check_array(check, "gradients.dR", g->dR, GATES * H * H, exact, 1));
+    GRU_TRY(check_array(check, "gradients.dbW", g->dbW, GATES * H, exact, 1));
+    return check_array(check, "gradients.dbR", g->dbR, GATES * H, exact, 1);
 }
 
-/* Whether this machine can reach them. */
-static gru_status check_gradient_buffers(const call *c, const gru_gradients *g) {
-    gru_context *context = c->layer->context;
+/* Whether the device can reach the buffers. */
+static gru_status check_gradient_buffers(const run_check *check, const gru_gradients *g) {
+    gru_context *context = check->layer->context;
     const struct {
         const char *name;
         const void *data;
@@ -311,31 +311,31 @@ static gru_status check_gradient_buffers(const call *c, const gru_gradients *g) 
 }
 
 gru_status gru_check_backward(const gru_layer *layer, const gru_run *run, const gru_gradients *gradients,
-                              gru_run *resolved, gru_gradients *resolved_gradients) {
+                              gru_run *checked, gru_gradients *checked_gradients) {
     if (!layer) return gru_fail(GRU_BAD_ARGUMENT, "layer is NULL");
     if (!run) return gru_fail(GRU_BAD_ARGUMENT, "run is NULL");
     if (!gradients) return gru_fail(GRU_BAD_ARGUMENT, "gradients is NULL");
-    *resolved = *run;
-    *resolved_gradients = *gradients;
-    resolved->y.data = resolved->hT = NULL;
-    resolved->h0 = resolved->h0_slots = resolved->hT_slots = NULL;
-    call c;
-    c.layer = layer;
-    c.run = resolved;
-    c.regions.count = 0;
-    GRU_TRY(gru_check_sizes(run));
+    *checked = *run;
+    *checked_gradients = *gradients;
+    checked->y.data = checked->hT = NULL;
+    checked->h0 = checked->h0_slots = checked->hT_slots = NULL;
+    run_check check;
+    check.layer = layer;
+    check.run = checked;
+    check.regions.count = 0;
+    GRU_TRY(gru_check_run_fields(run));
     if (run->mode == GRU_INFERENCE)
         return gru_fail(
             GRU_BAD_ARGUMENT,
-            "run.mode is GRU_INFERENCE, which keeps nothing for backward; expected a training mode");
-    GRU_TRY(check_stream(&c));
-    GRU_TRY(check_input(&c));
-    GRU_TRY(check_gradients(&c, resolved_gradients));
-    GRU_TRY(check_memory(&c, GRU_PASS_BACKWARD));
-    GRU_TRY(gru_regions_check(&c.regions));
-    GRU_TRY(check_lengths(&c));
-    GRU_TRY(check_loss_scale(&c, resolved_gradients));
-    GRU_TRY(check_reserve(&c));
-    GRU_TRY(check_machine(&c));
-    return check_gradient_buffers(&c, resolved_gradients);
+            "run.mode is GRU_INFERENCE, which saves nothing for backward; expected a training mode");
+    GRU_TRY(check_stream(&check));
+    GRU_TRY(check_input(&check));
+    GRU_TRY(check_gradients(&check, checked_gradients));
+    GRU_TRY(check_memory(&check, GRU_PASS_BACKWARD));
+    GRU_TRY(gru_regions_check(&check.regions));
+    GRU_TRY(check_lengths(&check));
+    GRU_TRY(check_loss_scale(&check, checked_gradients));
+    GRU_TRY(check_reserve(&check));
+    GRU_TRY(check_reachable(&check));
+    return check_gradient_buffers(&check, checked_gradients);
 }

@@ -1,25 +1,24 @@
-/* check_streaming.c: recognizes the streaming step that needs no views, slots or lengths to be looked at, nor any sentence.
+/* check_streaming.c: accepts the usual streaming call quickly: it has no views, slots or lengths to check.
  *
- * The full checks take 50 ns, these 19, of a step of 16 units that takes 116 with these (Emerald Rapids, gcc 12, November
- * 2026). The full ones still decide on every run that is not accepted here. */
+ * The full checks take 50 ns, these take 19 ns, of a call of 116 ns with 16 units (Emerald Rapids, gcc 12, November
+ * 2026). Every run that is not accepted here goes through the full checks. */
 #include "check_streaming.h"
 
 #include "core/context.h"
-#include "core/number.h"
+#include "core/layout.h"
 
-static uintptr_t bits(const void *pointer) {
+static uintptr_t address(const void *pointer) {
     return (uintptr_t)pointer;
 }
 
-/* One step of one sequence, with nothing that a stream seldom has. */
-static int is_plain(const gru_run *run) {
-    uint64_t extras = bits(run->projected.data) | bits(run->restart.data) | bits(run->attention.data) |
-                      bits(run->h_restart) | bits(run->lengths) | bits(run->offsets) | bits(run->h0_slots) |
-                      bits(run->hT_slots) | bits(run->stream);
+/* A streaming call with nothing but x, y, h0, hT, packed and workspace, all dense. */
+static int is_bare(const gru_run *run) {
+    uint64_t extras = address(run->projected.data) | address(run->h_restart) | address(run->offsets) |
+                      address(run->h0_slots) | address(run->hT_slots) | address(run->stream);
     const int64_t strides = run->x.time_stride | run->x.batch_stride | run->y.time_stride |
                             run->y.batch_stride | run->h0_stride | run->hT_stride;
     for (int i = 0; i < 8; i++) extras |= run->reserved[i];
-    return run->T == 1 && run->N == 1 && run->mode == GRU_INFERENCE && extras == 0 && strides == 0;
+    return gru_run_is_streaming(run) && extras == 0 && strides == 0;
 }
 
 typedef struct span {
@@ -27,15 +26,15 @@ typedef struct span {
 } span;
 
 static span span_of(const void *data, size_t bytes) {
-    return (span){bits(data), data ? bits(data) + bytes : 0};
+    return (span){address(data), data ? address(data) + bytes : 0};
 }
 
 static int apart(span a, span b) {
     return a.end <= b.begin || b.end <= a.begin;
 }
 
-/* Nothing that is written may overlap anything, but hT may be h0. */
-static int memory_is_good(const gru_layer *layer, const gru_run *run) {
+/* Alignment, and no overlap with anything that is written, except that hT may be h0. */
+static int buffers_are_good(const gru_layer *layer, const gru_run *run) {
     const gru_layer_config *config = &layer->config;
     const size_t io = gru_type_bytes(config->io_type), state = gru_type_bytes(config->state_type);
     const size_t I = (size_t)config->inputs, H = (size_t)config->hidden;
@@ -50,11 +49,11 @@ static int memory_is_good(const gru_layer *layer, const gru_run *run) {
            apart(y, packed) && apart(hT, x) && (apart(hT, h0) || hT.begin == h0.begin) && apart(hT, packed);
 }
 
-int gru_check_step(const gru_layer *layer, gru_run *run) {
+int gru_check_streaming(const gru_layer *layer, gru_run *run) {
     const int64_t I = layer->config.inputs, H = layer->config.hidden;
-    if (!is_plain(run) || layer->context->config.backend != GRU_BACKEND_CPU) return 0;
-    if (!run->x.data || I == 0 || !run->workspace || run->workspace_size < layer->step_workspace) return 0;
-    if (!memory_is_good(layer, run)) return 0;
+    if (!is_bare(run) || layer->context->config.backend != GRU_BACKEND_CPU) return 0;
+    if (I == 0 || !run->workspace || run->workspace_size < layer->step_workspace) return 0;
+    if (!buffers_are_good(layer, run)) return 0;
     run->x.time_stride = run->x.batch_stride = I;
     if (run->y.data) run->y.time_stride = run->y.batch_stride = H;
     run->h0_stride = run->hT_stride = H;

@@ -1,4 +1,4 @@
-/* check_view.c: the arithmetic of strides: how far a view reaches, and whether its rows touch each other. */
+/* check_view.c: the arithmetic of strides: how far a view extends, and whether its rows overlap. */
 #include "check_view.h"
 
 #include "core/number.h"

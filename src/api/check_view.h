@@ -1,4 +1,4 @@
-/* check_view.h: decides whether the rows of one view can lie where its strides put them. */
+/* check_view.h: checks strides, alignment and reserved words. */
 #ifndef GRU_CHECK_VIEW_H
 #define GRU_CHECK_VIEW_H
 
@@ -14,17 +14,17 @@ typedef struct gru_checked_view {
     int written;
 } gru_checked_view;
 
-/* Checks alignment, strides and, where it is written, that its rows lie apart; then fills in the strides and adds its
- * region. data is not NULL. */
+/* Checks alignment, strides and, if it is written, that its rows do not overlap. Fills in the strides and adds its region. data is
+ * not NULL. */
 gru_status gru_check_view(int64_t T, int64_t N, const gru_checked_view *view, gru_regions *regions);
 
 /* The same of a field that is a gru_view or a gru_const_view and may be NULL; name is what a sentence calls it. Returns
  * from the calling function if it fails. By pointer: copying a small struct just written costs more than the check. */
 #define GRU_CHECK_VIEW(T, N, regions, name, field, row, element, written)                                    \
     do {                                                                                                     \
-        const gru_checked_view checked = {                                                                   \
+        const gru_checked_view view_ = {                                                                     \
             (name), (field).data, &(field).time_stride, &(field).batch_stride, (row), (element), (written)}; \
-        if (checked.data) GRU_TRY(gru_check_view((T), (N), &checked, (regions)));                            \
+        if (view_.data) GRU_TRY(gru_check_view((T), (N), &view_, (regions)));                                \
     } while (0)
 
 /* GRU_BAD_ARGUMENT unless the reserved words of a struct are all zero. */
@@ -32,6 +32,7 @@ gru_status gru_check_reserved(const char *name, const uint64_t *words, int32_t c
 
 /* GRU_BAD_ARGUMENT unless data is a multiple of alignment, a power of two. */
 static inline gru_status gru_check_aligned(const char *name, const void *data, size_t alignment) {
+    assert(alignment > 0 && (alignment & (alignment - 1)) == 0);
     if (((uintptr_t)data & (alignment - 1)) == 0) return GRU_OK;
     return gru_fail(GRU_BAD_ARGUMENT, "%s is %p, expected a multiple of %zu", name, data, alignment);
 }

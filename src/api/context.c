@@ -1,4 +1,4 @@
-/* context.c: creates contexts, counts their references, and lends their memory. */
+/* context.c: creates contexts, counts their references, and offers their memory functions. */
 #include "core/context.h"
 
 #include <stdio.h>
@@ -50,10 +50,9 @@ static gru_status name_engine(gru_context *context) {
                         context->config.engine);
     if (context->config.backend == GRU_BACKEND_AUTO) context->config.backend = engine->backend->id;
     if (context->config.backend != engine->backend->id)
-        return gru_fail(
-            GRU_BAD_ARGUMENT,
-            "config.engine is \"%s\", which is an engine of another backend than config.backend %d",
-            engine->name, context->config.backend);
+        return gru_fail(GRU_BAD_ARGUMENT,
+                        "config.engine is \"%s\", which does not belong to config.backend %d", engine->name,
+                        context->config.backend);
     (void)snprintf(context->engine_name, sizeof context->engine_name, "%s", engine->name);
     context->config.engine = context->engine_name;
     return GRU_OK;
@@ -65,11 +64,11 @@ static gru_status open_one(gru_context *context, const gru_backend *backend) {
     return backend->open(context);
 }
 
-/* The first that opens. A device that has no memory left is not passed over: it is there, and works. */
+/* Opens the first backend that opens. Out of memory is an error, not a reason to try the next backend: the device exists. */
 static gru_status open_any(gru_context *context) {
     const gru_backend *backend;
     gru_status status = GRU_NOT_BUILT;
-    char before[1024]; /* what a backend that is passed over says is no failure of this call */
+    char before[1024]; /* the sentence of a backend that does not open is no failure of this call */
     (void)snprintf(before, sizeof before, "%s", gru_last_error());
     for (int32_t i = 0; (backend = gru_registry_backend(i)) != NULL; i++) {
         status = open_one(context, backend);
@@ -79,7 +78,7 @@ static gru_status open_any(gru_context *context) {
     return status;
 }
 
-/* The backend asked for. */
+/* Opens the backend that the configuration asks for. */
 static gru_status open_backend(gru_context *context) {
     const int32_t wanted = context->config.backend;
     const gru_backend *backend;
@@ -90,7 +89,7 @@ static gru_status open_backend(gru_context *context) {
                     "config.backend is GRU_BACKEND_CUDA, but this library was built without CUDA");
 }
 
-/* Memory for the context itself comes from its own allocator too. */
+/* The context itself also comes from its allocator. */
 static gru_context *allocate_context(const gru_context_config *config) {
     gru_context shell;
     memset(&shell, 0, sizeof shell);
@@ -107,26 +106,27 @@ static void free_context(gru_context *context) {
 
 gru_status gru_context_create(const gru_context_config *config, gru_context **context) {
     static const gru_context_config defaults = GRU_INIT;
-    if (!context) return gru_fail(GRU_BAD_ARGUMENT, "context is NULL, expected a place for the new context");
+    if (!context)
+        return gru_fail(GRU_BAD_ARGUMENT, "context is NULL, expected a pointer to store the new context");
     if (!config) config = &defaults;
     GRU_TRY(check_config(config));
-    gru_context *fresh = allocate_context(config);
-    if (!fresh) return GRU_OUT_OF_MEMORY;
-    atomic_init(&fresh->references, 1);
-    fresh->config = *config;
-    gru_status status = name_engine(fresh);
-    if (status == GRU_OK) status = open_backend(fresh);
+    gru_context *result = allocate_context(config);
+    if (!result) return GRU_OUT_OF_MEMORY;
+    atomic_init(&result->references, 1);
+    result->config = *config;
+    gru_status status = name_engine(result);
+    if (status == GRU_OK) status = open_backend(result);
     if (status != GRU_OK) {
-        free_context(fresh);
+        free_context(result);
         return status;
     }
-    *context = fresh;
+    *context = result;
     return GRU_OK;
 }
 
 void gru_context_release(gru_context *context) {
     if (!context) return;
-    /* acquire and release: whoever closes sees everything that the other holders did */
+    /* acquire and release: the thread that closes the context sees what all other holders wrote */
     if (atomic_fetch_sub_explicit(&context->references, 1, memory_order_acq_rel) != 1) return;
     context->backend->close(context);
     free_context(context);
@@ -143,7 +143,7 @@ gru_status gru_context_check(gru_context *context, void *stream) {
 
 gru_status gru_allocate(gru_context *context, size_t bytes, void **memory) {
     if (!context) return gru_fail(GRU_BAD_ARGUMENT, "context is NULL");
-    if (!memory) return gru_fail(GRU_BAD_ARGUMENT, "memory is NULL, expected a place for the address");
+    if (!memory) return gru_fail(GRU_BAD_ARGUMENT, "memory is NULL, expected a pointer to store the address");
     return context->backend->allocate(context, bytes, memory);
 }
 

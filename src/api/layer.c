@@ -1,4 +1,4 @@
-/* layer.c: creates layers: finds the engines of the variant, packs the weights, adds up the memory. */
+/* layer.c: creates layers, packs their weights and tells the sizes that their runs need. */
 #include "core/layer.h"
 
 #include "check_layer.h"
@@ -7,23 +7,23 @@
 #include "core/host_memory.h"
 #include "selection.h"
 
-/* What a draft acquired so far, also half of it. */
-static void discard(gru_layer *draft) {
-    const gru_backend *backend = draft->context->backend;
-    gru_free(draft->context, draft->packed);
-    if (backend->destroy_prepared) backend->destroy_prepared(draft);
+/* Frees what the layer owns, also if only a part of it was created. */
+static void cleanup(gru_layer *layer) {
+    const gru_backend *backend = layer->context->backend;
+    gru_free(layer->context, layer->packed);
+    if (backend->destroy_prepared) backend->destroy_prepared(layer);
 }
 
-/* Gives a checked draft its engines, memory and weights, which have been read when this returns. */
-static gru_status fill(gru_layer *draft, const gru_weights *weights) {
-    gru_context *context = draft->context;
+/* Gives a layer with a checked configuration its engines, memory and weights. The weights have been read when this returns. */
+static gru_status fill(gru_layer *layer, const gru_weights *weights) {
+    gru_context *context = layer->context;
     const gru_backend *backend = context->backend;
-    GRU_TRY(gru_layer_choose_engines(draft));
-    if (backend->prepare) GRU_TRY(backend->prepare(draft));
-    draft->packed_bytes = backend->packed_bytes(&draft->config);
-    draft->step_workspace = gru_layer_workspace(draft, 1, 1, GRU_PASS_FORWARD);
-    GRU_TRY(gru_allocate(context, draft->packed_bytes, &draft->packed));
-    GRU_TRY(backend->pack(draft, weights, draft->packed, NULL));
+    GRU_TRY(gru_layer_choose_engines(layer));
+    if (backend->prepare) GRU_TRY(backend->prepare(layer));
+    layer->packed_bytes = backend->packed_bytes(&layer->config);
+    layer->step_workspace = gru_layer_workspace(layer, 1, 1, GRU_PASS_FORWARD);
+    GRU_TRY(gru_allocate(context, layer->packed_bytes, &layer->packed));
+    GRU_TRY(backend->pack(layer, weights, layer->packed, NULL));
     return gru_wait(context, NULL);
 }
 
@@ -31,36 +31,36 @@ gru_status gru_layer_create(gru_context *context, const gru_layer_config *config
                             gru_layer **layer) {
     if (!context) return gru_fail(GRU_BAD_ARGUMENT, "context is NULL");
     if (!config) return gru_fail(GRU_BAD_ARGUMENT, "config is NULL");
-    if (!layer) return gru_fail(GRU_BAD_ARGUMENT, "layer is NULL, expected a place for the new layer");
+    if (!layer) return gru_fail(GRU_BAD_ARGUMENT, "layer is NULL, expected a pointer to store the new layer");
     GRU_TRY(gru_check_layer_config(config));
-    gru_layer draft = {.context = context, .config = *config};
-    if (draft.config.hard_slope == 0) draft.config.hard_slope = 0.2f;
-    GRU_TRY(gru_check_weights(&draft, weights));
-    gru_layer *fresh = gru_host_allocate(context, sizeof *fresh, "the layer");
-    if (!fresh) return GRU_OUT_OF_MEMORY;
-    const gru_status status = fill(&draft, weights);
+    gru_layer created = {.context = context, .config = *config};
+    if (created.config.hard_slope == 0) created.config.hard_slope = 0.2f;
+    GRU_TRY(gru_check_weights(&created, weights));
+    gru_layer *result = gru_host_allocate(context, sizeof *result, "the layer");
+    if (!result) return GRU_OUT_OF_MEMORY;
+    const gru_status status = fill(&created, weights);
     if (status != GRU_OK) {
-        discard(&draft);
-        gru_host_free(context, fresh, sizeof *fresh);
+        cleanup(&created);
+        gru_host_free(context, result, sizeof *result);
         return status;
     }
     gru_context_retain(context);
-    *fresh = draft;
-    *layer = fresh;
+    *result = created;
+    *layer = result;
     return GRU_OK;
 }
 
 void gru_layer_release(gru_layer *layer) {
     if (!layer) return;
     gru_context *context = layer->context;
-    discard(layer);
+    cleanup(layer);
     gru_host_free(context, layer, sizeof *layer);
     gru_context_release(context);
 }
 
 gru_status gru_layer_describe(const gru_layer *layer, gru_layer_config *config) {
     if (!layer) return gru_fail(GRU_BAD_ARGUMENT, "layer is NULL");
-    if (!config) return gru_fail(GRU_BAD_ARGUMENT, "config is NULL, expected a place for the configuration");
+    if (!config) return gru_fail(GRU_BAD_ARGUMENT, "config is NULL, expected a gru_layer_config to fill in");
     *config = layer->config;
     return GRU_OK;
 }
@@ -83,7 +83,7 @@ gru_status gru_layer_pack(const gru_layer *layer, const gru_weights *weights, vo
 
 gru_status gru_layer_sizes(const gru_layer *layer, int64_t T, int64_t N, gru_sizes *sizes) {
     if (!layer) return gru_fail(GRU_BAD_ARGUMENT, "layer is NULL");
-    if (!sizes) return gru_fail(GRU_BAD_ARGUMENT, "sizes is NULL, expected a place for the sizes");
+    if (!sizes) return gru_fail(GRU_BAD_ARGUMENT, "sizes is NULL, expected a gru_sizes to fill in");
     if (T < 0) return gru_fail(GRU_BAD_ARGUMENT, "T is %lld, expected 0 or more", (long long)T);
     if (N < 0) return gru_fail(GRU_BAD_ARGUMENT, "N is %lld, expected 0 or more", (long long)N);
     gru_sizes need = {.packed = layer->packed_bytes};

@@ -41,10 +41,11 @@ gru_status gru_layer_choose_engines(gru_layer *layer) {
         if (!is_wanted(layer, engine)) continue;
         const char *reason = declined(engine, layer->context, &layer->config);
         const size_t used = strlen(reasons);
+        assert(layer->engine_count < GRU_LAYER_ENGINES);
         if (reason)
             (void)snprintf(reasons + used, sizeof reasons - used, "%s%s: %s", used ? "; " : "", engine->name,
                            reason);
-        else if (layer->engine_count < GRU_LAYER_ENGINES)
+        else
             layer->engines[layer->engine_count++] = engine;
     }
     return layer->engine_count ? GRU_OK
@@ -86,9 +87,9 @@ static const gru_engine *plan_jobs(const gru_job *jobs, gru_plan *plan) {
 static const char *reason(const gru_layer *layer, const gru_engine *engine, const gru_job *jobs,
                           gru_plan *plan) {
     const gru_context *context = layer->context;
-    if (engine->backend != context->backend) return "the context is another machine";
+    if (engine->backend != context->backend) return "the context has another backend";
     if (context->config.engine && strcmp(engine->name, context->config.engine) != 0)
-        return "the context insists on another engine";
+        return "the context names another engine in config.engine";
     const char *why = declined(engine, context, &layer->config);
     return !why && jobs ? plan_with(engine, jobs, plan) : why;
 }

@@ -15,6 +15,12 @@ static inline size_t gru_view_index(int64_t time_stride, int64_t batch_stride, i
 /* First element of row (t, n) of a view, as an offset in elements. */
 #define GRU_ROW(view, t, n) gru_view_index((view).time_stride, (view).batch_stride, (t), (n))
 
+/* One step of one sequence without anything that only some rows or steps have: the call that streaming kernels take. */
+static inline int gru_run_is_streaming(const gru_run *run) {
+    return run->T == 1 && run->N == 1 && run->mode == GRU_INFERENCE && run->x.data && !run->lengths &&
+           !run->restart.data && !run->attention.data;
+}
+
 /* Valid steps of row n. */
 static inline int64_t gru_run_length(const gru_run *run, int64_t n) {
     return run->lengths ? run->lengths[n] : run->T;

@@ -20,4 +20,9 @@ static inline float *gru_cpu_take_floats(gru_cpu_arena *arena, size_t rows, size
     return gru_cpu_take(arena, gru_size_times(rows, row * sizeof(float)));
 }
 
+/* [count] pointers to rows. */
+static inline void *gru_cpu_take_pointers(gru_cpu_arena *arena, size_t count) {
+    return gru_cpu_take(arena, gru_size_times(count, sizeof(float *)));
+}
+
 #endif

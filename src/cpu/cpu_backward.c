@@ -1,6 +1,7 @@
 /* cpu_backward.c: the backward pass on the CPU: its memory, its threads, and its stages chunk by chunk. */
 #include "cpu_backward.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "core/error.h"
@@ -22,39 +23,56 @@ static size_t chunk_rows(int64_t T, int64_t N) {
     return all < most ? all : most;
 }
 
-static size_t scratch_bytes(size_t rows, size_t padded_H) {
-    const size_t pointers = 8 * sizeof(float *), numbers = sizeof(int64_t) + sizeof(float);
-    const size_t columns = SUMMED_ROWS * GATES * PANEL * sizeof(float);
-    const size_t lists = gru_size_times(rows, pointers + numbers + sizeof(gru_cpu_row_coord));
-    return gru_size_lines(gru_size_plus(lists, columns + 2 * padded_H * sizeof(float)));
+/* What one thread has of its own. */
+static void lay_out_work(gru_cpu_backward_work *work, gru_cpu_arena *arena, size_t rows, size_t padded_H) {
+    work->columns = gru_cpu_take_floats(arena, SUMMED_ROWS, GATES * PANEL);
+    work->discard = gru_cpu_take_floats(arena, 2, padded_H);
+    work->rows.saved = gru_cpu_take_pointers(arena, rows);
+    work->rows.h = gru_cpu_take_pointers(arena, rows);
+    work->rows.dy = gru_cpu_take_pointers(arena, rows);
+    work->rows.dh = gru_cpu_take_pointers(arena, rows);
+    work->rows.drh = gru_cpu_take_pointers(arena, rows);
+    work->rows.d_gates = gru_cpu_take_pointers(arena, rows);
+    work->rows.dattention = gru_cpu_take_pointers(arena, rows);
+    work->pointers = gru_cpu_take_pointers(arena, rows);
+    work->coords = gru_cpu_take(arena, gru_size_times(rows, sizeof *work->coords));
+    work->rows.row = gru_cpu_take(arena, gru_size_times(rows, sizeof *work->rows.row));
+    work->rows.attention = gru_cpu_take_floats(arena, rows, 1);
 }
 
-static void lay_out(gru_cpu_backward_call *call, gru_cpu_arena *a, int64_t T, int64_t N) {
+static size_t work_bytes(size_t rows, size_t padded_H) {
+    gru_cpu_arena arena = {NULL, 0};
+    gru_cpu_backward_work work;
+    lay_out_work(&work, &arena, rows, padded_H);
+    return arena.used;
+}
+
+static void lay_out(gru_cpu_backward_call *call, gru_cpu_arena *arena, int64_t T, int64_t N) {
     const gru_layer_config *config = &call->layer->config;
     const size_t rows = chunk_rows(T, N), all = gru_size_times((size_t)T, (size_t)N), n = (size_t)N;
     const size_t outputs = GATES * call->H, panels = call->padded_H / PANEL;
     const size_t threads = (size_t)call->layer->context->config.threads;
     const int before = config->reset_mode == GRU_RESET_BEFORE, widens = config->io_type != GRU_F32;
-    call->barrier = gru_cpu_take(a, sizeof *call->barrier);
-    call->R = gru_cpu_take_floats(a, outputs, call->padded_H);
-    call->W = gru_cpu_take_floats(a, outputs, call->padded_I);
-    call->sum_R = gru_cpu_take_floats(a, outputs, call->padded_H);
-    call->sum_W = gru_cpu_take_floats(a, outputs, call->padded_I);
-    call->sum_bias = gru_cpu_take_floats(a, D_GATES, call->H);
-    call->dh = gru_cpu_take_floats(a, n, call->padded_H);
-    call->dh_restart = gru_cpu_take_floats(a, n, call->padded_H);
-    call->drh = gru_cpu_take_floats(a, before ? n : 0, call->padded_H);
-    call->dy = gru_cpu_take_floats(a, widens ? n : 0, call->padded_H);
-    call->dattention = gru_cpu_take_floats(a, 2 * n, panels);
-    call->d_gates = gru_cpu_take_floats(a, all, D_GATES * call->H);
+    call->barrier = gru_cpu_take(arena, sizeof *call->barrier);
+    call->R = gru_cpu_take_floats(arena, outputs, call->padded_H);
+    call->W = gru_cpu_take_floats(arena, outputs, call->padded_I);
+    call->sum_R = gru_cpu_take_floats(arena, outputs, call->padded_H);
+    call->sum_W = gru_cpu_take_floats(arena, outputs, call->padded_I);
+    call->sum_bias = gru_cpu_take_floats(arena, D_GATES, call->H);
+    call->dh = gru_cpu_take_floats(arena, n, call->padded_H);
+    call->dh_restart = gru_cpu_take_floats(arena, n, call->padded_H);
+    call->drh = gru_cpu_take_floats(arena, before ? n : 0, call->padded_H);
+    call->dy = gru_cpu_take_floats(arena, widens ? n : 0, call->padded_H);
+    call->dattention = gru_cpu_take_floats(arena, 2 * n, panels);
+    call->d_gates = gru_cpu_take_floats(arena, all, D_GATES * call->H);
     call->d_gates_t_pitch = rows < SUMMED_ROWS ? (rows + PANEL - 1) / PANEL * PANEL : SUMMED_ROWS;
-    call->d_gates_t = gru_cpu_take_floats(a, D_GATES * call->H, call->d_gates_t_pitch);
-    call->x = gru_cpu_take_floats(a, widens ? rows : 0, call->I);
-    call->a = gru_cpu_take_floats(a, rows, call->padded_H * GATES);
-    call->recomputed = gru_cpu_take_floats(a, rows, call->padded_H * SAVED);
-    call->rh = gru_cpu_take_floats(a, before ? rows : 0, call->padded_H);
+    call->d_gates_t = gru_cpu_take_floats(arena, D_GATES * call->H, call->d_gates_t_pitch);
+    call->x = gru_cpu_take_floats(arena, widens ? rows : 0, call->I);
+    call->a = gru_cpu_take_floats(arena, rows, call->padded_H * GATES);
+    call->recomputed = gru_cpu_take_floats(arena, rows, call->padded_H * SAVED);
+    call->rh = gru_cpu_take_floats(arena, before ? rows : 0, call->padded_H);
     call->list_rows = rows;
-    call->scratch = gru_cpu_take(a, gru_size_times(threads, scratch_bytes(rows, call->padded_H)));
+    call->scratch = gru_cpu_take(arena, gru_size_times(threads, work_bytes(rows, call->padded_H)));
 }
 
 static gru_cpu_backward_call call_of(const gru_layer *layer) {
@@ -68,34 +86,18 @@ static gru_cpu_backward_call call_of(const gru_layer *layer) {
 
 size_t gru_cpu_backward_workspace(const gru_layer *layer, int64_t T, int64_t N) {
     gru_cpu_backward_call call = call_of(layer);
-    gru_cpu_arena a = {NULL, GRU_CPU_TAG_BYTES};
-    lay_out(&call, &a, T, N);
-    return a.used;
+    gru_cpu_arena arena = {NULL, GRU_CPU_TAG_BYTES};
+    lay_out(&call, &arena, T, N);
+    return arena.used;
 }
 
 static void set_up_work(gru_cpu_backward_work *work, const gru_cpu_backward_call *call, int32_t index) {
-    const size_t rows = call->list_rows, pointers = rows * sizeof(float *);
-    char *lists = call->scratch + (size_t)index * scratch_bytes(rows, call->padded_H);
-    const int before = call->layer->config.reset_mode == GRU_RESET_BEFORE;
+    gru_cpu_arena arena = {call->scratch, (size_t)index * work_bytes(call->list_rows, call->padded_H)};
     work->call = call;
     work->slice = gru_cpu_slice_of(&call->schedule, call->run->N, call->layer->config.hidden, index);
-    work->columns = (float *)(void *)lists;
-    work->discard = work->columns + SUMMED_ROWS * GATES * PANEL;
-    lists = (char *)(work->discard + 2 * call->padded_H);
-    work->rows.saved = (const float **)(void *)lists;
-    work->rows.h = (const float **)(void *)(lists + pointers);
-    work->rows.dy = (const float **)(void *)(lists + 2 * pointers);
-    work->rows.dh = (float **)(void *)(lists + 3 * pointers);
-    work->rows.drh = before ? (const float **)(void *)(lists + 4 * pointers) : NULL;
-    work->rows.d_gates = (float **)(void *)(lists + 5 * pointers);
-    work->rows.dattention =
-        call->gradients->dattention.data ? (float **)(void *)(lists + 6 * pointers) : NULL;
-    work->pointers = (const float **)(void *)(lists + 7 * pointers);
-    lists += 8 * pointers;
-    work->coords = (gru_cpu_row_coord *)(void *)lists;
-    lists += rows * sizeof *work->coords;
-    work->rows.row = (int64_t *)(void *)lists;
-    work->rows.attention = (float *)(void *)(lists + rows * sizeof(int64_t));
+    lay_out_work(work, &arena, call->list_rows, call->padded_H);
+    if (call->layer->config.reset_mode != GRU_RESET_BEFORE) work->rows.drh = NULL;
+    if (!call->gradients->dattention.data) work->rows.dattention = NULL;
 }
 
 /* ---- chunks ------------------------------------------------------------------------------------------------------ */
@@ -170,7 +172,7 @@ static int64_t chunk_steps(int64_t N) {
 static void set_up(gru_cpu_backward_call *call, const gru_job *job, gru_cpu_schedule schedule) {
     const gru_run *run = job->run;
     const uint32_t parts = gru_cpu_wanted_parts(job->gradients);
-    gru_cpu_arena a = {run->workspace, GRU_CPU_TAG_BYTES};
+    gru_cpu_arena arena = {run->workspace, GRU_CPU_TAG_BYTES};
     call->run = run;
     call->gradients = job->gradients;
     call->data = (parts & GRU_GRAD_DATA) != 0;
@@ -180,7 +182,8 @@ static void set_up(gru_cpu_backward_call *call, const gru_job *job, gru_cpu_sche
     call->schedule.chunk = chunk_steps(run->N);
     call->steps = gru_run_longest(run);
     call->saved = gru_cpu_reserve_has_saved(run);
-    lay_out(call, &a, run->T, run->N);
+    lay_out(call, &arena, run->T, run->N);
+    assert(arena.used <= run->workspace_size);
     memset(call->barrier, 0, sizeof *call->barrier);
 }
 

@@ -3,6 +3,7 @@
  * Each thread owns a part of the call: some rows of the batch with all units, or all rows with some panels of units. */
 #include "cpu_forward.h"
 
+#include <assert.h>
 #include <stdalign.h>
 #include <string.h>
 
@@ -41,9 +42,26 @@ typedef struct thread_work {
     gru_cpu_rows rows;
 } thread_work;
 
-enum { LIST_BYTES = 6 * sizeof(float *) + sizeof(int64_t) + sizeof(float) + 4 };
-
 /* ---- set-up ---- */
+
+/* The row lists of one thread. */
+static void lay_out_lists(gru_cpu_rows *lists, gru_cpu_arena *arena, size_t rows) {
+    lists->in = gru_cpu_take_pointers(arena, rows);
+    lists->a = gru_cpu_take_pointers(arena, rows);
+    lists->next = gru_cpu_take_pointers(arena, rows);
+    lists->z = gru_cpu_take_pointers(arena, rows);
+    lists->rh = gru_cpu_take_pointers(arena, rows);
+    lists->saved = gru_cpu_take_pointers(arena, rows);
+    lists->row = gru_cpu_take(arena, gru_size_times(rows, sizeof *lists->row));
+    lists->attention = gru_cpu_take_floats(arena, rows, 1);
+}
+
+static size_t list_bytes(size_t rows) {
+    gru_cpu_arena arena = {NULL, 0};
+    gru_cpu_rows lists;
+    lay_out_lists(&lists, &arena, rows);
+    return arena.used;
+}
 
 /* Takes the arrays of a call from an arena, in the order in which they are declared above. */
 static void lay_out(forward_call *call, gru_cpu_arena *arena, int64_t T, int64_t N) {
@@ -61,7 +79,7 @@ static void lay_out(forward_call *call, gru_cpu_arena *arena, int64_t T, int64_t
     }
     call->a = gru_cpu_take_floats(arena, rows, call->padded * GATES);
     call->x = gru_cpu_take_floats(arena, config->io_type == GRU_F32 ? 0 : rows, (size_t)config->inputs);
-    call->lists = gru_cpu_take(arena, gru_size_times(threads * LIST_BYTES, rows));
+    call->lists = gru_cpu_take(arena, gru_size_times(threads, list_bytes(rows)));
 }
 
 size_t gru_cpu_forward_workspace(const gru_layer *layer, int64_t T, int64_t N) {
@@ -82,23 +100,16 @@ static void set_up(forward_call *call, const gru_job *job, const gru_plan *plan,
     call->steps = gru_run_longest(job->run);
     gru_cpu_operands_of(job->layer, job->run, &call->operands);
     lay_out(call, &arena, job->run->T, job->run->N);
+    assert(arena.used <= job->run->workspace_size);
     if (schedule.threads > 1) memset(call->barrier, 0, sizeof *call->barrier);
 }
 
 static void set_up_work(thread_work *work, const forward_call *call, int32_t index) {
-    const size_t rows = call->list_rows;
+    gru_cpu_arena arena = {call->lists, (size_t)index * list_bytes(call->list_rows)};
     work->call = call;
     work->slice = gru_cpu_slice_of(&call->schedule, call->run->N, call->layer->config.hidden, index);
-    char *list = call->lists + (size_t)index * rows * LIST_BYTES;
-    const size_t pointers = rows * sizeof(float *);
-    work->rows.in = (const float **)(void *)list;
-    work->rows.a = (float **)(void *)(list + pointers);
-    work->rows.next = (float **)(void *)(list + 2 * pointers);
-    work->rows.z = (float **)(void *)(list + 3 * pointers);
-    work->rows.rh = (float **)(void *)(list + 4 * pointers);
-    work->rows.saved = call->run->mode == GRU_TRAIN ? (float **)(void *)(list + 5 * pointers) : NULL;
-    work->rows.row = (int64_t *)(void *)(list + 6 * pointers);
-    work->rows.attention = (float *)(void *)(list + 6 * pointers + rows * sizeof(int64_t));
+    lay_out_lists(&work->rows, &arena, call->list_rows);
+    if (call->run->mode != GRU_TRAIN) work->rows.saved = NULL;
 }
 
 /* Waits for the other threads where they slice rows. */

@@ -2,6 +2,8 @@
 #ifndef GRU_CPU_SLICE_H
 #define GRU_CPU_SLICE_H
 
+#include <assert.h>
+
 #include "cpu_layout.h"
 #include "cpu_schedule.h"
 
@@ -24,6 +26,7 @@ static inline gru_cpu_range gru_cpu_split(size_t count, int32_t index, int32_t p
 
 static inline gru_cpu_slice gru_cpu_slice_of(const gru_cpu_schedule *schedule, int64_t N, int32_t hidden,
                                              int32_t index) {
+    assert(index >= 0 && index < schedule->threads);
     gru_cpu_slice slice = {
         .index = index, .threads = schedule->threads, .by_rows = schedule->by_rows, .row_end = N};
     slice.panels.end = gru_cpu_panel_count(hidden);

@@ -1,24 +1,22 @@
-/* cpu_streaming.c: one step of one row without the lists, parts and chunks that many rows need.
- *
- * The same sums in the same order as cpu_forward.c, so the same bits. At H = 16 the machinery would take as long as the
- * sums. */
+/* cpu_streaming.c: one step of one row, without the row lists, threads and chunks of cpu_forward.c, which would take as long as
+ * the arithmetic with 16 units. The same sums in the same order, so the same bits. */
 #include "cpu_streaming.h"
 
 #include <string.h>
 
+#include "core/layout.h"
 #include "cpu_schedule.h"
 #include "cpu_operands.h"
 
 int gru_cpu_streaming_fits(const gru_layer *layer, const gru_run *run) {
     const gru_layer_config *config = &layer->config;
-    return run->T == 1 && run->N == 1 && run->mode == GRU_INFERENCE && run->x.data && !run->lengths &&
-           !run->restart.data && !run->attention.data && config->io_type == GRU_F32 &&
+    return gru_run_is_streaming(run) && config->io_type == GRU_F32 &&
            config->reset_mode != GRU_RESET_BEFORE &&
            (layer->context->config.threads == 1 ||
             !gru_cpu_worth_thread(1, 1, config->inputs, config->hidden));
 }
 
-/* The state that enters, [padded]: h0 where it lies if it is whole panels, else a copy with zeros behind it. */
+/* The entering state, [padded]: h0 itself if it fills whole panels, else a copy padded with zeros. */
 static const float *entering_state(const gru_run *run, size_t H, size_t padded, float *copy) {
     const float *h0 = run->h0;
     if (h0) h0 += gru_h0_row(run, 0) * run->h0_stride;

@@ -5,7 +5,7 @@
 #include "core/engine.h"
 #include "cpu_kernels.h"
 
-/* Whether the run is one that gru_cpu_streaming_step takes; any other goes through the loops of cpu_forward.c. */
+/* Whether gru_cpu_streaming_step can run it; any other run goes through the loops of cpu_forward.c. */
 int gru_cpu_streaming_fits(const gru_layer *layer, const gru_run *run);
 void gru_cpu_streaming_step(const gru_cpu_kernels *kernels, const gru_layer *layer, const gru_run *run);
 

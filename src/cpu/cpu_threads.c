@@ -8,6 +8,7 @@
 #define _GNU_SOURCE /* sched_getaffinity */
 #include "cpu_threads.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
@@ -230,6 +231,7 @@ int32_t gru_pool_threads(const gru_context *context) {
 int gru_pool_run(const gru_context *context, int32_t count, void (*task)(void *argument, int32_t index),
                  void *argument) {
     gru_pool *pool = context->device;
+    assert(count >= 1);
     if (count > gru_pool_threads(context)) return 0;
     if (count == 1) {
         task(argument, 0);

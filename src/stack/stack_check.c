@@ -254,7 +254,7 @@ static gru_status begin(const gru_stack *stack, const gru_stack_run *run, gru_st
     *call = (gru_stack_call){.stack = stack, .run = run, .data = run->data, .y_reverse = run->y_reverse};
     GRU_TRY(gru_check_reserved("run", run->reserved, 8));
     GRU_TRY(check_absent(&run->data));
-    return gru_check_sizes(&run->data);
+    return gru_check_run_fields(&run->data);
 }
 
 gru_status gru_stack_check_forward(const gru_stack *stack, const gru_stack_run *run, gru_stack_call *call) {
@@ -283,7 +283,7 @@ gru_status gru_stack_check_backward(const gru_stack *stack, const gru_stack_run 
     if (run->data.mode == GRU_INFERENCE)
         return gru_fail(
             GRU_BAD_ARGUMENT,
-            "run.data.mode is GRU_INFERENCE, which keeps nothing for backward; expected a training mode");
+            "run.data.mode is GRU_INFERENCE, which saves nothing for backward; expected a training mode");
     GRU_TRY(check_gradient_fields(gradients));
     GRU_TRY(check_memory(call, &shared));
     GRU_TRY(check_inputs(call, &shared));

@@ -64,7 +64,7 @@ static void compare(int32_t type) {
     for (uint64_t i = 0; i < CASES; i++) {
         const gru_run run = drawn_step(arena, layer, i);
         gru_run quick = run, full;
-        const int accepts = gru_check_step(layer, &quick);
+        const int accepts = gru_check_streaming(layer, &quick);
         const gru_status status = check_fully(layer, &run, &full);
         if (accepts != (status == GRU_OK) || memcmp(&quick, accepts ? &full : &run, sizeof run) != 0) {
             CHECK(0, "case %llu: accepted %d, but %s \"%s\"", (unsigned long long)i, accepts,
@@ -90,7 +90,7 @@ TEST(check_step, agrees_with_the_full_checks) {
         gru_run run = good_step(arena, layer);                                                 \
         change;                                                                                \
         const gru_run before = run;                                                            \
-        CHECK(!gru_check_step(layer, &run), "accepted %s", #change);                           \
+        CHECK(!gru_check_streaming(layer, &run), "accepted %s", #change);                           \
         CHECK(memcmp(&run, &before, sizeof run) == 0, "changed the run that has %s", #change); \
     } while (0)
 
@@ -100,7 +100,7 @@ TEST(check_step, leaves_what_is_not_plain) {
     gru_layer *layer = make_layer(context, GRU_F32);
     char *arena = tester_allocate(2 * ARENA), *other = arena + ARENA;
     gru_run good = good_step(arena, layer);
-    CHECK(gru_check_step(layer, &good), "a good step was left to the full checks");
+    CHECK(gru_check_streaming(layer, &good), "a good step was left to the full checks");
     LEAVES(run.T = 2);
     LEAVES(run.T = 0);
     LEAVES(run.N = 2);
@@ -139,7 +139,7 @@ TEST(check_step, leaves_other_machines) {
     gru_run run = good_step(arena, layer);
     elsewhere.config.backend = GRU_BACKEND_CUDA;
     copy.context = &elsewhere;
-    CHECK(!gru_check_step(&copy, &run), "accepted a step on a GPU");
+    CHECK(!gru_check_streaming(&copy, &run), "accepted a step on a GPU");
     tester_free(arena);
     gru_layer_release(layer);
     gru_context_release(context);
