@@ -17,7 +17,7 @@ void bench_compare_lstm_legend(void) {
     (void)printf("GRU (reset AFTER) and LSTM of as many units, forward, warm caches, medians of "
                  "interleaved samples.\n"
                  "Parameters: weights and biases. x LSTM: how many times as fast as the fastest LSTM of that "
-                 "machine.\n"
+                 "device.\n"
                  "~: half of its samples or more were disturbed by other programs.\n");
 }
 

@@ -15,13 +15,13 @@ typedef struct effect {
 } effect;
 
 static gru_status effect_open(effect *e, const gru_weights *weights) {
-    gru_context_config machine = GRU_INIT;
+    gru_context_config context_config = GRU_INIT;
     gru_layer_config shape = GRU_INIT;
     gru_sizes sizes = GRU_INIT;
-    machine.backend = GRU_BACKEND_CPU;
-    machine.threads = 1; /* an audio callback has no time to wait for others */
+    context_config.backend = GRU_BACKEND_CPU;
+    context_config.threads = 1; /* an audio callback has no time to wait for others */
     shape.inputs = I, shape.hidden = H;
-    gru_status status = gru_context_create(&machine, &e->context);
+    gru_status status = gru_context_create(&context_config, &e->context);
     if (status == GRU_OK) status = gru_layer_create(e->context, &shape, weights, &e->layer);
     if (status == GRU_OK) status = gru_layer_sizes(e->layer, 1, 1, &sizes);
     if (status == GRU_OK) status = gru_allocate(e->context, sizes.workspace, &e->step.workspace);

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compares the g2p program, on every engine of this machine, with the package's own code.
+"""Compares the g2p program, on every engine that this host can run, with the package's own code.
 
     check_oracle.py PROGRAM FOLDER [COUNT]
 

@@ -12,7 +12,7 @@ static const char usage[] =
     "usage: g2p [OPTION]... [WORD]...\n"
     "Prints the sounds (ARPAbet, as in the CMU dictionary) of the words given, or of "
     "the text on standard input.\n"
-    "  --engine NAME   run on this engine; cpu, cuda: the best of that machine; help: "
+    "  --engine NAME   run on this engine; cpu, cuda: the best of that backend; help: "
     "list them\n"
     "  --model PATH    a file that g2p_train or fetch_model.py wrote (default: " G2P_MODEL ")\n"
     "  --threads N     threads (default: 0, all processors)\n"
@@ -128,7 +128,7 @@ static int run(const options *o, text *from) {
 
 /* ---- options ------------------------------------------------------------------------------------------- */
 
-/* Every engine of the library, and whether this machine can run it. */
+/* Every engine of the library, and whether this host can run it. */
 static int list_engines(void) {
     static const float zeros[3];
     const char *name;

@@ -1,4 +1,4 @@
-/* shared_buffer.h: numbers that a program and an engine take turns with, in host memory and where the engine reads and writes;
+/* shared_buffer.h: numbers that a program and an engine exchange: one copy in host memory, one where the engine reads and writes;
  * on a CPU both are one. */
 #ifndef G2P_SHARED_BUFFER_H
 #define G2P_SHARED_BUFFER_H

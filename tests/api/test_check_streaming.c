@@ -129,7 +129,7 @@ TEST(check_step, leaves_what_is_not_plain) {
     gru_context_release(context);
 }
 
-/* Other machines have rules of their own for memory. */
+/* Other backends have other rules for memory. */
 TEST(check_step, leaves_other_machines) {
     gru_context *context = tester_context(NULL, 1);
     gru_layer *layer = make_layer(context, GRU_F32);

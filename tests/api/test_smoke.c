@@ -10,7 +10,7 @@ TEST(smoke, one_unit_one_step) {
     const double x = 0.6, h = -0.8;
     gru_context *context = NULL;
     gru_layer *layer = NULL;
-    gru_context_config machine = GRU_INIT;
+    gru_context_config context_config = GRU_INIT;
     gru_layer_config config = GRU_INIT;
     gru_weights weights = GRU_INIT;
     gru_sizes sizes = GRU_INIT;
@@ -19,8 +19,8 @@ TEST(smoke, one_unit_one_step) {
     config.inputs = config.hidden = 1;
     config.io_type = config.state_type = config.weight_type = weights.type = GRU_F64;
     weights.W = W, weights.R = R, weights.bW = bW, weights.bR = bR;
-    machine.backend = GRU_BACKEND_CPU; /* x and h are the host's */
-    REQUIRE(gru_context_create(&machine, &context) == GRU_OK, "%s", gru_last_error());
+    context_config.backend = GRU_BACKEND_CPU; /* x and h are the host's */
+    REQUIRE(gru_context_create(&context_config, &context) == GRU_OK, "%s", gru_last_error());
     REQUIRE(gru_layer_create(context, &config, &weights, &layer) == GRU_OK, "%s", gru_last_error());
     REQUIRE(gru_layer_sizes(layer, 1, 1, &sizes) == GRU_OK, "%s", gru_last_error());
     REQUIRE(gru_allocate(context, sizes.workspace, &run.workspace) == GRU_OK, "%s", gru_last_error());

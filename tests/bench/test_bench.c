@@ -190,7 +190,7 @@ TEST(bench_library, engines_collect_what_they_made) {
     }
 }
 
-/* A machine that computes when it is waited for, in memory of its own. */
+/* A device with its own memory, which computes only when it is waited for. */
 typedef struct far {
     const bench_problem *problem;
     float *y; /* [T][N][H] */

@@ -41,10 +41,10 @@ class GruFunction {
     };
 
     GruFunction(const gru_layer_config &config, const gru_weights &weights) {
-        gru_context_config machine{};
-        machine.backend = GRU_BACKEND_CPU;
+        gru_context_config context_config{};
+        context_config.backend = GRU_BACKEND_CPU;
         gru_context *context = nullptr;
-        check(gru_context_create(&machine, &context));
+        check(gru_context_create(&context_config, &context));
         gru_layer *layer = nullptr;
         const gru_status status = gru_layer_create(context, &config, &weights, &layer);
         gru_context_release(context); // the layer keeps it alive

@@ -15,11 +15,11 @@ typedef struct encoder {
 
 /* x [T][N][I] is in the file, as are its outputs y [T][N][D]. */
 static gru_status encoder_open(encoder *e, const char *path, gru_tensor *x, gru_tensor *y) {
-    gru_context_config machine = GRU_INIT;
+    gru_context_config context_config = GRU_INIT;
     gru_load_options options = GRU_INIT;
-    machine.backend = GRU_BACKEND_CPU;
+    context_config.backend = GRU_BACKEND_CPU;
     options.prefix = "encoder.gru.";
-    gru_status status = gru_context_create(&machine, &e->context);
+    gru_status status = gru_context_create(&context_config, &e->context);
     if (status == GRU_OK) status = gru_file_open(path, &e->file);
     if (status == GRU_OK) status = gru_stack_load(e->context, e->file, &options, &e->stack);
     if (status == GRU_OK) status = gru_file_tensor(e->file, "expected.x", x);

@@ -25,12 +25,12 @@ static void fill(float *numbers, int count, unsigned *seed) {
 }
 
 static gru_status server_open(server *s, const gru_weights *weights) {
-    gru_context_config machine = GRU_INIT;
+    gru_context_config context_config = GRU_INIT;
     gru_layer_config shape = GRU_INIT;
     gru_sizes sizes = GRU_INIT;
-    machine.backend = GRU_BACKEND_CPU;
+    context_config.backend = GRU_BACKEND_CPU;
     shape.inputs = I, shape.hidden = H;
-    gru_status status = gru_context_create(&machine, &s->context);
+    gru_status status = gru_context_create(&context_config, &s->context);
     if (status == GRU_OK) status = gru_layer_create(s->context, &shape, weights, &s->layer);
     if (status == GRU_OK) status = gru_layer_sizes(s->layer, 1, SLOTS, &sizes); /* enough for fewer, too */
     if (status == GRU_OK) status = gru_allocate(s->context, sizes.workspace, &s->tick.workspace);

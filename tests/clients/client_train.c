@@ -41,7 +41,7 @@ static float next_number(unsigned *seed) {
     return (float)(*seed >> 8) / (float)(1u << 23) - 1.0f;
 }
 
-/* Memory of the context's machine. */
+/* Memory of the context's device. */
 static gru_status allocate(const trainer *t, void *place, size_t bytes) {
     void *memory = NULL;
     const gru_status status = gru_allocate(t->context, bytes, &memory);
@@ -67,13 +67,13 @@ static gru_status allocate_all(trainer *t) {
 }
 
 static gru_status open_trainer(trainer *t) {
-    gru_context_config machine = GRU_INIT;
+    gru_context_config context_config = GRU_INIT;
     gru_layer_config shape = GRU_INIT;
     unsigned seed = 7;
-    machine.backend = GRU_BACKEND_CPU;
+    context_config.backend = GRU_BACKEND_CPU;
     shape.inputs = I, shape.hidden = H;
     shape.io_type = shape.weight_type = GRU_BF16;
-    gru_status status = gru_context_create(&machine, &t->context);
+    gru_status status = gru_context_create(&context_config, &t->context);
     for (int i = 0; i < TENSORS && status == GRU_OK; i++) {
         status = allocate(t, &t->masters[i], counts[i] * sizeof *t->masters[i]);
         for (size_t j = 0; status == GRU_OK && j < counts[i]; j++)

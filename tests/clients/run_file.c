@@ -21,11 +21,11 @@ typedef struct program {
 } program;
 
 static gru_status open_file(program *p, const char *path, const char *prefix) {
-    gru_context_config machine = GRU_INIT;
+    gru_context_config context_config = GRU_INIT;
     gru_load_options options = GRU_INIT;
-    machine.backend = GRU_BACKEND_CPU;
+    context_config.backend = GRU_BACKEND_CPU;
     options.prefix = prefix;
-    gru_status status = gru_context_create(&machine, &p->context);
+    gru_status status = gru_context_create(&context_config, &p->context);
     if (status == GRU_OK) status = gru_file_open(path, &p->file);
     if (status == GRU_OK) status = gru_stack_load(p->context, p->file, &options, &p->stack);
     if (status != GRU_OK) return status;

@@ -86,15 +86,15 @@ static matrix make_matrix(gru_context *context, int32_t type, int64_t rows, int6
 /* inputs and outputs in lines of 16 bytes; gap: numbers between rows, in lines too. */
 static product open_product(int kind, int compute_type, uint32_t flags, int64_t inputs, int64_t outputs,
                             int64_t rows, int64_t gap) {
-    gru_context_config machine = GRU_INIT;
+    gru_context_config context_config = GRU_INIT;
     gru_layer_config config = GRU_INIT;
     gru_weights weights = GRU_INIT;
     static const float R[3];
     product p = {.compute_type = compute_type};
     int previous;
-    machine.backend = GRU_BACKEND_CUDA;
-    machine.flags = compute_types[compute_type].flags | flags;
-    REQUIRE(gru_context_create(&machine, &p.context) == GRU_OK, "%s", gru_last_error());
+    context_config.backend = GRU_BACKEND_CUDA;
+    context_config.flags = compute_types[compute_type].flags | flags;
+    REQUIRE(gru_context_create(&context_config, &p.context) == GRU_OK, "%s", gru_last_error());
     config.hidden = 1, config.weight_type = compute_types[compute_type].type;
     weights.R = R;
     REQUIRE(gru_layer_create(p.context, &config, &weights, &p.layer) == GRU_OK, "%s", gru_last_error());
@@ -297,11 +297,11 @@ TEST(cuda_gemm, a_batch_is_summed_as_it_is) {
 TEST(cuda_gemm, without_a_bias) {
     const shape sizes = {3, 5, 7, 19, "any"};
     const gru_layer_config config = GRU_INIT;
-    gru_context_config machine = GRU_INIT;
+    gru_context_config context_config = GRU_INIT;
     gru_context *context = NULL;
-    machine.backend = GRU_BACKEND_CUDA;
+    context_config.backend = GRU_BACKEND_CUDA;
     emu_option.no_pedantic_bias = 1;
-    REQUIRE(gru_context_create(&machine, &context) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_context_create(&context_config, &context) == GRU_OK, "%s", gru_last_error());
     problem *p = problem_make(&sizes, &config, PROBLEM_H0, 1);
     result r;
     REQUIRE(problem_open(p, context, &r) == GRU_OK, "%s", gru_last_error());

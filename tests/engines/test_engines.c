@@ -83,7 +83,7 @@ TEST(engines, hidden_features_leave_the_portable_engine) {
     gru_cpu_features_hide(0);
 }
 
-/* A context that names an engine runs that one, whatever else the machine has. */
+/* A context that names an engine runs this engine, even where faster ones exist. */
 ENGINE_TEST(engines, run_by_name) {
     const shape sizes = {2, 2, 3, 5, "any"};
     const gru_layer_config config = GRU_INIT;

@@ -1,6 +1,6 @@
 /* test_kernels.c: sigmoid and tanh of the kernels over every float, and the same bits from every instruction set.
  *
- * The widest instruction set of the machine is compared with double precision over all 2^32 floats; the others must give
+ * The widest instruction set of this processor is compared with double precision over all 2^32 floats; the others must give
  * its bits. Bounds: sigmoid within 1.6 x 2^-24 of the exact value: rounding 1 + exp(-v), which is up to 2, costs 1,
  * the division 0.5, exp the rest; tanh within 3 ulps of the value, from its e, its e + 2 and its division. */
 #include <math.h>

@@ -13,7 +13,7 @@ int main(void) {
     float hT = 0;
     gru_context *context = NULL;
     gru_layer *layer = NULL;
-    gru_context_config machine = GRU_INIT;
+    gru_context_config context_config = GRU_INIT;
     gru_layer_config config = GRU_INIT;
     gru_weights weights = GRU_INIT;
     gru_sizes sizes = GRU_INIT;
@@ -29,8 +29,8 @@ int main(void) {
     if (parsed != GRU_BAD_DATA && parsed != GRU_NOT_BUILT) return fail("gru_file_parse");
     config.inputs = config.hidden = 1;
     weights.W = W, weights.R = R;
-    machine.backend = GRU_BACKEND_CPU; /* x and the states are the host's */
-    if (gru_context_create(&machine, &context)) return fail("gru_context_create");
+    context_config.backend = GRU_BACKEND_CPU; /* x and the states are the host's */
+    if (gru_context_create(&context_config, &context)) return fail("gru_context_create");
     if (gru_layer_create(context, &config, &weights, &layer)) return fail("gru_layer_create");
     if (gru_layer_sizes(layer, 1, 1, &sizes)) return fail("gru_layer_sizes");
     if (gru_allocate(context, sizes.workspace, &run.workspace)) return fail("gru_allocate");

@@ -37,7 +37,7 @@ static device_mirror *make_mirror(gru_context *context) {
     return mirror;
 }
 
-/* A guard, the buffer, and a guard, unless the machine watches the end of each allocation by itself: guards would only hide
+/* A guard, the buffer, and a guard, unless the device checks the end of each allocation itself: guards would only hide
  * from it that they were read. */
 static size_t guarded_bytes(const device_copy *copy) {
     return TESTER_GUARD + copy->bytes + (tester_device.watches ? 0 : TESTER_GUARD);
@@ -54,7 +54,7 @@ static void copy_bytes(const device_mirror *mirror, void *to, const void *from, 
 /* ---- copies ------------------------------------------------------------------------------------------------------- */
 
 /* role: of a buffer that the run only WRITES, what nobody has written yet on the host is not written there either, so that a
- * machine that watches sees who reads it. */
+ * device that checks reads finds who reads it. */
 enum { READS, WRITES };
 
 static device_copy *find(device_mirror *mirror, const void *address, int role) {

@@ -1,5 +1,5 @@
 /* plain.c: runs the registered tests one after the other in one process: for static programs under an emulator and
- * machines without Criterion. An argument that is no option names what to run: all tests with it in suite/name. With
+ * hosts without Criterion. An argument that is no option names what to run: all tests with it in suite/name. With
  * GRU_TEST_ENGINES in the environment only tests of engines run, on engines with that in their name. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -52,7 +52,7 @@ void tester_skip(const char *format, ...) {
 
 static void ask_machine(void) {
     const char *found = tester_device.end ? tester_device.end() : "";
-    if (*found) tester_fail(0, __FILE__, __LINE__, "the machine found:\n%s", found);
+    if (*found) tester_fail(0, __FILE__, __LINE__, "the device found:\n%s", found);
 }
 
 static void run_one(const struct registered *test, const char *engine) {

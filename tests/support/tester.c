@@ -24,7 +24,7 @@ const char *__tsan_default_options(void) {
 }
 #endif
 
-/* GRU_TEST_HIDE="avx512", or "avx2 avx512": the tests run as on a machine without these. */
+/* GRU_TEST_HIDE="avx512", or "avx2 avx512": the tests run as on a processor without these. */
 __attribute__((constructor)) static void hide_features(void) {
     const char *names = getenv("GRU_TEST_HIDE");
     uint32_t hidden = 0;
@@ -79,7 +79,7 @@ const char *tester_engine_missing(const char *engine) {
 gru_context *tester_context(const char *engine, int32_t threads) {
     gru_context_config config = GRU_INIT;
     gru_context *context = NULL;
-    config.backend = engine ? GRU_BACKEND_AUTO : GRU_BACKEND_CPU; /* a named engine brings its machine */
+    config.backend = engine ? GRU_BACKEND_AUTO : GRU_BACKEND_CPU; /* a named engine implies its backend */
     config.engine = engine;
     config.threads = threads;
     REQUIRE(gru_context_create(&config, &context) == GRU_OK, "%s", gru_last_error());

@@ -2,7 +2,7 @@
  *
  * TEST(suite, name) { ... }         one test; one that checked nothing fails
  * ENGINE_TEST(suite, name) { ... }  the same once for each engine that runs layers of every kind, its name in `engine`;
- *                                   skipped with the library's own sentence where the machine cannot run it
+ *                                   skipped with the library's reason where this host cannot run it
  * CHECK(condition, format, ...)     goes on after a failure
  * REQUIRE(condition, format, ...)   ends the test
  * SKIP(format, ...)                 ends the test as skipped, with the reason
@@ -90,21 +90,21 @@ _Noreturn void tester_skip(const char *format, ...) __attribute__((format(printf
 
 extern const int tester_engine_numbers[]; /* 0, 1, 2 ... */
 size_t tester_engine_count(void);
-/* NULL, or the library's sentence why this machine cannot run the engine with every reset; this process's until the next
+/* NULL, or the library's reason why this host cannot run the engine with every reset mode; valid until the next
  * call. */
 const char *tester_engine_missing(const char *engine);
-/* Ends the test as skipped on an engine of another machine. */
-#define ONLY_ON_THE_CPU(engine)                                                    \
-    do {                                                                           \
-        if (strncmp((engine), "cpu_", 4) != 0)                                     \
-            SKIP("this says something of the CPU's engines, not of %s", (engine)); \
+/* Ends the test as skipped on an engine of another backend. */
+#define ONLY_ON_THE_CPU(engine)                                             \
+    do {                                                                    \
+        if (strncmp((engine), "cpu_", 4) != 0)                              \
+            SKIP("this test is about CPU engines, not about %s", (engine)); \
     } while (0)
 /* A context with this engine only (NULL: the best of the CPU); ends the test if there is none. */
 gru_context *tester_context(const char *engine, int32_t threads);
 /* A context of the first CUDA device with these flags. */
 gru_context *tester_device_context(uint32_t flags);
 
-/* What a test program knows of the machine under its engines; all zero: nothing. Filled in before main. */
+/* What a test program knows of the device under its engines; all zero: nothing. Filled in before main. */
 typedef struct tester_device_facts {
     void (*begin)(void);      /* before each test of the plain runner */
     const char *(*end)(void); /* after each: what it found, which fails the test; "" for nothing */

@@ -24,7 +24,7 @@ int atomic_file_open(atomic_file *output, const char *path) {
     return output->file != NULL || failed(output);
 }
 
-/* Else a crash of the machine might undo the rename. */
+/* Otherwise a crash of the host might undo the rename. */
 static int sync_folder(const char *path) {
     char folder[1024] = ".";
     const char *end = strrchr(path, '/');

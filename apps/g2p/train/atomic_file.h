@@ -1,4 +1,4 @@
-/* atomic_file.h: files that are replaced whole or not at all, whenever the program or the machine stops. */
+/* atomic_file.h: files that are replaced whole or not at all, whenever the program or the host stops. */
 #ifndef G2P_ATOMIC_FILE_H
 #define G2P_ATOMIC_FILE_H
 

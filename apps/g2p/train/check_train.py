@@ -3,7 +3,7 @@
 
     check_train.py PROGRAM resume      killed again and again, with other threads: the same model to the bit
     check_train.py PROGRAM trouble     a loss that is no number, a full disk, wrong options, folders and dictionaries
-    check_train.py PROGRAM machine NAME
+    check_train.py PROGRAM backend NAME
                                        what --engine NAME learns is what the CPU learns
     check_train.py PROGRAM accuracy PHONEMES OPTION...
                                        at most so many percent of the watched words' phonemes are wrong in the end
@@ -151,7 +151,7 @@ def check_trouble(program, root):
     print("each trouble has its sentence, and checkpoints stay whole")
 
 
-def check_machine(program, root, name):
+def check_backend(program, root, name):
     lines = DICTIONARY.read_text().splitlines(keepends=True)
     dictionary = root / "dictionary"
     dictionary.write_text("".join(lines[:1] + lines[1::400]))
@@ -186,8 +186,8 @@ def main():
             check_resume(program, pathlib.Path(root))
         elif what == "trouble":
             check_trouble(program, pathlib.Path(root))
-        elif what == "machine" and len(sys.argv) == 4:
-            check_machine(program, pathlib.Path(root), sys.argv[3])
+        elif what == "backend" and len(sys.argv) == 4:
+            check_backend(program, pathlib.Path(root), sys.argv[3])
         elif what == "accuracy" and len(sys.argv) > 3:
             check_accuracy(program, pathlib.Path(root), sys.argv[3], sys.argv[4:])
         else:

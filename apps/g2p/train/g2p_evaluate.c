@@ -13,7 +13,7 @@ static const char usage[] =
     "  --dictionary PATH   (default: " DICTIONARY_PATH ")\n"
     "  --watched           the words that were watched while training, instead of those held out\n"
     "  --beam N            beam search with 1 to 16 beginnings (default: 1, the best sound at each step)\n"
-    "  --engine NAME       run on this engine; cpu, cuda: the best of that machine\n"
+    "  --engine NAME       run on this engine; cpu, cuda: the best of that backend\n"
     "  --threads N         (default: 0, all processors)\n"
     "  --help              this text\n";
 

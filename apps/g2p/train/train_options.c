@@ -27,7 +27,7 @@ static const char usage[] =
     "  --clip X            * gradients longer than X are shortened to it (default: 1)\n"
     "  --dropout X         * (default: 0.25)\n"
     "  --seed N            * (default: 1)\n"
-    "  --engine NAME       * run on this engine; cpu, cuda: the best of that machine. CPU engines give the "
+    "  --engine NAME       * run on this engine; cpu, cuda: the best of that backend. CPU engines give the "
     "same bits\n"
     "  --threads N         (default: 0, all processors)\n"
     "  --save-seconds N    between checkpoints; there is one behind each epoch too (default: 30)\n"
