@@ -1,5 +1,5 @@
-/* cuda_backward_rows.cu: what lies between the sweep and the GEMMs of the backward pass: states and r h as rows that they read, dx
- * from rows that they write, and the sum of attention's gradient. */
+/* cuda_backward_rows.cu: between the backward steps and the GEMMs: states and r h as GEMM rows, dx from GEMM rows, and the sum
+ * of attention's gradient. */
 #include "cuda_cell.cuh"
 #include "cuda_grid_stride.cuh"
 #include "cuda_output.cuh"
@@ -7,14 +7,14 @@
 
 namespace {
 
-/* Number `unit` of the row (s, n); it exists where s is a step of row n. */
+/* Element `unit` of the row (s, n); it exists where s is a step of row n. */
 struct RowNumber {
     int64_t s;
     int n, unit;
     bool exists;
 };
 
-/* Calls store(index, number) for all numbers of rows [steps][N][unit pitch] from step s on, and of their padding. */
+/* Calls store(index, element) for all elements of rows [steps][N][unit pitch] from step s on, and of their padding. */
 template <class Store>
 GRU_DEVICE void for_row_numbers(const gru_cuda_sequence &seq, int64_t s, int64_t steps, int64_t padding,
                                 Store store) {
@@ -41,7 +41,7 @@ struct StateRows {
     gru_cuda_compute_type compute_type;
 };
 
-/* Both buffers of what the sweep exchanges, in words of 16 bytes, and its counters. */
+/* Zeroes both exchange buffers, in words of 16 bytes, and the barrier counters. */
 GRU_DEVICE void begin_backward(const gru_cuda_backward_sequence &bwd) {
     const gru_cuda_sequence &seq = bwd.forward;
     const int64_t octets = (seq.N + 7) / 8,
@@ -74,7 +74,7 @@ struct ResetRows {
     gru_cuda_compute_type compute_type;
 };
 
-/* The sum of one side for the reset gate. */
+/* a or c of the reset gate, bias included. */
 GRU_DEVICE float reset_side(const gru_cuda_sequence &seq, const gru_cuda_input &input, int64_t offset,
                             const RowNumber &at) {
     const Output out = {at.n, at.unit, true, true, false, step_time(seq, row_length(seq, at.n), at.s)};

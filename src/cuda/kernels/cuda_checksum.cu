@@ -1,5 +1,5 @@
-/* cuda_checksum.cu: sums the packed weights of a training run into the header of its reserve, and compares the sum in backward
- * (GRU_CHECK_WEIGHTS). One block: who debugs can wait. */
+/* cuda_checksum.cu: stores a sum over the packed weights in the head of a training run's reserve, and compares it in backward
+ * (GRU_CHECK_WEIGHTS). Single block: this is a debug check, its speed does not matter. */
 #include "cuda_launch.cuh"
 #include "cuda_device_error.cuh"
 

@@ -1,4 +1,4 @@
-/* cuda_dropout.cu: drops numbers of a tensor between two layers; a thread makes four numbers of the generator at once. */
+/* cuda_dropout.cu: dropout between two layers. A thread uses the four numbers that the generator makes at once. */
 #include "core/dropout.h"
 #include "cuda_launch.cuh"
 #include "cuda_math_types.cuh"
@@ -6,7 +6,7 @@
 namespace {
 
 constexpr int DROPOUT_THREADS = 256;
-constexpr int64_t MAX_BLOCKS = 2048; /* enough to fill any device; each goes on to further numbers */
+constexpr int64_t MAX_BLOCKS = 2048; /* fills any device; a thread continues with further numbers */
 
 __global__ void __launch_bounds__(DROPOUT_THREADS, 1)
     dropout_kernel(const __grid_constant__ gru_cuda_dropout args) {

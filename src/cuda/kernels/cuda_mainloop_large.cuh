@@ -1,9 +1,9 @@
-/* cuda_mainloop_large.cuh: the product of a large tile, 64 units x 64 or 128 rows: states, and without tensor cores weights too,
- * pass through shared memory in stages, because here several warps read each number.
+/* cuda_mainloop_large.cuh: the main loop of large block tiles, 64 units x 64 or 128 rows. Several warps read each state here,
+ * so states go through shared memory in stages; without tensor cores weights do too.
  *
- * Weights are [unit octet][group][3 tiles], and there are two kinds of product. R h: the tiles are of three gates and meet one
- * tile of states (STATES 1), for three sums. R' dc: they are three groups of k and meet a tile each (STATES 3), for one sum.
- * A block sums the groups first .. last - 1 in one chain per output. */
+ * Weights are [unit octet][group][3 fragment tiles]. Forward, R h: the three belong to three gates and share one fragment tile
+ * of states (STATES 1), for three sums. Backward, R' dc: they are three groups of k with a fragment tile of states each
+ * (STATES 3), for one sum. A block sums the groups first .. last - 1 in one chain for each output. */
 #ifndef GRU_CUDA_MAINLOOP_LARGE_CUH
 #define GRU_CUDA_MAINLOOP_LARGE_CUH
 
@@ -13,7 +13,7 @@ namespace {
 
 constexpr int LARGE_UNITS = 64, LARGE_OCTETS = LARGE_UNITS / 8, LARGE_THREADS = 256, STAGES = 3;
 
-/* Where a block reads: its unit octets from octet on, its row octets from row_octet on, k from first to last. */
+/* What a block reads: unit octets from octet on, row octets from row_octet on, groups of k from first to last. */
 struct BlockCoord {
     const uint4 *weights, *states; /* [unit octet][group][3][32], [row octet][group][STATES][32] */
     int octets, groups;            /* of all units; of k */
@@ -22,13 +22,13 @@ struct BlockCoord {
 
 template <int STATES> constexpr int SUMS_OF = GATES / STATES;
 
-/* The first word of tile number `tile` of the group's states, counted from the block's first row octet. */
+/* The first word of fragment tile number `tile` of a group's states, counted from the block's first row octet. */
 template <int STATES> GRU_DEVICE int64_t state_word(const BlockCoord &coord, int tile, int k) {
     return ((int64_t(coord.row_octet + tile / STATES) * coord.groups + k) * STATES + tile % STATES) * 32;
 }
 
-/* The sums of a block in shared memory, [sum][row][unit]. Units of different pairs of rows are stored 8 apart, so that the
- * fragments' stores do not meet in one bank. */
+/* The sums of a block in shared memory, [sum][row][unit]. The units of different pairs of rows are permuted by 8, so that the
+ * stores of fragments have no bank conflicts. */
 template <int ROWS, int STATES> struct LargeSums {
     static constexpr int BYTES = SUMS_OF<STATES> * ROWS * LARGE_UNITS * int(sizeof(float));
     static GRU_DEVICE int at(int g, int row, int unit) {
@@ -54,13 +54,13 @@ template <class M, int ROWS, int STATES> struct MmaTile {
                                        : nullptr;
         fetch(coord, coord.first);
     }
-    /* Of the group: the weights of this warp, straight into registers. */
+    /* Loads the weights of a group for this warp into registers. */
     GRU_DEVICE void fetch(const BlockCoord &coord, int k) {
         GRU_UNROLL for (int g = 0; g < GATES; g++)
             GRU_UNROLL for (int o = 0; o < 2; o++) if (weights && k < coord.last) next[g][o] =
                 load_stream(weights + ((int64_t(o) * coord.groups + k) * GATES + g) * 32);
     }
-    /* Of the group: the states of all rows, on their way into a stage. */
+    /* Copies the states of a group, all rows, into a stage. */
     GRU_DEVICE void stage(const BlockCoord &coord, uint4 *stages, int k) {
         uint4 *to = stages + (k - coord.first) % STAGES * STAGE_WORDS;
         if (k < coord.last)
@@ -109,11 +109,11 @@ template <int ROWS, int STATES> struct FmaTile {
     float sum[SUMS_OF<STATES>][UNITS_EACH][ROWS_EACH] = {};
     int unit, row; /* the first of each */
 
-    /* A warp has four units and eight rows, so that its loads of one word bring 64 and 128 bytes. */
+    /* A warp has four units and eight rows, so that a load of one word by all lanes reads 64 or 128 bytes. */
     GRU_DEVICE explicit FmaTile(const BlockCoord &)
         : unit(int(threadIdx.x) % 4 + int(threadIdx.x) / 32 % 4 * 4),
           row(int(threadIdx.x) / 4 % 8 + int(threadIdx.x) / 128 * 8) {}
-    /* Word c of row r of a tile: the same word of eight rows lies in eight different groups of banks. */
+    /* Position of word c of row r in a fragment tile: the same word of eight rows is in eight different groups of banks. */
     static GRU_DEVICE int word(int r, int c) { return r * 4 + (c ^ r / 2 % 4); }
     GRU_DEVICE void stage(const BlockCoord &coord, uint4 *stages, int k) {
         uint4 *to = stages + (k - coord.first) % STAGES * STAGE_WORDS;
@@ -182,23 +182,23 @@ template <int ROWS, int STATES> struct LargeMainloop<F32, ROWS, STATES> {
 template <class M, int ROWS, int STATES> constexpr int large_shared_bytes() {
     constexpr int stages = LargeMainloop<M, ROWS, STATES>::Type::STAGE_BYTES;
     constexpr int sums = LargeSums<ROWS, STATES>::BYTES;
-    return stages > sums ? stages : sums; /* the sums take the stages' place */
+    return stages > sums ? stages : sums; /* the sums reuse the memory of the stages */
 }
 
-/* All of k that is this block's, in stages. */
+/* Sums the groups of k of this block, in stages. */
 template <class Mainloop> GRU_DEVICE void sum_k(Mainloop &mainloop, const BlockCoord &coord, uint4 *stages) {
     for (int k = coord.first; k < coord.first + STAGES - 1; k++) mainloop.stage(coord, stages, k);
     for (int k = coord.first; k < coord.last; k++) {
         copy_async_wait<STAGES - 2>();
-        __syncthreads(); /* this stage has come for all threads, and the one to be filled next has been read by all */
+        __syncthreads(); /* this stage is complete for all threads, and all have read the one that is filled next */
         mainloop.stage(coord, stages, k + STAGES - 1);
         mainloop.multiply(coord, stages, k);
     }
     copy_async_wait<0>();
-    GRU_FAULT_POINT(stages_read) __syncthreads(); /* the stages have been read: the sums take their place */
+    GRU_FAULT_POINT(stages_read) __syncthreads(); /* all stages are read: the sums reuse their memory */
 }
 
-/* One output: the partial sums of the cluster's blocks in the order of their ranks. */
+/* One output: adds the partial sums of the blocks of a cluster in the order of their ranks. */
 template <int ROWS, int STATES>
 GRU_DEVICE void gather_sums(float *sums, int split, int row, int unit, float (&c)[SUMS_OF<STATES>]) {
     for (int g = 0; g < SUMS_OF<STATES>; g++) c[g] = 0.0f;
@@ -209,7 +209,7 @@ GRU_DEVICE void gather_sums(float *sums, int split, int row, int unit, float (&c
     }
 }
 
-/* The block's place in a grid along units (and the blocks of their clusters), rows and directions. */
+/* The coordinates of this block in a grid of units (times the blocks of a cluster), rows and directions. */
 template <int ROWS>
 GRU_DEVICE BlockCoord block_coord(const gru_cuda_sequence &seq, const void *weights, const void *states,
                                   int split) {
@@ -225,7 +225,8 @@ GRU_DEVICE BlockCoord block_coord(const gru_cuda_sequence &seq, const void *weig
             min((rank + 1) * each, seq.groups)};
 }
 
-/* The block's sums, and when all blocks of the cluster have theirs; release_sums: when all have read them. */
+/* Runs the main loop and returns the sums, when all blocks of the cluster have stored theirs. release_sums waits until all
+ * have read them. */
 template <class Mainloop>
 GRU_DEVICE float *run_mainloop(Mainloop &mainloop, const BlockCoord &coord, uint4 *shared, int split) {
     sum_k(mainloop, coord, shared);
@@ -236,14 +237,14 @@ GRU_DEVICE float *run_mainloop(Mainloop &mainloop, const BlockCoord &coord, uint
         /* The partial sums of all blocks of the cluster are there. */
         GRU_FAULT_POINT(partial_sums_stored) cluster_wait();
     } else {
-        __syncthreads(); /* the sums of all warps are there */
+        __syncthreads(); /* all warps have stored their sums */
     }
     return sums;
 }
 GRU_DEVICE void release_sums(int split) {
     if (split == 1) return;
     cluster_arrive();
-    cluster_wait(); /* no block leaves while others read its sums */
+    cluster_wait(); /* no block exits while others read its sums */
 }
 
 } // namespace

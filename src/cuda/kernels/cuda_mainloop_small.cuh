@@ -1,9 +1,8 @@
-/* cuda_mainloop_small.cuh: the product of weights with what comes from the launch before, R h or R' dc, the part of one warp: a
- * slice of k for all units and rows of a tile.
+/* cuda_mainloop_small.cuh: the main loop of small block tiles: R h forward, R' dc backward.
  *
- * The eight warps of a block take the eight slices of k, so that each number of weights and states is read by one warp
- * and nothing has to be shared but the sums. A slice is one chain of products; slices are added in ascending order.
- * Which numbers meet in a chain depends on H alone, so neither the tile nor the other rows can be seen in the bits. */
+ * The eight warps of a block each sum one slice of k, for all units and rows of the block tile. So each weight and state is
+ * read by one warp, and only partial sums go through shared memory. A slice is one chain of additions; slices are added in
+ * ascending order. The chains depend on H alone, so neither the block tile nor the other rows change the bits. */
 #ifndef GRU_CUDA_MAINLOOP_SMALL_CUH
 #define GRU_CUDA_MAINLOOP_SMALL_CUH
 
@@ -13,11 +12,11 @@ namespace {
 
 constexpr int SLICES = GRU_CUDA_SLICES, STEP_THREADS = SLICES * 32;
 
-/* Blocks that a multiprocessor must have registers for: two, so that a step's blocks can start, and fetch their weights,
- * before those of the step before have ended; the widest tiles need the registers for their sums. */
+/* Minimum of resident blocks: two, so that the blocks of a step can start and load their weights before those of the
+ * previous step have ended. The widest tiles need the registers for their sums. */
 template <class M, int ROW_OCTETS> constexpr int MIN_BLOCKS = ROW_OCTETS >= (M::TENSOR ? 8 : 2) ? 1 : 2;
 
-/* Groups of k. */
+/* A range of groups of k. */
 struct Slice {
     int first, last;
 };
@@ -27,15 +26,15 @@ GRU_DEVICE Slice slice_of(int warp, Slice all) {
     return {min(all.first + warp * each, all.last), min(all.first + (warp + 1) * each, all.last)};
 }
 
-/* Weights of one gate are a third of those of three, and so are their sums. */
+/* Groups of k whose weights are loaded ahead. With one gate, weights and sums need a third of the registers. */
 template <class M, int UNIT_OCTETS, int ROW_OCTETS> constexpr int groups_ahead(int gates) {
     if (gates == 1)
         return ROW_OCTETS == 1 ? (UNIT_OCTETS == 1 ? 6 : 4) : M::TENSOR && ROW_OCTETS <= 4 ? 2 : 1;
     return ROW_OCTETS >= 4 ? 1 : UNIT_OCTETS == 1 && ROW_OCTETS == 1 && M::TENSOR ? 4 : 2;
 }
 
-/* Sums in shared memory, [slice][gate][row][unit]: four numbers more than units, so that neither the fragments' stores
- * nor the loads along the units meet in one bank. */
+/* Partial sums in shared memory, [slice][gate][row][unit]. The pitch is four more than the units, so that neither the stores of
+ * fragments nor the loads along units have bank conflicts. */
 template <int UNITS, int ROWS, int COUNT> struct PartialSums {
     static constexpr int PITCH = UNITS + 4, SLICE = COUNT * ROWS * PITCH;
     static constexpr int BYTES = SLICES * SLICE * int(sizeof(float));
@@ -48,14 +47,14 @@ template <int UNITS, int ROWS, int COUNT> struct PartialSums {
     }
 };
 
-/* COUNT gates from FIRST on of OCTETS octets of units (at octet), against TILES octets of rows (at row_octet). Weights:
- * [unit octet][group][GATES_EACH gates][tile]. */
+/* UNIT_OCTETS octets of units (from octet on) of COUNT gates (from FIRST on), times ROW_OCTETS octets of rows (from row_octet
+ * on). Weights: [unit octet][group][GATES_EACH gates][fragment tile]. */
 template <class M, int UNIT_OCTETS, int ROW_OCTETS, int FIRST, int COUNT, int GATES_EACH = GATES>
 struct Mainloop {
     static_assert(M::TENSOR || UNIT_OCTETS == 1,
                   "a warp multiplies one octet of units where it has no tensor cores");
     static constexpr int PER_LANE = M::TENSOR ? 4 : 8;
-    /* Groups whose weights are on their way at once: as many as leave two generations of blocks their registers. */
+    /* As many as leave registers for MIN_BLOCKS blocks. */
     static constexpr int AHEAD = groups_ahead<M, UNIT_OCTETS, ROW_OCTETS>(GATES_EACH);
     using Sums = PartialSums<UNIT_OCTETS * 8, ROW_OCTETS * 8, COUNT>;
 
@@ -65,7 +64,7 @@ struct Mainloop {
     uint4 word[AHEAD][COUNT][UNIT_OCTETS];
     float sum[COUNT][ROW_OCTETS][PER_LANE];
 
-    /* all: those of the groups over which it sums. */
+    /* all: the groups over which the block sums. */
     GRU_DEVICE Mainloop(const void *matrix, int octet, int groups_each, Slice all)
         : groups(groups_each), lane(threadIdx.x % 32), slice(slice_of(int(threadIdx.x) / 32, all)) {
         weights = static_cast<const uint4 *>(matrix) + int64_t(octet) * groups * GATES_EACH * 32 + lane;
@@ -74,14 +73,14 @@ struct Mainloop {
         fetch(slice.first);
     }
 
-    /* Weights of the next groups: read once in a launch, and never written by a step, so before the wait. */
+    /* Loads the weights of the next groups. No step writes weights, so this may precede dependency_wait. */
     GRU_DEVICE void fetch(int k) {
         GRU_UNROLL for (int i = 0; i < AHEAD; i++) GRU_UNROLL for (int g = 0; g < COUNT; g++)
             GRU_UNROLL for (int o = 0; o < UNIT_OCTETS; o++) if (k + i < slice.last) word[i][g][o] =
                 load_stream(weights + ((int64_t(o) * groups + k + i) * GATES_EACH + FIRST + g) * 32);
     }
 
-    /* exchange: [row octet][group][tile]; octets from row_octets on do not exist. */
+    /* exchange: [row octet][group][fragment tile]; octets from row_octets on do not exist. */
     GRU_DEVICE void run(const void *exchange, int row_octet, int row_octets) {
         const uint4 *states = static_cast<const uint4 *>(exchange) + int64_t(row_octet) * groups * 32;
         for (int k = slice.first; k < slice.last; k += AHEAD) {
@@ -93,10 +92,9 @@ struct Mainloop {
         }
     }
 
-    /* The next LENGTH groups, or as many as the slice has left. States are read past L1, because blocks of another launch
-     * wrote them, and all of a round before the first product waits for one of them. So no load may have a condition of
-     * its own, behind which it would wait for the products in front: an octet of rows that does not exist is the last
-     * one again, whose sums are not used. */
+    /* Multiplies the next LENGTH groups, or as many as the slice has left. Loads of states bypass L1, because another launch
+     * wrote them. All loads of a round are issued before the first product. A load under a condition of its own would wait for
+     * the products before it, so a row octet that does not exist is replaced by the last one, and its sums are not used. */
     template <int LENGTH> GRU_DEVICE void multiply_mma(const uint4 *states, int k, int tiles) {
         if constexpr (LENGTH > 1)
             if (k + LENGTH > slice.last) return multiply_mma<LENGTH - 1>(states, k, tiles);
@@ -112,7 +110,7 @@ struct Mainloop {
         }
     }
 
-    /* Every lane of a unit's four takes its 16 bytes of each row. */
+    /* Four lanes share a unit; each takes its 16 bytes of each row. */
     GRU_DEVICE void multiply_fma(const uint4 *states, int k, int tiles) {
         GRU_UNROLL for (int i = 0; i < AHEAD; i++) GRU_UNROLL for (int tile = 0; tile < ROW_OCTETS; tile++) {
             if (k + i >= slice.last || tile >= tiles) continue;
@@ -131,8 +129,8 @@ struct Mainloop {
         s = __fmaf_rn(__uint_as_float(w.w), __uint_as_float(h.w), s);
     }
 
-    /* This warp's slice of the sums. A lane of an mma holds units lane / 4 (and 8 more) of rows 2 (lane % 4) and the next;
-     * without tensor cores the four lanes of a unit hold every fourth 16 bytes of k, added here. */
+    /* Stores this warp's partial sums. A lane of an mma holds units lane / 4 (and 8 more) of rows 2 (lane % 4) and the next.
+     * Without tensor cores the four lanes of a unit hold every fourth 16 bytes of k, which are added here. */
     GRU_DEVICE void store_partial_sums(float *sums) const {
         float *warp_sums = sums + threadIdx.x / 32 * Sums::SLICE;
         GRU_UNROLL for (int g = 0; g < COUNT; g++) GRU_UNROLL for (int tile = 0; tile < ROW_OCTETS; tile++) {

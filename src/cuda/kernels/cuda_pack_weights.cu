@@ -1,13 +1,13 @@
-/* cuda_pack_weights.cu: puts rows of weights into the packed layout, rounded to what the products read. */
+/* cuda_pack_weights.cu: writes rows of weights into the packed layout, rounded to operands. */
 #include "cuda_launch.cuh"
 #include "cuda_math_types.cuh"
 
 namespace {
 
 constexpr int PACK_THREADS = 256;
-constexpr int64_t MAX_BLOCKS = 4096; /* enough to fill any device; each goes on to further numbers */
+constexpr int64_t MAX_BLOCKS = 4096; /* fills any device; a thread continues with further numbers */
 
-/* The number at (row, k) of the piece, through f32 as on the CPU. */
+/* The source number at (row, k), converted through f32 as on the CPU. */
 GRU_DEVICE float given_number(const gru_cuda_pack &pack, int row, int k) {
     const int64_t i = int64_t(row) * pack.K + k;
     if (pack.type == GRU_INT8) return float(static_cast<const signed char *>(pack.rows)[i]) * pack.scale[row];
@@ -15,7 +15,7 @@ GRU_DEVICE float given_number(const gru_cuda_pack &pack, int row, int k) {
     return load_number(pack.rows, pack.type, i);
 }
 
-/* Where it belongs, counted in numbers. group: those of k in one row of a tile. */
+/* Its index in the packed layout. group: numbers of k in one row of a fragment tile. */
 GRU_DEVICE int64_t packed_index(const gru_cuda_pack &pack, int row, int k, int group) {
     const int gate = row / pack.H, unit = row % pack.H;
     const int64_t octet = unit / GRU_CUDA_OCTET, lane = unit % GRU_CUDA_OCTET;
@@ -29,7 +29,7 @@ GRU_DEVICE int64_t packed_index(const gru_cuda_pack &pack, int row, int k, int g
     return ((octet * GATES + gate) * GRU_CUDA_OCTET + lane) * pitch + k;
 }
 
-/* One kernel for every compute type: it runs once, and its time is that of its memory. */
+/* One kernel serves all compute types, because it is memory-bound. */
 GRU_DEVICE void store_packed(const gru_cuda_pack &pack, int64_t i, float value) {
     store_operand(pack.matrix == GRU_CUDA_BIAS ? GRU_CUDA_F32 : pack.compute_type, pack.packed, i, value);
 }

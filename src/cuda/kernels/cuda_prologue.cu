@@ -1,5 +1,5 @@
-/* cuda_prologue.cu: what comes before the products of a call: states from where the caller keeps them to where steps read
- * them, tails and counters zeroed, lengths and slots looked at; and rows of x as the projection reads them. */
+/* cuda_prologue.cu: the kernel before the steps of a call: copies initial states to where steps read them, zeroes tails and
+ * counters, checks lengths and slots, and gathers rows of x for the projection. Also adds the two directions of a layer. */
 #include "cuda_grid_stride.cuh"
 #include "cuda_device_error.cuh"
 #include "cuda_output.cuh"

@@ -1,5 +1,5 @@
-/* cuda_ptx.cuh: every PTX instruction that kernels use, one wrapper each, beside its twin for the emulator (CUDA_EMU);
- * and the two macros through which kernels declare shared memory. */
+/* cuda_ptx.cuh: one wrapper for every PTX instruction that kernels use, and beside it its stand-in for the emulator (CUDA_EMU);
+ * and the two macros that declare shared memory. */
 #ifndef GRU_CUDA_PTX_CUH
 #define GRU_CUDA_PTX_CUH
 #include <cuda_bf16.h>
@@ -158,7 +158,7 @@ template <int LEFT> PTX void copy_async_wait() {
 }
 #endif
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
-/* Launches of older devices never overlap, and have no clusters: the host asks for none. */
+/* Devices before 9.0 have neither dependent launches nor clusters; the host asks for none. */
 PTX void dependency_wait() {}
 PTX void dependency_trigger() {}
 PTX void cluster_arrive() {}

@@ -1,17 +1,18 @@
-/* cuda_transpose.cu: packed weights in the layouts of the backward pass: R transposed for the sweep, W and R as rows of GEMMs. */
+/* cuda_transpose.cu: copies packed weights into the layouts of the backward pass: R transposed for the steps, W and R as GEMM
+ * rows. */
 #include "cuda_math_types.cuh"
 #include "cuda_grid_stride.cuh"
 #include "cuda_backward_kernels.h"
 
 namespace {
 
-/* Squares of R of as many rows and columns as a tile has numbers in a row, so that whole tiles are read and written. */
+/* R is transposed in squares whose side is one row of a fragment tile, so that whole fragment tiles are read and written. */
 constexpr int TRANSPOSE_THREADS = 256;
 
 template <int BYTES> struct BitsOf { using Type = uint32_t; };
 template <> struct BitsOf<2> { using Type = uint16_t; };
 
-/* Numbers of so many bytes. Grid: along k and j of R_g[j][k] in squares, gates. */
+/* BYTES: of a number. Grid: squares along k and j of R_g[j][k], then gates. */
 template <int BYTES>
 __global__ void __launch_bounds__(TRANSPOSE_THREADS, 1)
     transpose_recurrent_kernel(const __grid_constant__ gru_cuda_transpose args) {
@@ -26,7 +27,7 @@ __global__ void __launch_bounds__(TRANSPOSE_THREADS, 1)
         square[i / SIDE][i % SIDE] =
             j < units ? static_cast<const Bits *>(args.R)[(tile * 8 + j % 8) * SIDE + i % SIDE] : Bits(0);
     }
-    __syncthreads(); /* the square is there */
+    __syncthreads(); /* the square is complete */
     for (int i = int(threadIdx.x); i < SQUARE; i += TRANSPOSE_THREADS) {
         const int row = i / SIDE, column = i % SIDE, k = first_k + row;
         const int64_t tile = (int64_t(k / 8) * GATES + gate) * groups + blockIdx.y;
@@ -39,7 +40,7 @@ __global__ void __launch_bounds__(TRANSPOSE_THREADS, 1)
     }
 }
 
-/* Rows of W, in words of 16 bytes. */
+/* Copies rows of W, in words of 16 bytes. */
 struct InputRows {
     gru_cuda_transpose args;
     int32_t units;
