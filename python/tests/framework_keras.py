@@ -25,6 +25,7 @@ class Kinds(Case):
     """For each kind and format: converted, equal to the framework's numbers, and to the library's; one tensor more is one
     tensor more in the result."""
     package = "keras"
+    unloadable: set[str] = set()    # files that the package writes and cannot load itself
 
     def setUp(self) -> None:
         super().setUp()
@@ -39,7 +40,18 @@ class Kinds(Case):
             model.save(path)
         return paths
 
+    def check_against_twin(self, path: Path) -> None:
+        """The same model in the other format has the same numbers."""
+        ours, twin = self.converted(path), self.converted(path.with_suffix(".keras"))
+        grus = [name for name in twin.tensors if "weight_" in name or "bias_" in name]
+        for name in grus:
+            np.testing.assert_array_equal(ours.tensors[name].bits, twin.tensors[name].bits)
+        self.assertEqual(ours.metadata, twin.metadata)
+
     def check(self, path: Path) -> None:
+        if path.name in self.unloadable:
+            self.check_against_twin(path)
+            return
         status, out, errors = self.run_command(path, "--verify")
         self.assertEqual(status, 0, f"{path.name}: {out} {errors}")
         before = self.converted(path)
@@ -82,6 +94,7 @@ class Kinds(Case):
 
 class OldKinds(Kinds):
     package = "tf_keras"
+    unloadable = {"own_backward_before.h5"}    # its loader takes the two directions for equal: "Invalid bias shape"
 
     def test_cudnn(self) -> None:
         """The class of GPUs alone; run.py has its numbers."""
