@@ -11,7 +11,7 @@
 #
 # Within src/cuda a file may include its own folder and those before it: kernels, device, layer, run, src/cuda itself. So
 # device/ knows no layer and layer/ no run. kernels/ has no host C, and host C sees of kernels/ only its .h files, so no PTX.
-# No files of src/cuda include each other in a circle; x.h and x.c count as one.
+# No files of src and bench include each other in a circle; x.h and x.c count as one, a .inl does not.
 #
 # Intrinsics only in src/cpu/cpu_kernels_*.c, CUDA's headers only in src/cuda, cJSON only in src/import.
 # The emulator stands in for PTX: only cuda_ptx.cuh may include it. The emulator tests the library's PTX wrappers and the
@@ -119,6 +119,11 @@ check_foreign() { # FILE INCLUDED
     esac
 }
 
+# A header and the source of its name are one; a body that sources include is not.
+unit() {
+    [[ $1 == *.inl ]] && echo "$1" || echo "${1%.*}"
+}
+
 named='^[^"<]*["<]([^">]+)[">]'
 while IFS=: read -r file line; do
     [[ $line =~ $named ]]
@@ -126,7 +131,7 @@ while IFS=: read -r file line; do
     includes=$((includes + 1))
     resolve "$file" "$included"
     if [ -n "$REPLY" ]; then
-        [[ $file != src/cuda/* ]] || echo "${file%.*} ${REPLY%.*}" >>"$pairs"
+        [[ $file != src/* && $file != bench/* ]] || echo "$(unit "$file") $(unit "$REPLY")" >>"$pairs"
         check_ours "$file" "$REPLY"
     elif [[ $line == *\"* ]]; then
         complain "$file includes \"$included\": no such file in the tree"

@@ -9,7 +9,7 @@
 #include "cpu_backward_state.h"
 #include "cpu_backward_step.h"
 #include "cpu_backward_tag.h"
-#include "cpu_engine.h"
+#include "cpu_isa.h"
 #include "cpu_recompute.h"
 #include "cpu_transpose.h"
 #include "cpu_weight_gradients.h"

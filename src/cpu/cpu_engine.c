@@ -5,6 +5,7 @@
 #include "cpu_backward.h"
 #include "cpu_features.h"
 #include "cpu_forward.h"
+#include "cpu_isa.h"
 #include "cpu_schedule.h"
 #include "cpu_streaming.h"
 

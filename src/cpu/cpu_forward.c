@@ -9,7 +9,7 @@
 
 #include "core/reserve.h"
 #include "cpu_arena.h"
-#include "cpu_engine.h"
+#include "cpu_isa.h"
 #include "cpu_operands.h"
 #include "cpu_reserve.h"
 #include "cpu_slice.h"
