@@ -85,6 +85,21 @@ class Keras(Case):
             name = f"keras{version}_both_twice"
             self.both("merge_mode is mul", name, self.names(name, "Bidirectional")[0], merge_mode="mul")
 
+    def test_both_formats_agree(self) -> None:
+        """Of one model: the same GRUs, and the other layers' arrays under the same layers' names."""
+        numbers = {"kernel": "0", "bias": "1"}
+        for version in (2, 3):
+            for kind in ("two_layers", "both_twice", "own_backward_small", "cells", "nested"):
+                name = f"keras{version}_{kind}"
+                h5, keras = (self.converted(SAMPLES / f"{name}.{ending}") for ending in ("h5", "keras"))
+                self.assertEqual(h5.metadata, keras.metadata)
+                for tensor_name, tensor in h5.tensors.items():
+                    layer_name, _, word = tensor_name.rpartition(".")
+                    other = f"{layer_name}.{numbers.get(word, word)}"
+                    with self.subTest(name, tensor=tensor_name):
+                        np.testing.assert_array_equal(tensor.bits, keras.tensors[other].bits)
+                self.assertEqual(len(h5.tensors), len(keras.tensors))
+
     def test_reversed_outputs_are_accepted_on_request(self) -> None:
         def change(config: Any) -> None:
             layer(config, "gru_1")["config"]["go_backwards"] = True
