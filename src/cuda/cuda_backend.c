@@ -1,4 +1,4 @@
-/* cuda_backend.c: the CUDA backend: finds the device and what it can, waits for it, and tells what its kernels found. */
+/* cuda_backend.c: the CUDA backend: opens a device, waits for it, and turns device errors into sentences. */
 #include <string.h>
 
 #include "core/dropout.h"
@@ -16,7 +16,7 @@ enum { OLDEST_CAPABILITY = 80 };
 
 /* ---- devices ---- */
 
-/* Why the runtime counts no devices. */
+/* The reason why the runtime finds no device. */
 static gru_status no_devices(cudaError_t error) {
     int driver = 0;
     const char *words = cudaGetErrorString(error);
@@ -41,8 +41,8 @@ static gru_status find_device(int device) {
                     device, count - 1);
 }
 
-static gru_status query(gru_cuda_device *device, enum cudaDeviceAttr which, int *fact) {
-    return gru_cuda_status(device, cudaDeviceGetAttribute(fact, which, device->ordinal),
+static gru_status query(gru_cuda_device *device, enum cudaDeviceAttr which, int *value) {
+    return gru_cuda_status(device, cudaDeviceGetAttribute(value, which, device->ordinal),
                            "asking what the device can");
 }
 
@@ -69,11 +69,11 @@ static gru_status clear_error(gru_cuda_device *device, cudaStream_t stream) {
 
 static gru_status init_device(gru_context *context) {
     gru_cuda_device *device = gru_cuda_device_of(context);
-    void *report;
+    void *error;
     GRU_TRY(query_attributes(device));
     GRU_TRY(gru_cuda_blas_open(context));
-    GRU_TRY(gru_cuda_allocate(context, sizeof *device->device_error, &report));
-    device->device_error = report;
+    GRU_TRY(gru_cuda_allocate(context, sizeof *device->device_error, &error));
+    device->device_error = error;
     return clear_error(device, cudaStreamLegacy);
 }
 
@@ -120,37 +120,37 @@ static gru_status cuda_wait(gru_context *context, void *stream) {
     return gru_cuda_status(device, error, "waiting for the stream");
 }
 
-static gru_status read_error(gru_cuda_device *device, cudaStream_t stream, gru_cuda_device_error *found) {
+static gru_status read_error(gru_cuda_device *device, cudaStream_t stream, gru_cuda_device_error *error) {
     GRU_CUDA_TRY(device,
-                 cudaMemcpyAsync(found, device->device_error, sizeof *found, cudaMemcpyDeviceToHost, stream),
+                 cudaMemcpyAsync(error, device->device_error, sizeof *error, cudaMemcpyDeviceToHost, stream),
                  "reading the report");
     GRU_CUDA_TRY(device, cudaStreamSynchronize(stream), "waiting for the stream");
-    return found->kind ? clear_error(device, stream) : GRU_OK;
+    return error->kind ? clear_error(device, stream) : GRU_OK;
 }
 
 static gru_status cuda_check(gru_context *context, void *stream) {
     gru_cuda_device *device = gru_cuda_device_of(context);
-    gru_cuda_device_error found = {0};
+    gru_cuda_device_error error = {0};
     int previous;
     GRU_TRY(gru_cuda_enter(device, &previous));
-    const gru_status status = read_error(device, gru_cuda_stream(stream), &found);
+    const gru_status status = read_error(device, gru_cuda_stream(stream), &error);
     gru_cuda_leave(device, previous);
-    if (status != GRU_OK || found.kind == 0) return status;
-    const long long row = found.row, limit = found.limit;
-    if (found.kind == GRU_CUDA_BAD_LENGTH)
+    if (status != GRU_OK || error.kind == 0) return status;
+    const long long row = error.row, limit = error.limit;
+    if (error.kind == GRU_CUDA_BAD_LENGTH)
         return gru_fail(GRU_BAD_DATA, "run.lengths[%lld] was %d, expected 0 to T, which was %lld", row,
-                        found.value, limit);
-    if (found.kind == GRU_CUDA_BAD_RESERVE)
+                        error.value, limit);
+    if (error.kind == GRU_CUDA_BAD_RESERVE)
         return gru_fail(
             GRU_BAD_DATA,
             "run.reserve was not written by a training run of a layer like this one with these T and N");
-    if (found.kind == GRU_CUDA_OTHER_WEIGHTS)
+    if (error.kind == GRU_CUDA_OTHER_WEIGHTS)
         return gru_fail(
             GRU_BAD_DATA,
             "run.reserve was made with other weights: the layer was updated, or run.packed changed, "
             "between forward and backward");
     return gru_fail(GRU_BAD_DATA, "%s[%lld] was %d, expected 0 to %lld, below slot_count",
-                    found.kind == GRU_CUDA_BAD_H0_SLOT ? "run.h0_slots" : "run.hT_slots", row, found.value,
+                    error.kind == GRU_CUDA_BAD_H0_SLOT ? "run.h0_slots" : "run.hT_slots", row, error.value,
                     limit);
 }
 

@@ -1,4 +1,4 @@
-/* cuda_blaslt.c: finds cuBLASLt and its functions in the running system, of the version that this library was built for. */
+/* cuda_blaslt.c: loads cuBLASLt, of the major version that this library was built with. */
 #include "cuda_blaslt.h"
 
 #include <dlfcn.h>
@@ -43,7 +43,7 @@ gru_status gru_cuda_blas_open(gru_context *context) {
     if (!blas) return GRU_OUT_OF_MEMORY;
     memset(blas, 0, sizeof *blas);
     device->blas = blas;
-    /* it stays in memory when it is closed: what it has registered with the driver does not survive its going */
+    /* it stays in memory after closing, because what it registered with the driver does not survive unloading */
     blas->library = dlopen(gru_cuda_blas_file, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (!blas->library)
         return gru_fail(GRU_NO_DEVICE, "%s cannot be loaded, which CUDA contexts multiply with: %s",
@@ -64,7 +64,7 @@ void gru_cuda_blas_close(gru_context *context) {
 
 gru_status gru_cuda_blas_status(gru_cuda_device *device, cublasStatus_t status, const char *what) {
     if (status == CUBLAS_STATUS_SUCCESS) return GRU_OK;
-    const cudaError_t error = cudaPeekAtLastError(); /* behind it there may be a failed device */
+    const cudaError_t error = cudaPeekAtLastError(); /* a failed device may be the cause */
     if (error != cudaSuccess) return gru_cuda_status(device, error, what);
     return gru_fail(status == CUBLAS_STATUS_ALLOC_FAILED ? GRU_OUT_OF_MEMORY : GRU_DEVICE_FAILED,
                     "%s failed on CUDA device %d: %s; the context can still be used", what, device->ordinal,

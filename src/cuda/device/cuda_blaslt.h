@@ -1,4 +1,4 @@
-/* cuda_blaslt.h: cuBLASLt, loaded when the first context needs it, so that the library itself loads without it. */
+/* cuda_blaslt.h: cuBLASLt, loaded by the first context, so that the library itself loads without it. */
 #ifndef GRU_CUDA_BLASLT_H
 #define GRU_CUDA_BLASLT_H
 
@@ -27,14 +27,14 @@
 typedef struct gru_cuda_blas {
     void *library;
     cublasLtHandle_t handle;
-    GRU_CUDA_BLAS_FUNCTIONS(GRU_CUDA_BLAS_MEMBER) /* each with the name it has behind cublasLt */
+    GRU_CUDA_BLAS_FUNCTIONS(GRU_CUDA_BLAS_MEMBER) /* named as in cuBLASLt, without the prefix */
 } gru_cuda_blas;
 
-/* The file that contexts load; NULL: the functions are in this program. Tests name another. */
+/* The file that contexts load; NULL: the program itself has the functions. Tests set another. */
 extern const char *gru_cuda_blas_file;
 
-/* Sets device->blas, with the context's device current. GRU_NO_DEVICE: the file is missing, or of another version than
- * the headers were. */
+/* Sets device->blas. The context's device must be current. GRU_NO_DEVICE: the file is missing, or of another version than the
+ * headers. */
 gru_status gru_cuda_blas_open(gru_context *context);
 void gru_cuda_blas_close(gru_context *context); /* also when it was never opened */
 

@@ -1,8 +1,8 @@
-/* cuda_device.c: failures of the CUDA runtime as statuses, and the device that is current while the library works. */
+/* cuda_device.c: failures of the CUDA runtime as statuses, and the current device of a thread during a call. */
 #include "cuda_device.h"
 
-/* After one of these the device answers every call of this process with it again. */
-static int ends_the_device(cudaError_t error) {
+/* After one of these errors every call to the device from this process fails. */
+static int loses_device(cudaError_t error) {
     switch (error) {
     case cudaErrorECCUncorrectable:
     case cudaErrorNvlinkUncorrectable:
@@ -26,9 +26,9 @@ static int ends_the_device(cudaError_t error) {
 
 gru_status gru_cuda_status(gru_cuda_device *device, cudaError_t error, const char *what) {
     if (error == cudaSuccess) return GRU_OK;
-    (void)cudaGetLastError(); /* else the caller's next look at it finds our error */
+    (void)cudaGetLastError(); /* the caller must not find our error */
     const char *words = cudaGetErrorString(error), *name = cudaGetErrorName(error);
-    if (ends_the_device(error)) {
+    if (loses_device(error)) {
         atomic_store_explicit(&device->lost, 1, memory_order_relaxed);
         return gru_fail(
             GRU_DEVICE_FAILED,

@@ -1,10 +1,10 @@
-/* cuda_memory.c: device memory of a context, from cudaMalloc or from the caller's allocator, and copies to and from it. */
+/* cuda_memory.c: allocates with cudaMalloc or by the caller's allocator, and copies. */
 #include "cuda_memory.h"
 
 #include "core/host_memory.h"
 
-/* What the caller's allocator gave: it wants to know the size again, and no line before the memory can keep it, because
- * that would be the device's. */
+/* A block of the caller's allocator. Its release needs the size, which cannot be stored in front of the block: that is device
+ * memory. */
 typedef struct gru_cuda_block {
     struct gru_cuda_block *next;
     void *memory;
@@ -29,8 +29,8 @@ static cudaError_t allocate_from_caller(gru_context *context, size_t bytes, void
     return cudaSuccess;
 }
 
-/* The block of this memory, taken from the list; NULL: there is none. */
-static gru_cuda_block *take_block(gru_cuda_device *device, const void *memory) {
+/* Removes the block of this memory from the list; NULL: there is none. */
+static gru_cuda_block *remove_block(gru_cuda_device *device, const void *memory) {
     (void)pthread_mutex_lock(&device->mutex);
     gru_cuda_block **link = &device->blocks;
     while (*link && (*link)->memory != memory) link = &(*link)->next;
@@ -43,13 +43,13 @@ static gru_cuda_block *take_block(gru_cuda_device *device, const void *memory) {
 gru_status gru_cuda_allocate(gru_context *context, size_t bytes, void **memory) {
     gru_cuda_device *device = gru_cuda_device_of(context);
     const size_t whole = gru_cuda_align(bytes ? bytes : 1);
-    void *fresh = NULL;
+    void *result = NULL;
     int previous;
     GRU_TRY(gru_cuda_enter(device, &previous));
     const cudaError_t error = whole == SIZE_MAX ? cudaErrorMemoryAllocation
                               : context->config.allocator.allocate
-                                  ? allocate_from_caller(context, whole, &fresh)
-                                  : cudaMalloc(&fresh, whole);
+                                  ? allocate_from_caller(context, whole, &result)
+                                  : cudaMalloc(&result, whole);
     gru_cuda_leave(device, previous);
     if (error == cudaErrorMemoryAllocation) {
         (void)cudaGetLastError();
@@ -57,7 +57,7 @@ gru_status gru_cuda_allocate(gru_context *context, size_t bytes, void **memory) 
                         bytes);
     }
     GRU_CUDA_TRY(device, error, "allocating memory");
-    *memory = fresh;
+    *memory = result;
     return GRU_OK;
 }
 
@@ -66,11 +66,11 @@ void gru_cuda_release(gru_context *context, void *memory) {
     gru_cuda_device *device = gru_cuda_device_of(context);
     const int previous = gru_cuda_enter_to_release(device);
     if (allocator->release) {
-        gru_cuda_block *block = take_block(device, memory);
+        gru_cuda_block *block = remove_block(device, memory);
         if (block) allocator->release(allocator->user, memory, block->bytes, 1);
         gru_host_free(context, block, sizeof *block);
     } else if (cudaFree(memory) != cudaSuccess)
-        (void)cudaGetLastError(); /* a lost device has nothing left to free */
+        (void)cudaGetLastError(); /* the device is lost, and its memory with it */
     gru_cuda_leave(device, previous);
 }
 

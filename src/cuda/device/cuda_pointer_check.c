@@ -2,28 +2,28 @@
  * whole process, so a bad pointer must be found before the launch. */
 #include "cuda_pointer_check.h"
 
-static int reaches(const gru_cuda_device *device, const struct cudaPointerAttributes *facts) {
-    switch (facts->type) {
+static int is_reachable(const gru_cuda_device *device, const struct cudaPointerAttributes *attributes) {
+    switch (attributes->type) {
     case cudaMemoryTypeDevice:
-        return facts->device == device->ordinal;
+        return attributes->device == device->ordinal;
     case cudaMemoryTypeManaged:
         return 1;
     case cudaMemoryTypeHost:
-        return facts->devicePointer != NULL || device->pageable;
+        return attributes->devicePointer != NULL || device->pageable;
     default:
         return device->pageable;
     }
 }
 
 gru_status gru_cuda_check_memory(gru_cuda_device *device, const char *name, const void *data) {
-    struct cudaPointerAttributes facts;
+    struct cudaPointerAttributes attributes;
     if (!data) return GRU_OK;
-    GRU_CUDA_TRY(device, cudaPointerGetAttributes(&facts, data), "asking where memory lies");
-    if (reaches(device, &facts)) return GRU_OK;
-    if (facts.type == cudaMemoryTypeDevice)
+    GRU_CUDA_TRY(device, cudaPointerGetAttributes(&attributes, data), "querying a pointer");
+    if (is_reachable(device, &attributes)) return GRU_OK;
+    if (attributes.type == cudaMemoryTypeDevice)
         return gru_fail(GRU_BAD_ARGUMENT,
                         "%s is %p, memory of CUDA device %d; expected memory of CUDA device %d", name, data,
-                        facts.device, device->ordinal);
+                        attributes.device, device->ordinal);
     return gru_fail(GRU_BAD_ARGUMENT,
                     "%s is %p, host memory; expected memory of CUDA device %d: gru_allocate gives it", name,
                     data, device->ordinal);
@@ -38,7 +38,7 @@ gru_status gru_cuda_check_stream(gru_cuda_device *device, void *stream) {
         (void)cudaGetLastError();
         return gru_fail(GRU_BAD_ARGUMENT, "run.stream is %p, expected a cudaStream_t or NULL", stream);
     }
-    GRU_CUDA_TRY(device, error, "asking for the stream's device");
+    GRU_CUDA_TRY(device, error, "querying the stream's device");
     if (owner == device->ordinal) return GRU_OK;
     return gru_fail(GRU_BAD_ARGUMENT, "run.stream is %p of CUDA device %d, expected one of CUDA device %d",
                     stream, owner, device->ordinal);

@@ -11,7 +11,7 @@ static const gru_cuda_gemm_bucket *bucket_for(const gru_cuda_gemm *gemm, int64_t
     return &gemm->algorithm_table[i];
 }
 
-/* With room to move to where cuBLASLt wants it. */
+/* Includes the bytes that aligning for cuBLASLt may take. */
 size_t gru_cuda_gemm_workspace(const gru_cuda_gemm *gemm, int64_t rows) {
     const size_t bytes = bucket_for(gemm, rows)->workspace;
     return bytes ? bytes + WORKSPACE_ALIGNMENT - GRU_CUDA_GEMM_ALIGN : 0;
@@ -31,47 +31,47 @@ int64_t gru_cuda_gemm_rows(const gru_cuda_gemm *gemm, int64_t rows) {
     return fixed ? (rows + fixed - 1) / fixed * fixed : rows;
 }
 
-/* ---- products ---- */
+/* ---- calls ---- */
 
 gru_status gru_cuda_gemm_run_bucket(gru_cuda_device *device, const gru_cuda_gemm *gemm,
-                                    const gru_cuda_gemm_bucket *bucket, const gru_cuda_gemm_args *f,
+                                    const gru_cuda_gemm_bucket *bucket, const gru_cuda_gemm_args *args,
                                     cudaStream_t stream) {
     const gru_cuda_blas *blas = device->blas;
-    const float one = 1, beta = f->add ? 1 : 0;
+    const float one = 1, beta = args->add ? 1 : 0;
     const int sums = gemm->shape.kind == GRU_CUDA_GEMM_SUM_ROWS;
-    const void *a = sums ? f->in : f->weights, *b = sums ? f->weights : f->in;
+    const void *a = sums ? args->in : args->weights, *b = sums ? args->weights : args->in;
     cublasLtMatmulDescOpaque_t desc = gemm->desc;
     gru_cuda_gemm_layouts m;
-    GRU_TRY(gru_cuda_gemm_layouts_of(device, gemm, f->rows, f->in_stride, f->left_stride, &m));
+    GRU_TRY(gru_cuda_gemm_layouts_of(device, gemm, args->rows, args->in_stride, args->left_stride, &m));
     if (gemm->adds_bias)
-        GRU_BLAS_SET(device, MatmulDescSetAttribute, &desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, f->bias);
+        GRU_BLAS_SET(device, MatmulDescSetAttribute, &desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, args->bias);
     return gru_cuda_blas_status(device,
-                                blas->Matmul(blas->handle, &desc, &one, a, &m.a, b, &m.b, &beta, f->out, &m.d,
-                                             f->out, &m.d, &bucket->algorithm, f->workspace,
+                                blas->Matmul(blas->handle, &desc, &one, a, &m.a, b, &m.b, &beta, args->out,
+                                             &m.d, args->out, &m.d, &bucket->algorithm, args->workspace,
                                              bucket->workspace, stream),
                                 gemm->shape.name);
 }
 
-/* Goes on behind so many rows. */
-static void advance(const gru_cuda_gemm *gemm, gru_cuda_gemm_args *f, int64_t rows) {
-    f->in = (const char *)f->in + (size_t)(rows * f->in_stride) * gemm->element;
+/* Moves the arguments behind so many rows. */
+static void advance(const gru_cuda_gemm *gemm, gru_cuda_gemm_args *args, int64_t rows) {
+    args->in = (const char *)args->in + (size_t)(rows * args->in_stride) * gemm->element;
     if (gemm->shape.kind == GRU_CUDA_GEMM_SUM_ROWS) {
-        f->weights = (const char *)f->weights + (size_t)(rows * f->left_stride) * gemm->element;
-        f->add = 1;
+        args->weights = (const char *)args->weights + (size_t)(rows * args->left_stride) * gemm->element;
+        args->add = 1;
     } else {
-        f->out += rows * gemm->shape.out_stride;
+        args->out += rows * gemm->shape.out_stride;
     }
 }
 
 gru_status gru_cuda_gemm_run(gru_cuda_device *device, const gru_cuda_gemm *gemm,
-                             const gru_cuda_gemm_args *factors, cudaStream_t stream) {
+                             const gru_cuda_gemm_args *args, cudaStream_t stream) {
     const int64_t most = gru_cuda_bucket_rows(gemm, gemm->buckets - 1);
-    gru_cuda_gemm_args part = *factors;
-    part.workspace = align_workspace(factors->workspace);
-    for (int64_t left = factors->rows; left > 0; left -= most) {
-        part.rows = gemm->fixed_rows || left > most ? most : left;
-        GRU_TRY(gru_cuda_gemm_run_bucket(device, gemm, bucket_for(gemm, part.rows), &part, stream));
-        advance(gemm, &part, part.rows);
+    gru_cuda_gemm_args slice = *args;
+    slice.workspace = align_workspace(args->workspace);
+    for (int64_t left = args->rows; left > 0; left -= most) {
+        slice.rows = gemm->fixed_rows || left > most ? most : left;
+        GRU_TRY(gru_cuda_gemm_run_bucket(device, gemm, bucket_for(gemm, slice.rows), &slice, stream));
+        advance(gemm, &slice, slice.rows);
     }
     return GRU_OK;
 }

@@ -28,10 +28,10 @@ typedef struct gru_cuda_gemm_args {
 
 /* Any number of rows. Call it between gru_cuda_enter and gru_cuda_leave, as the next. */
 gru_status gru_cuda_gemm_run(gru_cuda_device *device, const gru_cuda_gemm *gemm,
-                             const gru_cuda_gemm_args *factors, cudaStream_t stream);
+                             const gru_cuda_gemm_args *args, cudaStream_t stream);
 /* By one algorithm, at most as many rows as its bucket serves. */
 gru_status gru_cuda_gemm_run_bucket(gru_cuda_device *device, const gru_cuda_gemm *gemm,
-                                    const gru_cuda_gemm_bucket *bucket, const gru_cuda_gemm_args *factors,
+                                    const gru_cuda_gemm_bucket *bucket, const gru_cuda_gemm_args *args,
                                     cudaStream_t stream);
 
 #endif

@@ -12,7 +12,7 @@ static cudaDataType_t data_type(gru_cuda_compute_type compute_type) {
                                            : CUDA_R_32F;
 }
 
-/* Strict f32 is the one that no switch of the environment can turn into something faster. */
+/* The pedantic type is the only f32 that no environment variable replaces by a faster one. */
 static cublasComputeType_t cublas_type(gru_cuda_compute_type compute_type) {
     return compute_type == GRU_CUDA_F32    ? CUBLAS_COMPUTE_32F_PEDANTIC
            : compute_type == GRU_CUDA_TF32 ? CUBLAS_COMPUTE_32F_FAST_TF32
@@ -23,7 +23,7 @@ static gru_status describe_bias(gru_cuda_device *device, gru_cuda_gemm *gemm) {
     const cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_BIAS;
     const cudaDataType_t type = CUDA_R_32F;
     const void *const bias =
-        (const void *)(uintptr_t)GRU_CUDA_GEMM_ALIGN; /* all that choosing an algorithm reads of it */
+        (const void *)(uintptr_t)GRU_CUDA_GEMM_ALIGN; /* choosing an algorithm uses the alignment only */
     GRU_BLAS_SET(device, MatmulDescSetAttribute, &gemm->desc, CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue);
     GRU_BLAS_SET(device, MatmulDescSetAttribute, &gemm->desc, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, type);
     GRU_BLAS_SET(device, MatmulDescSetAttribute, &gemm->desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
@@ -38,7 +38,7 @@ static gru_status describe_matrix(gru_cuda_device *device, cublasLtMatrixLayoutO
                                 "describing a GEMM");
 }
 
-/* For one row. */
+/* Layouts for one row; a call sets the number of rows. */
 static gru_status describe_matrices(gru_cuda_device *device, gru_cuda_gemm *gemm, cudaDataType_t type) {
     const gru_cuda_gemm_shape *f = &gemm->shape;
     const gru_cuda_gemm_kind kind = f->kind;

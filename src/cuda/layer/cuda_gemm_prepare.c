@@ -1,4 +1,4 @@
-/* cuda_gemm_prepare.c: asks cuBLASLt for an algorithm for every bucket of a product's algorithm table, and runs each for the first time. */
+/* cuda_gemm_prepare.c: asks cuBLASLt for an algorithm for every bucket of row counts, and runs each algorithm once. */
 #include "cuda_gemm_prepare.h"
 
 #include <string.h>
@@ -8,16 +8,16 @@
 #include "cuda_gemm.h"
 #include "cuda_packed_layout.h"
 
-/* An algorithm may ask for this much workspace. It takes some to split the sum over k, which pays where the result is
- * too small to fill the device: 2^18 numbers in 4 parts, say. */
+/* Limit of an algorithm's workspace. Algorithms use it to split the sum over k, which pays where the result is too small to
+ * fill the device, for example 2^18 numbers in 4 splits. */
 enum { MAX_WORKSPACE = 4 << 20 };
 
 enum { CANDIDATES = 8, ROW_ALIGNMENT = 16 };
 
 /* ---- algorithms ---- */
 
-static gru_status limit(gru_cuda_device *device, const gru_cuda_gemm *gemm,
-                        cublasLtMatmulPreference_t preference) {
+static gru_status set_preference(gru_cuda_device *device, const gru_cuda_gemm *gemm,
+                                 cublasLtMatmulPreference_t preference) {
     const uint64_t workspace = gemm->fixed_rows ? 0 : MAX_WORKSPACE;
     const uint32_t alignment = ROW_ALIGNMENT, unsplit = CUBLASLT_REDUCTION_SCHEME_NONE;
     static const cublasLtMatmulPreferenceAttributes_t aligned[] = {
@@ -33,25 +33,25 @@ static gru_status limit(gru_cuda_device *device, const gru_cuda_gemm *gemm,
     return GRU_OK;
 }
 
-/* Whether a candidate serves this many rows too, and with a fixed count sums over k without a split. */
-static int serves(gru_cuda_device *device, const gru_cuda_gemm *gemm, int64_t rows,
-                  const cublasLtMatmulAlgo_t *algorithm, size_t *workspace) {
+/* Whether a candidate supports this many rows, and with a fixed number of rows sums over k without a split. */
+static int supports(gru_cuda_device *device, const gru_cuda_gemm *gemm, int64_t rows,
+                    const cublasLtMatmulAlgo_t *algorithm, size_t *workspace) {
     const gru_cuda_blas *blas = device->blas;
     cublasLtMatmulDescOpaque_t desc = gemm->desc;
     gru_cuda_gemm_layouts m;
-    cublasLtMatmulHeuristicResult_t facts;
+    cublasLtMatmulHeuristicResult_t result;
     int32_t split = 1;
     size_t written;
     if (gru_cuda_gemm_layouts_of(device, gemm, rows, 0, 0, &m) ||
-        blas->MatmulAlgoCheck(blas->handle, &desc, &m.a, &m.b, &m.d, &m.d, algorithm, &facts) ||
+        blas->MatmulAlgoCheck(blas->handle, &desc, &m.a, &m.b, &m.d, &m.d, algorithm, &result) ||
         blas->MatmulAlgoConfigGetAttribute(algorithm, CUBLASLT_ALGO_CONFIG_SPLITK_NUM, &split, sizeof split,
                                            &written))
         return 0;
-    if (facts.workspaceSize > *workspace) *workspace = facts.workspaceSize;
-    return !gemm->fixed_rows || (split <= 1 && facts.workspaceSize == 0);
+    if (result.workspaceSize > *workspace) *workspace = result.workspaceSize;
+    return !gemm->fixed_rows || (split <= 1 && result.workspaceSize == 0);
 }
 
-/* The best algorithm of bucket i that serves its least and its most rows; found: whether there is one. */
+/* Chooses the best algorithm that supports the minimum and the maximum of rows of bucket i; found: whether there is one. */
 static gru_status choose(gru_cuda_device *device, gru_cuda_gemm *gemm, int32_t i,
                          cublasLtMatmulPreference_t preference, int *found) {
     const gru_cuda_blas *blas = device->blas;
@@ -63,16 +63,16 @@ static gru_status choose(gru_cuda_device *device, gru_cuda_gemm *gemm, int32_t i
     GRU_TRY(gru_cuda_gemm_layouts_of(device, gemm, most, 0, 0, &m));
     const cublasStatus_t status = blas->MatmulAlgoGetHeuristic(
         blas->handle, &gemm->desc, &m.a, &m.b, &m.d, &m.d, preference, CANDIDATES, candidates, &count);
-    /* Either is what a combination without a kernel is called; what is our mistake fails again without the bias. */
+    /* Either status may mean that no kernel exists. Where it is our error, it comes again without the bias. */
     if (status == CUBLAS_STATUS_NOT_SUPPORTED || (status == CUBLAS_STATUS_INVALID_VALUE && gemm->adds_bias))
         return GRU_OK;
-    GRU_BLAS_TRY(device, status, "choosing an algorithm for a product");
+    GRU_BLAS_TRY(device, status, "choosing an algorithm for a GEMM");
     for (int c = 0; c < count; c++) {
         size_t workspace = i > 0 ? gemm->algorithm_table[i - 1].workspace : 0;
         const cublasLtMatmulAlgo_t *algorithm = &candidates[c].algo;
         if (candidates[c].state != CUBLAS_STATUS_SUCCESS) continue;
-        if (!serves(device, gemm, most, algorithm, &workspace) ||
-            !serves(device, gemm, least, algorithm, &workspace) || workspace > MAX_WORKSPACE)
+        if (!supports(device, gemm, most, algorithm, &workspace) ||
+            !supports(device, gemm, least, algorithm, &workspace) || workspace > MAX_WORKSPACE)
             continue;
         gemm->algorithm_table[i] = (gru_cuda_gemm_bucket){*algorithm, gru_cuda_align(workspace)};
         *found = 1;
@@ -81,12 +81,12 @@ static gru_status choose(gru_cuda_device *device, gru_cuda_gemm *gemm, int32_t i
     return GRU_OK;
 }
 
-/* An algorithm for every bucket; found: whether each has one. */
+/* Chooses an algorithm for every bucket; found: whether each has one. */
 static gru_status choose_each(gru_cuda_device *device, gru_cuda_gemm *gemm, int *found) {
     const gru_cuda_blas *blas = device->blas;
     cublasLtMatmulPreference_t preference;
     GRU_BLAS_TRY(device, blas->MatmulPreferenceCreate(&preference), "describing a GEMM");
-    gru_status status = limit(device, gemm, preference);
+    gru_status status = set_preference(device, gemm, preference);
     *found = 1;
     for (int32_t i = 0; i < gemm->buckets && status == GRU_OK && *found; i++)
         status = choose(device, gemm, i, preference, found);
@@ -94,7 +94,7 @@ static gru_status choose_each(gru_cuda_device *device, gru_cuda_gemm *gemm, int 
     return status;
 }
 
-/* Kernels add the bias themselves where no algorithm does. */
+/* Where no algorithm adds the bias, the step kernels do. */
 static gru_status choose_algorithms(const gru_layer *layer, gru_cuda_gemm *gemm) {
     int found = 0;
     for (int bias = gemm->shape.adds_bias; !found && bias >= 0; bias--) {
@@ -108,14 +108,14 @@ static gru_status choose_algorithms(const gru_layer *layer, gru_cuda_gemm *gemm)
 
 /* ---- first runs ---- */
 
-static int is_new(const gru_cuda_gemm *gemm, int32_t i) {
+static int is_first_use(const gru_cuda_gemm *gemm, int32_t i) {
     const cublasLtMatmulAlgo_t *algorithm = &gemm->algorithm_table[i].algorithm;
     for (int32_t j = 0; j < i; j++)
         if (memcmp(&gemm->algorithm_table[j].algorithm, algorithm, sizeof *algorithm) == 0) return 0;
     return 1;
 }
 
-/* Of the largest operand and of out, with so many rows. */
+/* Bytes of the larger operand with so many rows. */
 static size_t operand_bytes(const gru_cuda_gemm *gemm, int64_t rows) {
     const gru_cuda_gemm_shape *f = &gemm->shape;
     const int sums = f->kind == GRU_CUDA_GEMM_SUM_ROWS;
@@ -130,13 +130,13 @@ static size_t out_bytes(const gru_cuda_gemm *gemm, int64_t rows) {
     return gru_cuda_align((size_t)(out_rows * f->out_stride) * sizeof(float));
 }
 
-/* Runs each algorithm once on zeros, at the lowest bucket that has it: what a first run loads must not be loaded in the
- * middle of a caller's recording. Weights, rows and the bias are the same zeros. */
+/* Runs each algorithm once on zeros, in the lowest bucket that uses it: the first run loads code, which must not happen while a
+ * caller records a graph. Weights, rows and bias are the same zeros. */
 static gru_status run_each(gru_cuda_device *device, const gru_cuda_gemm *gemm, char *memory, size_t zeros) {
     GRU_CUDA_TRY(device, cudaMemsetAsync(memory, 0, zeros, cudaStreamLegacy), "clearing memory");
     for (int32_t i = 0; i < gemm->buckets; i++) {
         const int64_t rows = gru_cuda_bucket_rows(gemm, i);
-        if (!is_new(gemm, i)) continue;
+        if (!is_first_use(gemm, i)) continue;
         const gru_cuda_gemm_args first = {.in = memory,
                                           .weights = memory,
                                           .bias = (const float *)(const void *)memory,
@@ -145,13 +145,13 @@ static gru_status run_each(gru_cuda_device *device, const gru_cuda_gemm *gemm, c
                                           .workspace = memory + zeros + out_bytes(gemm, rows)};
         GRU_TRY(gru_cuda_gemm_run_bucket(device, gemm, &gemm->algorithm_table[i], &first, cudaStreamLegacy));
     }
-    return gru_cuda_status(device, cudaStreamSynchronize(cudaStreamLegacy), "running a product");
+    return gru_cuda_status(device, cudaStreamSynchronize(cudaStreamLegacy), "running a GEMM");
 }
 
 static gru_status warm_up(gru_context *context, const gru_cuda_gemm *gemm) {
     int32_t highest = 0;
     for (int32_t i = 0; i < gemm->buckets; i++)
-        if (is_new(gemm, i)) highest = i;
+        if (is_first_use(gemm, i)) highest = i;
     const int64_t rows = gru_cuda_bucket_rows(gemm, highest);
     const size_t zeros = operand_bytes(gemm, rows);
     void *memory;
@@ -168,22 +168,22 @@ static gru_status warm_up(gru_context *context, const gru_cuda_gemm *gemm) {
 gru_status gru_cuda_gemm_create(gru_layer *layer, const gru_cuda_gemm_shape *shape, gru_cuda_gemm **gemm) {
     gru_context *context = layer->context;
     const int fixed = gru_cuda_device_of(context)->invariant && shape->kind != GRU_CUDA_GEMM_SUM_ROWS;
-    gru_cuda_gemm *fresh = gru_host_allocate(context, sizeof *fresh, "the algorithms of a product");
-    if (!fresh) return GRU_OUT_OF_MEMORY;
-    memset(fresh, 0, sizeof *fresh);
-    fresh->shape = *shape;
-    fresh->fixed_rows = fixed ? GRU_CUDA_FIXED_ROWS : 0;
-    fresh->buckets = 1;
-    while (!fixed && fresh->buckets < GRU_CUDA_GEMM_BUCKETS &&
-           gru_cuda_bucket_rows(fresh, fresh->buckets - 1) < gru_cuda_chunk_rows(&layer->config))
-        fresh->buckets++;
-    gru_status status = choose_algorithms(layer, fresh);
-    if (status == GRU_OK) status = warm_up(context, fresh);
+    gru_cuda_gemm *created = gru_host_allocate(context, sizeof *created, "the algorithms of a GEMM");
+    if (!created) return GRU_OUT_OF_MEMORY;
+    memset(created, 0, sizeof *created);
+    created->shape = *shape;
+    created->fixed_rows = fixed ? GRU_CUDA_FIXED_ROWS : 0;
+    created->buckets = 1;
+    while (!fixed && created->buckets < GRU_CUDA_GEMM_BUCKETS &&
+           gru_cuda_bucket_rows(created, created->buckets - 1) < gru_cuda_chunk_rows(&layer->config))
+        created->buckets++;
+    gru_status status = choose_algorithms(layer, created);
+    if (status == GRU_OK) status = warm_up(context, created);
     if (status != GRU_OK) {
-        gru_cuda_gemm_release(layer, fresh);
+        gru_cuda_gemm_release(layer, created);
         return status;
     }
-    *gemm = fresh;
+    *gemm = created;
     return GRU_OK;
 }
 

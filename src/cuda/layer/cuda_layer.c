@@ -1,4 +1,4 @@
-/* cuda_layer.c: what a layer prepares at its creation, so that no run has to find, load or allocate anything. */
+/* cuda_layer.c: loads kernels and prepares GEMMs when a layer is created, so that no run has to load or allocate anything. */
 #include "cuda_layer.h"
 
 #include <string.h>
@@ -54,13 +54,13 @@ static gru_status load_kernels(const gru_layer *layer, gru_cuda_layer *prepared)
     return gru_cuda_status(device, error, "loading kernels");
 }
 
-/* ---- products ---- */
+/* ---- GEMMs ---- */
 
 static gru_status prepare_gemms(gru_layer *layer, gru_cuda_layer *prepared) {
     const gru_layer_config *config = &layer->config;
     const gru_cuda_compute_type compute_type = prepared->compute_type;
     const int before = config->reset_mode == GRU_RESET_BEFORE, x = config->inputs > 0;
-    const int own_candidate = config->reset_mode != GRU_RESET_ALL; /* dR of n has factors of its own */
+    const int own_candidate = config->reset_mode != GRU_RESET_ALL; /* dR of n has operands of its own */
     const int64_t pitch = gru_cuda_input_pitch(config->inputs, config->weight_type);
     const int64_t units = gru_cuda_unit_pitch(config->hidden), all = GATES * units;
     const int64_t projected = gru_cuda_projected_row(config->hidden);
@@ -88,7 +88,8 @@ static gru_status prepare_gemms(gru_layer *layer, gru_cuda_layer *prepared) {
 
 gru_status gru_cuda_prepare(gru_layer *layer) {
     gru_cuda_device *device = gru_cuda_device_of(layer->context);
-    gru_cuda_layer *prepared = gru_host_allocate(layer->context, sizeof *prepared, "what a layer prepares");
+    gru_cuda_layer *prepared =
+        gru_host_allocate(layer->context, sizeof *prepared, "the prepared state of a layer");
     if (!prepared) return GRU_OUT_OF_MEMORY;
     memset(prepared, 0, sizeof *prepared);
     prepared->compute_type = gru_cuda_compute_type_of(device, &layer->config);

@@ -1,11 +1,11 @@
-/* cuda_pack.c: packs a layer's weights on the device, wherever they lie: those of the host travel piece by piece through
- * the staging part of the packed memory, in stream order, so that nothing is allocated and nothing waits. */
+/* cuda_pack.c: packs a layer's weights on the device. Host weights are copied piece by piece through the staging area of the
+ * packed memory, in stream order, so that nothing is allocated and nothing waits. */
 #include "cuda_pack.h"
 
 #include "cuda/device/cuda_pointer_check.h"
 #include "cuda_layer.h"
 
-/* One of W, R and the biases, on its way into its part. */
+/* One of W, R and the biases. */
 typedef struct matrix {
     gru_cuda_matrix kind;
     const void *data;   /* [3H][K]; NULL: zeros */
@@ -26,13 +26,13 @@ typedef struct packing {
 /* ---- sides ---- */
 
 static gru_status check_on_host(gru_cuda_device *device, const char *name, const void *data) {
-    struct cudaPointerAttributes facts;
+    struct cudaPointerAttributes attributes;
     if (!data) return GRU_OK;
-    GRU_CUDA_TRY(device, cudaPointerGetAttributes(&facts, data), "asking where weights lie");
-    if (facts.type != cudaMemoryTypeDevice) return GRU_OK;
+    GRU_CUDA_TRY(device, cudaPointerGetAttributes(&attributes, data), "querying the weights' pointer");
+    if (attributes.type != cudaMemoryTypeDevice) return GRU_OK;
     return gru_fail(GRU_BAD_ARGUMENT,
                     "%s is %p, memory of CUDA device %d; expected host memory, as weights.on_device is 0",
-                    name, data, facts.device);
+                    name, data, attributes.device);
 }
 
 static gru_status check_side(const packing *p, const char *name, const void *data) {
@@ -58,7 +58,7 @@ static gru_status copy_to_staging(const packing *p, size_t at, const void *from,
         "copying weights");
 }
 
-/* Lets the piece read its rows from staging, and sends them there. */
+/* Copies the rows of a piece to staging, and lets the piece read them there. */
 static gru_status stage(const packing *p, const matrix *m, gru_cuda_pack *piece) {
     const size_t row = (size_t)m->K * gru_type_bytes(m->type), count = (size_t)piece->count;
     const size_t scales = (count * row + sizeof(float) - 1) / sizeof(float) * sizeof(float);
@@ -69,8 +69,8 @@ static gru_status stage(const packing *p, const matrix *m, gru_cuda_pack *piece)
     return GRU_OK;
 }
 
-/* Rows that travel together. Staging holds one of f64 with 8 bytes to spare, so one of any type with its scale. */
-static int32_t rows_of_a_piece(const packing *p, const matrix *m) {
+/* Rows of one piece. Staging has space for a row of f64 and 8 bytes more, so for a row of any type with its scale. */
+static int32_t rows_of_piece(const packing *p, const matrix *m) {
     const int32_t all = GATES * p->config->hidden;
     const size_t row = (size_t)m->K * gru_type_bytes(m->type) + (m->scale ? sizeof(float) : 0);
     const size_t fit = (p->layout.staging_bytes - sizeof(float)) / row;
@@ -79,7 +79,7 @@ static int32_t rows_of_a_piece(const packing *p, const matrix *m) {
 
 static gru_status pack_matrix(const packing *p, const matrix *m) {
     if (!m->data || m->K == 0) return GRU_OK;
-    const int32_t all = GATES * p->config->hidden, most = rows_of_a_piece(p, m);
+    const int32_t all = GATES * p->config->hidden, most = rows_of_piece(p, m);
     const size_t row = (size_t)m->K * gru_type_bytes(m->type);
     for (int32_t first = 0; first < all; first += most) {
         gru_cuda_pack piece = {.matrix = m->kind,

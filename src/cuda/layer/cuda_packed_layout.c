@@ -1,11 +1,11 @@
 /* cuda_packed_layout.c: computes the byte offsets of packed and transposed weights. */
 #include "cuda_packed_layout.h"
 
-/* Weights in host memory travel in pieces of about this many bytes: large beside what one more copy and launch cost, and
- * small beside the weights of a layer that needs several. */
+/* Weights in host memory are copied in pieces of about this many bytes: large compared with the cost of one more copy and
+ * launch, small compared with the weights of a layer that needs several. */
 enum { STAGING_BYTES = 1 << 20 };
 
-/* Room for one row of any type with its scale, and for no more than a whole matrix. */
+/* Enough for one row of any type with its scale, and not more than a whole matrix. */
 static size_t staging_bytes(const gru_layer_config *config) {
     const int32_t longest = config->inputs > config->hidden ? config->inputs : config->hidden;
     const size_t row = ((size_t)longest + 1) * sizeof(double), whole = row * GATES * (size_t)config->hidden;

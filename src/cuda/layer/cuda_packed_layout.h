@@ -1,10 +1,10 @@
-/* cuda_packed_layout.h: byte offsets in the packed weights of a layer, as forward and as backward read them. */
+/* cuda_packed_layout.h: byte offsets of packed weights, as forward and backward read them, and the size of chunks. */
 #ifndef GRU_CUDA_PACKED_LAYOUT_H
 #define GRU_CUDA_PACKED_LAYOUT_H
 
 #include "cuda/kernels/cuda_layout.h"
 
-/* Rows of projected input of one chunk: those of several steps, or of a single one with more. They stay in L2 (50 MB on an
+/* Rows of projected input in one chunk: those of several steps, or of one step that has more. They stay in L2 (50 MB on an
  * H100), beside weights and x, until their steps read them. */
 enum { GRU_CUDA_CHUNK_BYTES = 16 << 20 };
 static inline int64_t gru_cuda_chunk_rows(const gru_layer_config *config) {
@@ -13,21 +13,21 @@ static inline int64_t gru_cuda_chunk_rows(const gru_layer_config *config) {
 }
 
 /* Packed weights. Byte offsets of
- *   bW, bR   [unit octet][gate][8]                    f32
- *   W        [unit octet][gate][8][input pitch]       weight_type: the rows of one GEMM
- *   R        [unit octet][group][gate][tile]          weight_type
- *   staging  room through which weights in host memory travel, a piece of rows at a time */
+ *   bW, bR   [unit octet][gate][8]                       f32
+ *   W        [unit octet][gate][8][input pitch]          weight_type: the rows of one GEMM
+ *   R        [unit octet][group][gate][fragment tile]    weight_type
+ *   staging  buffer through which weights in host memory are copied, some rows at a time */
 typedef struct gru_cuda_packed_layout {
     size_t bW, bR, W, R, staging, staging_bytes, bytes;
 } gru_cuda_packed_layout;
 
 gru_cuda_packed_layout gru_cuda_packed_layout_of(const gru_layer_config *config);
 
-/* Weights as the backward pass reads them, made from packed ones by gru_cuda_launch_transpose. Byte offsets of
- *   R_transposed  [unit octet][gate][group][tile]     the sweep's: k is the unit that R_g's rows belong to
- *   R             [gate][unit pitch][unit pitch]      the rows of one GEMM: c = R h
- *   W             [gate][unit pitch][input pitch]     the rows of another: dx = da W; none without inputs
- * all of weight_type, tails zeros. */
+/* Weights as the backward pass reads them, copied from packed ones by gru_cuda_launch_transpose. Byte offsets of
+ *   R_transposed  [unit octet][gate][group][fragment tile]   of the backward steps: k is the unit that R_g's rows belong to
+ *   R             [gate][unit pitch][unit pitch]             the rows of one GEMM: c = R h
+ *   W             [gate][unit pitch][input pitch]            the rows of another: dx = da W; none without inputs
+ * all of weight_type, padding zero. */
 typedef struct gru_cuda_transposed_layout {
     size_t R_transposed, R, W, bytes;
 } gru_cuda_transposed_layout;
