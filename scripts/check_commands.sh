@@ -12,6 +12,7 @@ if [ "${1:-}" != --inside ]; then
     build=$(realpath "${1:-build}")
     mapfile -t packages < <(sed -nE 's/^sudo apt-get install //p' "${pages[@]}" | tr ' ' '\n' | sort -u)
     need_packages "${packages[@]}"
+    venv .venv numpy >/dev/null
     unshare=(unshare --mount)
     [ "$(id -u)" = 0 ] || unshare=(sudo -n "${unshare[@]}")
     "${unshare[@]}" true 2>/dev/null || { echo "this machine makes no mount namespaces"; exit 77; }
@@ -29,10 +30,11 @@ done
 mkdir "$scratch"/{tree,home,bin}
 printf '#!/bin/sh\nexec "$@"\n' >"$scratch/bin/sudo"
 chmod +x "$scratch/bin/sudo"
+export PATH=$scratch/bin:$PWD/.venv/bin:$PATH
 git -c safe.directory='*' ls-files -z -co --exclude-standard | xargs -0 cp --parents -t "$scratch/tree"
 ln -s "$build" "$scratch/tree/build"
 cd "$scratch/tree"
-export HOME=$scratch/home PATH=$scratch/bin:$PATH
+export CCACHE_DIR=${CCACHE_DIR:-$HOME/.cache/ccache} HOME=$scratch/home    # what is compiled once is compiled for all
 unset PKG_CONFIG_PATH LD_LIBRARY_PATH
 
 # Block NUMBER of a page's ```sh blocks.
