@@ -146,14 +146,20 @@ static void check_ok(gru_status status, const char *what) {
     CHECK(status == GRU_OK, "%s: %s: %s", what, gru_status_name(status), gru_last_error());
 }
 
-/* No steps or no rows, whatever the other size says: at once, hT = h0, nothing else written. */
-ENGINE_TEST(api_run, no_steps_and_no_rows) {
+/* A layer of default variant that has run. */
+static problem *run_small(gru_context *context, result *r) {
     const shape sizes = {T, N, I, H, "small"};
     const gru_layer_config config = GRU_INIT;
-    gru_context *context = tester_context(engine, 1);
     problem *p = problem_make(&sizes, &config, PROBLEM_H0, 1);
+    problem_run(p, context, r);
+    return p;
+}
+
+/* No steps or no rows, whatever the other size says: at once, hT = h0, nothing else written. */
+ENGINE_TEST(api_run, no_steps_and_no_rows) {
+    gru_context *context = tester_context(engine, 1);
     result r;
-    problem_run(p, context, &r);
+    problem *p = run_small(context, &r);
     gru_run run = r.run;
     memset(run.y.data, 0xFF, (size_t)T * N * H * sizeof(float));
     memset(run.hT, 0xFF, (size_t)N * H * sizeof(float));
@@ -180,12 +186,9 @@ ENGINE_TEST(api_run, no_steps_and_no_rows) {
 /* x, y and attention as columns of one buffer, and the state in place. */
 ENGINE_TEST(api_run, columns_of_one_buffer) {
     enum { WIDTH = I + H + 3 };
-    const shape sizes = {T, N, I, H, "small"};
-    const gru_layer_config config = GRU_INIT;
     gru_context *context = tester_context(engine, 1);
-    problem *p = problem_make(&sizes, &config, PROBLEM_H0, 1);
     result r;
-    problem_run(p, context, &r);
+    problem *p = run_small(context, &r);
     float *buffer = tester_allocate((size_t)T * N * WIDTH * sizeof(float));
     float *state = tester_copy(p->run.h0, (size_t)N * H * sizeof(float));
     for (int row = 0; row < T * N; row++)

@@ -78,7 +78,7 @@ TEST(bench_options, types) {
 
 /* ---- who is let in --------------------------------------------------------------------------------------------- */
 
-typedef struct habits { /* of a candidate that keeps 16 bits wherever it may */
+typedef struct habits { /* of a candidate that rounds to 16 bits wherever it may */
     int swapped_gates, no_bias;
 } habits;
 
@@ -191,49 +191,50 @@ TEST(bench_library, engines_collect_what_they_made) {
 }
 
 /* A device with its own memory, which computes only when it is waited for. */
-typedef struct far {
+typedef struct late_device {
     const bench_problem *problem;
     float *y; /* [T][N][H] */
     int waiting, wrong;
-} far;
+} late_device;
 
-static void *prepare_far(const bench_candidate *self, const bench_problem *problem, char *why) {
-    far *f = calloc(1, sizeof *f);
+static void *prepare_late(const bench_candidate *self, const bench_problem *problem, char *why) {
+    late_device *device = calloc(1, sizeof *device);
     (void)why;
-    f->problem = problem, f->wrong = self->variant;
-    f->y = calloc((size_t)(problem->shape.T * problem->shape.N * problem->shape.H), sizeof *f->y);
-    return f;
+    device->problem = problem, device->wrong = self->variant;
+    device->y = calloc((size_t)(problem->shape.T * problem->shape.N * problem->shape.H), sizeof *device->y);
+    return device;
 }
 
-static void run_far(void *opaque) {
-    far *f = opaque;
-    f->waiting = 1;
+static void run_late(void *opaque) {
+    late_device *device = opaque;
+    device->waiting = 1;
 }
 
-static void wait_far(void *opaque) {
-    far *f = opaque;
-    const bench_shape s = f->problem->shape;
-    for (int64_t i = 0; f->waiting && i < f->problem->steps * s.N * s.H; i++)
-        f->y[i] = (float)f->problem->reference[i] + (f->wrong && i == 0 ? 0.01f : 0);
-    f->waiting = 0;
+static void wait_late(void *opaque) {
+    late_device *device = opaque;
+    const bench_shape s = device->problem->shape;
+    for (int64_t i = 0; device->waiting && i < device->problem->steps * s.N * s.H; i++)
+        device->y[i] = (float)device->problem->reference[i] + (device->wrong && i == 0 ? 0.01f : 0);
+    device->waiting = 0;
 }
 
-static void collect_far(void *opaque) {
-    const far *f = opaque;
-    const bench_shape s = f->problem->shape;
-    memcpy(f->problem->y, f->y, (size_t)(s.T * s.N * s.H) * sizeof *f->y);
-    memcpy(f->problem->hT, f->y + (s.T - 1) * s.N * s.H, (size_t)(s.N * s.H) * sizeof *f->y);
+static void collect_late(void *opaque) {
+    const late_device *device = opaque;
+    const bench_shape s = device->problem->shape;
+    memcpy(device->problem->y, device->y, (size_t)(s.T * s.N * s.H) * sizeof *device->y);
+    memcpy(device->problem->hT, device->y + (s.T - 1) * s.N * s.H, (size_t)(s.N * s.H) * sizeof *device->y);
 }
 
-static void release_far(void *opaque) {
-    far *f = opaque;
-    free(f->y), free(f);
+static void release_late(void *opaque) {
+    late_device *device = opaque;
+    free(device->y), free(device);
 }
 
 TEST(bench_case, waits_and_collects_before_it_judges) {
     const bench_shape size = {"small", 4, 3, 5, 7, 4};
-    bench_candidate right = {.name = "right", .prepare = prepare_far, .run = run_far, .release = release_far};
-    right.wait = wait_far, right.collect = collect_far, right.device = BENCH_GPU;
+    bench_candidate right = {
+        .name = "right", .prepare = prepare_late, .run = run_late, .release = release_late};
+    right.wait = wait_late, right.collect = collect_late, right.device = BENCH_GPU;
     bench_candidate wrong = right, hasty = right;
     wrong.name = "wrong", wrong.variant = 1;
     hasty.name = "hasty", hasty.wait = NULL; /* its memory still holds zeros */
@@ -261,28 +262,28 @@ typedef struct queue {
 } queue;
 
 static void enqueue(void *opaque) {
-    queue *q = opaque;
-    q->waiting++;
+    queue *self = opaque;
+    self->waiting++;
 }
 
 static void finish(void *opaque) {
-    queue *q = opaque;
-    q->done += q->waiting;
-    q->waiting = 0, q->waits++;
+    queue *self = opaque;
+    self->done += self->waiting;
+    self->waiting = 0, self->waits++;
 }
 
 TEST(bench_measure, samples_end_with_a_wait) {
-    queue q = {0, 0, 0};
+    queue calls = {0, 0, 0};
     bench_timing *one = calloc(1, sizeof *one);
     REQUIRE(one, "memory");
-    one->name = "queue", one->run = enqueue, one->wait = finish, one->state = &q, one->threads = 1;
+    one->name = "queue", one->run = enqueue, one->wait = finish, one->state = &calls, one->threads = 1;
     one->once = 1.1e-3;
     CHECK(bench_measure(one, 1, 1e-3, 0), "measured");
     const int64_t samples = one->count + one->repeated;
-    CHECK(one->count >= 5 && q.waiting == 0 && q.waits == 2 * samples, "%d samples, %lld waits", one->count,
-          (long long)q.waits);
-    CHECK(q.done == samples * 6, "%lld calls in %lld samples: one to warm and five of 1.1 ms",
-          (long long)q.done, (long long)samples);
+    CHECK(one->count >= 5 && calls.waiting == 0 && calls.waits == 2 * samples, "%d samples, %lld waits",
+          one->count, (long long)calls.waits);
+    CHECK(calls.done == samples * 6, "%lld calls in %lld samples: one to warm and five of 1.1 ms",
+          (long long)calls.done, (long long)samples);
     free(one);
 }
 

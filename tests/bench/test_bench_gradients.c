@@ -33,9 +33,9 @@ typedef struct program {
     float *gates; /* [T][N][4][H] r, z, n and c_n, each as the type holds it */
 } program;
 
-static double hold(const program *q, double value) {
+static double hold(const program *self, double value) {
     float number = (float)value;
-    bench_type_round(&number, 1, q->p->type);
+    bench_type_round(&number, 1, self->p->type);
     return (double)number;
 }
 
@@ -52,43 +52,43 @@ static const float *state_before(const bench_problem *p, int64_t t, int64_t n) {
     return t ? p->y + ((t - 1) * p->shape.N + n) * p->shape.H : p->h0 + n * p->shape.H;
 }
 
-static float *gates_of(const program *q, int64_t t, int64_t n) {
-    return q->gates + (t * q->p->shape.N + n) * 4 * q->p->shape.H;
+static float *gates_of(const program *self, int64_t t, int64_t n) {
+    return self->gates + (t * self->p->shape.N + n) * 4 * self->p->shape.H;
 }
 
-static void run_forward(const program *q, int64_t t, int64_t n) {
-    const bench_problem *p = q->p;
+static void run_forward(const program *self, int64_t t, int64_t n) {
+    const bench_problem *p = self->p;
     const int64_t H = p->shape.H, I = p->shape.I;
     const float *x = p->x + (t * p->shape.N + n) * I, *h = state_before(p, t, n);
-    float *g = gates_of(q, t, n), *next = p->y + (t * p->shape.N + n) * H;
+    float *g = gates_of(self, t, n), *next = p->y + (t * p->shape.N + n) * H;
     for (int64_t j = 0; j < H; j++) {
         double a[3], c[3];
         for (int64_t k = 0; k < 3; k++) {
-            a[k] = hold(q, sum(p->W + (k * H + j) * I, x, I, p->bW[k * H + j]));
-            c[k] = hold(q, sum(p->R + (k * H + j) * H, h, H, p->bR[k * H + j]));
+            a[k] = hold(self, sum(p->W + (k * H + j) * I, x, I, p->bW[k * H + j]));
+            c[k] = hold(self, sum(p->R + (k * H + j) * H, h, H, p->bR[k * H + j]));
         }
-        const double r = hold(q, sigmoid(a[0] + c[0])), z = hold(q, sigmoid(a[1] + c[1]));
-        const double candidate = hold(q, tanh(a[2] + r * c[2]));
+        const double r = hold(self, sigmoid(a[0] + c[0])), z = hold(self, sigmoid(a[1] + c[1]));
+        const double candidate = hold(self, tanh(a[2] + r * c[2]));
         g[j] = (float)r, g[H + j] = (float)z, g[2 * H + j] = (float)candidate, g[3 * H + j] = (float)c[2];
-        next[j] = (float)hold(q, (1 - z) * candidate + z * (double)h[j]);
+        next[j] = (float)hold(self, (1 - z) * candidate + z * (double)h[j]);
     }
 }
 
 /* da [3H] and dc_n [H] of one step, from dh. */
-static void differentiate_cell(const program *q, int64_t t, int64_t n, const double *dh, float *da,
+static void differentiate_cell(const program *self, int64_t t, int64_t n, const double *dh, float *da,
                                float *dc) {
-    const int64_t H = q->p->shape.H;
-    const float *g = gates_of(q, t, n), *h = state_before(q->p, t, n);
+    const int64_t H = self->p->shape.H;
+    const float *g = gates_of(self, t, n), *h = state_before(self->p, t, n);
     for (int64_t j = 0; j < H; j++) {
         const double r = (double)g[j], z = (double)g[H + j], candidate = (double)g[2 * H + j];
-        const double slope = q->mistake == SLOPE ? 1 : 1 - candidate * candidate;
+        const double slope = self->mistake == SLOPE ? 1 : 1 - candidate * candidate;
         const double dn = (1 - z) * slope * dh[j];
         const double dr = dn * (double)g[3 * H + j] * r * (1 - r);
         const double dz = ((double)h[j] - candidate) * z * (1 - z) * dh[j];
-        da[j] = (float)hold(q, q->mistake == RESET_GATE ? 0 : dr);
-        da[H + j] = (float)hold(q, q->mistake == UPDATE_GATE ? 0 : dz);
-        da[2 * H + j] = (float)hold(q, dn);
-        dc[j] = (float)hold(q, q->mistake == RESET_OF_STATE ? dn : dn * r);
+        da[j] = (float)hold(self, self->mistake == RESET_GATE ? 0 : dr);
+        da[H + j] = (float)hold(self, self->mistake == UPDATE_GATE ? 0 : dz);
+        da[2 * H + j] = (float)hold(self, dn);
+        dc[j] = (float)hold(self, self->mistake == RESET_OF_STATE ? dn : dn * r);
     }
 }
 
@@ -104,11 +104,11 @@ static void accumulate(const float *rows, const float *inputs, int64_t H, int64_
         for (int64_t k = 0; k < columns; k++) matrix[j * columns + k] += rows[j] * (inputs ? inputs[k] : 1);
 }
 
-static void add_weights(const program *q, int64_t t, int64_t n, const float *da, const float *dc) {
-    const bench_problem *p = q->p;
+static void add_weights(const program *self, int64_t t, int64_t n, const float *da, const float *dc) {
+    const bench_problem *p = self->p;
     const int64_t H = p->shape.H, I = p->shape.I;
-    if (q->mistake == LAST_ROW && n == p->shape.N - 1) return;
-    if (q->mistake == FIRST_STEP && t == 0) return;
+    if (self->mistake == LAST_ROW && n == p->shape.N - 1) return;
+    if (self->mistake == FIRST_STEP && t == 0) return;
     for (int64_t k = 0; k < 3; k++) {
         const float *recurrent = k == 2 ? dc : da + k * H;
         accumulate(da + k * H, p->x + (t * p->shape.N + n) * I, H, I, p->gradients[BENCH_DW] + k * H * I);
@@ -119,25 +119,25 @@ static void add_weights(const program *q, int64_t t, int64_t n, const float *da,
 }
 
 /* dh [H]: of the state that leaves the step, then of the one that enters it. */
-static void run_backward(const program *q, int64_t t, int64_t n, double *dh, float *da, double *dx) {
-    const bench_problem *p = q->p;
+static void run_backward(const program *self, int64_t t, int64_t n, double *dh, float *da, double *dx) {
+    const bench_problem *p = self->p;
     const int64_t H = p->shape.H, I = p->shape.I, row = t * p->shape.N + n;
-    const float *g = gates_of(q, t, n);
+    const float *g = gates_of(self, t, n);
     float *dc = da + 3 * H;
     for (int64_t j = 0; j < H; j++) dh[j] += (double)p->dy[row * H + j];
-    differentiate_cell(q, t, n, dh, da, dc);
-    for (int64_t j = 0; j < H; j++) dh[j] = q->mistake == DIRECT ? 0 : (double)g[H + j] * dh[j];
+    differentiate_cell(self, t, n, dh, da, dc);
+    for (int64_t j = 0; j < H; j++) dh[j] = self->mistake == DIRECT ? 0 : (double)g[H + j] * dh[j];
     memset(dx, 0, (size_t)I * sizeof *dx);
     for (int64_t k = 0; k < 3; k++) {
-        if (q->mistake != CARRIED_RESET + k) carry(p->R + k * H * H, k == 2 ? dc : da + k * H, H, H, dh);
+        if (self->mistake != CARRIED_RESET + k) carry(p->R + k * H * H, k == 2 ? dc : da + k * H, H, H, dh);
         carry(p->W + k * H * I, da + k * H, H, I, dx);
     }
-    for (int64_t i = 0; i < I; i++) p->gradients[BENCH_DX][row * I + i] = (float)hold(q, dx[i]);
-    add_weights(q, t, n, da, dc);
+    for (int64_t i = 0; i < I; i++) p->gradients[BENCH_DX][row * I + i] = (float)hold(self, dx[i]);
+    add_weights(self, t, n, da, dc);
 }
 
-static void run(const program *q) {
-    const bench_problem *p = q->p;
+static void run(const program *self) {
+    const bench_problem *p = self->p;
     const bench_shape s = p->shape;
     double *dh = malloc((size_t)s.H * sizeof *dh), *dx = malloc((size_t)s.I * sizeof *dx);
     float *da = malloc((size_t)(4 * s.H) * sizeof *da);
@@ -145,11 +145,11 @@ static void run(const program *q) {
     for (int which = BENCH_DW; which < BENCH_GRADIENTS; which++)
         memset(p->gradients[which], 0, (size_t)bench_problem_gradient_count(&s, which) * sizeof(float));
     for (int64_t t = 0; t < s.T; t++)
-        for (int64_t n = 0; n < s.N; n++) run_forward(q, t, n);
+        for (int64_t n = 0; n < s.N; n++) run_forward(self, t, n);
     memcpy(p->hT, p->y + (s.T - 1) * s.N * s.H, (size_t)(s.N * s.H) * sizeof *p->hT);
     for (int64_t n = 0; n < s.N; n++) {
         memset(dh, 0, (size_t)s.H * sizeof *dh);
-        for (int64_t t = s.T - 1; t >= 0; t--) run_backward(q, t, n, dh, da, dx);
+        for (int64_t t = s.T - 1; t >= 0; t--) run_backward(self, t, n, dh, da, dx);
         for (int64_t j = 0; j < s.H; j++) p->gradients[BENCH_DH0][n * s.H + j] = (float)dh[j];
     }
     free(dh), free(dx), free(da);
@@ -158,15 +158,15 @@ static void run(const program *q) {
 static void try_mistake(const bench_problem *p, int mistake) {
     const bench_shape s = p->shape;
     char why[200] = "";
-    program q = {p, mistake, malloc((size_t)(s.T * s.N * 4 * s.H) * sizeof(float))};
-    REQUIRE(q.gates, "memory");
+    program self = {p, mistake, malloc((size_t)(s.T * s.N * 4 * s.H) * sizeof(float))};
+    REQUIRE(self.gates, "memory");
     bench_problem_clear_outputs(p);
     CHECK(!bench_problem_check(p, why, sizeof why), "NaN passes");
-    run(&q);
+    run(&self);
     const int good = bench_problem_check(p, why, sizeof why);
     CHECK(good == (mistake == NOTHING), "%s, %s: without %s %s %s", s.name, bench_type_names[p->type],
           mistakes[mistake], good ? "passes" : "fails:", good ? "" : why);
-    free(q.gates);
+    free(self.gates);
 }
 
 TEST(bench_gradients, bounds_let_honest_arithmetic_in) {

@@ -101,21 +101,34 @@ static problem *silent_problem(int i) {
                         (uint64_t)i);
 }
 
-/* The same in training, with the numbers of its backward call. */
-static problem *silent_training(int i, gru_context *context, result *r, gradients *g) {
+/* A backward call after its forward pass. */
+typedef struct backward_call {
+    problem *p;
+    result r;
+    gradients g;
+    gru_run run;
+    gru_gradients wanted;
+} backward_call;
+
+static void open_backward(backward_call *call, int i, gru_context *context) {
     gru_layer_config config = problem_variant((int)(tester_random(12, (uint64_t)i) % VARIANTS));
     config.reset_mode = i % 3;
     problem_types(&config, i % 2 ? i % TYPES : 0);
     const uint32_t recompute = i % 4 < 2 ? PROBLEM_RECOMPUTE : PROBLEM_TRAIN;
     const uint32_t options = problem_options((uint64_t)i) & ~(uint32_t)(PROBLEM_TRAIN | PROBLEM_RECOMPUTE);
-    problem *p =
-        problem_make(&tester_shapes[i % tester_shape_count], &config, options | recompute, (uint64_t)i);
-    problem_run(p, context, r);
-    gradients_make(p, g);
-    return p;
+    call->p = problem_make(&tester_shapes[i % tester_shape_count], &config, options | recompute, (uint64_t)i);
+    problem_run(call->p, context, &call->r);
+    gradients_make(call->p, &call->g);
+    problem_backward_call(call->p, &call->r, 0, &call->g, &call->run, &call->wanted);
 }
 
-/* Only where the program may stand before the C library's own: neither under sanitizers nor in a static program. */
+static void close_backward(backward_call *call) {
+    gradients_free(&call->g);
+    result_free(&call->r);
+    problem_free(call->p);
+}
+
+/* Only where a program can replace functions of the C library: not under sanitizers, nor in a static program. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(GRU_TEST_PLAIN) || \
     !defined(__GLIBC__)
 ENGINE_TEST(resources, runs_allocate_nothing_and_take_no_lock) {
@@ -193,27 +206,22 @@ ENGINE_TEST(resources, runs_allocate_nothing_and_take_no_lock) {
         problem_free(p);
     }
     for (int i = 0; i < SILENT_RUNS; i++) {
-        result r;
-        gradients g;
-        gru_run run;
-        gru_gradients wanted;
-        problem *p = silent_training(i, context, &r, &g);
-        problem_backward_call(p, &r, 0, &g, &run, &wanted);
+        backward_call call;
+        open_backward(&call, i, context);
         counted = 0;
-        const gru_status status = gru_layer_backward(r.layer, &run, &wanted);
+        const gru_status status = gru_layer_backward(call.r.layer, &call.run, &call.wanted);
         const long calls = counted;
         counted = -1;
-        CHECK(status == GRU_OK, "%s: %s", gru_last_error(), p->text);
-        CHECK(calls == 0, "backward allocated or locked %ld times: %s", calls, p->text);
-        gradients_free(&g);
-        result_free(&r);
-        problem_free(p);
+        CHECK(status == GRU_OK, "%s: %s", gru_last_error(), call.p->text);
+        CHECK(calls == 0, "backward allocated or locked %ld times: %s", calls, call.p->text);
+        close_backward(&call);
     }
     gru_context_release(context);
 }
 #endif
 
-/* What a child makes of it, forward or with gradients backward, in a jail that leaves it read, write and exit: 0 ran, 1 failed, 2 no jail, or its signal. */
+/* Runs forward, or with gradients backward, in a child process that may only read, write and exit. Returns 0 if it ran, 1 if
+ * it failed, 2 if there is no such jail, else 256 and the signal that ended it. */
 static int run_in_jail(const gru_layer *layer, const gru_run *run, const gru_gradients *wanted) {
     int end;
     const pid_t child = fork();
@@ -248,17 +256,11 @@ ENGINE_TEST(resources, runs_make_no_system_call) {
         problem_free(p);
     }
     for (int i = 0; i < SILENT_RUNS; i++) {
-        result r;
-        gradients g;
-        gru_run run;
-        gru_gradients wanted;
-        problem *p = silent_training(i, context, &r, &g);
-        problem_backward_call(p, &r, 0, &g, &run, &wanted);
-        const int end = run_in_jail(r.layer, &run, &wanted);
-        CHECK(end == 0, "backward ended with %d: %s", end, p->text);
-        gradients_free(&g);
-        result_free(&r);
-        problem_free(p);
+        backward_call call;
+        open_backward(&call, i, context);
+        const int end = run_in_jail(call.r.layer, &call.run, &call.wanted);
+        CHECK(end == 0, "backward ended with %d: %s", end, call.p->text);
+        close_backward(&call);
     }
     gru_context_release(context);
 }
