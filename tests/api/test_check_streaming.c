@@ -90,7 +90,7 @@ TEST(check_step, agrees_with_the_full_checks) {
         gru_run run = good_step(arena, layer);                                                 \
         change;                                                                                \
         const gru_run before = run;                                                            \
-        CHECK(!gru_check_streaming(layer, &run), "accepted %s", #change);                           \
+        CHECK(!gru_check_streaming(layer, &run), "accepted %s", #change);                      \
         CHECK(memcmp(&run, &before, sizeof run) == 0, "changed the run that has %s", #change); \
     } while (0)
 

@@ -1,15 +1,15 @@
-/* device_mirror.h: runs in the host's memory on contexts whose memory is elsewhere, through twins of the buffers on that side.
+/* device_mirror.h: runs in host memory on contexts with device memory, through device copies of the buffers.
  *
- * Every guarded buffer (tester_allocate) that a run points into gets a twin of the context's memory, guards included, and
- * every pointer of the run moves to the same place of the twin. After the call the twins come back into the buffers, those
- * of inputs too: whatever was written where, the checks on the host see it. On contexts of the CPU the run is called as it
- * is, unless GRU_TEST_MIRROR is set in the environment, with which the mirror itself is tested. */
+ * Every guarded buffer (tester_allocate) that a run points into gets a copy in the context's memory, guards included. Every
+ * pointer of the run is moved to the same offset of the copy. After the call all copies, those of inputs too, are copied
+ * back, so that checks on the host see every byte that was written. On CPU contexts the run is called as it is, unless
+ * GRU_TEST_MIRROR is set in the environment, which tests the mirror itself. */
 #ifndef DEVICE_MIRROR_H
 #define DEVICE_MIRROR_H
 
 #include "gru/stack.h"
 
-/* gru_layer_forward, gru_layer_backward, gru_stack_forward, gru_stack_backward and gru_layer_pack. End the test if a pointer lies in no
+/* gru_layer_forward, gru_layer_backward, gru_stack_forward, gru_stack_backward and gru_layer_pack. End the test if a pointer is in no
  * guarded buffer. */
 gru_status device_mirror_forward(const gru_layer *layer, const gru_run *run);
 gru_status device_mirror_backward(const gru_layer *layer, const gru_run *run, const gru_gradients *gradients);
@@ -18,15 +18,15 @@ gru_status device_mirror_stack_backward(const gru_stack *stack, const gru_stack_
                                         const gru_stack_gradients *gradients);
 gru_status device_mirror_pack(const gru_layer *layer, const gru_weights *weights, void *packed);
 
-/* The same in pieces, for tests that call, record or replay by themselves. device_mirror_open fills in *there, the run over the twins,
- * whose contents it sends; device_mirror_run and device_mirror_gradients do so with further ones, over the same buffers or others; send and receive
- * copy all buffers, and receive waits. */
+/* The same in steps, for tests that call, record or replay themselves. device_mirror_open sets *there to the run over the
+ * copies and sends their contents. device_mirror_run and device_mirror_gradients do so for further arguments, over the same
+ * or other buffers. send and receive copy all buffers; receive also waits. */
 typedef struct device_mirror device_mirror;
 device_mirror *device_mirror_open(gru_context *context, const gru_run *run, gru_run *there);
 gru_run device_mirror_run(device_mirror *mirror, const gru_run *run);
 gru_gradients device_mirror_gradients(device_mirror *mirror, const gru_gradients *gradients);
 void device_mirror_send(const device_mirror *mirror);
 void device_mirror_receive(const device_mirror *mirror);
-void device_mirror_close(device_mirror *mirror); /* gives the twins back */
+void device_mirror_close(device_mirror *mirror); /* frees the copies */
 
 #endif

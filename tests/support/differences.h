@@ -1,4 +1,4 @@
-/* differences.h: gradients of the reference engine beside central differences of the model, for every variant. */
+/* differences.h: compares gradients of the reference engine with central differences of the naive GRU, for every variant. */
 #ifndef DIFFERENCES_H
 #define DIFFERENCES_H
 
@@ -15,11 +15,11 @@ typedef struct differences {
     int gradient; /* GRAD_X ..., whose it is */
     size_t at;
     double got, expected;
-    long compared, skipped; /* skipped: a kink lies within the difference */
+    long compared, skipped; /* skipped: there is a kink within the difference */
 } differences;
 
 /* Runs p on the context, forward and backward, and compares every gradient. Gradients of weights are added to ones. p's
- * loss scale is honoured: data gradients are those of the model's value, the others that divided by it. */
+ * loss scale applies: data gradients are those of the value of the naive GRU, the others are divided by the scale. */
 void compare_differences(problem *p, gru_context *context, differences *out);
 
 /* The differences err by step^2 / 6 times a third derivative, and by 1e-16 / step: together some 1e-9. */

@@ -1,13 +1,13 @@
-/* file_fixture.h: files with stacks in them, and running what was loaded. */
+/* file_fixture.h: opens files with stacks, and runs the loaded stacks. */
 #ifndef FILE_FIXTURE_H
 #define FILE_FIXTURE_H
 
 #include "gru/import.h"
 
-/* Opens the file; ends the test as skipped where the library was built without files, as failed where it is wrong. */
+/* Opens the file. Ends the test as skipped if the library was built without files, as failed if the file is wrong. */
 void file_fixture_open(const char *path, gru_file **file);
 
-/* Options that load all in f64. */
+/* Options that load everything as f64. */
 gru_load_options file_fixture_f64_options(void);
 
 /* x [T][N][inputs], y [T][N][outputs] of io_type f64. */

@@ -1,4 +1,4 @@
-/* file_maker.h: safetensors files in memory, right or wrong in chosen places. */
+/* file_maker.h: makes safetensors files in memory, correct or with chosen errors. */
 #ifndef FILE_MAKER_H
 #define FILE_MAKER_H
 
@@ -20,7 +20,7 @@ void file_add_tensor(file_maker *f, const char *name, const char *dtype, const c
 
 /* The file's bytes in a block of exactly that size, to be freed. The data counts up from 1, as f32 where it can be. */
 void *file_finish(const file_maker *f, size_t *size);
-/* The same of a header written by hand. length: the header's length as the file tells it; -1: the true one. */
+/* The same with a given header. length: the header length written to the file; -1: the true one. */
 void *file_bytes(const char *header, long long length, size_t data_bytes, size_t *size);
 
 /* Reads a whole file into a block to be freed; NULL if it cannot. */

@@ -1,4 +1,4 @@
-/* naive_gru.h: the equations of gru.h a second time, in the plainest way: what the reference engine is checked against. */
+/* naive_gru.h: the equations of gru.h written a second time, as simply as possible. The reference engine is checked against them. */
 #ifndef NAIVE_GRU_H
 #define NAIVE_GRU_H
 

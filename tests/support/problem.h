@@ -1,4 +1,4 @@
-/* problem.h: a layer with all numbers of one call, made from a shape, a variant and a seed; its runs and comparisons.
+/* problem.h: a layer and all numbers of one call, made from a shape, a variant and a seed; runs and comparisons.
  *
  *     problem *p = problem_make(&tester_shapes[i], &config, PROBLEM_H0 | PROBLEM_LENGTHS, 1);
  *     result fast, exact;
@@ -7,7 +7,7 @@
  *     check_close(p, fast.layer, "y", fast.y, exact.y);
  *     result_free(&fast), result_free(&exact), problem_free(p);
  *
- * A number depends on the seed, its tensor and its place (t, n, i) only: not on strides, slots or the size of the batch. */
+ * A number depends only on the seed, its tensor and its coordinates (t, n, i), not on strides, slots or batch size. */
 #ifndef PROBLEM_H
 #define PROBLEM_H
 
@@ -55,7 +55,7 @@ typedef struct problem {
     gru_const_view dy;       /* [T][N][H] for backward */
     void *dhT;               /* [N][H] */
     const float *loss_scale; /* of dy and dhT; NULL: 1 */
-    /* What part of the whole this is (problem_slice), and in which types the numbers were rounded. */
+    /* The position in the whole problem (problem_slice), and the types to which the numbers were rounded. */
     int64_t t0, n0, whole_T, whole_N;
     int32_t io_type, state_type, weight_type;
     struct {
@@ -83,10 +83,10 @@ problem *problem_of_shapes(int number, int draws, uint64_t draw, uint32_t option
 problem *problem_with(const problem *p, uint32_t options);
 void problem_free(problem *p);
 
-/* Puts dense [N][H] state_type numbers where h0 lies. */
+/* Copies dense [N][H] state_type numbers to h0. */
 void problem_set_h0(problem *p, const void *states);
 
-/* What a layer made of it, and all memory of the call. */
+/* The outputs of a layer, and all memory of the call. */
 typedef struct result {
     void *y;  /* [T][N][H] io_type, dense whatever the strides; NULL: not wanted */
     void *hT; /* [N][H] state_type, dense, by row whatever the slots; NULL: not wanted */

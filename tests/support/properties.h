@@ -1,10 +1,10 @@
-/* properties.h: what may not be seen in the bits of an output, each as a check of one problem on one context. */
+/* properties.h: what must not change the bits of an output; each property checks one problem on one context. */
 #ifndef PROPERTIES_H
 #define PROPERTIES_H
 
 #include "problem.h"
 
-/* What an output is when it may not depend on anything but the numbers: the options that p may have here. */
+/* The options of p with which the properties must hold. */
 extern const uint32_t property_options;
 
 /* plain: the result of p on the context. */
@@ -16,7 +16,7 @@ void property_options_unseen(gru_context *context, const problem *p, const resul
 void property_rows(gru_context *context, const problem *p,
                    const result *plain); /* alone, or with few others */
 void property_cuts(gru_context *context, const problem *p, const result *plain); /* forward layers */
-/* NaN or infinity in one row stays in it, and a NaN is not lost. */
+/* NaN or infinity in one row affects this row only, and NaN is never lost. */
 void property_poison(gru_context *context, const problem *p, const result *plain);
 
 /* y and hT, where both results have them. */

@@ -1,4 +1,4 @@
-/* valid_run.c: makes the run that is right in every way, and looks whether a refused call left it alone. */
+/* valid_run.c: makes a run without errors, and checks that a refused call changed nothing. */
 #include "valid_run.h"
 
 #include <string.h>

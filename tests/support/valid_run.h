@@ -1,4 +1,4 @@
-/* valid_run.h: a training run that is right in every way, for tests of what is refused: each changes one thing.
+/* valid_run.h: a training run without errors. Tests of refusals change one thing of it each.
  *
  * On the CPU, f32, one thread. */
 #ifndef VALID_RUN_H
@@ -6,14 +6,14 @@
 
 #include "problem.h"
 
-/* A training run that is right in every way, with all that it may have. */
+/* A training run without errors, with every option that a run may have. */
 typedef struct valid_run {
     gru_context *context;
     problem *p;
     result r;
     gradients g;
-    uint64_t hash; /* of all outputs, which no refused call may change */
-    void *wide;    /* memory enough for any tensor, and of no other use */
+    uint64_t hash; /* of all outputs: no refused call may change them */
+    void *wide;    /* memory large enough for any tensor, and used for nothing else */
 } valid_run;
 
 enum { T = 4, N = 3, I = 2, H = 5 };
