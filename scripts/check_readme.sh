@@ -5,6 +5,7 @@
 #   tests      every test that is named exists, and every name of the glossary
 #   programs   the README's first program is examples/first.c; the other C blocks compile
 #   commands   every ```sh block is run by scripts/check_commands.sh, every ```sh ci block by .ci/run or a script
+#   tables     tables of measurements are those of recorded runs
 #   prose      no sentence over 25 words; README at most 170 lines, CONTRIBUTING at most 6 KB
 # usage: scripts/check_readme.sh
 set -euo pipefail
@@ -135,6 +136,7 @@ prose() { # FILE...: sentences over 25 words. A code span or a link's address is
         END { finish(); if (total == 0) { print "no sentence found"; bad = 1 } exit bad }' "$@"
 }
 for page in "${pages[@]}"; do prose "$page" || failed=1; done
+bench/table --check README.md docs/performance.md || failed=1
 [ "$(wc -l <README.md)" -le 170 ] || complain "README.md has $(wc -l <README.md) lines, limit 170"
 [ "$(wc -c <CONTRIBUTING.md)" -le 6144 ] || complain "CONTRIBUTING.md has $(wc -c <CONTRIBUTING.md) bytes, limit 6144"
 
