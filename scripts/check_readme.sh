@@ -19,7 +19,7 @@ complain() {
 mapfile -t pages < <(git ls-files README.md CONTRIBUTING.md TESTING.md SECURITY.md 'docs/*.md' apps/g2p/README.md emulator/README.md)
 mapfile -t folders < <(git ls-files | sed -nE 's|^([^/]+)/.*|\1|p' | sort -u)
 is_folder() { # NAME: a folder at the top of the tree
-    printf '%s\n' "${folders[@]}" | grep -qxF "$1"
+    [[ " ${folders[*]} " == *" $1 "* ]]
 }
 
 # Words in backticks, one a line: code spans of the pages, without their blocks.
