@@ -265,3 +265,12 @@ TEST(cuda_plan, directions_get_the_engine_that_is_best_for_them) {
     }
     CHECK(differ > 0, "one direction and two never want different engines, so nothing was tested");
 }
+
+/* A size at which an H200 should run one direction on one engine, and two on the other. */
+TEST(cuda_plan, two_directions_may_want_another_engine_than_one) {
+    const gru_cuda_size size = {GRU_CUDA_F32, 64, 320, GRU_RESET_BEFORE, 1};
+    pair p = make_pair(GRU_RESET_BEFORE);
+    CHECK(check_pair(&p, GRU_PASS_FORWARD, DEVICES, size),
+          "H 320, N 64: one engine for one direction and two");
+    free_pair(&p);
+}
