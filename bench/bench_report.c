@@ -153,7 +153,7 @@ int bench_report_case(const bench_case *this_case, double peak, int cold, FILE *
     return this_case->count;
 }
 
-void bench_report_gpu_line(void *opaque, const bench_machine_line *line) {
+void bench_report_gpu_line(void *opaque, const bench_probe_line *line) {
     FILE *json = opaque;
     if (line->wrong)
         (void)printf("%-40s %-56s WRONG: %s\n", line->what, line->variant, line->wrong);

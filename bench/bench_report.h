@@ -15,6 +15,6 @@ void bench_report_legend(int cold);
 int bench_report_case(const bench_case *this_case, double peak, int cold, FILE *json);
 
 /* One measurement of the GPU itself, as bench_gpu_probe reports it. json: a FILE *, or NULL. */
-void bench_report_gpu_line(void *json, const bench_machine_line *line);
+void bench_report_gpu_line(void *json, const bench_probe_line *line);
 
 #endif

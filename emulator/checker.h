@@ -1,5 +1,5 @@
 // What the emulator tells the checker: who runs, who met whom, which memory exists and who wrote it. The
-// plain build links checker_none.cpp in its place. Kernels of the checker build are compiled with
+// plain build links checker_none.cpp instead. Kernels of the checker build are compiled with
 // -fsanitize=thread; its hooks, not the sanitizer's library, then lead every access of a kernel here.
 #ifndef EMU_CHECKER_H
 #define EMU_CHECKER_H
@@ -32,8 +32,8 @@ struct SplitClock { // of a barrier whose arrival and wait are two instructions
 void checker_watch(void *region, size_t bytes); // once: device, host and shared memory lie in such regions
 void checker_allocated(const void *, size_t);   // nothing written yet
 void checker_freed(const void *, size_t);
-void checker_forget(const void *, size_t); // earlier accesses: the place is given to another block
-void checker_wrote(const void *, size_t);  // the host, a copy or a library has written it
+void checker_clear(const void *, size_t); // forgets earlier accesses: another block gets the memory
+void checker_wrote(const void *, size_t); // the host, a copy or a library has written it
 bool checker_read(const void *, size_t, const char *what); // one of them reads it: reports what nobody wrote
 struct Block;
 void checker_block_ended(const Block &, const void *shared, size_t); // looks for stores that went unseen

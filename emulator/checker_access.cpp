@@ -14,19 +14,19 @@ static bool legal_elsewhere(const void *p) {
     Dl_info info;
     return dladdr(p, &info) != 0;
 }
-static void check_grids(const Word &word, const Place &place) {
+static void check_grids(const Word &word, const CheckedAccess &access) {
     const ThreadClock &clock = running->clock;
     if (checker_unfinished(word.write_grid, clock) ||
-        (place.write && checker_unfinished(word.read_grid, clock)))
+        (access.write && checker_unfinished(word.read_grid, clock)))
         checker_report(
             clock.before_wait
                 ? "access before griddepcontrol.wait to what an earlier launch, perhaps not ended, uses"
                 : "access to what a launch uses that the one before did not wait for",
-            place, nullptr, false);
+            access, nullptr, false);
 }
-// Compares with the remembered accesses and takes the place of one that says less: an ordered one that this
+// Compares with the remembered accesses and takes the access of one that says less: an ordered one that this
 // one covers, one of an earlier grid, else any.
-static void check_race(Word &word, const Place &place, unsigned mask) {
+static void check_race(Word &word, const CheckedAccess &access, unsigned mask) {
     static uint32_t victim = 0;
     const ThreadClock &clock = running->clock;
     Access4 *free = nullptr;
@@ -37,47 +37,47 @@ static void check_race(Word &word, const Place &place, unsigned mask) {
         }
         const bool ordered = checker_ordered(other, clock);
         const bool conflict =
-            other.bytes & mask && (other.write || place.write) && !(other.atomic && place.atomic);
-        if (!ordered && conflict) checker_report("data race", place, &other, false);
-        if (ordered && !(other.bytes & ~mask) && (place.write || !other.write)) {
+            other.bytes & mask && (other.write || access.write) && !(other.atomic && access.atomic);
+        if (!ordered && conflict) checker_report("data race", access, &other, false);
+        if (ordered && !(other.bytes & ~mask) && (access.write || !other.write)) {
             other.grid = 0;
             free = &other;
         }
     }
     if (!free) free = &word.last[victim++ & 3];
-    *free = {checker_grid, clock.epoch, place.code, clock.id & 0xFFFFFF, mask, place.write, place.atomic};
+    *free = {checker_grid, clock.epoch, access.code, clock.id & 0xFFFFFF, mask, access.write, access.atomic};
 }
-static bool check_word(Word &word, const Place &place, unsigned mask) {
+static bool check_word(Word &word, const CheckedAccess &access, unsigned mask) {
     if ((word.owned & mask) != mask) return false;
-    if (place.write)
+    if (access.write)
         word.written |= mask;
     else if ((word.written & mask) != mask) {
-        checker_report("read of memory that was never written", place, nullptr, false);
+        checker_report("read of memory that was never written", access, nullptr, false);
         word.written |= mask;
     }
-    check_grids(word, place);
-    check_race(word, place, mask);
-    (place.write ? word.write_grid : word.read_grid) = checker_grid;
+    check_grids(word, access);
+    check_race(word, access, mask);
+    (access.write ? word.write_grid : word.read_grid) = checker_grid;
     return true;
 }
-void checker_look(const Place &place) {
-    WatchedRegion *region = checker_region(place.address);
+void checker_check(const CheckedAccess &access) {
+    WatchedRegion *region = checker_region(access.address);
     if (!region) {
-        if (!legal_elsewhere(place.address))
-            checker_report("access to memory of the host", place, nullptr, true);
+        if (!legal_elsewhere(access.address))
+            checker_report("access to memory of the host", access, nullptr, true);
         return;
     }
-    const size_t first = size_t(static_cast<const unsigned char *>(place.address) - region->base);
-    const size_t end = first + place.bytes;
+    const size_t first = size_t(static_cast<const unsigned char *>(access.address) - region->base);
+    const size_t end = first + access.bytes;
     for (size_t i = first / 4; i * 4 < end; i++) {
         unsigned mask = 15;
         if (i * 4 < first) mask &= 15u << (first - i * 4);
         if (i * 4 + 4 > end) mask &= 15u >> (i * 4 + 4 - end);
-        if (!check_word(region->words[i], place, mask))
-            checker_report("access outside an allocation", place, nullptr, true);
+        if (!check_word(region->words[i], access, mask))
+            checker_report("access outside an allocation", access, nullptr, true);
     }
 }
 void checker_access(const void *p, size_t bytes, bool write, const void *code) {
-    if (running && bytes) checker_look({p, bytes, write, false, checker_code(code)});
+    if (running && bytes) checker_check({p, bytes, write, false, checker_code(code)});
 }
 } // namespace emu

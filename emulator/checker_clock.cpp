@@ -8,7 +8,7 @@ const int emu_is_checker = 1;
 
 namespace emu {
 uint32_t checker_grid = 0;
-static std::vector<GridFacts> &facts = *new std::vector<GridFacts>(1);
+static std::vector<GridFacts> &grid_facts = *new std::vector<GridFacts>(1);
 static uint64_t chain = 0;
 static size_t threads = 0; // of the grid
 static std::shared_ptr<const Clock> nothing_seen;
@@ -16,22 +16,22 @@ static std::unordered_map<uintptr_t, Clock> &released_at =
     *new std::unordered_map<uintptr_t, Clock>; // by atomics
 
 GridFacts &checker_facts(uint32_t grid) {
-    return facts[grid];
+    return grid_facts[grid];
 }
 
 // ---- grids ----
 void checker_chain_begin() {
     chain++;
-    checker_forget_reports();
+    checker_clear_reports();
 }
 void checker_chain_end() {
     checker_unseen_stores();
 }
 void checker_grid_begin(const Launch &launch) {
     const uint32_t grid = ++checker_grid;
-    facts.push_back({});
-    GridFacts &now = facts[grid];
-    const GridFacts &before = facts[grid - 1];
+    grid_facts.push_back({});
+    GridFacts &now = grid_facts[grid];
+    const GridFacts &before = grid_facts[grid - 1];
     now.chain = chain;
     now.dependent = launch.dependent && before.chain == chain;
     now.open_from = !now.dependent         ? grid
@@ -47,19 +47,19 @@ void checker_grid_end() {
 }
 void checker_dependency_wait(ThreadClock &thread) {
     thread.before_wait = false;
-    facts[checker_grid].waited = true;
+    grid_facts[checker_grid].waited = true;
 }
 void checker_dependency_trigger(const ThreadClock &thread) {
-    if (thread.before_wait) facts[checker_grid].early_trigger = true;
+    if (thread.before_wait) grid_facts[checker_grid].early_trigger = true;
 }
 // Behind its wait a thread knows that the grid before has ended, and of older ones what that grid knew when
 // it ended.
 bool checker_unfinished(uint32_t grid, const ThreadClock &thread) {
-    const GridFacts &now = facts[checker_grid];
-    if (grid >= checker_grid || facts[grid].chain != now.chain) return false;
+    const GridFacts &now = grid_facts[checker_grid];
+    if (grid >= checker_grid || grid_facts[grid].chain != now.chain) return false;
     if (thread.before_wait) return grid >= now.open_from;
     if (!now.dependent || grid == checker_grid - 1) return false;
-    const GridFacts &before = facts[checker_grid - 1];
+    const GridFacts &before = grid_facts[checker_grid - 1];
     return before.dependent && !before.waited && grid >= before.open_from;
 }
 
@@ -111,7 +111,7 @@ static void acquire(ThreadClock &thread, const Clock &from) {
 }
 void checker_split_wait(const SplitClock &barrier, ThreadClock &thread) {
     const bool same = std::equal(thread.base->begin(), thread.base->end(), barrier.complete->begin(),
-                                 [](uint32_t mine, uint32_t other) { return mine <= other; });
+                                 [](uint32_t own, uint32_t other) { return own <= other; });
     if (same)
         thread.base = barrier.complete; // shared again
     else
@@ -147,7 +147,7 @@ static void give(ThreadClock &thread, Clock &to, bool releases) {
 void checker_atomic(const volatile void *address, size_t bytes, Atomic kind, int order, const void *code) {
     const void *p = const_cast<const void *>(address);
     if (!running) return;
-    checker_look({p, bytes, kind != Atomic::LOAD, true, checker_code(code)});
+    checker_check({p, bytes, kind != Atomic::LOAD, true, checker_code(code)});
     if (!checker_region(p)) return;
     Clock &at = released_at[reinterpret_cast<uintptr_t>(p)];
     if (at.empty()) at.assign(threads, 0);

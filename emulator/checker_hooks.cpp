@@ -1,4 +1,4 @@
-// The functions that g++ -fsanitize=thread calls before each access, leading to the checker in place of the
+// The functions that g++ -fsanitize=thread calls before each access, which call the checker instead of the
 // sanitizer.
 #include "checker_state.h"
 

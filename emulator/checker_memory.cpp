@@ -54,7 +54,7 @@ void checker_allocated(const void *p, size_t bytes) {
 void checker_freed(const void *p, size_t bytes) {
     each_word(p, bytes, [](Word &word, unsigned mask) { word.owned &= ~mask; });
 }
-void checker_forget(const void *p, size_t bytes) {
+void checker_clear(const void *p, size_t bytes) {
     each_word(p, bytes, [](Word &word, unsigned) {
         memset(word.last, 0, sizeof word.last);
         word.write_grid = word.read_grid = 0;

@@ -7,7 +7,7 @@ namespace emu {
 void checker_watch(void *, size_t) {}
 void checker_allocated(const void *, size_t) {}
 void checker_freed(const void *, size_t) {}
-void checker_forget(const void *, size_t) {}
+void checker_clear(const void *, size_t) {}
 void checker_wrote(const void *, size_t) {}
 bool checker_read(const void *, size_t, const char *) {
     return true;

@@ -1,4 +1,4 @@
-// Findings in words: who did what where in the source, once for each place in the code.
+// Findings in words: who did what where in the source, once for each access in the code.
 #include "checker_state.h"
 #include <cstdio>
 #include <cstring>
@@ -10,14 +10,14 @@
 namespace emu {
 static std::set<std::tuple<std::string, uint32_t, uint32_t>> &reported =
     *new std::set<std::tuple<std::string, uint32_t, uint32_t>>;
-void checker_forget_reports() {
+void checker_clear_reports() {
     reported.clear();
 }
 
 static uintptr_t image() {
     static const uintptr_t base = [] {
         Dl_info info;
-        dladdr(reinterpret_cast<void *>(&checker_forget_reports), &info);
+        dladdr(reinterpret_cast<void *>(&checker_clear_reports), &info);
         return reinterpret_cast<uintptr_t>(info.dli_fbase);
     }();
     return base;
@@ -47,11 +47,11 @@ static const std::string &source(uint32_t code) {
     if (text.empty()) text = ask_addr2line(code);
     return text;
 }
-void checker_report(const char *what, const Place &place, const Access4 *other, bool stops) {
-    if (!reported.insert({what, place.code, other ? other->code : 0}).second && !stops) return;
+void checker_report(const char *what, const CheckedAccess &access, const Access4 *other, bool stops) {
+    if (!reported.insert({what, access.code, other ? other->code : 0}).second && !stops) return;
     std::string text =
-        format("%s: %s of %zu bytes at %p by %s at %s", what, place.write ? "write" : "read", place.bytes,
-               place.address, describe(running).c_str(), source(place.code).c_str());
+        format("%s: %s of %zu bytes at %p by %s at %s", what, access.write ? "write" : "read", access.bytes,
+               access.address, describe(running).c_str(), source(access.code).c_str());
     if (other)
         text += format("; earlier %s%s by %s at %s", other->atomic ? "atomic " : "",
                        other->write ? "write" : "read",

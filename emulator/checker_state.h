@@ -27,7 +27,7 @@ struct GridFacts {
     bool early_trigger = false; // a block may have let dependent launches start before it waited itself
     uint32_t open_from = 0;     // the oldest grid that may still run when this one starts
 };
-struct Place { // an access being looked at
+struct CheckedAccess { // an access being looked at
     const void *address;
     size_t bytes;
     bool write, atomic;
@@ -41,11 +41,11 @@ bool checker_unfinished(uint32_t grid,
                         const ThreadClock &); // it may still run while this thread does what it does now
 bool checker_ordered(const Access4 &, const ThreadClock &); // it happened before
 uint32_t checker_code(const void *return_address);
-void checker_report(const char *what, const Place &, const Access4 *other, bool stops);
-void checker_forget_reports();
+void checker_report(const char *what, const CheckedAccess &, const Access4 *other, bool stops);
+void checker_clear_reports();
 void checker_unseen_stores(); // in device memory, since the last call
 
-void checker_look(const Place &); // by the running thread
+void checker_check(const CheckedAccess &); // by the running thread
 enum class Atomic { LOAD, STORE, READ_MODIFY_WRITE };
 void checker_atomic(const volatile void *, size_t, Atomic, int order, const void *code);
 } // namespace emu

@@ -65,8 +65,8 @@ bool aligned(const void *p, uint64_t to) {
 // One kernel for each algorithm and combination of types, which its first use loads.
 bool load_algorithm(const emu_matmul_desc &desc, cudaDataType from, cudaDataType to, uint64_t id) {
     using Key = std::tuple<int, int, int, int, int, uint64_t>;
-    static std::map<Key, char> &places = *new std::map<Key, char>;
-    return load_kernel(&places[{desc.compute, from, to, desc.transpose_a, desc.transpose_b, id}]);
+    static std::map<Key, char> &kernels = *new std::map<Key, char>;
+    return load_kernel(&kernels[{desc.compute, from, to, desc.transpose_a, desc.transpose_b, id}]);
 }
 } // namespace
 

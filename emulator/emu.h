@@ -33,7 +33,7 @@ void grid_barrier(EMU_SITE);
 enum class Collective { SYNC, SHUFFLE, VOTE, REDUCE, MMA, LDMATRIX };
 constexpr unsigned SLOT = 64; // bytes that a lane can contribute
 // Waits for all lanes of the mask; returns what they brought, [32][SLOT], until this lane's next collective.
-const unsigned char *warp_collective(unsigned mask, Collective, const void *mine, unsigned size, EMU_SITE);
+const unsigned char *warp_collective(unsigned mask, Collective, const void *own, unsigned size, EMU_SITE);
 template <class T>
 __attribute__((no_sanitize("thread"))) T lane_value(const unsigned char *slots, unsigned lane) {
     T value;
@@ -46,11 +46,11 @@ __attribute__((no_sanitize("thread"))) T lane_value(const unsigned char *slots, 
 void *block_shared(const void *key,
                    size_t bytes); // a static array, made for the block at its first use, 0xFF
 void *dynamic_shared();
-void *map_shared_rank(const void *, unsigned rank); // the same place in another block of the cluster
+void *map_shared_rank(const void *, unsigned rank); // the same array in another block of the cluster
 
 // ---- order between threads and launches ----
 void spin_pause();  // in every loop that waits for another thread: lets others run, finds livelock
-void maybe_yield(); // a place where the scheduler may change its mind
+void maybe_yield(); // a point where the scheduler may switch threads
 void fence();
 void dependency_wait();    // griddepcontrol.wait
 void dependency_trigger(); // griddepcontrol.launch_dependents
@@ -87,14 +87,14 @@ template <class T> T add_acquire_release(T *p, T v) {
 template <class T, class F> T read_modify_write(T *p, F change) {
     static_assert(sizeof(T) == 4 || sizeof(T) == 8, "an atomic of this size");
     using Bits = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
-    Bits *place = reinterpret_cast<Bits *>(p);
-    Bits before = __atomic_load_n(place, __ATOMIC_RELAXED), after;
+    Bits *target = reinterpret_cast<Bits *>(p);
+    Bits before = __atomic_load_n(target, __ATOMIC_RELAXED), after;
     T old;
     do {
         std::memcpy(&old, &before, sizeof old);
         const T next = change(old);
         std::memcpy(&after, &next, sizeof next);
-    } while (!__atomic_compare_exchange_n(place, &before, after, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    } while (!__atomic_compare_exchange_n(target, &before, after, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
     if (before != after) maybe_yield();
     return old;
 }

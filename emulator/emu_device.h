@@ -1,4 +1,4 @@
-// The simulated machine while grids run: threads, warps, blocks, clusters, and the services between the
+// The emulated device while grids run: threads, warps, blocks, clusters, and the services between the
 // emulator's files.
 #ifndef EMU_DEVICE_H
 #define EMU_DEVICE_H

@@ -70,13 +70,13 @@ static cudaError_t allocate(void **out, size_t bytes, cudaMemoryType type) {
     if (emu_option.fail_allocation && --emu_option.fail_allocation == 0)
         return remember(cudaErrorMemoryAllocation);
     Region &region = type == cudaMemoryTypeDevice ? device_region : host_region;
-    unsigned char *place = bytes > region.capacity ? nullptr : region.take(with_zones(bytes));
-    if (!place) return remember(cudaErrorMemoryAllocation);
+    unsigned char *memory = bytes > region.capacity ? nullptr : region.take(with_zones(bytes));
+    if (!memory) return remember(cudaErrorMemoryAllocation);
     Access access;
     device_region.protect(PROT_READ | PROT_WRITE); // it may have grown
     int device = 0;
     cudaGetDevice(&device);
-    const Allocation a = {place + ZONE, bytes, type, device};
+    const Allocation a = {memory + ZONE, bytes, type, device};
     mark_zones(a);
     memset(a.data, 0xFF, bytes);
     checker_allocated(a.data, bytes);

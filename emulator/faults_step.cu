@@ -1,5 +1,5 @@
 // The faults of a recurrent step's parts, each planted once: barriers of a block, warp collectives, copies in
-// the background, the hop between the blocks of a cooperative grid.
+// the background, the exchange between the blocks of a cooperative grid.
 #include "self.h"
 
 enum {

@@ -12,7 +12,7 @@ struct Lines {
     int count = 0, wrong = 0, compared = 0;
     std::set<std::string> names;
 };
-void note(void *user, const bench_machine_line *line) {
+void note(void *user, const bench_probe_line *line) {
     Lines &lines = *static_cast<Lines *>(user);
     lines.count++;
     lines.names.insert(line->what);
@@ -33,10 +33,11 @@ TEST(measurements_do_what_they_say) {
     emu_option.processors = 3;
     CHECK(bench_gpu_probe(note, &lines, 1) == 0);
     CHECK(lines.wrong == 0 && lines.count > 60 && lines.compared > 5);
-    for (const char *name : {"launch to launch", "dependent launch", "two dependent launches", "grid.sync",
-                             "hop by flag", "hop by data", "cluster barrier", "push to the next block",
-                             "sum of all blocks' partials", "clusters that fit", "read from L2",
-                             "mma.sync m16n8k16 bf16", "cuBLASLt bf16, bias", "host: cudaLaunchKernelEx"})
+    for (const char *name :
+         {"launch to launch", "dependent launch", "two dependent launches", "grid.sync", "exchange by flag",
+          "exchange by data", "cluster barrier", "push to the next block", "sum of all blocks' partials",
+          "clusters that fit", "read from L2", "mma.sync m16n8k16 bf16", "cuBLASLt bf16, bias",
+          "host: cudaLaunchKernelEx"})
         CHECK(lines.names.count(name) == 1);
 }
 

@@ -30,9 +30,8 @@ struct Line {
 
 void mma(Operand kind, float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], const char *file,
          int line) {
-    const Fragment mine = {{a[0], a[1], a[2], a[3]}, {b[0], b[1]}};
-    const unsigned char *slots =
-        warp_collective(0xffffffffu, Collective::MMA, &mine, sizeof mine, file, line);
+    const Fragment own = {{a[0], a[1], a[2], a[3]}, {b[0], b[1]}};
+    const unsigned char *slots = warp_collective(0xffffffffu, Collective::MMA, &own, sizeof own, file, line);
     const unsigned per = kind == Operand::TF32 ? 1 : 2, g = self->lane / 4, c = self->lane % 4;
     const Line rows[2] = {{kind, per, slots, g, 0, 2}, {kind, per, slots, g, 1, 2}};
     const Line columns[2] = {{kind, per, slots, 2 * c, 4, 1}, {kind, per, slots, 2 * c + 1, 4, 1}};

@@ -22,9 +22,9 @@ inline void load_matrix(uint32_t (&registers)[4], const void *row, EMU_SITE) {
         uint32_t pairs[4];
     };
     if (reinterpret_cast<uintptr_t>(row) & 15) trap("ldmatrix: a row is not aligned to 16 bytes", file, line);
-    const Row mine = *static_cast<const Row *>(row); // here, where the checker sees it
+    const Row own = *static_cast<const Row *>(row); // here, where the checker sees it
     const unsigned char *slots =
-        warp_collective(0xffffffffu, Collective::LDMATRIX, &mine, sizeof mine, file, line);
+        warp_collective(0xffffffffu, Collective::LDMATRIX, &own, sizeof own, file, line);
     for (unsigned m = 0; m < 4; m++)
         registers[m] = lane_value<Row>(slots, 8 * m + self->lane / 4).pairs[self->lane % 4];
 }

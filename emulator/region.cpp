@@ -13,10 +13,10 @@ void Region::protect(int how) const {
     if (used) mprotect(base, used, how);
 }
 unsigned char *Region::first_fit(size_t bytes) {
-    for (auto place = free.begin(); place != free.end(); ++place) {
-        const auto [p, size] = *place;
+    for (auto block = free.begin(); block != free.end(); ++block) {
+        const auto [p, size] = *block;
         if (size < bytes) continue;
-        free.erase(place);
+        free.erase(block);
         if (size > bytes) free.emplace(p + bytes, size - bytes);
         return p;
     }

@@ -89,18 +89,18 @@ void maybe_yield() {
     if (running && emu_option.order == EMU_RANDOM && random_number() % 4 == 0) yield();
 }
 static std::string who_waits(const std::deque<Grid> &grids) {
-    std::map<std::string, std::pair<unsigned, const Thread *>> places;
+    std::map<std::string, std::pair<unsigned, const Thread *>> sites;
     for (const Grid &grid : grids)
         for (const auto &cluster : grid.clusters)
             for (const auto &block : cluster->blocks)
                 for (const Thread *t : block->threads)
                     if (t->state == State::BLOCKED) {
-                        auto &place = places[format("%s at %s:%d", t->what, t->file, t->line)];
-                        place.first++;
-                        place.second = t;
+                        auto &site = sites[format("%s at %s:%d", t->what, t->file, t->line)];
+                        site.first++;
+                        site.second = t;
                     }
     std::string text;
-    for (const auto &[name, waits] : places)
+    for (const auto &[name, waits] : sites)
         text += format("; %u threads in %s, such as %s", waits.first, name.c_str(),
                        describe(waits.second).c_str());
     return text;
@@ -155,10 +155,10 @@ static void on_fault(int signal, siginfo_t *info, void *) {
 }
 static void catch_faults() {
     static char stack[64 << 10];
-    stack_t place = {};
-    place.ss_sp = stack;
-    place.ss_size = sizeof stack;
-    sigaltstack(&place, nullptr);
+    stack_t area = {};
+    area.ss_sp = stack;
+    area.ss_size = sizeof stack;
+    sigaltstack(&area, nullptr);
     struct sigaction action = {};
     action.sa_sigaction = on_fault;
     action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;

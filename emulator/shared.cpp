@@ -12,19 +12,19 @@ static constexpr size_t REGION = size_t(512) << 20, ZONE = 128, STATIC_LIMIT = 4
 static constexpr unsigned char ZONE_BYTE = 0xA5;
 static unsigned char *region = nullptr;
 static size_t region_used = 0;
-static std::map<size_t, std::vector<unsigned char *>> free_places; // by size with zones
+static std::map<size_t, std::vector<unsigned char *>> free_memory; // by size with zones
 
 static size_t with_zones(size_t bytes) {
     return ZONE + (bytes + ZONE - 1) / ZONE * ZONE + ZONE;
 }
-static unsigned char *place(size_t total) {
+static unsigned char *take_memory(size_t total) {
     if (!region) {
         void *p =
             mmap(nullptr, REGION, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         region = static_cast<unsigned char *>(p);
         checker_watch(region, REGION);
     }
-    std::vector<unsigned char *> &known = free_places[total];
+    std::vector<unsigned char *> &known = free_memory[total];
     if (!known.empty()) {
         unsigned char *p = known.back();
         known.pop_back();
@@ -39,7 +39,7 @@ static unsigned char *place(size_t total) {
 }
 static SharedArray new_array(const void *key, size_t bytes) {
     const size_t total = with_zones(bytes);
-    unsigned char *p = place(total);
+    unsigned char *p = take_memory(total);
     memset(p, ZONE_BYTE, total);
     memset(p + ZONE, 0xFF, bytes);
     checker_allocated(p + ZONE, bytes);
@@ -62,8 +62,8 @@ void shared_end(Block &block) {
                           block.index.x, block.index.y, block.index.z));
         checker_block_ended(block, array.data, array.bytes);
         checker_freed(array.data, array.bytes);
-        checker_forget(array.data, array.bytes);
-        free_places[with_zones(array.bytes)].push_back(array.data - ZONE);
+        checker_clear(array.data, array.bytes);
+        free_memory[with_zones(array.bytes)].push_back(array.data - ZONE);
     }
     block.shared.clear();
 }
@@ -89,14 +89,14 @@ void *dynamic_shared() {
     return find(*running->block, nullptr)->data;
 }
 void *map_shared_rank(const void *p, unsigned rank) {
-    Block *mine = running->block;
-    if (rank >= mine->cluster->blocks.size())
+    Block *own = running->block;
+    if (rank >= own->cluster->blocks.size())
         fatal(cudaErrorLaunchFailure, format("mapa: rank %u of a cluster of %zu blocks, by %s", rank,
-                                             mine->cluster->blocks.size(), describe(running).c_str()));
-    Block &other = *mine->cluster->blocks[rank];
+                                             own->cluster->blocks.size(), describe(running).c_str()));
+    Block &other = *own->cluster->blocks[rank];
     if (!other.alive)
         fatal(cudaErrorLaunchFailure, "mapa: a block of the cluster that has ended, by " + describe(running));
-    for (const SharedArray &array : mine->shared) {
+    for (const SharedArray &array : own->shared) {
         const size_t offset = size_t(static_cast<const unsigned char *>(p) - array.data);
         if (offset < array.bytes) return find_or_make(other, array.key, array.bytes).data + offset;
     }

@@ -38,7 +38,7 @@ static void complete(OpenCollective &open) {
     if (emu_option.order != EMU_FIRST_IN_FIRST_OUT) yield();
 }
 // Two sets of slots: a fast lane may bring its next value while a slow one still reads the last.
-const unsigned char *warp_collective(unsigned mask, Collective operation, const void *mine, unsigned size,
+const unsigned char *warp_collective(unsigned mask, Collective operation, const void *own, unsigned size,
                                      const char *file, int line) {
     Warp &warp = running->block->warps[running->view.warp];
     const unsigned lane = running->view.lane;
@@ -56,7 +56,7 @@ const unsigned char *warp_collective(unsigned mask, Collective operation, const 
     }
     const unsigned phase = open->phase;
     unsigned char *slots = open->slots[phase & 1];
-    if (size) memcpy(slots + lane * SLOT, mine, size);
+    if (size) memcpy(slots + lane * SLOT, own, size);
     open->arrived |= 1u << lane;
     open->waiting.push_back(running);
     if (open->arrived == mask)

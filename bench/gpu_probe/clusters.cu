@@ -3,7 +3,7 @@
 #include "probe_ptx.cuh"
 #include "measurement.h"
 
-namespace machine {
+namespace gpu_probe {
 
 // Each block shows its round to the next one. check 0: barriers only.
 __global__ void sync_cluster(unsigned *errors, int rounds, int size, int check) {
@@ -145,7 +145,7 @@ static void measure_exchange(Session &s, int kind, int size, int kilobytes) {
 
 // A block of each cluster fills a multiprocessor when its shared memory does.
 static int count_clusters(Session &s, int size, size_t shared) {
-    const Shape shape = {size * s.processors, 256, size, shared, false, false};
+    const Shape shape = {size * s.multiprocessors, 256, size, shared, false, false};
     cudaLaunchConfig_t config;
     cudaLaunchAttribute attributes[3];
     int clusters = 0;
@@ -174,4 +174,4 @@ void measure_clusters(Session &s) {
                 measure_exchange(s, kind, size, s.brief ? kilobytes / 24 : kilobytes);
 }
 
-} // namespace machine
+} // namespace gpu_probe

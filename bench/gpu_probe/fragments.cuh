@@ -5,7 +5,7 @@
 #include <cuda_runtime.h>
 #include <stdint.h>
 
-namespace machine {
+namespace gpu_probe {
 
 enum { BF16_ONE = 0x3f80, TWO_ONES = 0x3f803f80 };
 
@@ -23,5 +23,5 @@ static __device__ inline uint32_t two_random(uint32_t seed) {
     return low | high << 16;
 }
 
-} // namespace machine
+} // namespace gpu_probe
 #endif

@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-namespace machine {
+namespace gpu_probe {
 
 enum { ROWS = 64, DEPTH = 16, AT_ONCE = 16, STEPS = 4 }; // products between two waits; of a random sum
 
@@ -197,14 +197,14 @@ static cudaError_t time_grouped(Session &s, Grouped g, unsigned *errors, double 
 template <int N> static void measure_columns(Session &s) {
     const Memory<unsigned> memory(1);
     const Grouped g = {
-        {s.processors, 128, 0, 0, false, false}, multiply_in_group<N>, memory.data, 3200 * AT_ONCE};
+        {s.multiprocessors, 128, 0, 0, false, false}, multiply_in_group<N>, memory.data, 3200 * AT_ONCE};
     unsigned errors = 0;
     double seconds = 0;
     const cudaError_t status = time_grouped(s, g, &errors, &seconds);
     const char *wrong = status != cudaSuccess ? error_of(status) : errors ? "a product is wrong" : nullptr;
     report(s, "wgmma m64 k16 bf16", seconds * 1e9, "ns", wrong, "n%d, one group, one sum", N);
-    report(s, "wgmma m64 k16 bf16", 2.0 * ROWS * DEPTH * N * s.processors / seconds * 1e-12, "TFLOP/s", wrong,
-           "n%d, one group, one sum", N);
+    report(s, "wgmma m64 k16 bf16", 2.0 * ROWS * DEPTH * N * s.multiprocessors / seconds * 1e-12, "TFLOP/s",
+           wrong, "n%d, one group, one sum", N);
 }
 
 // ---- bits -------------------------------------------------------------------------------------------------
@@ -250,4 +250,4 @@ void measure_group_products(Session &s) {
     compare(s, multiply_random<8>, multiply_random<0>, 0, "n8 against mma.sync");
 }
 
-} // namespace machine
+} // namespace gpu_probe

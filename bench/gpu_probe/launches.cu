@@ -3,7 +3,7 @@
 #include "probe_ptx.cuh"
 #include "measurement.h"
 
-namespace machine {
+namespace gpu_probe {
 
 // Adds one to its block's word, which shows that each launch ran behind the one before. NULL: does nothing at
 // all.
@@ -92,9 +92,9 @@ static Chain chain_of(const Session &s, int blocks, int threads) {
 }
 
 static void measure_plain(Session &s) {
-    const int sizes[3] = {32, 64, s.processors};
+    const int sizes[3] = {32, 64, s.multiprocessors};
     for (int blocks : sizes) {
-        if (blocks > s.processors) continue;
+        if (blocks > s.multiprocessors) continue;
         Chain chain = chain_of(s, blocks, 256);
         time_chain(s, "launch to launch", chain, IN_STREAM, 1, "empty kernels");
         time_chain(s, "launch to launch", chain, IN_GRAPH, 1, "empty kernels");
@@ -104,7 +104,7 @@ static void measure_plain(Session &s) {
 }
 
 static void measure_dependent(Session &s) {
-    const int blocks = s.processors;
+    const int blocks = s.multiprocessors;
     const Memory<uint4> weights(size_t(blocks) * WEIGHT_WORDS * 256);
     if (s.capability < 90) return;
     for (int trigger = AT_ENTRY; trigger <= AT_END; trigger++) {
@@ -178,4 +178,4 @@ void measure_host_calls(Session &s) {
     time_pointer_attributes(s, &chain, "host memory");
 }
 
-} // namespace machine
+} // namespace gpu_probe

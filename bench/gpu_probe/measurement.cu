@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-namespace machine {
+namespace gpu_probe {
 
 double now() {
     timespec time;
@@ -76,13 +76,13 @@ void report(Session &s, const char *what, double value, const char *unit, const 
     va_start(arguments, format);
     (void)vsnprintf(variant, sizeof variant, format, arguments);
     va_end(arguments);
-    const bench_machine_line line = {what, variant, unit, wrong ? NAN : value, REPEATS, wrong};
+    const bench_probe_line line = {what, variant, unit, wrong ? NAN : value, REPEATS, wrong};
     s.wrong += wrong != nullptr;
     s.report(s.user, &line);
 }
 
 void report_once(Session &s, const char *what, double us, const char *wrong, const char *variant) {
-    const bench_machine_line line = {what, variant, "us", wrong ? NAN : us, 1, wrong};
+    const bench_probe_line line = {what, variant, "us", wrong ? NAN : us, 1, wrong};
     s.wrong += wrong != nullptr;
     s.report(s.user, &line);
 }
@@ -119,7 +119,7 @@ cudaError_t read_word(Session &s, const unsigned *word, unsigned *value) {
 static cudaError_t open(Session &s) {
     int major = 0, minor = 0;
     TRY(cudaSetDevice(0));
-    TRY(cudaDeviceGetAttribute(&s.processors, cudaDevAttrMultiProcessorCount, 0));
+    TRY(cudaDeviceGetAttribute(&s.multiprocessors, cudaDevAttrMultiProcessorCount, 0));
     TRY(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0));
     TRY(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, 0));
     TRY(cudaDeviceGetAttribute(&s.shared_limit, cudaDevAttrMaxSharedMemoryPerBlockOptin, 0));
@@ -127,28 +127,28 @@ static cudaError_t open(Session &s) {
     return cudaStreamCreateWithFlags(&s.stream, cudaStreamNonBlocking);
 }
 
-} // namespace machine
+} // namespace gpu_probe
 
-int bench_gpu_probe(bench_machine_report report, void *user, int brief) {
+int bench_gpu_probe(bench_probe_report report, void *user, int brief) {
     // What a first call costs comes first: later there are none.
-    static void (*const all[])(machine::Session &) = {
-        machine::measure_first_calls,
-        machine::measure_launches,
-        machine::measure_host_calls,
-        machine::measure_hops,
-        machine::measure_clusters,
-        machine::measure_reads,
-        machine::measure_products,
+    static void (*const all[])(gpu_probe::Session &) = {
+        gpu_probe::measure_first_calls,
+        gpu_probe::measure_launches,
+        gpu_probe::measure_host_calls,
+        gpu_probe::measure_block_exchange,
+        gpu_probe::measure_clusters,
+        gpu_probe::measure_reads,
+        gpu_probe::measure_products,
 #if !defined(CUDA_EMU)
-        machine::measure_group_products,
+        gpu_probe::measure_group_products,
 #endif
-        machine::measure_projections
+        gpu_probe::measure_projections
     };
-    machine::Session session = {report, user, brief != 0, nullptr, 0, 0, 0, 0};
-    const cudaError_t status = machine::open(session);
+    gpu_probe::Session session = {report, user, brief != 0, nullptr, 0, 0, 0, 0};
+    const cudaError_t status = gpu_probe::open(session);
     if (status != cudaSuccess) {
-        machine::report(session, "device 0", 0, "", machine::error_of(status), "%s",
-                        cudaGetErrorString(status));
+        gpu_probe::report(session, "device 0", 0, "", gpu_probe::error_of(status), "%s",
+                          cudaGetErrorString(status));
         return session.wrong;
     }
     for (auto measure : all) measure(session);

@@ -7,16 +7,16 @@
 
 #include "gpu_probe.h"
 
-namespace machine {
+namespace gpu_probe {
 
 struct Session {
-    bench_machine_report report;
+    bench_probe_report report;
     void *user;
     bool brief;
     cudaStream_t stream;
-    int processors, capability; // multiprocessors; 10 * major + minor
-    int shared_limit;           // bytes of shared memory that a block may ask for
-    int wrong;                  // lines so far with something wrong
+    int multiprocessors, capability; // multiprocessors; 10 * major + minor
+    int shared_limit;                // bytes of shared memory that a block may ask for
+    int wrong;                       // lines so far with something wrong
 };
 
 // Numbers of a loop: many on a GPU, few where the benchmark itself is tested.
@@ -102,12 +102,12 @@ cudaError_t read_word(Session &s, const unsigned *word, unsigned *value);
 void measure_first_calls(Session &s);
 void measure_launches(Session &s);
 void measure_host_calls(Session &s);
-void measure_hops(Session &s);
+void measure_block_exchange(Session &s);
 void measure_clusters(Session &s);
 void measure_reads(Session &s);
 void measure_products(Session &s);
 void measure_group_products(Session &s); // wgmma
 void measure_projections(Session &s);    // cuBLASLt
 
-} // namespace machine
+} // namespace gpu_probe
 #endif

@@ -5,7 +5,7 @@
 #define BENCH_MACHINE_PROBE_PTX_CUH
 #include "cuda/kernels/cuda_ptx.cuh"
 
-namespace machine {
+namespace gpu_probe {
 #if defined(CUDA_EMU)
 inline void store_release(unsigned *p, unsigned v) {
     emu::store_release(p, v);
@@ -41,5 +41,5 @@ GRU_DEVICE void store_relaxed(uint4 *p, uint4 v) {
                  : "memory");
 }
 #endif
-} // namespace machine
+} // namespace gpu_probe
 #endif

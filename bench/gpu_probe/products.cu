@@ -4,7 +4,7 @@
 #include "fragments.cuh"
 #include "measurement.h"
 
-namespace machine {
+namespace gpu_probe {
 
 // Products of ones in CHAINS sums at a time: each sum ends as 16 times the rounds, exactly.
 template <int CHAINS> __global__ void multiply(unsigned *errors, int rounds) {
@@ -65,7 +65,8 @@ static const char *wrong_product(Session &s, cudaError_t status, const unsigned 
 static void measure_multiplying(Session &s, int warps, int chains) {
     const Memory<unsigned> errors(1);
     double all = 0, few = 0;
-    Multiplying m = {{s.processors, 32 * warps, 0, 0, false, false}, errors.data, chains, many(s, 50000, 20)};
+    Multiplying m = {
+        {s.multiprocessors, 32 * warps, 0, 0, false, false}, errors.data, chains, many(s, 50000, 20)};
     cudaError_t status = time_stream(s, enqueue_multiplying, &m, &all);
     const int rounds = m.rounds;
     m.rounds = rounds / 10;
@@ -73,7 +74,7 @@ static void measure_multiplying(Session &s, int warps, int chains) {
     const char *wrong = wrong_product(s, status, errors.data);
     const double each = (all - few) / (double(rounds - m.rounds) * chains);
     report(s, "mma.sync m16n8k16 bf16", each * 1e9, "ns", wrong, "%d warps, %d sums each", warps, chains);
-    report(s, "mma.sync m16n8k16 bf16", 4096.0 * warps * s.processors / each * 1e-12, "TFLOP/s", wrong,
+    report(s, "mma.sync m16n8k16 bf16", 4096.0 * warps * s.multiprocessors / each * 1e-12, "TFLOP/s", wrong,
            "%d warps, %d sums each", warps, chains);
 }
 
@@ -96,4 +97,4 @@ void measure_products(Session &s) {
     compare_columns(s);
 }
 
-} // namespace machine
+} // namespace gpu_probe

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #endif
 
-namespace machine {
+namespace gpu_probe {
 
 #if defined(CUDA_EMU)
 const ProductsLibrary *load_products() {
@@ -36,4 +36,4 @@ const ProductsLibrary *load_products() {
 }
 #endif
 
-} // namespace machine
+} // namespace gpu_probe

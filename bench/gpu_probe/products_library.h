@@ -4,7 +4,7 @@
 #define BENCH_PRODUCTS_LIBRARY_H
 #include <cublasLt.h>
 
-namespace machine {
+namespace gpu_probe {
 
 // library->Create is cublasLtCreate, and so on.
 struct ProductsLibrary {
@@ -16,5 +16,5 @@ struct ProductsLibrary {
 // nullptr: it is not there, or lacks a function.
 const ProductsLibrary *load_products();
 
-} // namespace machine
+} // namespace gpu_probe
 #endif

@@ -9,7 +9,7 @@
 #include "measurement.h"
 #include "products_library.h"
 
-namespace machine {
+namespace gpu_probe {
 
 enum {
     INPUTS = 512,
@@ -172,7 +172,7 @@ static void measure_rows(Session &s, Projection p, int rows, int shift, uint16_t
 
 static cudaError_t make(Session &s, Projection &p, uint16_t *weights, uint16_t *memory, uint16_t *row,
                         float *bias) {
-    const Shape shape = {s.processors, 256, 0, 0, false, false};
+    const Shape shape = {s.multiprocessors, 256, 0, 0, false, false};
     const int rows = many(s, MOST_ROWS, 4);
     LT(p.lt->Create(&p.handle));
     TRY(launch(s, shape, fill_random, reinterpret_cast<uint32_t *>(weights), INPUTS * OUTPUTS / 2, 1u));
@@ -265,4 +265,4 @@ void measure_first_calls(Session &s) {
     measure_first_products(s);
 }
 
-} // namespace machine
+} // namespace gpu_probe

@@ -3,7 +3,7 @@
 #include "probe_ptx.cuh"
 #include "measurement.h"
 
-namespace machine {
+namespace gpu_probe {
 
 enum {
     TILE = 32,
@@ -75,7 +75,7 @@ static void measure_reading(Session &s, const char *what, int blocks, bool share
     const int64_t words = int64_t(r.count) * TILE * 4 * (shared ? 1 : blocks);
     const Memory<unsigned> tiles(size_t(words), Memory<unsigned>::UNWRITTEN),
         sums(static_cast<size_t>(blocks));
-    const Shape writers = {s.processors, 256, 0, 0, false, false};
+    const Shape writers = {s.multiprocessors, 256, 0, 0, false, false};
     r.tiles = reinterpret_cast<const uint4 *>(tiles.data), r.sums = sums.data;
     const char *wrong = error_of(tiles.status != cudaSuccess ? tiles.status : sums.status);
     if (!wrong) wrong = error_of(launch(s, writers, write_indices, tiles.data, words));
@@ -87,7 +87,7 @@ static void measure_reading(Session &s, const char *what, int blocks, bool share
 }
 
 void measure_reads(Session &s) {
-    const int all = s.processors, rounds = many(s, 200, 1), size = many(s, 128, 64);
+    const int all = s.multiprocessors, rounds = many(s, 200, 1), size = many(s, 128, 64);
     measure_reading(s, "read from L2", all, false, size, rounds);
     measure_reading(s, "read from L2", all / 2, false, size, rounds);
     measure_reading(s, "read from L2", all, true, size, rounds);
@@ -96,4 +96,4 @@ void measure_reads(Session &s) {
     measure_reading(s, "read from memory", 8 * all, false, 2048, 1); // some 2 GB: no cache holds that
 }
 
-} // namespace machine
+} // namespace gpu_probe
