@@ -6,8 +6,8 @@
 
 #include "core/error.h"
 
-/* Whether two buffers whose ranges intersect are disjoint columns of one matrix: equal strides, the outer one a multiple of the
- * inner, and rows that do not meet within the inner stride. */
+/* Whether two buffers whose ranges intersect are disjoint columns of one matrix: equal strides, the outer one a multiple
+ * of the inner, and rows that do not meet within the inner stride. */
 static int separate_columns(const gru_region *a, const gru_region *b) {
     if (a->time_stride != b->time_stride || a->batch_stride != b->batch_stride) return 0;
     size_t inner = a->batch_stride, outer = a->time_stride;

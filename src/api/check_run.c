@@ -13,7 +13,7 @@
 /* What the checks of one run share. */
 typedef struct run_check {
     const gru_layer *layer;
-    gru_run *run; /* the copy that is filled in */
+    gru_run *run; /* the copy whose strides are filled in */
     gru_regions regions;
 } run_check;
 
@@ -103,8 +103,8 @@ static void sift_down(int32_t *heap, int64_t count, int64_t root) {
     }
 }
 
-/* Two rows must not store their final state in one slot. Heapsort in the workspace, which has room for a state of every row: it
- * neither allocates, as qsort of the C library may, nor has a slow worst case. */
+/* Two rows must not store their final state in one slot. Heapsort in the workspace, which has room for a state of every
+ * row: it neither allocates, as qsort of the C library may, nor has a slow worst case. */
 static gru_status check_slots_distinct(const run_check *check) {
     const gru_run *run = check->run;
     const int64_t N = run->N;

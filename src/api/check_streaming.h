@@ -4,8 +4,8 @@
 
 #include "core/layer.h"
 
-/* 1: run is one step of one sequence on a CPU, dense, with nothing but x, y, h0, hT, packed and workspace, and passes every
- * check of a forward run; its strides are filled in. 0: it is something else or has a mistake, and is as it was. */
+/* Returns 1 and fills in the strides if run is a streaming call on a CPU with nothing but dense x, y, h0, hT, packed and
+ * workspace, and passes every check of a forward run. Else returns 0 and leaves run unchanged. */
 int gru_check_streaming(const gru_layer *layer, gru_run *run);
 
 #endif

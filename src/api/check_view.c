@@ -3,7 +3,7 @@
 
 #include "core/number.h"
 
-/* Rows of what is written may not touch each other: the inner stride holds a row, the outer all rows of the inner. */
+/* Rows that are written must not overlap: the inner stride must hold a row, and the outer stride all rows of the inner. */
 static int rows_are_apart(int64_t T, int64_t N, int64_t time_stride, int64_t batch_stride, int64_t row) {
     int64_t inner = batch_stride, outer = time_stride, inner_count = N, outer_count = T;
     if (outer < inner) {
@@ -30,7 +30,7 @@ static gru_status fill_strides(int64_t N, const gru_checked_view *v) {
     return GRU_OK;
 }
 
-/* Bytes from the first to past the last row; SIZE_MAX when they cannot be counted. */
+/* Bytes from the first to past the last row; SIZE_MAX if that overflows. */
 static size_t view_extent(int64_t T, int64_t N, const gru_checked_view *v) {
     if (T == 1 && N == 1) return v->row * v->element; /* a streaming step: no product that could overflow */
     const size_t last_time = gru_size_times((size_t)(T - 1), (size_t)*v->time_stride);

@@ -14,8 +14,8 @@ typedef struct gru_checked_view {
     int written;
 } gru_checked_view;
 
-/* Checks alignment, strides and, if it is written, that its rows do not overlap. Fills in the strides and adds its region. data is
- * not NULL. */
+/* Checks alignment, strides and, if it is written, that its rows do not overlap. Fills in the strides and adds its region.
+ * data is not NULL. */
 gru_status gru_check_view(int64_t T, int64_t N, const gru_checked_view *view, gru_regions *regions);
 
 /* The same of a field that is a gru_view or a gru_const_view and may be NULL; name is what a sentence calls it. Returns

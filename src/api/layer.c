@@ -14,7 +14,8 @@ static void cleanup(gru_layer *layer) {
     if (backend->destroy_prepared) backend->destroy_prepared(layer);
 }
 
-/* Gives a layer with a checked configuration its engines, memory and weights. The weights have been read when this returns. */
+/* Gives a layer with a checked configuration its engines, memory and weights. The weights have been read when this
+ * returns. */
 static gru_status fill(gru_layer *layer, const gru_weights *weights) {
     gru_context *context = layer->context;
     const gru_backend *backend = context->backend;

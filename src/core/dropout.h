@@ -1,7 +1,8 @@
-/* dropout.h: which numbers between two layers a training run drops: a function of their place, so that no mask is kept.
+/* dropout.h: which numbers between two layers a training run drops: a pure function of their position, so that no mask is
+ * stored.
  *
- * A generator of counters, Philox 4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", 2011),
- * turns 128 bits of place and 64 bits of seed into four words. Integers only: every machine makes the same. */
+ * A counter-based generator, Philox 4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3",
+ * 2011), turns 128 bits of position and 64 bits of seed into four words. With integers only, so all devices draw the same. */
 #ifndef GRU_DROPOUT_H
 #define GRU_DROPOUT_H
 
@@ -29,14 +30,14 @@ GRU_EVERYWHERE gru_philox_words gru_philox(gru_philox_words counter, uint64_t ke
     return counter;
 }
 
-/* The numbers of elements 4 quad .. 4 quad + 3 of row n at time t of a layer's output. The row counts from the run's offset,
- * so that a batch can be cut; layers lie 2^26 quads apart, which no row reaches. */
+/* The numbers of elements 4 quad .. 4 quad + 3 of row n at time t of a layer's output. The row counts from the offset of the
+ * run, so that a batch can be split; the counters of two layers are 2^26 quads apart, more than a row has. */
 GRU_EVERYWHERE gru_philox_words gru_dropout_numbers(const uint64_t *seed, int32_t layer, int64_t t, int64_t n,
                                                     int64_t quad) {
     const uint64_t row = seed[1] + (uint64_t)n;
-    const gru_philox_words place = {
+    const gru_philox_words position = {
         {((uint32_t)layer << 26) + (uint32_t)quad, (uint32_t)t, (uint32_t)row, (uint32_t)(row >> 32)}};
-    return gru_philox(place, seed[0]);
+    return gru_philox(position, seed[0]);
 }
 
 /* Numbers below this are dropped; the others are multiplied by gru_dropout_scale. 0 <= rate < 1. */

@@ -1,11 +1,11 @@
-/* engine.h: what a backend (a kind of machine) and an engine (a way to run a layer on it) must provide. */
+/* engine.h: what a backend (a kind of device) and an engine (a way to run a layer on it) must provide. */
 #ifndef GRU_ENGINE_H
 #define GRU_ENGINE_H
 
 #include "context.h"
 #include "layer.h"
 
-/* One layer's part of a call. Engines get several, so that both directions of a stack run at once. */
+/* One layer, its run and its gradients. A call has several jobs if both directions of a layer run at once. */
 typedef struct gru_job {
     const gru_layer *layer;
     const gru_run *run;             /* checked, strides filled in */
@@ -21,7 +21,7 @@ typedef struct gru_addition {
 } gru_addition;
 
 /* Dropout between two layers, in place: dropout.h says which numbers of the rows become zeros; the others are multiplied by
- * 1 / (1 - rate), rounded to f32 (f64 for f64). The gradient of the rows is dropped in the same way. */
+ * 1 / (1 - rate), rounded to f32 (f64 for f64). Backward applies the same mask to the gradient. */
 typedef struct gru_dropout {
     int32_t type;
     int64_t T, N, row;
@@ -61,9 +61,9 @@ typedef struct gru_backend {
      * asked for; destroy_prepared frees it and accepts NULL. Both NULL: nothing is needed. */
     gru_status (*prepare)(gru_layer *layer);
     void (*destroy_prepared)(gru_layer *layer);
-    /* After all other checks of a run, forward or backward: whether this machine can reach its memory. NULL: it can. */
+    /* After all other checks of a run, forward or backward: whether the device can reach its memory. NULL: it always can. */
     gru_status (*check_run)(const gru_layer *layer, const gru_run *run);
-    /* The same of one buffer of another struct, which a sentence calls by its name; NULL data is reached. */
+    /* The same for one buffer of another struct, which a sentence calls `name`. NULL data passes. */
     gru_status (*check_buffer)(gru_context *context, const char *name, const void *data);
 } gru_backend;
 

@@ -11,12 +11,12 @@ enum { GRU_LAYER_ENGINES = 8 };
 struct gru_layer {
     gru_context *context;
     gru_layer_config config;                             /* defaults filled in */
-    const struct gru_engine *engines[GRU_LAYER_ENGINES]; /* those that can run it, best first */
+    const struct gru_engine *engines[GRU_LAYER_ENGINES]; /* that can run it, best first */
     int32_t engine_count;
     void *packed; /* backend's layout, packed_bytes of the context's memory */
     size_t packed_bytes;
     void *prepared;        /* the backend's own: what its prepare made; NULL: nothing */
-    size_t step_workspace; /* gru_layer_workspace of a streaming step, T = N = 1, which every step asks for */
+    size_t step_workspace; /* gru_layer_workspace with T = N = 1, which every streaming call needs */
 };
 
 /* The weights a run uses. */

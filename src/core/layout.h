@@ -1,4 +1,4 @@
-/* layout.h: the order of the gates and where the rows of a call's tensors lie. */
+/* layout.h: the order of the gates, and the addresses of rows in the tensors of a call. */
 #ifndef GRU_LAYOUT_H
 #define GRU_LAYOUT_H
 
@@ -7,7 +7,7 @@
 
 enum { GATE_R = 0, GATE_Z = 1, GATE_N = 2, GATES = 3 };
 
-/* The engines see runs whose strides are filled in (api.c does it): no zero stride is left in them. */
+/* Engines get runs whose strides are filled in by the checks: none is zero. */
 static inline size_t gru_view_index(int64_t time_stride, int64_t batch_stride, int64_t t, int64_t n) {
     return (size_t)(t * time_stride + n * batch_stride);
 }
@@ -26,7 +26,7 @@ static inline int64_t gru_run_length(const gru_run *run, int64_t n) {
     return run->lengths ? run->lengths[n] : run->T;
 }
 
-/* Steps of the longest row. No rows take no steps, whatever T is. */
+/* Steps of the longest row; 0 without rows. */
 static inline int64_t gru_run_longest(const gru_run *run) {
     int64_t steps = 0;
     if (!run->lengths) return run->N > 0 ? run->T : 0;
@@ -35,7 +35,7 @@ static inline int64_t gru_run_longest(const gru_run *run) {
     return steps;
 }
 
-/* The time that a layer visits as its step s of a row with this many valid steps. */
+/* The time of step s of a row with this many valid steps. A reverse layer visits them from the last to the first. */
 static inline int64_t gru_step_time(int32_t direction, int64_t length, int64_t s) {
     return direction == GRU_REVERSE ? length - 1 - s : s;
 }

@@ -8,7 +8,7 @@
 #include "gru/gru.h"
 #include "platform.h"
 
-/* A function of C that kernels call too. */
+/* A function of the host that CUDA kernels call too. */
 #if defined(__CUDACC__)
 #define GRU_EVERYWHERE static __host__ __device__ inline
 #else
@@ -91,7 +91,7 @@ static inline double gru_load_double(const void *data, int32_t type, size_t i) {
     return type == GRU_F64 ? ((const double *)data)[i] : (double)gru_load_float(data, type, i);
 }
 
-/* Rounds to the array's type; a 16-bit type by way of f32. */
+/* Rounds to the array's type; a 16-bit type through f32. */
 static inline void gru_store_float(void *data, int32_t type, size_t i, float value) {
     switch (type) {
     case GRU_F16:
@@ -116,7 +116,7 @@ static inline void gru_store_double(void *data, int32_t type, size_t i, double v
         gru_store_float(data, type, i, (float)value);
 }
 
-/* Whole rows between an array of any type but int8 and f32; the choice of type stands outside the loop. */
+/* Whole rows between an array of any type but int8 and f32; the type is chosen outside the loop. */
 static inline void gru_load_floats(const void *data, int32_t type, size_t first, float *row, size_t count) {
     if (type == GRU_F32)
         memcpy(row, (const float *)data + first, count * sizeof *row);

@@ -1,8 +1,8 @@
-/* reserve.h: what a training run keeps for backward: one layout for every machine.
+/* reserve.h: what a training run saves for backward: one layout for all devices.
  *
  * A header, then the state that enters each step s of each row, [T][N][H], f32 (f64 with io f64): all that backward needs
- * besides the inputs. Steps that a row does not have are not written. Behind them an engine may keep what it would otherwise
- * compute again; others do not read it. */
+ * besides the inputs. Steps past the length of a row are not written. After the states an engine may save activations that it
+ * would otherwise recompute; other engines do not read them. */
 #ifndef GRU_RESERVE_H
 #define GRU_RESERVE_H
 
@@ -15,11 +15,11 @@ typedef struct gru_reserve_header {
     uint64_t weights; /* GRU_CHECK_WEIGHTS: the sum over the packed weights of the run; 0: none was made */
     uint64_t backend; /* GRU_BACKEND_...: whose packed layout the sum is of */
     uint64_t
-        has_saved; /* 1: what the cells computed stands behind the states, as the CPU's engines lay it out */
+        has_saved; /* 1: saved activations follow the states, in the layout of the CPU engines (cpu_kernels.h) */
     uint64_t reserved[2]; /* 0 */
 } gru_reserve_header;
 
-/* The sum over packed weights: word i times an odd number of its own, so that weights that change places show too; the top
+/* The sum over packed weights: word i times an odd number of its own, so that exchanged weights change it too; the top
  * bit set, so that it is never 0. */
 GRU_EVERYWHERE uint64_t gru_checksum_term(uint32_t word, uint64_t i) {
     return word * (2 * i + 1);
@@ -29,7 +29,7 @@ GRU_EVERYWHERE uint64_t gru_checksum_finish(uint64_t sum) {
     return sum | (uint64_t)1 << 63;
 }
 
-/* Whether a reserve was certainly made with other weights than these. */
+/* Whether the reserve was certainly made with other weights. */
 GRU_EVERYWHERE int gru_checksums_differ(uint64_t saved, uint64_t saved_backend, uint64_t sum,
                                         uint64_t backend) {
     return saved != 0 && saved_backend == backend && saved != sum;
@@ -42,7 +42,7 @@ static inline size_t gru_reserve_bytes(const gru_layer_config *config, int64_t T
     return gru_size_plus(sizeof(gru_reserve_header), gru_size_times(rows, (size_t)config->hidden * state));
 }
 
-/* A number that differs for layers whose reserves mean different things (FNV-1a over the variant and the sizes). */
+/* Differs between layers whose reserves differ in meaning (FNV-1a over the variant and the sizes). */
 static inline uint64_t gru_reserve_magic(const gru_layer_config *config) {
     const int32_t facts[] = {config->inputs,
                              config->hidden,
@@ -65,7 +65,7 @@ static inline gru_reserve_header gru_reserve_header_of(const gru_layer_config *c
     return header;
 }
 
-/* The states behind the header, and the place of the one that enters step s of row n, in elements. */
+/* The states after the header, and the index of the state that enters step s of row n, in elements. */
 static inline void *gru_reserve_states(const gru_run *run) {
     return (char *)run->reserve + sizeof(gru_reserve_header);
 }

@@ -1,5 +1,5 @@
-/* cpu_arena.h: hands out a workspace piece by piece, each on a cache line of its own. Without memory it only measures, so that
- * one function says both how large a workspace is and where its arrays lie. */
+/* cpu_arena.h: hands out a workspace piece by piece, each on a cache line of its own. Without memory it only measures, so
+ * that one function says both how large a workspace is and where its arrays lie. */
 #ifndef GRU_CPU_ARENA_H
 #define GRU_CPU_ARENA_H
 

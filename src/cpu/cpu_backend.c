@@ -13,7 +13,7 @@
 
 /* ---- memory -------------------------------------------------------------------------------------------------- */
 
-/* gru_free is not told the size that the caller's allocator wants back, so it stands in the line before the memory. */
+/* gru_free does not know the size that the allocator of the caller must get: it is stored in the line before the memory. */
 enum { SIZE_LINE = 64 };
 
 static gru_status cpu_allocate(gru_context *context, size_t bytes, void **memory) {
@@ -32,7 +32,7 @@ static void cpu_release(gru_context *context, void *memory) {
     gru_host_free(context, block, whole);
 }
 
-/* A stream here is a program that takes this context for another machine's. */
+/* A program that passes a stream takes this context for a CUDA context. */
 static gru_status check_no_stream(const void *stream) {
     if (!stream) return GRU_OK;
     return gru_fail(GRU_BAD_ARGUMENT, "stream is %p, but the context is a CPU, which has none: NULL", stream);
@@ -50,7 +50,7 @@ static gru_status cpu_nothing_pending(gru_context *context, void *stream) {
     return check_no_stream(stream);
 }
 
-/* The machine of a CPU context is its pool of threads; none with one thread or with the caller's own. */
+/* The device of a CPU context is its pool of threads: NULL with one thread or with the caller's own threads. */
 static gru_status cpu_open(gru_context *context) {
     gru_context_config *config = &context->config;
     gru_pool *pool = NULL;

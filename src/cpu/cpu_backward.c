@@ -16,7 +16,7 @@
 
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 
-/* Rows of a chunk: enough for the sums of weights, in whole steps. */
+/* Rows of a chunk of whole steps: as many as one pass of the weight gradients takes, or one step. */
 static size_t chunk_rows(int64_t T, int64_t N) {
     const size_t all = gru_size_times((size_t)T, (size_t)N);
     const size_t most = N > SUMMED_ROWS ? (size_t)N : SUMMED_ROWS;
@@ -102,7 +102,7 @@ static void set_up_work(gru_cpu_backward_work *work, const gru_cpu_backward_call
 
 /* ---- chunks ------------------------------------------------------------------------------------------------------ */
 
-/* Lists the steps of all rows in the order in which the sweep visits them: that of the sums. */
+/* Lists the steps of all rows in backward order, which is also the order of the sums over steps. */
 static void list_coords(gru_cpu_backward_work *work) {
     const gru_run *run = work->call->run;
     work->coord_count = 0;
@@ -138,7 +138,7 @@ static void run_chunk(gru_cpu_backward_work *work, int last) {
         gru_cpu_input_gradients(work);
     }
     if (call->weights) gru_cpu_weight_gradients(work, last);
-    gru_cpu_sync_threads(work); /* the next chunk's numbers take the coord of this one's */
+    gru_cpu_sync_threads(work); /* the next chunk overwrites the buffers of this one */
 }
 
 static void run_work(void *argument, int32_t index) {
@@ -187,7 +187,7 @@ static void set_up(gru_cpu_backward_call *call, const gru_job *job, gru_cpu_sche
     memset(call->barrier, 0, sizeof *call->barrier);
 }
 
-/* All threads, or this one where the schedule or the pool leaves no others. */
+/* Runs on the threads of the schedule, or on this one alone if the pool is not free. */
 static void backward_job(const gru_job *job, const gru_plan *plan, gru_cpu_schedule schedule) {
     gru_cpu_backward_call call = call_of(job->layer);
     call.kernels = gru_cpu_kernels_of(plan->engine);

@@ -1,7 +1,7 @@
-/* cpu_backward.h: the backward pass of the engines that slice the kernel table, and what its stages know of a call.
+/* cpu_backward.h: the backward pass of the engines that use the kernel table.
  *
- * Chunks of steps, from the last to the first. Of each: what the cells saved (from the reserve, or computed again), the sweep
- * from step to step, dx of all its rows together, and the sums of the weights' gradients. */
+ * Chunks of steps, from the last to the first. For each: the saved activations, from the reserve or recomputed; the backward
+ * recurrence, step by step; dx of all rows together; and the sums of the weight gradients. */
 #ifndef GRU_CPU_BACKWARD_H
 #define GRU_CPU_BACKWARD_H
 

@@ -1,4 +1,4 @@
-/* cpu_backward_state.h: what a backward pass works with, for the whole call and for one thread, and where its rows lie. */
+/* cpu_backward_state.h: the data of a backward call and of one of its threads, and the addresses of its rows. */
 #ifndef GRU_CPU_BACKWARD_STATE_H
 #define GRU_CPU_BACKWARD_STATE_H
 
@@ -9,10 +9,11 @@
 #include "cpu_slice.h"
 #include "cpu_threads.h"
 
-/* Rows whose weight gradients are summed in one pass: a strip of so many, 36 KiB, stays in a level 1 cache of 48. */
+/* Rows whose weight gradients are summed in one pass: their columns for one panel, 36 KiB, stay in a level 1 cache of 48
+ * KiB. */
 enum { SUMMED_ROWS = 192 };
 
-/* Number (s, n) of a chunk, and the time of that step. */
+/* Step s of row n, and its time t. */
 typedef struct gru_cpu_row_coord {
     int64_t s, t, n;
 } gru_cpu_row_coord;
@@ -26,41 +27,41 @@ typedef struct gru_cpu_backward_call {
     gru_cpu_schedule schedule;
     size_t I, H, padded_I, padded_H; /* padded: to whole panels */
     int64_t steps;                   /* of the longest row */
-    int data, weights;               /* the parts of this call */
-    int saved;                       /* the reserve holds what the cells saved */
+    int data, weights;               /* the parts of gru_gradients.parts that this call computes */
+    int saved;                       /* the reserve holds the saved activations */
 
     gru_barrier *barrier;
-    float *R;             /* [P] panels of outputs, in strips: [3H][outputs], terms in the order n, r, z */
-    float *W;             /* the same of W, terms in the order r, z, n */
+    float *R;             /* R transposed: panels of up to 3 blocks of 16 outputs; k: n, r, z */
+    float *W;             /* W transposed in the same way; k: r, z, n */
     float *dh, *drh;      /* [N][padded_H] */
     float *dh_restart;    /* [N][padded_H] */
-    float *dy;            /* [N][padded_H] 16-bit dy of a step, widened */
-    float *dattention;    /* [2][N][P] parts of an even, an odd step's gradients of attention */
-    float *sum_W, *sum_R; /* [3H][padded_I], [3H][padded_H] the weights' gradients so far */
+    float *dy;            /* [N][padded_H] 16-bit dy of a step, as f32 */
+    float *dattention;    /* [2][N][P] of even and odd steps: summands of the gradient of attention */
+    float *sum_W, *sum_R; /* [3H][padded_I], [3H][padded_H] sums of weight gradients so far */
     float *sum_bias;      /* [4][H] in the order of D_... */
-    float *d_gates;       /* [T][N][4][H], or that of the chunk at hand when no later call reads it */
-    float *d_gates_t;     /* [4][H][pitch] of SUMMED_ROWS rows at most */
+    float *d_gates;       /* [T][N][4][H], or [chunk][N][4][H] if no later call reads it */
+    float *d_gates_t;     /* [4][H][pitch] transposed, of at most SUMMED_ROWS rows */
     size_t d_gates_t_pitch;
-    float *x;          /* [chunk][N][I] 16-bit x, widened */
-    float *a;          /* [chunk][N][P][3][16] W x + bW, computed again */
-    float *recomputed; /* [chunk][N][P][4][16] what the cells would have saved */
-    float *rh;         /* [chunk][N][padded_H] r h, BEFORE, computed again */
+    float *x;          /* [chunk][N][I] 16-bit x, as f32 */
+    float *a;          /* [chunk][N][P][3][16] W x + bW, recomputed */
+    float *recomputed; /* [chunk][N][P][4][16] activations that the reserve does not hold */
+    float *rh;         /* [chunk][N][padded_H] r h, recomputed, BEFORE */
     char *scratch;     /* of each thread */
     size_t list_rows;  /* in a thread's lists */
 } gru_cpu_backward_call;
 
-/* What one thread works with. */
+/* The work of one thread. */
 typedef struct gru_cpu_backward_work {
     const gru_cpu_backward_call *call;
     gru_cpu_slice slice;
-    int64_t begin, end;         /* steps of the chunk at hand */
+    int64_t begin, end;         /* steps of the current chunk */
     gru_cpu_backward_rows rows; /* of a step */
     gru_cpu_row_coord
         *coords; /* [coord_count] the steps of all rows in the chunk, in the order of the sums */
     int64_t coord_count;
     const float **pointers; /* [list_rows] */
     float *columns;         /* [SUMMED_ROWS][3][16] columns of x, h or r h */
-    float *discard;         /* [2][padded_H] what a recomputed cell writes and nobody reads */
+    float *discard;         /* [2][padded_H] outputs of the recomputed cell that nobody reads */
 } gru_cpu_backward_work;
 
 static inline void gru_cpu_sync_threads(const gru_cpu_backward_work *work) {
@@ -84,7 +85,7 @@ static inline float *gru_cpu_saved_row(const gru_cpu_backward_work *work, int64_
     return call->recomputed + gru_cpu_chunk_row(work, s, n) * call->padded_H * SAVED;
 }
 
-/* The state that entered. */
+/* The entering state. */
 static inline const float *gru_cpu_h_row(const gru_cpu_backward_work *work, int64_t s, int64_t n) {
     return (const float *)gru_reserve_states(work->call->run) +
            gru_reserve_index(work->call->layer, work->call->run, s, n);
@@ -97,12 +98,12 @@ static inline const float *gru_cpu_x_row(const gru_cpu_backward_work *work, cons
     return (const float *)x->data + GRU_ROW(*x, coord->t, coord->n);
 }
 
-/* Whether the row is one of the part's. */
+/* Whether the row is in the thread's slice. */
 static inline int gru_cpu_owns_row(const gru_cpu_backward_work *work, const gru_cpu_row_coord *coord) {
     return coord->n >= work->slice.row_begin && coord->n < work->slice.row_end;
 }
 
-/* Panels of outputs of the strip at `panel`, of those up to `end`. */
+/* Blocks of 16 outputs in the panel that begins at `block`, with `end` blocks in all: up to 3. */
 static inline int32_t gru_cpu_blocks_at(size_t block, size_t end) {
     return end - block < GATES ? (int32_t)(end - block) : GATES;
 }

@@ -9,7 +9,7 @@ static float *state_row(const gru_cpu_backward_work *work, float *states, int64_
     return states + (size_t)n * work->call->padded_H;
 }
 
-/* The part's units of dhT, or zeros; nothing has come to h_restart. */
+/* Sets the slice's units of dh to dhT, or to zeros, and those of dh_restart to zeros. */
 void gru_cpu_load_dh(const gru_cpu_backward_work *work) {
     const gru_cpu_backward_call *call = work->call;
     const size_t first = work->slice.units.begin, count = work->slice.units.end - first;
@@ -24,7 +24,7 @@ void gru_cpu_load_dh(const gru_cpu_backward_work *work) {
     }
 }
 
-/* The part's units of dy of a step, as f32; NULL: zeros. */
+/* The slice's units of dy of a step, as f32; NULL: zeros. */
 static const float *dy_row(const gru_cpu_backward_work *work, int64_t t, int64_t n) {
     const gru_cpu_backward_call *call = work->call;
     const gru_const_view *dy = &call->gradients->dy;
@@ -38,13 +38,13 @@ static const float *dy_row(const gru_cpu_backward_work *work, int64_t t, int64_t
     return row;
 }
 
-/* The step before may still read its own. */
+/* Two buffers in turn: other threads may still read that of the last step. */
 static float *attention_parts(const gru_cpu_backward_work *work, int64_t s, int64_t n) {
     const size_t row = (size_t)(s & 1) * (size_t)work->call->run->N + (size_t)n;
     return work->call->dattention + row * (work->call->padded_H / PANEL);
 }
 
-/* Lists the part's rows that have a step s. */
+/* Lists the rows of the slice that have a step s. */
 static void gather_rows(gru_cpu_backward_work *work, int64_t s) {
     const gru_cpu_backward_call *call = work->call;
     const gru_run *run = call->run;
@@ -68,7 +68,7 @@ static void gather_rows(gru_cpu_backward_work *work, int64_t s) {
     }
 }
 
-/* out[n] += terms [first, first + K) of R' times d, which begins at a component; set: out[n] = that. */
+/* states[n] += R' d_gates over k in [first, first + K), the gradients beginning at `component`; set: overwrites states[n]. */
 static void multiply(const gru_cpu_backward_work *work, size_t component, size_t first, size_t K,
                      float *states, int set) {
     static const float zeros[GATES * PANEL];
@@ -91,7 +91,7 @@ static void multiply(const gru_cpu_backward_work *work, size_t component, size_t
     }
 }
 
-/* Panels in ascending order. Where threads slice rows, each does some. */
+/* Adds the panels in ascending order. Threads that share rows each take some of them. */
 static void store_attention(const gru_cpu_backward_work *work, int64_t s) {
     const gru_cpu_backward_call *call = work->call;
     const gru_view *out = &call->gradients->dattention;
@@ -106,7 +106,7 @@ static void store_attention(const gru_cpu_backward_work *work, int64_t s) {
     }
 }
 
-/* Nothing flows past the start of a segment but to h_restart. */
+/* At the start of a segment the gradient goes to dh_restart and no further. */
 static void end_segments(const gru_cpu_backward_work *work, int64_t s) {
     const gru_cpu_backward_call *call = work->call;
     const int32_t direction = call->layer->config.direction;
@@ -128,12 +128,12 @@ static void backward_step(gru_cpu_backward_work *work, int64_t s) {
     const int before = cell->reset_mode == GRU_RESET_BEFORE;
     gather_rows(work, s);
     call->kernels->cell_backward(cell, &work->rows, begin, end, H);
-    if (!work->slice.by_rows) gru_cpu_sync_threads(work); /* d is whole before it is multiplied */
+    if (!work->slice.by_rows) gru_cpu_sync_threads(work); /* the product reads all of d_gates */
     if (work->rows.dattention) store_attention(work, s);
     if (before) {
         multiply(work, D_N, 0, H, call->drh, 1);
         call->kernels->reset_gate_backward(cell, &work->rows, begin, end, H);
-        if (!work->slice.by_rows) gru_cpu_sync_threads(work); /* so is that of the reset gate */
+        if (!work->slice.by_rows) gru_cpu_sync_threads(work); /* and the gradients of the reset gate */
         multiply(work, D_R, H, 2 * H, call->dh, 0);
     } else {
         multiply(work, D_RECURRENT, 0, GATES * H, call->dh, 0);

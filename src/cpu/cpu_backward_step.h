@@ -4,7 +4,7 @@
 
 #include "cpu_backward_state.h"
 
-/* Stage 4: before the first chunk, steps end - 1 .. begin, and after the last. */
+/* Before the first chunk: dh from dhT. For each chunk: steps end - 1 .. begin. After the last: dh0 and dh_restart. */
 void gru_cpu_load_dh(const gru_cpu_backward_work *work);
 void gru_cpu_backward_steps(gru_cpu_backward_work *work);
 void gru_cpu_store_dh(const gru_cpu_backward_work *work);

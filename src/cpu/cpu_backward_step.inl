@@ -1,10 +1,10 @@
-/* cpu_backward_step.inl: the cell backward, a vector of units at a time, over the vocabulary of cpu_kernels.inl.
+/* cpu_backward_step.inl: the backward cell, one vector of units at a time, in the vocabulary of cpu_kernels.inl.
  *
- * The order of operations is normative (CONTRIBUTING.md): what is written as one vec_fma is rounded once. */
+ * The order of operations is normative (docs/bit-order.md): what is written as one vec_fma is rounded once. */
 
 /* ---- slopes ---- */
 
-/* slope, or 0 where the clip holds v. */
+/* slope, or 0 where v is clipped. */
 INLINE vec clip_slope(const gru_cpu_cell *cell, vec v, vec slope) {
     if (cell->clip == 0.0f) return slope;
     slope = vec_if_less(vec_set1(cell->clip), v, vec_set1(0.0f), slope);
@@ -26,23 +26,24 @@ INLINE vec candidate_slope(const gru_cpu_cell *cell, vec saved, vec value) {
     const vec one = vec_set1(1.0f);
     vec slope = one;
     if (cell->candidate == GRU_CANDIDATE_TANH) slope = vec_fnma(value, value, one);
-    if (cell->candidate == GRU_CANDIDATE_RELU) slope = vec_if_less(saved, vec_set1(0.0f), vec_set1(0.0f), one);
+    if (cell->candidate == GRU_CANDIDATE_RELU)
+        slope = vec_if_less(saved, vec_set1(0.0f), vec_set1(0.0f), one);
     return clip_slope(cell, saved, slope);
 }
 
 /* ---- a panel ---- */
 
-/* Where the numbers of a panel of one row lie; those without padding in copies where the panel is not whole. */
+/* Addresses of one panel of a row. Arrays without padding are copied if the panel is not full. */
 typedef struct backward_panel {
-    const float *saved; /* [4][16] */
-    const float *h;    /* [16] */
-    const float *dy;   /* [16], NULL: zeros */
-    const float *drh;  /* [16] */
-    float *dh;         /* [16] */
-    float *d_gates[D_GATES];       /* [16] */
+    const float *saved;      /* [4][16] */
+    const float *h;          /* [16] */
+    const float *dy;         /* [16], NULL: zeros */
+    const float *drh;        /* [16] */
+    float *dh;               /* [16] */
+    float *d_gates[D_GATES]; /* [16] */
 } backward_panel;
 
-/* Copies of what has no padding. */
+/* Padded copies of arrays without padding. */
 typedef struct padded_copies {
     float h[PANEL], dy[PANEL], d_gates[D_GATES][PANEL];
 } padded_copies;
@@ -58,7 +59,7 @@ INLINE const float *padded_copy(float *copy, const float *from, size_t count) {
 }
 
 INLINE backward_panel find_panel(const gru_cpu_backward_rows *rows, int64_t i, size_t unit, size_t H,
-                              padded_copies *copies) {
+                                 padded_copies *copies) {
     const float *dy = rows->dy[i];
     const int whole = units_of_panel(unit, H) == PANEL;
     const size_t count = H - unit;
@@ -68,7 +69,8 @@ INLINE backward_panel find_panel(const gru_cpu_backward_rows *rows, int64_t i, s
     panel.dy = dy ? whole ? dy + unit : padded_copy(copies->dy, dy + unit, count) : NULL;
     panel.drh = rows->drh ? rows->drh[i] + unit : NULL;
     panel.dh = rows->dh[i] + unit;
-    for (size_t g = 0; g < D_GATES; g++) panel.d_gates[g] = whole ? rows->d_gates[i] + g * H + unit : copies->d_gates[g];
+    for (size_t g = 0; g < D_GATES; g++)
+        panel.d_gates[g] = whole ? rows->d_gates[i] + g * H + unit : copies->d_gates[g];
     return panel;
 }
 
@@ -81,7 +83,7 @@ INLINE void put_back(const gru_cpu_backward_rows *rows, int64_t i, size_t unit, 
 
 /* ---- the cell ---- */
 
-/* Units i .. i + LANES of a panel; the value is the gradient of the row's attention weight w. */
+/* Units i .. i + LANES of a panel. Returns the gradient of the attention weight w of the row. */
 INLINE vec cell_backward_vector(const gru_cpu_cell *cell, const backward_panel *panel, size_t i, float w) {
     const vec one = vec_set1(1.0f), h = vec_load(panel->h + i);
     const vec saved_r = vec_load(panel->saved + SAVED_R * PANEL + i),
@@ -118,8 +120,8 @@ INLINE vec cell_backward_vector(const gru_cpu_cell *cell, const backward_panel *
     return dattention;
 }
 
-INLINE void cell_backward_rows(const gru_cpu_cell *cell, const gru_cpu_backward_rows *rows, size_t begin, size_t end,
-                          size_t H) {
+INLINE void cell_backward_rows(const gru_cpu_cell *cell, const gru_cpu_backward_rows *rows, size_t begin,
+                               size_t end, size_t H) {
     for (int64_t m = 0; m < rows->count; m++) {
         const float w = cell->has_attention ? rows->attention[m] : 0.0f;
         for (size_t unit = begin; unit < end; unit += PANEL) {
@@ -139,16 +141,16 @@ INLINE void cell_backward_rows(const gru_cpu_cell *cell, const gru_cpu_backward_
     }
 }
 
-static void cell_backward(const gru_cpu_cell *cell, const gru_cpu_backward_rows *rows, size_t begin, size_t end,
-                  size_t H) {
+static void cell_backward(const gru_cpu_cell *cell, const gru_cpu_backward_rows *rows, size_t begin,
+                          size_t end, size_t H) {
     if (cell->is_default)
         cell_backward_rows(&default_variant, rows, begin, end, H);
     else
         cell_backward_rows(cell, rows, begin, end, H);
 }
 
-static void reset_gate_backward(const gru_cpu_cell *cell, const gru_cpu_backward_rows *rows, size_t begin, size_t end,
-                        size_t H) {
+static void reset_gate_backward(const gru_cpu_cell *cell, const gru_cpu_backward_rows *rows, size_t begin,
+                                size_t end, size_t H) {
     for (int64_t m = 0; m < rows->count; m++)
         for (size_t unit = begin; unit < end; unit += PANEL) {
             padded_copies copies;
@@ -166,7 +168,7 @@ static void reset_gate_backward(const gru_cpu_cell *cell, const gru_cpu_backward
 
 /* ---- rows ---- */
 
-/* Squares of LANES rows and columns, then what is left of both by single numbers. */
+/* Squares of LANES x LANES, then the remaining rows and columns number by number. */
 static void transpose(const float *const *rows, size_t count, size_t first, size_t width, float *to,
                       size_t pitch) {
     const size_t whole_rows = count - count % LANES, whole = width - width % LANES;

@@ -9,7 +9,7 @@ static void add_row_f32(float *to, const float *from, size_t count) {
     for (size_t i = 0; i < count; i++) to[i] += from[i];
 }
 
-/* f64 is added as it is, 16-bit types by way of f32. */
+/* f64 is added in f64, 16-bit types in f32. */
 static void add_row(int32_t type, void *to, const void *from, size_t count) {
     for (size_t i = 0; i < count; i++)
         if (type == GRU_F64)
@@ -36,7 +36,7 @@ gru_status gru_cpu_add_tensors(gru_context *context, const gru_addition *a, void
 
 /* ---- dropout ---- */
 
-/* Numbers of a row whose words are drawn first and used then: without a branch for each, which nobody could predict. */
+/* Random words are drawn for so many numbers before they are used: no unpredictable branch for each number. */
 enum { DRAWN = 64 };
 
 static void drop_f32(float *data, const uint32_t *words, int64_t count, uint32_t limit, float scale) {
@@ -46,7 +46,7 @@ static void drop_f32(float *data, const uint32_t *words, int64_t count, uint32_t
     }
 }
 
-/* 16-bit types by way of f32, as on every machine. What is dropped becomes zero also if it is not a number. */
+/* 16-bit types are scaled in f32. Dropped numbers become zero, NaN too. */
 static void drop_numbers(int32_t type, void *data, size_t first, const uint32_t *words, int64_t count,
                          uint32_t limit, double scale) {
     for (int64_t i = 0; i < count; i++) {

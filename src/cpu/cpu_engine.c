@@ -17,7 +17,7 @@ static const char *declines(const gru_engine *self, const gru_context *context,
     return gru_cpu_features() & isa->feature ? NULL : isa->missing;
 }
 
-/* A streaming step is planned at once: the rest would take as long as its sums. */
+/* A streaming step needs no schedule, which would take as long as its arithmetic. */
 static const char *plan_call(const gru_job *jobs, gru_plan *plan) {
     const gru_layer *layer = jobs[0].layer;
     const gru_run *run = jobs[0].run;

@@ -1,4 +1,4 @@
-/* cpu_features.c: asks the processor what it has, with a mask for tests. */
+/* cpu_features.c: queries the instruction sets of the processor; tests can hide some. */
 #include "cpu_features.h"
 
 #if defined(__x86_64__)

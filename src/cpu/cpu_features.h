@@ -6,9 +6,9 @@
 
 enum { GRU_CPU_AVX2 = 1, GRU_CPU_AVX512 = 2, GRU_CPU_NEON = 4 };
 
-/* What the processor and its operating system offer, less what is hidden. */
+/* What the processor and its operating system support, without what is hidden. */
 uint32_t gru_cpu_features(void);
-/* Hides features from layers created later, so that tests can run what another machine would. */
+/* Hides features from layers created later, so that tests can run the engines of other processors. */
 void gru_cpu_features_hide(uint32_t features);
 
 #endif

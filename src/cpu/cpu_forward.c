@@ -1,6 +1,6 @@
-/* cpu_forward.c: stages 1 to 3 on the CPU: loops over chunks, steps, panels and tiles of rows; no arithmetic.
+/* cpu_forward.c: stages 1 to 3 on the CPU: loops over chunks, steps, panels and rows. The arithmetic is in the kernels.
  *
- * Each thread owns a part of the call: some rows of the batch with all units, or all rows with some panels of units. */
+ * Each thread has a slice of the call: some rows of the batch with all units, or all rows with some panels of units. */
 #include "cpu_forward.h"
 
 #include <assert.h>
@@ -26,19 +26,19 @@ typedef struct forward_call {
     size_t H, padded; /* units, and units in whole panels */
     int64_t steps;    /* of the longest row */
     gru_barrier *barrier;
-    float *state[2];  /* [N][padded] the state that enters an even, an odd step */
+    float *state[2];  /* [N][padded] the states that enter even and odd steps */
     float *z, *rh;    /* [N][padded] BEFORE */
     float *a;         /* [chunk][N][P][3][16] projected input of a chunk */
-    float *x;         /* [chunk][N][I] a chunk of 16-bit input, widened */
-    char *lists;      /* of each thread: the arrays of gru_cpu_rows */
+    float *x;         /* [chunk][N][I] 16-bit input of a chunk, as f32 */
+    char *lists;      /* for each thread: the arrays of gru_cpu_rows */
     size_t list_rows; /* in each of them */
 } forward_call;
 
-/* What one thread does of it. */
+/* The work of one thread. */
 typedef struct thread_work {
     const forward_call *call;
     gru_cpu_slice slice;
-    int64_t chunk_begin; /* first step of the chunk at hand */
+    int64_t chunk_begin; /* first step of the current chunk */
     gru_cpu_rows rows;
 } thread_work;
 
@@ -112,7 +112,7 @@ static void set_up_work(thread_work *work, const forward_call *call, int32_t ind
     if (call->run->mode != GRU_TRAIN) work->rows.saved = NULL;
 }
 
-/* Waits for the other threads where they slice rows. */
+/* Waits for the other threads if each has only some units of a row. */
 static void sync_threads(const thread_work *work) {
     if (!work->call->schedule.by_rows) gru_barrier_wait(work->call->barrier, work->call->schedule.threads);
 }
@@ -123,7 +123,7 @@ static float *state_row(const forward_call *call, int64_t s, int64_t n) {
     return call->state[s & 1] + (size_t)n * call->padded;
 }
 
-/* The part's units of h_restart's row n, or zeros. */
+/* Sets the slice's units to row n of h_restart, or to zeros. */
 static void start_segment(const thread_work *work, int64_t n, float *state) {
     const forward_call *call = work->call;
     const size_t count = work->slice.units.end - work->slice.units.begin;
@@ -159,7 +159,7 @@ static void store_final_state(const thread_work *work, int64_t n, const float *s
                      work->slice.units.end - work->slice.units.begin);
 }
 
-/* Rows without steps end where they began, and y is zero past each row's length. */
+/* Rows without steps end with their first state; y is zero past the length of a row. */
 static void store_short_rows(const thread_work *work) {
     const gru_run *run = work->call->run;
     const size_t element = gru_type_bytes(work->call->layer->config.io_type);
@@ -189,14 +189,14 @@ static const float *input_row(const thread_work *work, int64_t s, int64_t t, int
     const gru_const_view *x = &call->run->x;
     const int32_t type = call->layer->config.io_type;
     if (type == GRU_F32) return (const float *)x->data + GRU_ROW(*x, t, n);
-    /* threads that slice rows write the same numbers here, so each widens only those whose turn it is */
+    /* threads that share rows would all write the same numbers: each widens only some of the rows */
     float *row = call->x + chunk_row(work, s, n) * call->operands.W.K;
     if (call->schedule.by_rows || n % call->schedule.threads == work->slice.index)
         gru_load_floats(x->data, type, GRU_ROW(*x, t, n), row, call->operands.W.K);
     return row;
 }
 
-/* Lists the rows of steps [begin, end) in the order (s, n), their inputs ready. */
+/* Lists the rows of steps [begin, end) in the order (s, n) and prepares their inputs. */
 static void gather_inputs(thread_work *work, int64_t begin, int64_t end) {
     const forward_call *call = work->call;
     const int32_t direction = call->layer->config.direction;
@@ -221,7 +221,8 @@ static void project_chunk(thread_work *work, int64_t begin, int64_t end) {
     const forward_call *call = work->call;
     gather_inputs(work, begin, end);
     if (call->run->projected.data) return;
-    if (call->layer->config.io_type != GRU_F32) sync_threads(work); /* rows that another thread widened */
+    if (call->layer->config.io_type != GRU_F32)
+        sync_threads(work); /* other threads widened some of the rows */
     for (size_t panel = work->slice.panels.begin; panel < work->slice.panels.end; panel++) {
         const gru_cpu_panel weights = gru_cpu_panel_at(&call->operands.W, call->operands.W_pitch, panel);
         for (int64_t first = 0; first < work->rows.count; first += MAX_ROWS) {
@@ -261,7 +262,7 @@ static void gather_rows(thread_work *work, int64_t s) {
     }
 }
 
-/* One product over the listed rows, panel by panel, with what follows it on each count. */
+/* One product over the listed rows, panel by panel, and its epilogue. */
 static void multiply(const thread_work *work, const gru_cpu_panel *first_panel, const float *const *in,
                      gru_cpu_epilogue epilogue) {
     const forward_call *call = work->call;
@@ -290,7 +291,7 @@ static void save_entering_states(const thread_work *work, int64_t s) {
     }
 }
 
-/* What leaves the call after step s, and what the next step starts from if it starts a segment. */
+/* Stores y and hT after step s. If the next step starts a segment, replaces its entering state. */
 static void store_outputs(const thread_work *work, int64_t s) {
     const forward_call *call = work->call;
     const gru_run *run = call->run;
@@ -317,13 +318,13 @@ static void run_step(thread_work *work, int64_t s) {
     save_entering_states(work, s);
     if (call->operands.cell.reset_mode == GRU_RESET_BEFORE) {
         multiply(work, &call->operands.R, work->rows.in, call->kernels->gates);
-        sync_threads(work); /* r h is whole before the candidate multiplies it */
+        sync_threads(work); /* the candidate's product reads all of r h */
         multiply(work, &call->operands.R_n, (const float *const *)work->rows.rh, call->kernels->candidate);
     } else {
         multiply(work, &call->operands.R, work->rows.in, call->kernels->cell);
     }
     store_outputs(work, s);
-    sync_threads(work); /* the new state is whole before the next step multiplies it */
+    sync_threads(work); /* the next step's product reads the whole new state */
 }
 
 /* ---- the call ---- */
@@ -334,7 +335,10 @@ static void run_work(void *argument, int32_t index) {
     set_up_work(&work, call, index);
     load_states(&work);
     if (call->schedule.threads > 1)
-        gru_barrier_wait(call->barrier, call->schedule.threads); /* h0 is read before hT is written */
+        gru_barrier_wait(
+            call->barrier,
+            call->schedule
+                .threads); /* all threads have read h0 before one writes hT: they may be the same memory */
     store_short_rows(&work);
     for (int64_t n = work.slice.row_begin; n < work.slice.row_end; n++)
         if (gru_run_length(call->run, n) > 0 &&
@@ -349,7 +353,7 @@ static void run_work(void *argument, int32_t index) {
     }
 }
 
-/* All threads, or this one where the schedule or the pool leaves no others. */
+/* Runs on the threads of the schedule, or on this one alone if the pool is not free. */
 static void forward_job(const gru_job *job, const gru_plan *plan, gru_cpu_schedule schedule) {
     forward_call call;
     set_up(&call, job, plan, schedule);
@@ -369,7 +373,7 @@ static void forward_apart(void *argument, int32_t index) {
     forward_job(&list->jobs[index], list->plan, gru_cpu_one_thread(gru_cpu_plan_of(list->plan)->schedule));
 }
 
-/* Out of line, so that a streaming step does not pay for the registers and the memory of all this. */
+/* Not inlined: a streaming step would have to save registers and reserve stack for all this. */
 static __attribute__((noinline)) void forward_jobs(const gru_job *jobs, const gru_plan *plan) {
     const gru_cpu_call_plan *own = gru_cpu_plan_of(plan);
     job_list list = {jobs, plan};

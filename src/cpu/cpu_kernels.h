@@ -13,27 +13,27 @@
 
 enum { MAX_ROWS = 8 }; /* rows of the batch that one call multiplies */
 
-/* Rows of the tile at `first` of `count`. */
+/* Rows of the kernel call that begins at row `first` of `count`. */
 static inline int32_t gru_cpu_rows_at(int64_t first, int64_t count) {
     return count - first < MAX_ROWS ? (int32_t)(count - first) : MAX_ROWS;
 }
 
-/* One panel of a weight matrix: gates x 16 outputs. */
+/* A panel of a weight matrix: gates x 16 outputs. Backward multiplies blocks of 16 outputs in the place of gates. */
 typedef struct gru_cpu_panel {
     const void *weights; /* [K][gates][16] */
-    const float *bias;   /* [gates][16]; NULL: the sums go on from what stands in their place */
-    const float *ahead;  /* [8 K] what the next call will multiply: fetched meanwhile; NULL: nothing */
+    const float *bias;   /* [gates][16]; NULL: the sums continue from the values in out */
+    const float *ahead;  /* [8 K] the next call's input, to prefetch; NULL: nothing */
     size_t K;
     int32_t type;  /* of weights: f32, f16, bf16 */
     int32_t gates; /* 1 to 3 */
 } gru_cpu_panel;
 
-/* What the cell does besides its sums; the same for all rows of a call. */
+/* The variant of the cell, the same for all rows of a call. */
 typedef struct gru_cpu_cell {
     int32_t reset_mode, update, gate, candidate;
     float clip, slope;     /* clip 0: none */
     int32_t has_attention; /* rows have attention weights */
-    int32_t is_default;    /* AFTER, KEEP, sigmoid, tanh, nothing else: the fast way through */
+    int32_t is_default; /* AFTER, KEEP, sigmoid, tanh, no clip, no attention: specialised at compile time */
 } gru_cpu_cell;
 
 /* Rows of one step. Pointers to whole rows, padded to panels; a is in panels: [P][3][16]. */
@@ -42,37 +42,37 @@ typedef struct gru_cpu_rows {
     float **a;        /* [count] W x + bW */
     float **next;     /* [count] the new state */
     float **z, **rh;  /* [count] BEFORE: update gate and r h, between its two products */
-    float **saved;    /* [count] what backward reads of the cell, [P][4][16], or NULL: gru_cpu_kept */
+    float **saved;    /* [count] activations saved for backward, [P][4][16]; or NULL: none */
     float *attention; /* [count] */
     int64_t *row;     /* [count] n */
     int64_t count;
 } gru_cpu_rows;
 
-/* What a step keeps for backward, in panels of 16 units. Of a sigmoid or tanh without clip the value, of anything else the
- * pre-activation: that tells on which side of a kink it was. EXTRA: c_n with AFTER, a_n + c_n with ALL, r h with BEFORE. */
+/* Activations that a step saves for backward, in panels of 16 units. For a sigmoid or tanh without clip, the value; for
+ * all else the pre-activation, which tells on which side of a kink it was. AUX: c_n with AFTER, a_n + c_n with ALL, r h
+ * with BEFORE. */
 enum { SAVED_R, SAVED_Z, SAVED_N, SAVED_AUX, SAVED };
 
-/* Gradients of a step's pre-activations, [4][H]. First what only the recurrent product takes: the candidate's dc with AFTER
- * and ALL; with BEFORE not a gradient but r h. Then da of r, z, n; those of r and z are dc as well. */
+/* Gradients of a step's pre-activations, [4][H]. D_RECURRENT is read by the recurrent product only: dc of the candidate
+ * with AFTER and ALL; with BEFORE it holds r h, no gradient. D_R, D_Z, D_N: da of r, z, n; for r and z this is also dc. */
 enum { D_RECURRENT, D_R, D_Z, D_N, D_GATES };
 
-/* Rows of one step on the way back. */
+/* Rows of one backward step. */
 typedef struct gru_cpu_backward_rows {
     const float **saved; /* [count] [P][4][16] */
-    const float **h;     /* [count] the state that entered, [H] */
+    const float **h;     /* [count] the entering state, [H] */
     const float **dy;    /* [count] [H], each NULL: zeros */
-    float *
-        *dh; /* [count] padded to panels: from dh' of the state that left to the part of dh beside products */
-    const float **drh;  /* [count] padded to panels: gradient of r h; BEFORE, second half */
-    float **d_gates;    /* [count] [4][H], written */
-    float **dattention; /* [count] [P]: each panel's part of the gradient, or NULL: not wanted */
-    float *attention;   /* [count] */
-    int64_t *row;       /* [count] n */
+    float **dh;          /* [count] padded: gradient of the leaving, then of the entering state */
+    const float **drh;   /* [count] padded to panels: gradient of r h; BEFORE, second half */
+    float **d_gates;     /* [count] [4][H], written */
+    float **dattention;  /* [count] [P]: each panel's summand of the gradient; or NULL: not wanted */
+    float *attention;    /* [count] */
+    int64_t *row;        /* [count] n */
     int64_t count;
 } gru_cpu_backward_rows;
 
-/* What follows a recurrent product: the cell, or one half of it, for the 16 units from `unit` of rows first .. first + count of
- * a step. c: [count] rows of the product, [gates][16]. */
+/* What follows a recurrent product: the cell, or one half of it, for the 16 units from `unit` of rows first .. first +
+ * count of a step. c: [count] rows of the product, [gates][16]. */
 typedef void (*gru_cpu_epilogue)(const gru_cpu_cell *cell, const gru_cpu_rows *rows, int64_t first,
                                  int32_t count, size_t unit, float *const *c);
 
@@ -84,12 +84,13 @@ typedef struct gru_cpu_kernels {
     gru_cpu_epilogue gates;     /* BEFORE, first half: r and z from c of r and z; stores z and r h */
     gru_cpu_epilogue candidate; /* BEFORE, second half: the new state from c = R (r h) + bR of n */
 
-    /* A streaming step, products and cell: next [units] from x, h [units] and the strips of the first of units / 16 panels,
-     * three gates each. AFTER and ALL without attention. */
+    /* A streaming step, products and cell: next [units] from x, h [units], and the first of units / 16 panels of W and R.
+     * AFTER and ALL, without attention. */
     void (*streaming_step)(const gru_cpu_cell *cell, const gru_cpu_panel *W, const float *x,
                            const gru_cpu_panel *R, const float *h, float *next, size_t units);
 
-    /* The cell backward, for units [begin, end) of H of all rows, begin at a panel. reset_gate_backward: the second half of BEFORE. */
+    /* The backward cell, for units [begin, end) of H of all rows; begin is a multiple of 16. reset_gate_backward: the
+     * second half of BEFORE. */
     void (*cell_backward)(const gru_cpu_cell *cell, const gru_cpu_backward_rows *rows, size_t begin,
                           size_t end, size_t H);
     void (*reset_gate_backward)(const gru_cpu_cell *cell, const gru_cpu_backward_rows *rows, size_t begin,
@@ -101,7 +102,7 @@ typedef struct gru_cpu_kernels {
     /* sums[i] += rows[c][i], c ascending, for i in [begin, end). */
     void (*add_rows)(const float *const *rows, size_t count, size_t begin, size_t end, float *sums);
 
-    /* in place, for the sweep over all floats in the tests; count a multiple of 16 */
+    /* in place, for tests over all floats; count is a multiple of 16 */
     void (*sigmoid)(float *v, size_t count);
     void (*tanh)(float *v, size_t count);
 } gru_cpu_kernels;

@@ -1,8 +1,8 @@
-/* cpu_kernels.inl: the hot loops, written once over the vocabulary of the file that includes them.
+/* cpu_kernels.inl: the hot loops, written once in the vector vocabulary of the file that includes them.
  *
  * The vocabulary: LANES, ROWS (rows of a product), WIDE(rows) (vectors of a gate that a product of that many rows keeps
  * in registers), KERNELS (the table's name), vec, vec_load, vec_store, vec_set1, vec_add, vec_sub, vec_mul, vec_div,
- * vec_fma (a b + c), vec_fnma (c - a b), vec_min and vec_max (the second argument where the two do not compare), vec_abs,
+ * vec_fma (a b + c), vec_fnma (c - a b), vec_min and vec_max (the second argument if one is NaN), vec_abs,
  * vec_copysign, vec_power (2^n from n + MAGIC), vec_if_less (a < b ? x : y), vec_transpose (LANES vectors, in place), and
  * vec_load_f16, vec_load_bf16, which widen. */
 
@@ -10,12 +10,12 @@
 
 /* ---- functions of one vector ---- */
 
-/* 1.5 * 2^23: adding it rounds to an integer, which then stands in the low bits. */
+/* 1.5 * 2^23: adding it rounds to an integer and leaves that in the low bits. */
 #define MAGIC 0x1.8p23f
 
-/* exp(x) = scale (1 + rest) for |x| <= 87. rest is a polynomial of degree 6 on |r| <= ln 2 / 2, fitted for the least
- * largest relative error of exp, 4e-9, with the coefficients of 1 and r exact. ln 2 stands in two parts, the first with so
- * few bits that n times it is exact. */
+/* exp(x) = scale (1 + rest) for |x| <= 87. rest is a polynomial of degree 6 on |r| <= ln 2 / 2, a minimax fit with a
+ * relative error of exp of at most 4e-9 and exact coefficients of 1 and r. ln 2 is split in two, the first with so few
+ * bits that n times it is exact. */
 INLINE vec vec_exp_parts(vec x, vec *rest) {
     const vec t = vec_fma(x, vec_set1(0x1.715476p+0f), vec_set1(MAGIC));
     const vec n = vec_sub(t, vec_set1(MAGIC));
@@ -29,7 +29,7 @@ INLINE vec vec_exp_parts(vec x, vec *rest) {
     return vec_power(t);
 }
 
-/* 1 / (1 + exp(-v)). Past +-87 the value stays at that of 87: 1, or 1.6e-38. */
+/* 1 / (1 + exp(-v)). Beyond +-87 the value is that at +-87: 1, or 1.6e-38. */
 INLINE vec vec_sigmoid(vec v) {
     vec rest;
     const vec x = vec_min(vec_set1(87.0f), vec_max(vec_set1(-87.0f), vec_sub(vec_set1(0.0f), v)));
@@ -37,7 +37,7 @@ INLINE vec vec_sigmoid(vec v) {
     return vec_div(vec_set1(1.0f), vec_add(vec_set1(1.0f), vec_fma(scale, rest, scale)));
 }
 
-/* e / (e + 2) with e = exp(2 |v|) - 1, which loses nothing near zero. From 9.1 on tanh rounds to 1. */
+/* e / (e + 2) with e = exp(2 |v|) - 1, which has no cancellation near zero. From 9.1 on tanh rounds to 1. */
 INLINE vec vec_tanh(vec v) {
     vec rest;
     const vec x = vec_min(vec_set1(9.1f), vec_abs(v));
@@ -87,7 +87,7 @@ INLINE vec load_weights(const void *weights, int32_t type, size_t i) {
     return vec_load((const float *)weights + i);
 }
 
-/* Weights come from a far cache where a panel is read for few rows; hardware looks no further than its page of 4 KiB. */
+/* A panel that is read for few rows comes from a distant cache, and the hardware prefetcher stops at pages of 4 KiB. */
 INLINE void fetch_ahead(const void *weights, int32_t type, size_t k, size_t pitch) {
     const size_t element = type == GRU_F32 ? sizeof(float) : sizeof(uint16_t);
     const char *at = (const char *)weights + (k + PREFETCH_K) * pitch * element;
@@ -95,9 +95,9 @@ INLINE void fetch_ahead(const void *weights, int32_t type, size_t k, size_t pitc
     for (size_t i = 0; i < pitch * element; i += 64) __builtin_prefetch(at + i);
 }
 
-/* Terms [begin, end) of the chains of `wide` vectors of each gate from lane `first` on, for `rows` rows: gates * wide * rows
- * chains side by side. Those three are constants where it is called, so the loops over them vanish and the sums stay in
- * registers. A chain that is cut goes on from what its last part stored: the same sums in the same order. */
+/* k in [begin, end) for `wide` vectors of each gate from lane `first` on, and for `rows` rows: gates * wide * rows chains
+ * at once. Callers pass constants for the three, so the compiler unrolls the loops over them and keeps the sums in
+ * registers. A chain that is cut continues from the stored sum: the same sums in the same order. */
 INLINE void product_block(const gru_cpu_panel *panel, int32_t type, int gates, int rows, int wide,
                           size_t first, size_t begin, size_t end, const float *const *in, float *const *out) {
     const size_t pitch = (size_t)gates * PANEL;
@@ -153,7 +153,8 @@ INLINE void product_range(const gru_cpu_panel *panel, int32_t type, int gates, s
     for (; rows > 0; rows--, in++, out++) product_rows(panel, type, gates, 1, begin, end, in, out);
 }
 
-/* Terms of f32 weights that stay in a level 1 cache of 32 KiB: vectors narrower than a panel pass over them several times. */
+/* Values of k whose f32 weights stay in a level 1 cache of 32 KiB, for vectors narrower than a panel, which read them
+ * repeatedly. */
 enum { BLOCK_K = 96 };
 
 INLINE void product_gates(const gru_cpu_panel *panel, int32_t type, int gates, const float *const *in,
@@ -188,7 +189,7 @@ static void product(const gru_cpu_panel *panel, const float *const *in, float *c
 
 /* ---- the cell ---- */
 
-/* Whether a gate, a candidate keeps its value for backward; else its pre-activation. */
+/* Whether gates or the candidate save their value for backward; else they save the pre-activation. */
 INLINE int gate_saves_value(const gru_cpu_cell *cell) {
     return cell->gate == GRU_GATE_SIGMOID && cell->clip == 0.0f;
 }
@@ -197,7 +198,7 @@ INLINE int candidate_saves_value(const gru_cpu_cell *cell) {
     return cell->candidate == GRU_CANDIDATE_TANH && cell->clip == 0.0f;
 }
 
-/* saved: of these units, NULL: nothing is saved. */
+/* saved: of these units; NULL: saves nothing. */
 INLINE void save_gates(const gru_cpu_cell *cell, float *saved, vec v_r, vec r, vec v_z, vec z, vec aux) {
     const int value = gate_saves_value(cell);
     if (!saved) return;
@@ -219,7 +220,7 @@ INLINE vec pre_activation(const float *a, const float *c, int g, size_t i) {
     return vec_add(vec_load(a + (size_t)g * PANEL + i), vec_load(c + (size_t)g * PANEL + i));
 }
 
-/* What the cell of a vector of units needs of its sums a and c. */
+/* The sums that the cell of a vector of units needs. */
 typedef struct cell_sums {
     vec v_r, v_z, a_n, c_n;
 } cell_sums;
@@ -254,8 +255,9 @@ INLINE void cell_rows(const gru_cpu_cell *cell, const gru_cpu_rows *rows, int64_
     }
 }
 
-/* The plain variant as a constant: its choices are made by the compiler. */
-static const gru_cpu_cell default_variant = {.reset_mode = GRU_RESET_AFTER, .update = GRU_UPDATE_KEEP, .is_default = 1};
+/* The default variant as a constant, so that the compiler specialises the cell for it. */
+static const gru_cpu_cell default_variant = {
+    .reset_mode = GRU_RESET_AFTER, .update = GRU_UPDATE_KEEP, .is_default = 1};
 
 static void cell(const gru_cpu_cell *variant, const gru_cpu_rows *rows, int64_t first, int32_t count,
                  size_t unit, float *const *c) {

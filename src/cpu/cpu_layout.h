@@ -13,7 +13,7 @@
  *   R   [P][H][3][16]       AFTER, ALL
  *   R   [P]{[H][2][16] r, z; [H][16] n}     BEFORE, whose candidate multiplies r h instead of h
  *
- * Every part starts on a cache line. */
+ * Each array starts on a cache line. */
 enum { PANEL = 16 };
 
 static inline size_t gru_cpu_panel_count(int32_t hidden) {

@@ -1,4 +1,4 @@
-/* cpu_operands.c: reads the variant and the packed weights of a run into the kernels' operands. */
+/* cpu_operands.c: makes the operands of the kernels from the configuration and the packed weights of a run. */
 #include "cpu_operands.h"
 
 static void describe_cell(const gru_layer_config *config, const gru_run *run, gru_cpu_cell *cell) {

@@ -1,4 +1,4 @@
-/* cpu_operands.h: what a run asks of the kernels: the variant of its cell and its weights as strips. */
+/* cpu_operands.h: the operands of the kernels: the variant of the cell, and the weights as panels. */
 #ifndef GRU_CPU_OPERANDS_H
 #define GRU_CPU_OPERANDS_H
 
@@ -11,7 +11,8 @@ typedef struct gru_cpu_operands {
     size_t W_pitch, R_pitch; /* bytes from one panel's weights to the next's */
 } gru_cpu_operands;
 
-/* By pointer and field by field: for a streaming step, clearing and copying such structs would take longer than its sums. */
+/* By pointer and field by field: clearing and copying the struct would take longer than the arithmetic of a streaming
+ * step. */
 void gru_cpu_operands_of(const gru_layer *layer, const gru_run *run, gru_cpu_operands *operands);
 
 static inline gru_cpu_panel gru_cpu_panel_at(const gru_cpu_panel *first, size_t pitch, size_t index) {
@@ -21,7 +22,7 @@ static inline gru_cpu_panel gru_cpu_panel_at(const gru_cpu_panel *first, size_t 
     return panel;
 }
 
-/* Stage 1 where the caller brought W x + bW: row (t, n) of run.projected, [3][H] of io_type, into the panels of a,
+/* Stage 1 if the caller gives W x + bW: copies row (t, n) of run.projected, [3][H] of io_type, into the panels of a,
  * [P][3][16]; zeros past H. */
 void gru_cpu_load_projected(const gru_layer_config *config, const gru_run *run, gru_cpu_range panels,
                             int64_t t, int64_t n, float *a);

@@ -1,4 +1,4 @@
-/* cpu_pack.c: weights from rows of one unit each into panels of 16 units, as the kernels read them. */
+/* cpu_pack.c: packs weights: from one row for each unit to panels of 16 units, which the kernels read. */
 #include "cpu_pack.h"
 
 #include <string.h>
@@ -6,7 +6,7 @@
 #include "cpu_best_kernels.h"
 #include "cpu_layout.h"
 
-/* One of W and R on its way into the packed layout. */
+/* W or R, and where it is packed. */
 typedef struct matrix {
     const void *data;   /* [3H][K] */
     const float *scale; /* [3H] of int8 data */
@@ -32,11 +32,11 @@ static void pack_doubles(const matrix *m) {
                     element(m, (size_t)g * m->H + j, k);
 }
 
-/* ---- all else by way of f32, a block at a time ---- */
+/* ---- all other types through f32, a block at a time ---- */
 
-enum { BLOCK = 64 }; /* terms of a block */
+enum { BLOCK = 64 }; /* values of k in a block */
 
-/* Terms [k, k + count) of a row as f32. */
+/* Loads k .. k + count of a row as f32. */
 static void load_row(const matrix *m, size_t row, size_t k, size_t count, float *to) {
     const size_t first = row * m->K + k;
     if (m->type == GRU_INT8)
@@ -46,7 +46,7 @@ static void load_row(const matrix *m, size_t row, size_t k, size_t count, float 
         gru_load_floats(m->data, m->type, first, to, count);
 }
 
-/* Terms [k, k + count) of the units of gate g that slice a panel with unit j. */
+/* Packs k .. k + count of gate g, for the units of the panel that begins at unit j. */
 static void pack_block(const gru_cpu_kernels *kernels, const matrix *m, int g, size_t j, size_t k,
                        size_t count) {
     const size_t units = m->H - j < PANEL ? m->H - j : PANEL, row = (size_t)g * m->H + j;

@@ -1,8 +1,8 @@
 /* cpu_reference_backward.c: the gradients of the reference engine, from the equations differentiated by hand.
  *
- * Nothing but the entering states is kept from the forward pass; each step is computed again. The data part walks each row
- * from its last step to its first and leaves the gradients of the pre-activations in the workspace; the weight part sums
- * them. With v the pre-activations, a = W x + bW and c = R h + bR, the prefix d means "gradient of". */
+ * The forward pass saves only the entering states; each step is recomputed. The data part goes through each row from
+ * its last step to its first and stores the gradients of the pre-activations in the workspace; the weight part sums them.
+ * With v the pre-activations, a = W x + bW and c = R h + bR, the prefix d means "gradient of". */
 #include "cpu_reference_backward.h"
 
 #include <string.h>
@@ -13,7 +13,7 @@
 #include "cpu_backward_tag.h"
 #include "cpu_reference_step.h"
 
-/* What the data part leaves for the weight part, [4H] per step and row: da of r, z, n (dc of r and z are the same), and
+/* What the data part stores for the weight part, [4H] per step and row: da of r, z, n (dc of r and z are the same), and
  * AUX: dc of n with AFTER, the product r h with BEFORE, nothing with ALL, where dc of n is da of n. */
 enum { DA_R, DA_Z, DA_N, AUX, STEP_VECTORS };
 
@@ -172,7 +172,7 @@ static void backward_row(backward_pass *pass, const gru_layer *layer, int64_t n)
         if (!gru_segment_starts(ref->run, direction, length, s, n)) continue;
         for (size_t j = 0; j < ref->H; j++) {
             dh_restart[j] += pass->dh[j];
-            pass->dh[j] = 0; /* nothing flows past the start of a segment */
+            pass->dh[j] = 0; /* the gradient does not pass the start of a segment */
         }
     }
     for (int64_t t = length; t < ref->run->T; t++) write_input_gradients(pass, NULL, t, n, 0);

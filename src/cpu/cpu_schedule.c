@@ -3,11 +3,12 @@
 
 #include "cpu_layout.h"
 
-/* Rough speeds of one core. They only have to tell cells that gain from a second thread from those that do not. */
+/* Rough speeds of one core: enough to tell layers that gain from a second thread from those that do not. */
 static const double US_PER_FLOP = 1 / 80e3;
 static const double US_PER_WEIGHT_BYTE = 1 / 60e3;
 
-/* Below these a second thread costs more than it gives: waking it takes some 5 us, meeting it at a step's end some 0.5 us. */
+/* Below these a second thread costs more than it gains: waking it takes some 5 us, a barrier at the end of a step some 0.5
+ * us. */
 static const double LEAST_CALL_US = 25;
 static const double LEAST_STEP_US = 4;
 
@@ -24,12 +25,12 @@ static size_t chunk_rows(int32_t hidden) {
 
 size_t gru_cpu_schedule_rows(int64_t T, int64_t N, int32_t hidden) {
     const size_t all = gru_size_times((size_t)T, (size_t)N);
-    if (all <= LEAST_CHUNK_ROWS) return all; /* a streaming step does not pay for a division */
+    if (all <= LEAST_CHUNK_ROWS) return all; /* spares a streaming step the division */
     const size_t most = (size_t)N > chunk_rows(hidden) ? (size_t)N : chunk_rows(hidden);
     return all < most ? all : most;
 }
 
-/* Time of one step's recurrent product on one core: arithmetic or reading the weights, whichever is slower. */
+/* Time of the recurrent product of one step on one core: of its arithmetic or of reading the weights, whichever is longer. */
 static double step_us(int64_t N, double hidden) {
     const double arithmetic = 6 * hidden * hidden * (double)N * US_PER_FLOP;
     const double reading = 12 * hidden * hidden * US_PER_WEIGHT_BYTE;

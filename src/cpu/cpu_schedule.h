@@ -1,4 +1,4 @@
-/* cpu_schedule.h: how a call is spread over threads and cut into chunks: arithmetic on sizes alone, so that it can be tested. */
+/* cpu_schedule.h: the threads and chunks of a call, computed from its sizes alone. */
 #ifndef GRU_CPU_SCHEDULE_H
 #define GRU_CPU_SCHEDULE_H
 
@@ -9,8 +9,9 @@
 
 typedef struct gru_cpu_schedule {
     int32_t threads; /* 1: the calling thread alone */
-    int32_t by_rows; /* threads split the batch, and never wait; else the units, and meet each step */
-    int64_t chunk;   /* steps whose input is projected together */
+    int32_t
+        by_rows; /* threads split the batch and never wait; else they split the units and synchronize after each step */
+    int64_t chunk; /* steps whose input is projected together */
 } gru_cpu_schedule;
 
 /* How the CPU engines run a call (gru_plan.own). */
@@ -32,10 +33,10 @@ static inline gru_cpu_schedule gru_cpu_one_thread(gru_cpu_schedule schedule) {
     return schedule;
 }
 
-/* threads: most that there are. */
+/* threads: the most that there are. */
 gru_cpu_schedule gru_cpu_schedule_for(int64_t T, int64_t N, int32_t inputs, int32_t hidden, int32_t threads);
 
-/* Whether the call is long enough to be given to another thread at all. */
+/* Whether the call is long enough to be worth another thread. */
 int gru_cpu_worth_thread(int64_t T, int64_t N, int32_t inputs, int32_t hidden);
 
 /* Whether each of several jobs is long enough for a thread of its own, and there are threads for all. */

@@ -1,4 +1,4 @@
-/* cpu_slice.h: what one thread does of a call: some rows of the batch with all units, or all rows with some panels of units. */
+/* cpu_slice.h: the slice of one thread: some rows of the batch with all units, or all rows with some panels of units. */
 #ifndef GRU_CPU_SLICE_H
 #define GRU_CPU_SLICE_H
 
@@ -18,7 +18,7 @@ typedef struct gru_cpu_slice {
     gru_cpu_range panels, units; /* units: of the panels, not past H */
 } gru_cpu_slice;
 
-/* Part `index` of `parts` nearly equal ones. */
+/* Range `index` of `parts` nearly equal ranges. */
 static inline gru_cpu_range gru_cpu_split(size_t count, int32_t index, int32_t parts) {
     const size_t i = (size_t)index, n = (size_t)parts;
     return (gru_cpu_range){count * i / n, count * (i + 1) / n};

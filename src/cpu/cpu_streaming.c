@@ -1,5 +1,5 @@
-/* cpu_streaming.c: one step of one row, without the row lists, threads and chunks of cpu_forward.c, which would take as long as
- * the arithmetic with 16 units. The same sums in the same order, so the same bits. */
+/* cpu_streaming.c: one step of one row, without the row lists, threads and chunks of cpu_forward.c, which would take as
+ * long as the arithmetic with 16 units. The same sums in the same order, so the same bits. */
 #include "cpu_streaming.h"
 
 #include <string.h>

@@ -1,11 +1,11 @@
-/* cpu_streaming.inl: the streaming step as one pass over the panels, over the vocabulary and the cell of cpu_kernels.inl.
+/* cpu_streaming.inl: the streaming step as one pass over the panels, with the vocabulary and the cell of cpu_kernels.inl.
  *
- * A block is the units whose chains run side by side: a panel, or the part of one that the registers hold. */
+ * A block is the units whose chains are computed at once: a panel, or as much of it as the registers hold. */
 
 enum { STEP_WIDE = WIDE(1) };            /* vectors of a gate */
 enum { STEP_UNITS = STEP_WIDE * LANES }; /* units of a block */
 
-/* Term k of a block's chains, whose weights begin at w. */
+/* Adds the products of k to a block's chains; its weights begin at w. */
 INLINE void add_term(const void *w, int32_t type, size_t k, float u, vec *sum) {
     const vec v = vec_set1(u);
 #pragma GCC unroll 12
@@ -21,7 +21,7 @@ INLINE void load_bias(const float *bias, vec *sum) {
         sum[i] = vec_load(bias + i / STEP_WIDE * PANEL + (size_t)(i % STEP_WIDE) * LANES);
 }
 
-/* Weights of the block that begins with a unit. */
+/* Weights of the block that begins at `unit`. */
 INLINE const void *block_weights(const gru_cpu_panel *first, int32_t type, size_t unit) {
     const size_t element = type == GRU_F32 ? sizeof(float) : sizeof(uint16_t);
     return (const char *)first->weights + gru_cpu_weight_index(0, first->K, 0, unit, 0) * element;
@@ -35,7 +35,8 @@ INLINE const void *block_weights(const gru_cpu_panel *first, int32_t type, size_
 #define SUMS static __attribute__((noinline))
 #endif
 
-/* W x and R h in turns: with few terms a chain's latency is what takes the time, and these are twice as many. */
+/* Interleaves W x and R h: with small K the latency of a chain limits the speed, and this computes twice as many chains at
+ * once. */
 SUMS void step_sums(const gru_cpu_panel *W, const float *x, const gru_cpu_panel *R, const float *h,
                     int32_t type, size_t unit, cell_sums *sums) {
     const void *w = block_weights(W, type, unit), *r = block_weights(R, type, unit);
@@ -58,8 +59,8 @@ SUMS void step_sums(const gru_cpu_panel *W, const float *x, const gru_cpu_panel 
     }
 }
 
-/* Any variant but the plain one: out of line, as it is large and each type of weights would have its own. By pointer: a
- * copy is made in pieces, for all of which whole vectors then wait (AVX2, H = 64: 1.40 us instead of 1.13). */
+/* Any other variant. Not inlined, as it is large and would be copied for each weight type. By pointer: a copy is stored in
+ * pieces that the vector loads must wait for (AVX2, H = 64: 1.40 us instead of 1.13). */
 static __attribute__((noinline)) vec other_cell(const gru_cpu_cell *variant, const cell_sums *sums, vec h) {
     return cell_vector(variant, sums, h, 0.0f, NULL);
 }
@@ -71,12 +72,12 @@ INLINE void step_cell(const gru_cpu_cell *variant, int is_default, const cell_su
         const size_t at = unit + (size_t)i * LANES;
         const vec old = vec_load(h + at);
         vec_store(next + at, is_default ? cell_vector(&default_variant, &sums[i], old, 0.0f, NULL)
-                                      : other_cell(variant, &sums[i], old));
+                                        : other_cell(variant, &sums[i], old));
     }
 }
 
-/* The cell of a block comes behind the sums of the next one. Right behind its own it would fill the processor's queue
- * with operations that wait for the last weights, and the next weights would wait for the queue. */
+/* Computes the cell of a block after the sums of the next block. Directly after its own sums it would fill the processor's
+ * queue with operations that wait for weights, and the loads of the next weights would wait for the queue. */
 INLINE void step_blocks(const gru_cpu_cell *variant, int is_default, const gru_cpu_panel *W, const float *x,
                         const gru_cpu_panel *R, const float *h, float *next, size_t units, int32_t type) {
     cell_sums last[STEP_WIDE], sums[STEP_WIDE];
@@ -97,8 +98,8 @@ INLINE void step_type(const gru_cpu_cell *variant, const gru_cpu_panel *W, const
         step_blocks(variant, 0, W, x, R, h, next, units, type);
 }
 
-static void streaming_step(const gru_cpu_cell *variant, const gru_cpu_panel *W, const float *x, const gru_cpu_panel *R,
-                 const float *h, float *next, size_t units) {
+static void streaming_step(const gru_cpu_cell *variant, const gru_cpu_panel *W, const float *x,
+                           const gru_cpu_panel *R, const float *h, float *next, size_t units) {
     if (W->type == GRU_F32)
         step_type(variant, W, x, R, h, next, units, GRU_F32);
     else if (W->type == GRU_F16)

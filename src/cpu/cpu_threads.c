@@ -22,7 +22,7 @@
 
 /* Some 1 us on Zen 4: a wait for a thread that runs is mostly shorter, and one for a thread without a
  * processor ends only when this one yields. 128 instead gained 1 % in steps with 2 to 4 us of uneven work,
- * but took 4.6 us instead of 2.1 us per barrier where two threads slice a processor. */
+ * but took 4.6 us instead of 2.1 us per barrier where two threads share a processor. */
 enum { SPINS_BEFORE_YIELD = 32 };
 /* Waking a sleeper took some 20 us there: a caller that comes back within 50 us (a streaming step, the
  * next layer) is to find the workers awake. */

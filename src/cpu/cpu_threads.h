@@ -1,4 +1,4 @@
-/* cpu_threads.h: the worker threads of a CPU context, and the barrier at which their tasks meet. */
+/* cpu_threads.h: the worker threads of a CPU context, and the barrier of their tasks. */
 #ifndef GRU_CPU_THREADS_H
 #define GRU_CPU_THREADS_H
 
@@ -35,7 +35,7 @@ int gru_pool_run(const gru_context *context, int32_t count, void (*task)(void *a
 /* In the caller's memory, zero before the tasks start; a cache line of its own. */
 typedef struct gru_barrier {
     _Alignas(64) atomic_uint arrived; /* tasks that wait for the others */
-    atomic_uint generation;           /* how often all have met */
+    atomic_uint generation;           /* how often all have arrived */
 } gru_barrier;
 
 /* Returns when count tasks have called it, and is then ready for the next time. All see what each wrote

@@ -1,9 +1,9 @@
-/* cpu_transpose.c: W and R transposed around, so that the way back runs through the kernel of the way forward. */
+/* cpu_transpose.c: transposes W and R, so that backward uses forward's product kernel. */
 #include "cpu_transpose.h"
 
 #include <string.h>
 
-/* Gates in the order of the terms: as the sweep writes their gradients, D_RECURRENT first, and D_R first. */
+/* Order of the gates in k: as in d_gates, from D_R on for W and from D_RECURRENT on for R. */
 static const int gate_order[2][GATES] = {{GATE_R, GATE_Z, GATE_N}, {GATE_N, GATE_R, GATE_Z}};
 
 gru_cpu_range gru_cpu_output_blocks(const gru_cpu_backward_work *work, int recurrent) {
@@ -21,9 +21,9 @@ gru_cpu_panel gru_cpu_transposed_panel(const gru_cpu_backward_call *call, int re
     return panel;
 }
 
-/* Columns of a packed matrix on their way: of 16 units of a gate, the weights of some inputs. */
+/* A block of a packed matrix: the weights of some inputs for 16 units of a gate. */
 typedef struct columns {
-    const float *rows[GATES * PANEL]; /* of inputs k: [16] units */
+    const float *rows[GATES * PANEL]; /* [inputs] [16] units */
     float widened[GATES * PANEL][PANEL];
 } columns;
 
@@ -65,7 +65,7 @@ static void transpose_matrix(const gru_cpu_backward_work *work, int recurrent) {
     for (size_t block = range.begin; block < range.end; block += GATES, turn++) {
         const int32_t blocks = gru_cpu_blocks_at(block, range.end);
         if (work->slice.by_rows && turn % work->slice.threads != work->slice.index)
-            continue; /* panels of all threads */
+            continue; /* threads that split the batch share all panels: each transposes some */
         transpose_panel(work->call, recurrent, block, blocks);
     }
 }

@@ -7,9 +7,9 @@
 /* Transposes the weights; each thread does a part. */
 void gru_cpu_transpose_weights(const gru_cpu_backward_work *work);
 
-/* Panels of outputs of the panels that work multiplies: of H (recurrent), or of I. */
+/* The thread's blocks of 16 outputs: of H (recurrent), or of I. */
 gru_cpu_range gru_cpu_output_blocks(const gru_cpu_backward_work *work, int recurrent);
-/* The panel of `blocks` blocks of outputs from `block` on, terms [first, first + K) of its chains; no bias. */
+/* The panel of `blocks` blocks of outputs from `block` on, k in [first, first + K); no bias. */
 gru_cpu_panel gru_cpu_transposed_panel(const gru_cpu_backward_call *call, int recurrent, size_t block,
                                        int32_t blocks, size_t first, size_t K);
 

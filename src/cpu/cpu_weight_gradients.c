@@ -1,5 +1,5 @@
-/* cpu_weight_gradients.c: stage 5 on the CPU: from the gradients of pre-activations to dx, and to the sums over all steps that are the
- * gradients of weights and biases. */
+/* cpu_weight_gradients.c: stage 5 on the CPU: dx and the gradients of weights and biases, from the gradients of
+ * pre-activations. */
 #include "cpu_weight_gradients.h"
 
 #include <stdalign.h>
@@ -11,7 +11,7 @@ static const float zeros[GATES * PANEL];
 
 /* ---- dx, dprojected ---------------------------------------------------------------------------------------------- */
 
-/* Up to a rows of the part's rows from coord *at on. */
+/* Lists up to MAX_ROWS rows of the slice, from coordinate *at on. */
 static int32_t next_rows(const gru_cpu_backward_work *work, int64_t *at,
                          const gru_cpu_row_coord *rows[MAX_ROWS]) {
     int32_t count = 0;
@@ -20,7 +20,7 @@ static int32_t next_rows(const gru_cpu_backward_work *work, int64_t *at,
     return count;
 }
 
-/* One panel of dx for a rows: straight into f32 rows where it is whole, else by way of `sums`. */
+/* One panel of dx: directly into f32 rows if all its lanes are wanted, else through `sums`. */
 static void multiply_rows(const gru_cpu_backward_work *work, const gru_cpu_panel *panel, size_t first,
                           const gru_cpu_row_coord *const *rows, int32_t count) {
     const gru_cpu_backward_call *call = work->call;
@@ -94,10 +94,10 @@ void gru_cpu_zero_past_lengths(const gru_cpu_backward_work *work) {
 
 /* ---- weights ----------------------------------------------------------------------------------------------------- */
 
-/* What is summed: columns of x with the gradients of all gates, of h with those that multiplied h, of r h with the rest. */
+/* What the gradients are multiplied with: x for all gates, h for the gates whose weights multiplied h, r h for the others. */
 enum { OF_X, OF_H, OF_RH };
 
-/* Slots of d that are multiplied with the columns, and the gate whose rows of dW or dR they fill. */
+/* Components of d_gates that are multiplied with the columns. */
 typedef struct d_components {
     int first, count;
 } d_components;
@@ -122,7 +122,7 @@ static const float *columns_of(const gru_cpu_backward_work *work, int columns,
     return gru_cpu_h_row(work, coord->s, coord->n);
 }
 
-/* Columns [first, first + lanes) of the rows of `count` coords side by side, zeros past their end. */
+/* Packs columns [first, first + lanes) of `count` rows as a panel, zeros past the last column. */
 static void gather_columns(const gru_cpu_backward_work *work, int columns, const gru_cpu_row_coord *coords,
                            size_t count, size_t first, size_t lanes) {
     const size_t K = columns == OF_X ? work->call->I : work->call->H,
@@ -133,7 +133,7 @@ static void gather_columns(const gru_cpu_backward_work *work, int columns, const
         memcpy(to, columns_of(work, columns, &coords[c]) + first, width * sizeof *to);
 }
 
-/* The terms of `count` coords for a panel of columns. overwrite: these are the first. */
+/* Adds the products of `count` rows for a panel of columns. overwrite: sets the sums. */
 static void sum_panel(const gru_cpu_backward_work *work, int columns, const gru_cpu_row_coord *coords,
                       size_t count, size_t block, int32_t blocks, int overwrite) {
     const gru_cpu_backward_call *call = work->call;
@@ -158,7 +158,7 @@ static void sum_panel(const gru_cpu_backward_work *work, int columns, const gru_
         }
 }
 
-/* The part's slice of all columns: blocks of x, then blocks of h, which take those of r h with them. */
+/* The thread's columns: blocks of x, then blocks of h, each together with that of r h. */
 static void sum_columns(const gru_cpu_backward_work *work, const gru_cpu_row_coord *coords, size_t count,
                         int overwrite) {
     const gru_cpu_backward_call *call = work->call;
@@ -174,7 +174,7 @@ static void sum_columns(const gru_cpu_backward_work *work, const gru_cpu_row_coo
     }
 }
 
-/* The part's slice of the columns of d: as rows, for the products, and their sums, which are the gradients of biases. */
+/* The thread's columns of d_gates: transposed for the products, and summed: the bias gradients. */
 static void transpose_rows(const gru_cpu_backward_work *work, const gru_cpu_row_coord *coords, size_t count,
                            int overwrite) {
     const gru_cpu_backward_call *call = work->call;
@@ -192,7 +192,7 @@ void gru_cpu_weight_gradients(gru_cpu_backward_work *work, int first) {
     for (int64_t at = 0; at < work->coord_count; at += SUMMED_ROWS) {
         const int64_t left = work->coord_count - at, count = left < SUMMED_ROWS ? left : SUMMED_ROWS;
         const int overwrite = first && at == 0;
-        gru_cpu_sync_threads(work); /* d is whole, and nobody reads the columns any more */
+        gru_cpu_sync_threads(work); /* d_gates is complete, and nobody reads d_gates_t any more */
         transpose_rows(work, work->coords + at, (size_t)count, overwrite);
         gru_cpu_sync_threads(work);
         sum_columns(work, work->coords + at, (size_t)count, overwrite);
@@ -201,7 +201,7 @@ void gru_cpu_weight_gradients(gru_cpu_backward_work *work, int first) {
 
 /* ---- out --------------------------------------------------------------------------------------------------------- */
 
-/* to (+)= sums / loss_scale, by way of its reciprocal. sums NULL: zeros, as there are no steps. */
+/* to (+)= sums * (1 / loss_scale). sums NULL: zeros, as there are no steps. */
 static void add_sums(const gru_cpu_backward_call *call, float *to, const float *sums, size_t count) {
     const gru_gradients *g = call->gradients;
     const float factor = g->loss_scale ? 1.0f / *g->loss_scale : 1.0f;
@@ -212,7 +212,7 @@ static void add_sums(const gru_cpu_backward_call *call, float *to, const float *
     }
 }
 
-/* The part's slice of the rows of dW or dR. */
+/* The thread's rows of dW or dR. */
 static void add_matrix(const gru_cpu_backward_work *work, float *to, const float *sums, size_t K,
                        size_t pitch) {
     const gru_cpu_range rows = gru_cpu_split(GATES * work->call->H, work->slice.index, work->slice.threads);
@@ -232,7 +232,7 @@ static void add_biases(const gru_cpu_backward_call *call) {
 
 void gru_cpu_add_weight_gradients(const gru_cpu_backward_work *work) {
     const gru_cpu_backward_call *call = work->call;
-    gru_cpu_sync_threads(work); /* each thread adds rows, of which all have summed columns */
+    gru_cpu_sync_threads(work); /* each thread adds whole rows, whose columns all threads have summed */
     add_matrix(work, call->gradients->dW, call->sum_W, call->I, call->padded_I);
     add_matrix(work, call->gradients->dR, call->sum_R, call->H, call->padded_H);
     if (work->slice.index == 0) add_biases(call);

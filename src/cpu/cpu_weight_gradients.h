@@ -4,10 +4,11 @@
 
 #include "cpu_backward_state.h"
 
-/* Stage 5: dx and dprojected of the chunk; zeros past lengths. */
+/* dx and dprojected of the chunk. */
 void gru_cpu_input_gradients(gru_cpu_backward_work *work);
 void gru_cpu_zero_past_lengths(const gru_cpu_backward_work *work);
-/* The chunk's part of the sums; then all of them to where they are wanted. first: no sums stand there yet. */
+/* Accumulates the chunk's weight gradients. first: overwrites instead. gru_cpu_add_weight_gradients then adds the sums to the
+ * caller's arrays. */
 void gru_cpu_weight_gradients(gru_cpu_backward_work *work, int first);
 void gru_cpu_add_weight_gradients(const gru_cpu_backward_work *work);
 

@@ -225,8 +225,9 @@ static gru_status check_apart(const gru_regions *some, const gru_regions *others
     return GRU_OK;
 }
 
-/* Compares the buffers of each sublayer with those of every other and of the whole call. (Those within one sublayer were compared
- * by its own checks.) The regions of a sublayer are collected again for each comparison, so any number of layers is possible. */
+/* Compares the buffers of each sublayer with those of every other and of the whole call. (Those within one sublayer were
+ * compared by its own checks.) The regions of a sublayer are collected again for each comparison, so any number of layers
+ * is possible. */
 static gru_status check_overlap(const gru_stack_call *call, const gru_regions *shared) {
     const gru_stack *stack = call->stack;
     for (int32_t k = 0; k < stack->count; k++)
