@@ -1,4 +1,4 @@
-/* backward_step_problem.c: draws what a sweep reads, and differentiates its steps in double precision. */
+/* backward_step_problem.c: draws what the backward steps read, and differentiates its steps in double precision. */
 #include "backward_step_problem.h"
 
 #include <math.h>
@@ -76,7 +76,7 @@ static gru_layer *draw_layer(gru_context *context, gru_layer_config config, uint
 }
 
 static void draw_masks(sweep_problem *p, uint64_t seed) {
-    gru_cuda_sequence *q = &p->sweep.forward;
+    gru_cuda_sequence *q = &p->sequence.forward;
     const size_t rows = (size_t)(p->T * p->N);
     if (p->options & SWEEP_LENGTHS) {
         int32_t *lengths = malloc((size_t)p->N * sizeof *lengths);
@@ -112,18 +112,18 @@ static void draw_inputs(sweep_problem *p, uint64_t seed) {
     }
     p->recurrent.data = draw(p, GRU_F32, rows * (size_t)row, 1.2, seed + 1);
     p->recurrent.batch_stride = row, p->recurrent.gate_stride = gru_cuda_unit_pitch(config->hidden);
-    p->recurrent.bias = p->sweep.forward.bR;
-    p->sweep.forward.reserve = draw(p, GRU_F32, rows * (size_t)H, 1, seed + 2);
+    p->recurrent.bias = p->sequence.forward.bR;
+    p->sequence.forward.reserve = draw(p, GRU_F32, rows * (size_t)H, 1, seed + 2);
     if (!(p->options & SWEEP_NO_DY))
-        p->sweep.dy = (gru_const_view){draw(p, config->io_type, rows * (size_t)(H + 3), 1, seed + 3), H + 3,
-                                       p->T * (H + 3)};
+        p->sequence.dy = (gru_const_view){draw(p, config->io_type, rows * (size_t)(H + 3), 1, seed + 3),
+                                          H + 3, p->T * (H + 3)};
     if (!(p->options & SWEEP_NO_DHT))
-        p->sweep.dhT = draw(p, config->state_type, (size_t)(p->N * H), 1, seed + 4);
+        p->sequence.dhT = draw(p, config->state_type, (size_t)(p->N * H), 1, seed + 4);
 }
 
 static void lend_outputs(sweep_problem *p) {
     const gru_layer_config *config = &p->layer->config;
-    gru_cuda_backward_sequence *w = &p->sweep;
+    gru_cuda_backward_sequence *w = &p->sequence;
     const size_t rows = (size_t)(p->T * p->N), N = (size_t)p->N, H = (size_t)config->hidden;
     const size_t pitch = (size_t)gru_cuda_unit_pitch(config->hidden), octets = (N + 7) / 8;
     const size_t tiles = octets * GATES * (size_t)w->forward.groups * GRU_CUDA_FRAGMENT_BYTES;
@@ -147,7 +147,7 @@ static void describe_layer(sweep_problem *p) {
     const gru_layer_config *config = &p->layer->config;
     const gru_cuda_packed_layout packed = gru_cuda_packed_layout_of(config);
     const gru_cuda_transposed_layout turned = gru_cuda_transposed_layout_of(config);
-    gru_cuda_sequence *q = &p->sweep.forward;
+    gru_cuda_sequence *q = &p->sequence.forward;
     q->T = p->T, q->N = (int32_t)p->N, q->H = config->hidden;
     q->octets = gru_cuda_unit_octets(config->hidden);
     q->groups = gru_cuda_groups(config->hidden, config->weight_type);
@@ -161,7 +161,7 @@ static void describe_layer(sweep_problem *p) {
                                      .H = config->hidden,
                                      .R = (const char *)p->layer->packed + packed.R,
                                      .transposed = memory + turned.R_transposed};
-    p->sweep.R_transposed = turn.transposed;
+    p->sequence.R_transposed = turn.transposed;
     REQUIRE(gru_cuda_launch_transpose(&turn, cudaStreamLegacy) == cudaSuccess, "turning");
     REQUIRE(cudaStreamSynchronize(cudaStreamLegacy) == cudaSuccess, "turning");
 }
@@ -258,8 +258,8 @@ static double unit_gradients(const exact *e, int64_t s, int64_t t, int64_t n, si
                              double *row, double *dw) {
     const sweep_problem *p = e->p;
     const int keep_update = e->config->update == GRU_UPDATE_KEEP;
-    const gru_const_view *attention = &p->sweep.forward.attention;
-    const double h = number_of(e, p->sweep.forward.reserve, GRU_F32, (size_t)(s * p->N + n) * e->H + j);
+    const gru_const_view *attention = &p->sequence.forward.attention;
+    const double h = number_of(e, p->sequence.forward.reserve, GRU_F32, (size_t)(s * p->N + n) * e->H + j);
     const double w = attention->data ? number_of(e, attention->data, GRU_F32, GRU_ROW(*attention, t, n)) : 0;
     double a[3], c[3], slope[3];
     for (int g = 0; g < 3; g++) sides(e, s, t, n, g, j, &a[g], &c[g]);
@@ -297,7 +297,7 @@ static void through_reset(exact *e, int64_t s, int64_t t, int64_t n, double *row
     add_product(e, GATE_N, e->drh);
     for (size_t j = 0; j < e->H; j++) {
         const double h =
-            number_of(e, e->p->sweep.forward.reserve, GRU_F32, (size_t)(s * e->p->N + n) * e->H + j);
+            number_of(e, e->p->sequence.forward.reserve, GRU_F32, (size_t)(s * e->p->N + n) * e->H + j);
         double a, c, slope;
         sides(e, s, t, n, GATE_R, j, &a, &c);
         e->dh[j] += e->drh[j] * gate(e, a + c, &slope);
@@ -306,7 +306,7 @@ static void through_reset(exact *e, int64_t s, int64_t t, int64_t n, double *row
 }
 
 static int starts_segment(const exact *e, int64_t length, int64_t s, int64_t n) {
-    const gru_const_view *restart = &e->p->sweep.forward.restart;
+    const gru_const_view *restart = &e->p->sequence.forward.restart;
     const int32_t direction = e->config->direction;
     const int64_t looked = direction == GRU_REVERSE ? s - 1 : s;
     if (!restart->data || looked < 0) return 0;
@@ -315,7 +315,7 @@ static int starts_segment(const exact *e, int64_t length, int64_t s, int64_t n) 
 }
 
 static int64_t length_of(const exact *e, int64_t n) {
-    const int32_t *lengths = e->p->sweep.forward.lengths;
+    const int32_t *lengths = e->p->sequence.forward.lengths;
     return lengths ? ((const int32_t *)host_of(e->p, lengths))[n] : e->p->T;
 }
 
@@ -324,15 +324,16 @@ static void sweep_row(exact *e, int64_t n) {
     const size_t H = e->H;
     const int64_t length = length_of(e, n);
     for (size_t j = 0; j < H; j++)
-        e->dh[j] = p->sweep.dhT ? number_of(e, p->sweep.dhT, e->config->state_type, (size_t)n * H + j) : 0;
+        e->dh[j] =
+            p->sequence.dhT ? number_of(e, p->sequence.dhT, e->config->state_type, (size_t)n * H + j) : 0;
     for (int64_t s = length - 1; s >= 0; s--) {
         const int64_t t = gru_step_time(e->config->direction, length, s);
         const size_t at = (size_t)(s * p->N + n);
         double *row = e->rows + at * 4 * H;
         for (size_t j = 0; j < H; j++) {
-            if (p->sweep.dy.data)
+            if (p->sequence.dy.data)
                 e->dh[j] +=
-                    number_of(e, p->sweep.dy.data, e->config->io_type, GRU_ROW(p->sweep.dy, t, n) + j);
+                    number_of(e, p->sequence.dy.data, e->config->io_type, GRU_ROW(p->sequence.dy, t, n) + j);
             e->dh[j] = unit_gradients(e, s, t, n, j, e->dh[j], row + j, &e->dw[at]);
         }
         round_gate(e, GATE_N, row + 3 * H);
@@ -422,7 +423,7 @@ static void check_rows(const exact *e) {
     const size_t planes = (size_t)gru_cuda_gradient_planes(e->config->reset_mode), H = e->H;
     const size_t pitch = (size_t)gru_cuda_unit_pitch(e->config->hidden), rows = (size_t)(p->T * p->N);
     const int32_t type = e->config->weight_type;
-    void *got = device_read(p->sweep.rows, rows * planes * pitch * gru_type_bytes(type));
+    void *got = device_read(p->sequence.rows, rows * planes * pitch * gru_type_bytes(type));
     for (size_t row = 0; row < rows; row++)
         for (size_t plane = 0; plane < planes; plane++)
             for (size_t j = 0; j < pitch; j++) {
@@ -440,7 +441,7 @@ static void check_rows(const exact *e) {
 static void check_times(const exact *e) {
     const sweep_problem *p = e->p;
     const size_t H = e->H, rows = (size_t)(p->T * p->N);
-    const gru_view *to = &p->sweep.dprojected;
+    const gru_view *to = &p->sequence.dprojected;
     const int32_t type = e->config->io_type;
     void *got = device_read(to->data, rows * (3 * H + 1) * gru_type_bytes(type));
     for (int64_t n = 0; n < p->N; n++)
@@ -480,9 +481,9 @@ static void check_states(const exact *e, const char *what, const void *device, c
 void sweep_problem_check(const sweep_problem *p) {
     exact e = exact_make(p);
     check_rows(&e);
-    if (p->sweep.dprojected.data) check_times(&e);
+    if (p->sequence.dprojected.data) check_times(&e);
     if (p->octets) check_attention(&e);
-    if (p->sweep.dh0) check_states(&e, "dh0", p->sweep.dh0, e.dh0);
-    if (p->sweep.dh_restart) check_states(&e, "dh_restart", p->sweep.dh_restart, e.dh_restart);
+    if (p->sequence.dh0) check_states(&e, "dh0", p->sequence.dh0, e.dh0);
+    if (p->sequence.dh_restart) check_states(&e, "dh_restart", p->sequence.dh_restart, e.dh_restart);
     exact_free(&e);
 }

@@ -1,8 +1,8 @@
-/* backward_step_problem.h: all that the sweep of one direction reads, drawn and uploaded on the device, and what double precision makes of
+/* backward_step_problem.h: all that the backward steps of one direction read, drawn and uploaded on the device, and what double precision makes of
  * the same numbers.
  *
  *     sweep_problem *p = sweep_problem_make(context, &config, T, N, options, seed);
- *     ... launches with p->sweep, p->input, p->recurrent, p->octets ...
+ *     ... launches with p->sequence, p->input, p->recurrent, p->octets ...
  *     sweep_problem_check(p);
  *     sweep_problem_free(p);
  */
@@ -31,7 +31,7 @@ typedef struct sweep_problem {
     int64_t T, N;
     uint32_t options;
     /* on the device, as launches take it */
-    gru_cuda_backward_sequence sweep;
+    gru_cuda_backward_sequence sequence;
     gru_cuda_input input, recurrent; /* of step 0 */
     float *octets;                   /* [T][N][unit octet]; NULL: not wanted */
     struct {

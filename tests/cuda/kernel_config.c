@@ -35,28 +35,28 @@ const kernel_config kernel_configs[KERNEL_CONFIGS] = {
     TILE(16, 2),
     TILE(16, 4),
     TILE(16, 8),
-    {"hop in a cluster", "cuda_fused_before", 0, {0, 0, 0, 1, 0}},
-    {"hop in a grid", "cuda_fused_before", 0, {0, 0, 0, 2, 0}},
+    {"fused in a cluster", "cuda_fused_before", 0, {0, 0, 0, 1, 0}},
+    {"fused in a grid", "cuda_fused_before", 0, {0, 0, 0, 2, 0}},
 };
 
-#define SWEEP(engine, tile)                                 \
-    {                                                       \
-        "sweep of " engine ", tile " #tile, engine, tile, { \
-            0, 0, 0, 0, 0                                   \
-        }                                                   \
+#define BACKWARD(engine, tile)                                      \
+    {                                                               \
+        "backward step of " engine ", tile " #tile, engine, tile, { \
+            0, 0, 0, 0, 0                                           \
+        }                                                           \
     }
 
 const kernel_config backward_kernel_configs[BACKWARD_KERNEL_CONFIGS] = {
-    SWEEP("cuda_stepwise", 0),
-    SWEEP("cuda_stepwise", 1),
-    SWEEP("cuda_stepwise", 2),
-    SWEEP("cuda_stepwise", 3),
-    SWEEP("cuda_stepwise", 4),
+    BACKWARD("cuda_stepwise", 0),
+    BACKWARD("cuda_stepwise", 1),
+    BACKWARD("cuda_stepwise", 2),
+    BACKWARD("cuda_stepwise", 3),
+    BACKWARD("cuda_stepwise", 4),
     TILE(8, 1),
     TILE(8, 4),
     TILE(16, 2), /* of 64 rows where there are none of 128 */
-    {"sweep in a cluster", "cuda_fused_before", 0, {0, 0, 0, 1, 0}},
-    {"sweep in a grid", "cuda_fused_before", 0, {0, 0, 0, 2, 0}},
+    {"backward step fused in a cluster", "cuda_fused_before", 0, {0, 0, 0, 1, 0}},
+    {"backward step fused in a grid", "cuda_fused_before", 0, {0, 0, 0, 2, 0}},
 };
 
 static int is_engine(const kernel_config *f, const char *engine) {
@@ -115,33 +115,34 @@ void kernel_config_clear_override(void) {
 }
 
 int kernel_config_was_used(const kernel_config *f, const gru_layer *layer, int64_t N) {
-    const gru_cuda_device *machine = gru_cuda_device_of(layer->context);
+    const gru_cuda_device *device = gru_cuda_device_of(layer->context);
     const gru_cuda_layer *prepared = gru_cuda_layer_of(layer);
     const gru_cuda_size size = {prepared->compute_type, N, layer->config.hidden, layer->config.reset_mode, 1};
     if (is_engine(f, "cuda_fused_before")) {
-        const gru_cuda_choice plan = gru_cuda_choose_step_fused(machine, &size, &prepared->occupancy);
+        const gru_cuda_choice plan = gru_cuda_choose_step_fused(device, &size, &prepared->occupancy);
         return (plan.cluster > 0) == (f->override.fused == 1);
     }
     const gru_cuda_choice plan = is_engine(f, "cuda_large_batch")
-                                     ? gru_cuda_choose_step_large(machine, &size, &prepared->occupancy)
-                                     : gru_cuda_choose_step(machine, &size, &prepared->occupancy);
+                                     ? gru_cuda_choose_step_large(device, &size, &prepared->occupancy)
+                                     : gru_cuda_choose_step(device, &size, &prepared->occupancy);
     return plan.tile.unit_octets == gru_cuda_override.unit_octets &&
            plan.tile.batch_octets == gru_cuda_override.batch_octets &&
            plan.tile.split == (gru_cuda_override.split ? gru_cuda_override.split : 1);
 }
 
 int kernel_config_backward_was_used(const kernel_config *f, const gru_layer *layer, int64_t N) {
-    const gru_cuda_device *machine = gru_cuda_device_of(layer->context);
+    const gru_cuda_device *device = gru_cuda_device_of(layer->context);
     const gru_cuda_layer *prepared = gru_cuda_layer_of(layer);
     const gru_cuda_size size = {prepared->compute_type, N, layer->config.hidden, layer->config.reset_mode, 1};
     if (is_engine(f, "cuda_fused_before")) {
-        const gru_cuda_choice hop = gru_cuda_choose_step_fused(machine, &size, &prepared->backward_occupancy);
-        return hop.seconds < HUGE_VAL && (hop.cluster > 0) == (f->override.fused == 1);
+        const gru_cuda_choice fused =
+            gru_cuda_choose_step_fused(device, &size, &prepared->backward_occupancy);
+        return fused.seconds < HUGE_VAL && (fused.cluster > 0) == (f->override.fused == 1);
     }
     const gru_cuda_choice plan =
         is_engine(f, "cuda_large_batch")
-            ? gru_cuda_choose_backward_step_large(machine, &size, &prepared->backward_occupancy)
-            : gru_cuda_choose_backward_step(machine, &size, &prepared->backward_occupancy);
+            ? gru_cuda_choose_backward_step_large(device, &size, &prepared->backward_occupancy)
+            : gru_cuda_choose_backward_step(device, &size, &prepared->backward_occupancy);
     return plan.tile.unit_octets == gru_cuda_override.unit_octets &&
            plan.tile.batch_octets == gru_cuda_override.batch_octets &&
            plan.tile.split == (gru_cuda_override.split ? gru_cuda_override.split : 1);

@@ -1,4 +1,4 @@
-/* kernel_config.h: every kernel configuration in which CUDA kernels can run a step: an engine, and the tile or the hop that its plan is made to take.
+/* kernel_config.h: every kernel configuration in which CUDA kernels can run a step: an engine, and the block tile or the form of a fused step that its plan is made to take.
  *
  *     gru_context *context = kernel_config_context(&kernel_configs[i], 0);
  *     kernel_config_override(&kernel_configs[i], compute type, reset);     the plans of the runs that follow, until kernel_config_clear_override
@@ -17,7 +17,7 @@ typedef struct kernel_config {
 enum { KERNEL_CONFIGS = 15 };
 extern const kernel_config kernel_configs[KERNEL_CONFIGS];
 
-/* The same of the sweep, which every engine has: tile counts its tiles. */
+/* The same of the backward steps, which every engine has: tile counts its tiles. */
 enum { BACKWARD_KERNEL_CONFIGS = 10 };
 extern const kernel_config backward_kernel_configs[BACKWARD_KERNEL_CONFIGS];
 

@@ -1,13 +1,13 @@
 /* print_predictions.c: prints what the planner's model expects of one step on an H200, cell by cell: engine, tile, microseconds.
  *
- * Not a measurement: the same arithmetic that chooses tiles (src/cuda/run/cuda_cost_model.c), for a machine with 132 multiprocessors
+ * Not a measurement: the same arithmetic that chooses tiles (src/cuda/run/cuda_cost_model.c), for a device with 132 multiprocessors
  * of compute capability 9.0. usage: emulated_predictions */
 #include <math.h>
 #include <stdio.h>
 
 #include "cuda/run/cuda_cost_model.h"
 
-/* Two blocks of the hop kernel fit a multiprocessor (103 registers, 256 threads); clusters of 2, 4 and 8 blocks, one a
+/* Two blocks of the fused step kernel fit a multiprocessor (103 registers, 256 threads); clusters of 2, 4 and 8 blocks, one a
  * multiprocessor, are placed 66, 30 and 15 times on an H100 (published, not measured here). */
 static const gru_cuda_occupancy occupancy = {2 * 132, 2 * 15, {{132, 66, 30, 15}, {132, 66, 30, 15}}};
 
@@ -35,7 +35,7 @@ static void print_cell(const gru_cuda_size *size) {
     printf("  %5.1f %7s", seconds * 1e6, how);
 }
 
-/* The same of a step of the sweep, and how many times the forward step's time that is. */
+/* The same of a backward step, and how many times the forward step's time that is. */
 static void print_swept_cell(const gru_cuda_size *size) {
     const int before = size->reset_mode == GRU_RESET_BEFORE;
     const gru_cuda_choice small = gru_cuda_choose_backward_step(&h200, size, &occupancy);

@@ -98,7 +98,7 @@ static uint64_t compare_alone(const stack_fixture *both, const stack_fixture_gra
     return launches;
 }
 
-/* Both directions go through the sweep of one: of both together are the rows of states, of x and of r h, the steps, and the launch
+/* Both directions go through the launches of one: of both together are the rows of states, of x and of r h, the steps, and the launch
  * behind them; what is added is the sum of dx. */
 static void compare_directions(const kernel_config *f, int32_t lengths) {
     static const layer_spec specs[] = {{.hidden = H, .bidirectional = 1}};

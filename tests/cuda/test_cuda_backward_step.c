@@ -1,4 +1,4 @@
-/* test_cuda_backward_step.c: the kernels of the sweep alone, every part in every tile and hop, against double precision. */
+/* test_cuda_backward_step.c: the kernels of the backward steps alone, every gate set in every block tile and fused, against double precision. */
 #include <stdlib.h>
 
 #include "control.h"
@@ -23,10 +23,10 @@ static gru_layer_config draw_config(int compute_type, int32_t reset, int32_t hid
 
 /* ---- launches ----------------------------------------------------------------------------------------------------- */
 
-/* A way through a step: a tile, large ones with a split, or a hop. */
+/* A way through a step: a tile, large ones with a split, or a fused. */
 typedef struct way {
     gru_cuda_block_tile tile;
-    int32_t hop; /* 0: launches of the tile; 1: in a cluster; 2: in a grid */
+    int32_t fused; /* 0: launches of the tile; 1: in a cluster; 2: in a grid */
 } way;
 
 typedef struct pass {
@@ -40,7 +40,7 @@ typedef struct pass {
 
 static void begin(const pass *a) {
     gru_cuda_state_rows rows = {.directions = a->step.directions, .begins = 1};
-    for (int d = 0; d < a->step.directions; d++) rows.sequence[d] = a->p[d]->sweep;
+    for (int d = 0; d < a->step.directions; d++) rows.sequence[d] = a->p[d]->sequence;
     CHECK(gru_cuda_launch_state_rows(a->compute_type, &rows, a->stream) == cudaSuccess, "begin");
 }
 
@@ -50,13 +50,13 @@ static void point(pass *a, int64_t s) {
     for (int d = 0; d < a->step.directions; d++) {
         const sweep_problem *p = a->p[d];
         const int64_t row = s < 0 ? 0 : s * p->N;
-        a->step.sequence[d] = p->sweep;
+        a->step.sequence[d] = p->sequence;
         a->step.input[d] = p->input;
         if (!p->input.time_stride)
             a->step.input[d].data = (const float *)p->input.data + row * p->input.batch_stride;
         a->step.recurrent[d] = p->recurrent;
         a->step.recurrent[d].data = (const float *)p->recurrent.data + row * p->recurrent.batch_stride;
-        a->step.attention[d] = p->octets && s >= 0 ? p->octets + row * p->sweep.forward.octets : NULL;
+        a->step.attention[d] = p->octets && s >= 0 ? p->octets + row * p->sequence.forward.octets : NULL;
     }
 }
 
@@ -68,9 +68,9 @@ static cudaError_t launch(const pass *a) {
     if (!before)
         return gru_cuda_launch_backward_step(a->compute_type, GRU_CUDA_ALL_GATES, a->way.tile, &first,
                                              a->stream);
-    if (a->way.hop && a->step.s >= 0)
+    if (a->way.fused && a->step.s >= 0)
         return gru_cuda_launch_backward_step_fused(
-            a->compute_type, a->way.hop == 1 ? GRU_CUDA_FUSED_CLUSTER : 0, a->blocks, &first, a->stream);
+            a->compute_type, a->way.fused == 1 ? GRU_CUDA_FUSED_CLUSTER : 0, a->blocks, &first, a->stream);
     if (a->step.s >= 0) first.trigger = 1;
     const cudaError_t error = gru_cuda_launch_backward_step(a->compute_type, GRU_CUDA_UPDATE_CANDIDATE,
                                                             a->way.tile, &first, a->stream);
@@ -91,12 +91,12 @@ static void run(pass *a) {
         CHECK(error == cudaSuccess, "%s: step %d is refused: %s", a->p[0]->text, (int)s,
               cudaGetErrorString(error));
     }
-    CHECK(cudaStreamSynchronize(a->stream) == cudaSuccess, "%s: the sweep failed", a->p[0]->text);
+    CHECK(cudaStreamSynchronize(a->stream) == cudaSuccess, "%s: the backward steps failed", a->p[0]->text);
 }
 
 /* Sweeps a drawn case; with a second direction, that of the other sign, in every third. */
-static void sweep(gru_context *context, int compute_type, int32_t reset, way how, int32_t blocks,
-                  uint64_t draw) {
+static void run_backward(gru_context *context, int compute_type, int32_t reset, way how, int32_t blocks,
+                         uint64_t draw) {
     static const int32_t hidden[2][4] = {{19, 40, 33, 7}, {19, 72, 40, 130}};
     static const int32_t batch[2][4] = {{9, 17, 3, 8}, {9, 70, 3, 17}};
     const int large = how.tile.unit_octets == 8;
@@ -127,8 +127,8 @@ static void sweep_tiles(int compute_type, int32_t reset, int each) {
     CHECK(gru_cuda_load_backward_step((gru_cuda_compute_type)compute_type) == cudaSuccess, "loading");
     for (int32_t i = 0; i < count; i++)
         for (int j = 0; j < each; j++)
-            sweep(context, compute_type, reset, (way){tiles[i], 0}, 0,
-                  (uint64_t)(1000 * compute_type + 100 * reset + 10 * i + j));
+            run_backward(context, compute_type, reset, (way){tiles[i], 0}, 0,
+                         (uint64_t)(1000 * compute_type + 100 * reset + 10 * i + j));
     gru_context_release(context);
 }
 
@@ -163,8 +163,8 @@ TEST(cuda_sweep, large_tiles) {
                 gru_cuda_block_tile tile = tiles[i];
                 tile.split = 1 << j;
                 CHECK(occupancy.large_clusters[i][j] > 0, "no occupancy for %d blocks", tile.split);
-                sweep(context, compute_type, j % 2 ? GRU_RESET_ALL : GRU_RESET_AFTER, (way){tile, 0}, 0,
-                      (uint64_t)(7000 + 100 * compute_type + 10 * i + j));
+                run_backward(context, compute_type, j % 2 ? GRU_RESET_ALL : GRU_RESET_AFTER, (way){tile, 0},
+                             0, (uint64_t)(7000 + 100 * compute_type + 10 * i + j));
             }
         gru_context_release(context);
     }
@@ -172,19 +172,19 @@ TEST(cuda_sweep, large_tiles) {
 
 /* ---- bits --------------------------------------------------------------------------------------------------------- */
 
-/* What a sweep leaves for the GEMMs. */
+/* What the backward steps leave for the GEMMs. */
 static void *swept_rows(const sweep_problem *p, size_t *bytes) {
     for (int i = 0; i < p->block_count; i++)
-        if (p->blocks[i].device == p->sweep.rows) *bytes = p->blocks[i].bytes;
-    return device_read(p->sweep.rows, *bytes);
+        if (p->blocks[i].device == p->sequence.rows) *bytes = p->blocks[i].bytes;
+    return device_read(p->sequence.rows, *bytes);
 }
 
-/* The same problem through every tile and hop: the bits of the first. */
+/* The same problem through every tile and fused: the bits of the first. */
 static void compare_ways(gru_context *context, int compute_type, int32_t reset,
                          const gru_cuda_occupancy *occupancy) {
     gru_cuda_block_tile tiles[GRU_CUDA_BACKWARD_STEP_TILES];
     const int32_t count = gru_cuda_backward_step_tiles((gru_cuda_compute_type)compute_type, tiles);
-    const int32_t hops = reset == GRU_RESET_BEFORE ? 2 : 0;
+    const int32_t fused = reset == GRU_RESET_BEFORE ? 2 : 0;
     const gru_layer_config config =
         draw_config(compute_type, reset, 40, (uint64_t)(compute_type + 10 * reset));
     sweep_problem *p = sweep_problem_make(context, &config, 3, 17, SWEEP_LENGTHS | SWEEP_SEGMENTS, 3);
@@ -195,7 +195,7 @@ static void compare_ways(gru_context *context, int compute_type, int32_t reset,
     size_t bytes = 0;
     void *first = NULL;
     a.step.directions = 1;
-    for (int32_t i = 0; i < count + hops; i++) {
+    for (int32_t i = 0; i < count + fused; i++) {
         a.way = (way){tiles[i % count], i < count ? 0 : i - count + 1};
         run(&a);
         void *rows = swept_rows(p, &bytes);
@@ -235,8 +235,8 @@ TEST(cuda_sweep, reset_before_in_one_launch) {
                   occupancy.fused_blocks > 0 && occupancy.fused_clusters > 0,
               "occupancy for %d blocks, %d clusters", occupancy.fused_blocks, occupancy.fused_clusters);
         for (int i = 0; i < 6; i++)
-            sweep(context, compute_type, GRU_RESET_BEFORE, (way){tiles[0], i < 3 ? 1 : 2},
-                  i == 3 ? 12 : occupancy.fused_blocks, (uint64_t)(5000 + 100 * compute_type + i));
+            run_backward(context, compute_type, GRU_RESET_BEFORE, (way){tiles[0], i < 3 ? 1 : 2},
+                         i == 3 ? 12 : occupancy.fused_blocks, (uint64_t)(5000 + 100 * compute_type + i));
         gru_context_release(context);
     }
 }

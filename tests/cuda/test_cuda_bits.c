@@ -80,7 +80,7 @@ TEST(cuda_bits, one_row_in_any_batch) {
     for_forms(-1, rows_where_promised);
 }
 
-/* Every tile of cuda_stepwise and both hops give the bits of the first tile. */
+/* Every tile of cuda_stepwise and both fused launches give the bits of the first tile. */
 static void compare_forms(int compute_type, int32_t reset) {
     gru_layer_config config =
         draw_config(&kernel_configs[0], compute_type, (uint64_t)(10 * compute_type + reset));

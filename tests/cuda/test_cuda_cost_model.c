@@ -68,7 +68,7 @@ TEST(cuda_plan, takes_what_exists) {
                         }
 }
 
-/* The sweep too. */
+/* The backward step too. */
 TEST(cuda_plan, sweeps_take_what_exists) {
     for (int m = 0; m < DEVICES; m++)
         for (int compute_type = GRU_CUDA_F32; compute_type <= GRU_CUDA_BF16; compute_type++)
@@ -86,7 +86,7 @@ TEST(cuda_plan, sweeps_take_what_exists) {
                                  tiles[i].batch_octets == plan.tile.batch_octets;
                     CHECK(found && plan.seconds > 0 && plan.seconds < HUGE_VAL &&
                               plan.tile.shared_bytes <= devices[m].shared_bytes,
-                          "compute_type %d, H %d, N %lld: the sweep takes a tile of %d x %d octets",
+                          "compute_type %d, H %d, N %lld: the backward step takes a tile of %d x %d octets",
                           compute_type, hidden[h], (long long)batches[n], plan.tile.unit_octets,
                           plan.tile.batch_octets);
                 }
@@ -111,24 +111,27 @@ TEST(cuda_plan, sweeps_of_large_batches_take_what_exists) {
                                      plan.tile.split == 1 << j && occupancies[m].large_clusters[i][j] > 0 &&
                                      tiles[i].shared_bytes <= devices[m].shared_bytes;
                     CHECK(found && plan.seconds > 0,
-                          "compute_type %d, H %d, N %lld: the sweep takes %d rows, split %d", compute_type,
-                          hidden[h], (long long)batches[n], plan.tile.batch_octets * 8, plan.tile.split);
+                          "compute_type %d, H %d, N %lld: the backward step takes %d rows, split %d",
+                          compute_type, hidden[h], (long long)batches[n], plan.tile.batch_octets * 8,
+                          plan.tile.split);
                 }
 }
 
 /* More units or more rows never take less time: else a cliff would lie between two sizes. */
 TEST(cuda_plan, time_grows_with_the_sizes) {
     for (int compute_type = GRU_CUDA_F32; compute_type <= GRU_CUDA_BF16; compute_type++) {
-        double before = 0, swept = 0;
+        double before = 0, backward_before = 0;
         for (int32_t H = 8; H <= 4096; H += 8) {
             const gru_cuda_size size = {(gru_cuda_compute_type)compute_type, 8, H, GRU_RESET_AFTER, 1};
             const double seconds = gru_cuda_choose_step(&devices[0], &size, &occupancies[0]).seconds;
-            const double sweep = gru_cuda_choose_backward_step(&devices[0], &size, &occupancies[0]).seconds;
+            const double backward =
+                gru_cuda_choose_backward_step(&devices[0], &size, &occupancies[0]).seconds;
             CHECK(seconds >= before, "compute_type %d: H %d takes %g s, less takes %g", compute_type, H,
                   seconds, before);
-            CHECK(sweep >= swept, "compute_type %d: H %d is swept in %g s, less in %g", compute_type, H,
-                  sweep, swept);
-            before = seconds, swept = sweep;
+            CHECK(backward >= backward_before,
+                  "compute_type %d: H %d runs its backward step in %g s, less in %g", compute_type, H,
+                  backward, backward_before);
+            before = seconds, backward_before = backward;
         }
         before = 0;
         for (int64_t N = 1; N <= 2048; N++) {

@@ -1,4 +1,4 @@
-/* test_cuda_gradient_sums.c: the kernels around the sweep, each against its numbers one by one: rows of states and of r h, dx by
+/* test_cuda_gradient_sums.c: the kernels around the backward steps, each against its numbers one by one: rows of states and of r h, dx by
  * time, attention's gradient, sums of weights and biases, and turned weights. */
 #include <math.h>
 #include <stdlib.h>

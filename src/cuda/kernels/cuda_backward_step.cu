@@ -8,7 +8,7 @@
 
 namespace {
 
-struct Sweep {
+struct BackwardStep {
     gru_cuda_backward_step_args step;
     gru_cuda_gate_set gate_set;
 };
@@ -16,15 +16,15 @@ struct Sweep {
 /* Block: UNIT_OCTETS x ROW_OCTETS octets of units and rows. Grid: rows, units with padding, directions. */
 template <class M, int UNIT_OCTETS, int ROW_OCTETS>
 __global__ void __launch_bounds__(STEP_THREADS, (MIN_BLOCKS<M, ROW_OCTETS>))
-    backward_step_kernel(const __grid_constant__ Sweep sweep) {
+    backward_step_kernel(const __grid_constant__ BackwardStep args) {
     constexpr int UNITS = UNIT_OCTETS * 8, ROWS = ROW_OCTETS * 8;
     constexpr int OUTPUTS = (UNITS * ROWS + STEP_THREADS - 1) / STEP_THREADS; /* of one thread */
     constexpr bool EARLY =
         OUTPUTS == 1; /* slopes wait in registers; more would leave too few for the main loop */
     using Loop = Mainloop<M, UNIT_OCTETS, ROW_OCTETS, 0, 1, 1>;
     GRU_DYNAMIC_SHARED(float, sums);
-    const gru_cuda_backward_step_args &step = sweep.step;
-    const gru_cuda_gate_set gate_set = sweep.gate_set;
+    const gru_cuda_backward_step_args &step = args.step;
+    const gru_cuda_gate_set gate_set = args.gate_set;
     if (step.trigger) dependency_trigger();
     const gru_cuda_backward_sequence &bwd = step.sequence[blockIdx.z];
     const gru_cuda_sequence &seq = bwd.forward;
@@ -65,7 +65,7 @@ __global__ void __launch_bounds__(STEP_THREADS, (MIN_BLOCKS<M, ROW_OCTETS>))
 
 /* ---- variants ---- */
 
-using Kernel = void (*)(Sweep);
+using Kernel = void (*)(BackwardStep);
 struct Variant {
     gru_cuda_block_tile block_tile;
     Kernel kernel;
@@ -109,7 +109,7 @@ extern "C" cudaError_t gru_cuda_launch_backward_step(gru_cuda_compute_type compu
         launch.block = dim3(STEP_THREADS);
         launch.shared_bytes = variant.block_tile.shared_bytes;
         launch.depends = step->depends != 0;
-        error = start(variant.kernel, launch, Sweep{*step, gate_set}, stream);
+        error = start(variant.kernel, launch, BackwardStep{*step, gate_set}, stream);
         return true;
     });
     return error;
