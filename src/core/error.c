@@ -8,12 +8,12 @@
 static _Thread_local char sentence[1024];
 
 gru_status gru_fail(gru_status status, const char *format, ...) {
-    char fresh[sizeof sentence]; /* the arguments may point into the old sentence */
+    char text[sizeof sentence]; /* the arguments may point into the old sentence */
     va_list arguments;
     va_start(arguments, format);
-    (void)vsnprintf(fresh, sizeof fresh, format, arguments);
+    (void)vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    memcpy(sentence, fresh, sizeof sentence);
+    memcpy(sentence, text, sizeof sentence);
     return status;
 }
 

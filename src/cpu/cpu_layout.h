@@ -28,12 +28,12 @@ static inline gru_cpu_packed_layout gru_cpu_packed_layout_of(const gru_layer_con
     const size_t element = gru_type_bytes(config->weight_type);
     const size_t row = gru_cpu_panel_count(config->hidden) * GATES * PANEL;
     const size_t bias = row * (config->weight_type == GRU_F64 ? sizeof(double) : sizeof(float));
-    gru_cpu_packed_layout parts = {0};
-    parts.bR = gru_size_lines(bias);
-    parts.W = 2 * parts.bR;
-    parts.R = parts.W + gru_size_lines(row * (size_t)config->inputs * element);
-    parts.bytes = parts.R + gru_size_lines(row * (size_t)config->hidden * element);
-    return parts;
+    gru_cpu_packed_layout layout = {0};
+    layout.bR = gru_size_lines(bias);
+    layout.W = 2 * layout.bR;
+    layout.R = layout.W + gru_size_lines(row * (size_t)config->inputs * element);
+    layout.bytes = layout.R + gru_size_lines(row * (size_t)config->hidden * element);
+    return layout;
 }
 
 /* Element index within W or R of gate g, unit j, summed index k of K. split: R of BEFORE. */

@@ -80,8 +80,8 @@ static const double *recurrent_gradient(const backward_pass *pass, const double 
     return d + (extra ? AUX : g) * (int64_t)pass->ref.H;
 }
 
-/* Gradients of the cell of step (t, n): fills d [4H] and turns pass->dh from the leaving to the entering state. The value
- * is the gradient of the attention weight. */
+/* Gradients of the cell of step (t, n): fills d [4H] and changes pass->dh from the gradient of the leaving state to that of the
+ * entering state. Returns the gradient of the attention weight. */
 static double backward_step(backward_pass *pass, double *d, int64_t t, int64_t n) {
     reference *ref = &pass->ref;
     const gru_layer_config *config = ref->config;

@@ -8,7 +8,7 @@
 typedef struct reference {
     const gru_layer_config *config;
     const gru_run *run;
-    const void *W, *R, *bW, *bR; /* packed parts */
+    const void *W, *R, *bW, *bR; /* in the packed weights */
     int32_t weight_type, bias_type, state_type;
     size_t I, H;
     double *x;         /* [I] */

@@ -18,9 +18,9 @@ typedef struct gru_cpu_slice {
     gru_cpu_range panels, units; /* units: of the panels, not past H */
 } gru_cpu_slice;
 
-/* Range `index` of `parts` nearly equal ranges. */
-static inline gru_cpu_range gru_cpu_split(size_t count, int32_t index, int32_t parts) {
-    const size_t i = (size_t)index, n = (size_t)parts;
+/* Range `index` of `ranges` nearly equal ones. */
+static inline gru_cpu_range gru_cpu_split(size_t count, int32_t index, int32_t ranges) {
+    const size_t i = (size_t)index, n = (size_t)ranges;
     return (gru_cpu_range){count * i / n, count * (i + 1) / n};
 }
 

@@ -1,7 +1,7 @@
 /* cpu_threads.c: workers that spin a while for the next call and then sleep, each with one word of state.
  *
- * Why not pthreadpool: it does not promise that two tasks run at the same moment, so they could not meet
- * at a barrier; it lets a second caller wait where this one refuses; it hangs in a forked child and takes
+ * Why not pthreadpool: it does not promise that two tasks run at the same moment, so they could not wait
+ * for each other at a barrier; it lets a second caller wait where this one refuses; it hangs in a forked child and takes
  * no allocator. Nor is it faster: an empty call takes 0.36 us on two threads, 0.19 us here, and with eight
  * threads on two busy processors 120 ms, because its threads spin without yielding, 18 us here (medians;
  * Debian's version of 2021, Zen 4). */
@@ -192,27 +192,27 @@ gru_status gru_pool_create(const gru_context *context, int32_t threads, gru_pool
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     (void)pthread_once(&once, install_fork_handler);
     if (fork_handler_error) return gru_fail(GRU_OUT_OF_MEMORY, "no memory for a fork handler");
-    gru_pool *fresh = gru_host_allocate(context, pool_bytes(threads), "the threads");
-    if (!fresh) return GRU_OUT_OF_MEMORY;
-    memset(fresh, 0, pool_bytes(threads));
-    fresh->context = context;
-    fresh->threads = 1;
-    fresh->forks = atomic_load_explicit(&forks, memory_order_relaxed);
-    atomic_flag_clear(&fresh->busy);
+    gru_pool *result = gru_host_allocate(context, pool_bytes(threads), "the threads");
+    if (!result) return GRU_OUT_OF_MEMORY;
+    memset(result, 0, pool_bytes(threads));
+    result->context = context;
+    result->threads = 1;
+    result->forks = atomic_load_explicit(&forks, memory_order_relaxed);
+    atomic_flag_clear(&result->busy);
     sigset_t before;
     block_signals(&before);
     int error = 0;
-    while (fresh->threads < threads && (error = start(fresh, fresh->threads)) == 0) fresh->threads++;
+    while (result->threads < threads && (error = start(result, result->threads)) == 0) result->threads++;
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (error) {
-        const int32_t started = fresh->threads;
-        end_workers(fresh);
-        gru_host_free(context, fresh, pool_bytes(threads));
+        const int32_t started = result->threads;
+        end_workers(result);
+        gru_host_free(context, result, pool_bytes(threads));
         return gru_fail(GRU_OUT_OF_MEMORY,
                         "config.threads asks for %d threads, but the system gave only %d (error %d)", threads,
                         started, error);
     }
-    *pool = fresh;
+    *pool = result;
     return GRU_OK;
 }
 

@@ -55,16 +55,16 @@ static void transpose_panel(const gru_cpu_backward_call *call, int recurrent, si
             call->kernels->transpose(c.rows, count, 0, width, to + (q * call->H + unit) * pitch, pitch);
         }
     if (count == pitch) return;
-    for (size_t term = 0; term < GATES * call->H; term++)
-        memset(to + term * pitch + count, 0, (pitch - count) * sizeof *to);
+    for (size_t k_row = 0; k_row < GATES * call->H; k_row++)
+        memset(to + k_row * pitch + count, 0, (pitch - count) * sizeof *to);
 }
 
 static void transpose_matrix(const gru_cpu_backward_work *work, int recurrent) {
     const gru_cpu_range range = gru_cpu_output_blocks(work, recurrent);
-    int32_t turn = 0;
-    for (size_t block = range.begin; block < range.end; block += GATES, turn++) {
+    int32_t index = 0;
+    for (size_t block = range.begin; block < range.end; block += GATES, index++) {
         const int32_t blocks = gru_cpu_blocks_at(block, range.end);
-        if (work->slice.by_rows && turn % work->slice.threads != work->slice.index)
+        if (work->slice.by_rows && index % work->slice.threads != work->slice.index)
             continue; /* threads that split the batch share all panels: each transposes some */
         transpose_panel(work->call, recurrent, block, blocks);
     }
