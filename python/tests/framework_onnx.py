@@ -10,13 +10,13 @@ import onnx
 from onnx.backend.test.case.node import collect_testcases
 
 import extra
-from test_onnx import I, Onnx, draw
+import test_onnx
 from tools import Case
 
 from libgru.convert import rnn
 
 
-class Settings(Onnx):
+class Settings(test_onnx.Onnx):
     """The tests of test_onnx.py run here too, each with --verify."""
 
     def test_every_combination(self) -> None:
@@ -34,7 +34,7 @@ class Settings(Onnx):
             path = self.save([self.gru("x W R B" if bias else "x W R", **settings)], self.constant(**weights))
             with self.subTest(**settings, bias=bias):
                 source = self.good(path)
-                self.numbers(source, "gru.", draw(5, 2, I))
+                self.numbers(source, "gru.", test_onnx.draw(5, 2, test_onnx.I))
 
     def test_one_more_tensor(self) -> None:
         path = self.one(2, direction="bidirectional")
