@@ -3,6 +3,7 @@
 # side for SECONDS (60). What they find lies in build-fuzz/findings; what they learn stays in build-fuzz/corpus for the next time.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+source scripts/common.sh
 seconds=${1:-60}
 clang=${CLANG:-$(command -v clang-14 || command -v clang || true)}
 if [ -z "$clang" ]; then
@@ -11,9 +12,9 @@ if [ -z "$clang" ]; then
 fi
 
 # -O1: the instrumented kernels take clang minutes at -O2
-cmake -S . -B build-fuzz -DCMAKE_C_COMPILER="$clang" -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS=-O1 -DGRU_FUZZ=ON \
-    -DGRU_SANITIZE=fuzzer-no-link,address,undefined -DGRU_TESTS=OFF -DGRU_BENCH=OFF -DGRU_EXAMPLES=OFF >/dev/null
-cmake --build build-fuzz --parallel "$(nproc)" >/dev/null
+quietly build-fuzz/configure.log cmake -S . -B build-fuzz -DCMAKE_C_COMPILER="$clang" -DCMAKE_BUILD_TYPE=Debug \
+    -DCMAKE_C_FLAGS=-O1 -DGRU_FUZZ=ON -DGRU_SANITIZE=fuzzer-no-link,address,undefined -DGRU_TESTS=OFF -DGRU_BENCH=OFF -DGRU_EXAMPLES=OFF
+quietly build-fuzz/build.log cmake --build build-fuzz --parallel "$(nproc)"
 
 mkdir -p build-fuzz/findings build-fuzz/corpus/fuzz_{safetensors,run}
 # Two seeds, after the byte that says "header" and two with the size of the data: one layer, and two directions with words.
