@@ -57,7 +57,7 @@ enum {
     GRU_BAD_DATA        = 2,             /**< A file is wrong, or lengths, slots or a loss scale in host memory are. */
     GRU_UNSUPPORTED     = 3,             /**< Valid, but no engine here can run it; the sentence gives the reasons. */
     GRU_NOT_BUILT       = 4,             /**< The library was built without this part: CUDA, or files. */
-    GRU_NO_DEVICE       = 5,             /**< There is no driver, no such device, or no cuBLASLt, or it is too old. */
+    GRU_NO_DEVICE       = 5,             /**< Driver, device or cuBLASLt is missing, or has a wrong version. */
     GRU_OUT_OF_MEMORY   = 6,             /**< An allocation failed. */
     GRU_DEVICE_FAILED   = 7,             /**< A CUDA call failed; the sentence says if the context is still usable. */
     GRU_IO              = 8              /**< The system refused a read or write; the sentence gives its reason. */
@@ -80,7 +80,8 @@ enum {
                                               An invalid pointer then destroys the CUDA context. */
     GRU_CHECK_WEIGHTS       = 8          /**< Debugging: store a checksum of the weights in the reserve. Backward then
                                               refuses a reserve that was made with other weights; on CUDA,
-                                              gru_context_check() reports it. Reads all weights twice per step. */
+                                              gru_context_check() reports it. Costs one more reading of all
+                                              weights in forward and one in backward. */
 };
 
 /** Allocator for the memory of contexts and layers. Runs never allocate. */
@@ -149,7 +150,7 @@ enum { GRU_GATE_SIGMOID = 0, GRU_GATE_HARD_SIGMOID = 1 };
 enum { GRU_CANDIDATE_TANH = 0, GRU_CANDIDATE_RELU = 1, GRU_CANDIDATE_LINEAR = 2 };
 /** Direction of a layer: from the first step to the last, or from the last to the first. */
 enum { GRU_FORWARD = 0, GRU_REVERSE = 1 };
-/** Number types. */
+/** Number types. GRU_INT8 is a type of given weights only: gru_weights.type. */
 enum { GRU_F32 = 0, GRU_F16 = 1, GRU_BF16 = 2, GRU_F64 = 3, GRU_INT8 = 4 };
 
 /** What a layer computes, and in which number types. */
@@ -164,7 +165,8 @@ typedef struct gru_layer_config {
     int32_t io_type;                     /**< Type of x, y, projected and their gradients: f32, f16, bf16 or f64. */
     int32_t state_type;                  /**< Type of h0, hT, h_restart and their gradients: f32, or io_type. With 16
                                               bits the results depend on how T is cut into calls. */
-    int32_t weight_type;                 /**< Type of packed W and R: f32, f16, bf16; f64 exactly if io_type is f64. */
+    int32_t weight_type;                 /**< Type of packed W and R: f32, f16, bf16; f64 exactly if io_type is f64.
+                                              GRU_INT8: GRU_UNSUPPORTED. */
     float clip;                          /**< Clip pre-activations to [-clip, clip]. 0: no clip. */
     float hard_slope;                    /**< Hard sigmoid: max(0, min(1, slope v + 0.5)). 0: 0.2; Keras 3 has 1/6. */
     uint64_t reserved[8];                /**< Zero. */
@@ -259,7 +261,7 @@ typedef struct gru_run {
     uint64_t reserved[8];                /**< Zero. */
 } gru_run;
 
-/** Bytes that calls need. Each size grows with T and N. */
+/** Bytes that calls need. No size shrinks when T or N grows. */
 typedef struct gru_sizes {
     size_t workspace;                    /**< Workspace of gru_layer_forward(). */
     size_t backward_workspace;           /**< Workspace of gru_layer_backward(). */

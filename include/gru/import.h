@@ -14,8 +14,8 @@ extern "C" {
 /* ---- orders ------------------------------------------------------------------------------------------------------ */
 
 /** Array layouts of other frameworks. Shapes are [rows][columns], row-major. "z r n" is the order of the three gates
- * among the rows (or columns). The column reset lists the modes that a layout can hold; update is KEEP in all of
- * them. Any bias may be NULL: zeros.
+ * among the rows (or columns). The column reset lists the modes that a layout can hold; both: AFTER and BEFORE. update
+ * is KEEP in all of them. Any bias may be NULL: zeros.
  *
  *     order       gates  reset   arrays
  *     PYTORCH     r z n  AFTER   weight_ih [3H][I], weight_hh [3H][H], bias_ih [3H], bias_hh [3H]
