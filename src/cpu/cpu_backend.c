@@ -5,7 +5,7 @@
 
 #include "core/error.h"
 #include "core/host_memory.h"
-#include "cpu_elementwise.h"
+#include "cpu_between_layers.h"
 #include "cpu_layout.h"
 #include "cpu_pack.h"
 #include "cpu_reserve.h"

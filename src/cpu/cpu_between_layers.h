@@ -1,6 +1,6 @@
-/* cpu_elementwise.h: what a stack does between its layers. */
-#ifndef GRU_CPU_ELEMENTWISE_H
-#define GRU_CPU_ELEMENTWISE_H
+/* cpu_between_layers.h: what a stack does between its layers. */
+#ifndef GRU_CPU_BETWEEN_LAYERS_H
+#define GRU_CPU_BETWEEN_LAYERS_H
 
 #include "core/engine.h"
 

@@ -1,7 +1,7 @@
-/* cpu_elementwise.c: what a stack does between its layers: adds the outputs of two directions, and applies dropout. */
+/* cpu_between_layers.c: what a stack does between its layers: adds the outputs of two directions, and applies dropout. */
 #include "core/dropout.h"
 #include "core/layout.h"
-#include "cpu_elementwise.h"
+#include "cpu_between_layers.h"
 
 /* ---- the sum of two tensors ---- */
 
