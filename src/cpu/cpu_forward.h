@@ -1,4 +1,4 @@
-/* cpu_forward.h: the forward pass of the engines that slice the kernel table. */
+/* cpu_forward.h: the forward pass of the engines that use the kernel table. */
 #ifndef GRU_CPU_FORWARD_H
 #define GRU_CPU_FORWARD_H
 

@@ -1,4 +1,5 @@
-/* cpu_kernels.inl: the hot loops, written once in the vector vocabulary of the file that includes them.
+/* cpu_kernels.inl: the hot loops (sigmoid, tanh, the product, the forward cell), written once in the vector vocabulary of the
+ * file that includes them.
  *
  * The vocabulary: LANES, ROWS (rows of a product), WIDE(rows) (vectors of a gate that a product of that many rows keeps
  * in registers), KERNELS (the table's name), vec, vec_load, vec_store, vec_set1, vec_add, vec_sub, vec_mul, vec_div,

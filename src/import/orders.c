@@ -1,4 +1,4 @@
-/* orders.c: moves weights between other libraries' arrays and the canonical ones.
+/* orders.c: moves weights between other libraries' arrays and native weights.
  *
  * Every order is one row of a table, from which locate() says where each gate of W, R and the two biases lies: which array,
  * where it starts, how far the next unit and the next column are. Import and export are then the same walk. */

@@ -1,4 +1,5 @@
-/* test_backward_bits.c: what cannot be seen in the bits of gradients: threads, instruction sets, what was kept, calls, batch. */
+/* test_backward_bits.c: the bits of gradients do not depend on threads, instruction set or content of the reserve; and the same
+ * call repeats them. */
 #include <math.h>
 #include <string.h>
 

@@ -1,4 +1,5 @@
-/* test_bits.c: what cannot be seen in the bits: calls, batch, cuts, training, threads, strides, slots, instruction sets. */
+/* test_bits.c: the bits of a result do not depend on the batch (batch invariance), on cuts, threads, strides, slots, training mode
+ * or instruction set; and the same call repeats them. */
 #include <string.h>
 
 #include "support/properties.h"

@@ -1,4 +1,4 @@
-/* test_cuda_backward_bits.c: what cannot be seen in the bits of CUDA's gradients, and a whole step of training as a graph. */
+/* test_cuda_backward_bits.c: the bits of CUDA's gradients do not depend on tiles, batch or parts; and a whole training step as a graph. */
 #include <cuda_runtime_api.h>
 #include <math.h>
 #include <string.h>

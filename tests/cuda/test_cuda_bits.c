@@ -1,4 +1,5 @@
-/* test_cuda_bits.c: what cannot be seen in the bits of CUDA's engines, in every kernel configuration of their kernels. */
+/* test_cuda_bits.c: the bits of a CUDA result do not depend on the batch (batch invariance), on cuts, tiles, strides or slots, in
+ * every kernel configuration that promises it. */
 #include <cuda_runtime_api.h>
 #include <string.h>
 
