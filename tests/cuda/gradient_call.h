@@ -12,7 +12,7 @@
 enum { MISSING_DY = 1 << GRADS, MISSING_DHT = 1 << (GRADS + 1) }; /* beside 1 << GRAD_X ... */
 
 typedef struct gradient_call {
-    const kernel_config *kernel_config; /* of the backward steps; NULL: what the planner takes */
+    const kernel_config *kernel_config; /* of the backward steps; NULL: what the cost model chooses */
     uint32_t parts;                     /* GRU_GRAD_OVERWRITE or 0 */
     int apart;                          /* the data part and the weight part in calls of their own */
     uint32_t missing;                   /* what is NULL */

@@ -1,4 +1,4 @@
-/* print_predictions.c: prints what the planner's model expects of one step on an H200, cell by cell: engine, tile, microseconds.
+/* print_predictions.c: prints what the cost model expects of one step on an H200, cell by cell: engine, tile, microseconds.
  *
  * Not a measurement: the same arithmetic that chooses tiles (src/cuda/run/cuda_cost_model.c), for a device with 132 multiprocessors
  * of compute capability 9.0. usage: emulated_predictions */
@@ -51,7 +51,7 @@ static void print_table(gru_cuda_compute_type compute_type, int32_t reset,
                         void (*print)(const gru_cuda_size *)) {
     printf("\n%s, reset %s: microseconds of one step%s, in the middle of a sequence\n     H ",
            math_names[compute_type], reset == GRU_RESET_BEFORE ? "BEFORE" : "AFTER",
-           print == print_cell ? ", recurrence only" : " of the sweep, and in forward steps");
+           print == print_cell ? ", recurrence only" : " of the backward recurrence, and in forward steps");
     for (int n = 0; n < BATCHES; n++) printf("      N = %5lld", (long long)batches[n]);
     for (int h = 0; h < HIDDEN; h++) {
         printf("\n%6d ", hidden[h]);
@@ -65,7 +65,7 @@ static void print_table(gru_cuda_compute_type compute_type, int32_t reset,
 
 int main(void) {
     static const gru_cuda_compute_type compute_types[] = {GRU_CUDA_BF16, GRU_CUDA_TF32, GRU_CUDA_F32};
-    printf("PREDICTED, not measured: what the planner's model expects of an H200 (emulated_predictions).\n"
+    printf("PREDICTED, not measured: what the cost model expects of an H200 (emulated_predictions).\n"
            "AxB: cuda_stepwise, tiles of A octets of units x B of rows. R/S: cuda_large_batch, R rows, k "
            "split over "
            "S blocks.\n"

@@ -1,5 +1,5 @@
-/* test_cuda_backward.c: gradients of CUDA's engines against the exact reference, by a covering array over all that a layer, a
- * run and a caller's wishes may be; and reserves of other machines. */
+/* test_cuda_backward.c: gradients of the CUDA engines against the reference, by a covering array over variants, options of the
+ * run and requested outputs; and reserves of CPU engines. */
 #include <string.h>
 
 #include "control.h"

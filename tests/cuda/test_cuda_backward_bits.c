@@ -29,7 +29,7 @@ TEST(cuda_backward_bits, repeated_and_in_parts) {
 }
 
 /* Every tile and both fused launches. */
-TEST(cuda_backward_bits, any_tile_and_hop) {
+TEST(cuda_backward_bits, any_tile_and_fused_form) {
     for (int compute_type = 0; compute_type < COMPUTE_TYPES; compute_type++)
         for (int reset = 0; reset < 3; reset++) {
             gradients first = {{0}, {0}, {0}}, other;

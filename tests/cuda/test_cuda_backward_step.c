@@ -132,24 +132,24 @@ static void sweep_tiles(int compute_type, int32_t reset, int each) {
     gru_context_release(context);
 }
 
-TEST(cuda_sweep, reset_after) {
+TEST(cuda_backward_step, reset_after) {
     for (int compute_type = 0; compute_type < COMPUTE_TYPES; compute_type++)
         sweep_tiles(compute_type, GRU_RESET_AFTER, 4);
 }
 
-TEST(cuda_sweep, reset_all) {
+TEST(cuda_backward_step, reset_all) {
     for (int compute_type = 0; compute_type < COMPUTE_TYPES; compute_type++)
         sweep_tiles(compute_type, GRU_RESET_ALL, 2);
 }
 
-TEST(cuda_sweep, reset_before) {
+TEST(cuda_backward_step, reset_before) {
     for (int compute_type = 0; compute_type < COMPUTE_TYPES; compute_type++)
         sweep_tiles(compute_type, GRU_RESET_BEFORE, 4);
 }
 
 /* ---- large batches ------------------------------------------------------------------------------------------------ */
 
-TEST(cuda_sweep, large_tiles) {
+TEST(cuda_backward_step, large_tiles) {
     for (int compute_type = 0; compute_type < COMPUTE_TYPES; compute_type++) {
         gru_cuda_occupancy occupancy = {0};
         gru_cuda_block_tile tiles[GRU_CUDA_LARGE_TILES];
@@ -208,7 +208,7 @@ static void compare_ways(gru_context *context, int compute_type, int32_t reset,
     sweep_problem_free(p);
 }
 
-TEST(cuda_sweep, any_tile_and_hop_gives_the_same_bits) {
+TEST(cuda_backward_step, any_tile_and_fused_form_gives_the_same_bits) {
     for (int compute_type = 0; compute_type < COMPUTE_TYPES; compute_type++) {
         gru_cuda_occupancy occupancy = {0};
         gru_context *context = open_context(compute_type);
@@ -224,7 +224,7 @@ TEST(cuda_sweep, any_tile_and_hop_gives_the_same_bits) {
 /* ---- one launch --------------------------------------------------------------------------------------------------- */
 
 /* Clusters, grids of a block for each tile, and grids whose blocks take several. */
-TEST(cuda_sweep, reset_before_in_one_launch) {
+TEST(cuda_backward_step, reset_before_in_one_launch) {
     for (int compute_type = 0; compute_type < COMPUTE_TYPES; compute_type++) {
         gru_cuda_occupancy occupancy = {0};
         gru_cuda_block_tile tiles[GRU_CUDA_BACKWARD_STEP_TILES];

@@ -110,7 +110,7 @@ static void compare_forms(int compute_type, int32_t reset) {
     problem_free(p);
 }
 
-TEST(cuda_bits, any_tile_and_hop) {
+TEST(cuda_bits, any_tile_and_fused_form) {
     for (int compute_type = 0; compute_type < COMPUTE_TYPES; compute_type++)
         for (int32_t reset = GRU_RESET_AFTER; reset <= GRU_RESET_ALL; reset++)
             if (kernel_config_is_selected(compute_type + reset)) compare_forms(compute_type, reset);

@@ -1,4 +1,4 @@
-/* test_cuda_cost_model.c: whatever the sizes and the device, the planner takes a tile that exists there, and says what it cannot. */
+/* test_cuda_cost_model.c: for all sizes and devices, the cost model chooses a tile that fits the device, or reports that none does. */
 #include <math.h>
 
 #include "api/selection.h"

@@ -1,4 +1,4 @@
-/* test_schedule.c: the planner's choices: threads where they pay, chunks within their bound. */
+/* test_schedule.c: the schedule of a call: more threads only where they are faster, chunks within their limit. */
 #include "cpu/cpu_schedule.h"
 #include "support/tester.h"
 
