@@ -1,4 +1,4 @@
-/* ceilings.h: how fast this host multiplies and reads, whatever the program.  SPDX-License-Identifier: Apache-2.0 */
+/* ceilings.h: the peak rates of this host: multiply-adds and reads per second.  SPDX-License-Identifier: Apache-2.0 */
 #ifndef BENCH_CEILINGS_H
 #define BENCH_CEILINGS_H
 

@@ -1,5 +1,5 @@
-// Streams: lists of work that nobody does until somebody waits, so that whatever a program may not rely on
-// shows.
+// Streams: lists of work that is done only when the host waits for it, so that a program that forgets to wait
+// reads old values.
 #ifndef EMU_STREAM_H
 #define EMU_STREAM_H
 #include <deque>

@@ -1,5 +1,5 @@
-// A range of addresses that allocations are cut from. What was given back rests before it is cut again, so that a pointer
-// kept too long meets nobody else's data.
+// A range of addresses that allocations are cut from. Freed addresses are reused late, so that a pointer kept
+// too long does not point into a new allocation.
 #ifndef EMU_REGION_H
 #define EMU_REGION_H
 #include <cstddef>

@@ -1,4 +1,4 @@
-/* check_search.c: a search with one beginning is the greedy answer, and who else is searched for does not matter. */
+/* check_search.c: a search of width one gives the greedy answer, and an answer does not depend on the other words of the call. */
 #include <stdlib.h>
 #include <string.h>
 

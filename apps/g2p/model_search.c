@@ -1,4 +1,4 @@
-/* model_search.c: beam search: of each word the few likeliest beginnings go on together, and the likeliest end wins.
+/* model_search.c: beam search: continues the few likeliest beginnings of each word, and answers with the likeliest complete one.
  *
  * Beginnings that go on are rows of the decoder's run. Each reads the state of the beginning it continues, through slots,
  * from one pool and leaves its own in another; then the pools change places. */

@@ -1,5 +1,5 @@
 // probe_ptx.cuh: the library's own instructions, so that they are what is measured, and three that only these
-// measurements need, each beside its twin for the emulator of emulator (CUDA_EMU).
+// measurements need, each beside its version for the emulator (CUDA_EMU).
 // SPDX-License-Identifier: Apache-2.0
 #ifndef BENCH_MACHINE_PROBE_PTX_CUH
 #define BENCH_MACHINE_PROBE_PTX_CUH

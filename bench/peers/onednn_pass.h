@@ -1,4 +1,4 @@
-/* onednn_pass.h: one primitive of oneDNN 2 between arrays that lie plainly, whatever layouts it asks for.
+/* onednn_pass.h: runs one primitive of oneDNN 2 on row-major arrays, and reorders them to the layouts that it asks for.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef BENCH_ONEDNN_PASS_H
 #define BENCH_ONEDNN_PASS_H

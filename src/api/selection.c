@@ -138,7 +138,7 @@ static const gru_engine *engine_of_any_run(const gru_layer *layer) {
     return layer->engines[layer->engine_count - 1];
 }
 
-/* Sizes that no run can have are nobody's: engines do arithmetic with them. */
+/* No engine is asked about sizes that no run can have, because engines compute with them. */
 static const gru_engine *engine_of(const gru_job *job, gru_plan *plan) {
     plan->pass = GRU_PASS_FORWARD;
     plan->count = 1;

@@ -1,4 +1,4 @@
-/* test_bench.c: what the benchmark decides by itself: types and their rounding, who is let in, when the GPU wins. */
+/* test_bench.c: the benchmark's own decisions: types and their rounding, which candidates are timed, when the GPU is faster. */
 #include <getopt.h>
 #include <math.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* test_reference.c: the reference engine, forward against the model and backward against its central differences. */
+/* test_reference.c: the reference engine, forward against the naive GRU and backward against its central differences. */
 #include <float.h>
 #include <math.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* differences.c: steps every number of a problem up and down, and looks what the model's value does. */
+/* differences.c: central differences: steps every number of a problem up and down, and runs the naive GRU for both. */
 #include "differences.h"
 
 #include <math.h>
@@ -25,7 +25,7 @@ static double *numbers_of(const problem *p, int g) {
     return (double *)(uintptr_t)data[g];
 }
 
-/* The derivative of the model's value by one number; 0 if a kink lies within the difference. */
+/* The derivative of the naive GRU's value by one number; 0 if a kink lies within the difference. */
 static int difference(const problem *p, double *number, double *slope) {
     const double before = *number, step = 1e-5;
     uint64_t above_sides, below_sides;

@@ -1,4 +1,4 @@
-/* check_checkpoint.c: a checkpoint comes back to the bit, cut off anywhere it is refused, and a full disk leaves it whole. */
+/* check_checkpoint.c: a checkpoint is restored bit for bit, refused when truncated anywhere, and kept whole on a full disk. */
 #define _POSIX_C_SOURCE 200809L /* mkdtemp, truncate */
 #include <math.h>
 #include <signal.h>

@@ -1,4 +1,4 @@
-/* checkpoint.h: all that a training is at one moment, in a file from which it goes on as if nothing had happened. */
+/* checkpoint.h: the complete state of a training in a file, from which it resumes with the same bits. */
 #ifndef G2P_CHECKPOINT_H
 #define G2P_CHECKPOINT_H
 

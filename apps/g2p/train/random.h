@@ -1,4 +1,4 @@
-/* random.h: numbers that are looked up, not drawn: the same for the same key and counter, whoever asks in which order. */
+/* random.h: random numbers as a function of key and counter: the order of the calls does not matter. */
 #ifndef G2P_RANDOM_H
 #define G2P_RANDOM_H
 

@@ -2,7 +2,7 @@
  * forward computed once more, the backward steps, and the gradients of inputs and weights.
  *
  * The gate gradients of all steps stay in the workspace, so that the weight part can come later; both parts add up chunks in
- * the same order, so that nobody sees in the bits whether they came together. */
+ * the same order, so that the bits are the same in one call and in two. */
 #include "cuda_backward.h"
 
 #include <string.h>

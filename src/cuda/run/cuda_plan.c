@@ -18,8 +18,8 @@ static gru_cuda_choice choose(const gru_cuda_step_launcher *launcher, const gru_
                                       occupancy_of(layer, plan->pass));
 }
 
-/* NULL, or why the engine does not run the jobs. A context that names an engine gets it wherever it fits. If only forward
- * does, the baseline runs backward: what forward computed shall not be in vain. */
+/* NULL, or why the engine does not run the jobs. A context that names an engine gets it wherever it fits. If it fits
+ * only forward, the baseline runs backward, which reads the same reserve. */
 static const char *decide(const gru_job *jobs, const gru_plan *plan, gru_cuda_plan *own) {
     const gru_cuda_step_launcher *launcher = plan->engine->impl, *baseline = launcher->baseline;
     const int forced = jobs[0].layer->context->config.engine != NULL;
