@@ -173,7 +173,7 @@ typedef struct gru_layer_config {
 } gru_layer_config;
 
 /** Weights of a layer: dense, row-major, gates in the order r, z, n. Read only during the call; on CUDA, until the
- * stream has passed it. */
+ * stream has executed it. */
 typedef struct gru_weights {
     const void *W;                       /**< [3H][I] input weights. */
     const void *R;                       /**< [3H][H] recurrent weights. */
@@ -244,9 +244,10 @@ typedef struct gru_run {
     const int64_t *offsets;              /**< [N+1] packed sequences: not supported yet. NULL. */
     const int32_t *h0_slots;             /**< [N] row of h0 that each sequence reads. NULL: row n. */
     const int32_t *hT_slots;             /**< [N] row of hT that each sequence writes; distinct. NULL: row n. */
-    gru_const_view restart;              /**< [T][N] bytes, a view with rows of one. Non-zero: the state is replaced by
-                                              h_restart. Forward layers do so before step t, reverse layers after
-                                              step t, that is before t - 1. NULL: never. */
+    gru_const_view restart;              /**< [T][N] bytes, a view whose rows have one element. Non-zero: h_restart
+                                              replaces the state: in forward layers before step t, in
+                                              reverse layers after step t, that is before t - 1. NULL:
+                                              never. */
     gru_const_view attention;            /**< [T][N] f32 (f64 if io_type is): weight w in 0..1 of each step, as in DIEN
                                               (AUGRU). KEEP: z <- (1 - w) z. WRITE: z <- 1 - (1 - w)(1 - z).
                                               NULL: none. */
