@@ -146,7 +146,7 @@ static void lend_outputs(sweep_problem *p) {
 static void describe_layer(sweep_problem *p) {
     const gru_layer_config *config = &p->layer->config;
     const gru_cuda_packed_layout packed = gru_cuda_packed_layout_of(config);
-    const gru_cuda_transposed_layout turned = gru_cuda_transposed_layout_of(config);
+    const gru_cuda_transposed_layout transposed = gru_cuda_transposed_layout_of(config);
     gru_cuda_sequence *q = &p->sequence.forward;
     q->T = p->T, q->N = (int32_t)p->N, q->H = config->hidden;
     q->octets = gru_cuda_unit_octets(config->hidden);
@@ -156,11 +156,11 @@ static void describe_layer(sweep_problem *p) {
     q->clip = config->clip, q->hard_slope = config->hard_slope;
     q->io_type = config->io_type, q->state_type = config->state_type;
     q->bR = (const float *)(const void *)((const char *)p->layer->packed + packed.bR);
-    char *memory = keep(p, NULL, turned.bytes);
+    char *memory = keep(p, NULL, transposed.bytes);
     const gru_cuda_transpose turn = {.compute_type = p->compute_type,
                                      .H = config->hidden,
                                      .R = (const char *)p->layer->packed + packed.R,
-                                     .transposed = memory + turned.R_transposed};
+                                     .transposed = memory + transposed.R_transposed};
     p->sequence.R_transposed = turn.transposed;
     REQUIRE(gru_cuda_launch_transpose(&turn, cudaStreamLegacy) == cudaSuccess, "turning");
     REQUIRE(cudaStreamSynchronize(cudaStreamLegacy) == cudaSuccess, "turning");

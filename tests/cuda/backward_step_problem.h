@@ -42,7 +42,7 @@ typedef struct sweep_problem {
     char text[256]; /* for failures */
 } sweep_problem;
 
-/* config: variant and types; no inputs. The layer's weights are packed and turned on the device. */
+/* config: variant and types; no inputs. The layer's weights are packed and transposed on the device. */
 sweep_problem *sweep_problem_make(gru_context *context, const gru_layer_config *config, int64_t T, int64_t N,
                                   uint32_t options, uint64_t seed);
 void sweep_problem_free(sweep_problem *p);

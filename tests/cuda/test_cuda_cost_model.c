@@ -39,7 +39,7 @@ static void check_size(const gru_cuda_device *device, const gru_cuda_occupancy *
                        const gru_cuda_size *size) {
     const gru_cuda_choice stepwise = gru_cuda_choose_step(device, size, occupancy);
     const gru_cuda_choice tile = gru_cuda_choose_step_large(device, size, occupancy);
-    const gru_cuda_choice hop = gru_cuda_choose_step_fused(device, size, occupancy);
+    const gru_cuda_choice fused = gru_cuda_choose_step_fused(device, size, occupancy);
     CHECK(stepwise.seconds > 0 && stepwise.seconds < HUGE_VAL &&
               exists(size->compute_type, size->reset_mode, stepwise.tile),
           "compute_type %d, H %d, N %lld: stepwise takes a tile of %d x %d octets", size->compute_type,
@@ -50,8 +50,8 @@ static void check_size(const gru_cuda_device *device, const gru_cuda_occupancy *
           "a tile takes %d bytes of %d", tile.tile.shared_bytes, device->shared_bytes);
     CHECK(tile.seconds == HUGE_VAL || tile.tile.split <= (device->capability >= 90 ? 4 : 1),
           "a split of %d, which cannot be placed", tile.tile.split);
-    CHECK(hop.cluster == 0, "a cluster that cannot be placed");
-    CHECK(hop.seconds == HUGE_VAL || (size->N + 7) / 8 * size->directions <= occupancy->fused_blocks,
+    CHECK(fused.cluster == 0, "a cluster that cannot be placed");
+    CHECK(fused.seconds == HUGE_VAL || (size->N + 7) / 8 * size->directions <= occupancy->fused_blocks,
           "a grid of more blocks than are there at once: N %lld", (long long)size->N);
 }
 

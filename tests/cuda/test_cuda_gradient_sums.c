@@ -1,5 +1,5 @@
 /* test_cuda_gradient_sums.c: the kernels around the backward steps, each against its numbers one by one: rows of states and of r h, dx by
- * time, attention's gradient, sums of weights and biases, and turned weights. */
+ * time, attention's gradient, sums of weights and biases, and transposed weights. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -268,7 +268,7 @@ TEST(cuda_gradients, sums_of_biases) {
                               i % 3 ? 0 : (float)(4 + i));
 }
 
-/* ---- turned weights ----------------------------------------------------------------------------------------------- */
+/* ---- transposed weights ----------------------------------------------------------------------------------------------- */
 
 static void compare_turned(gru_context *context, int compute_type, int32_t inputs, int32_t hidden) {
     gru_layer_config config = GRU_INIT;
