@@ -73,7 +73,7 @@ __global__ void product(const unsigned *a, const unsigned *b, float *d, int kind
 #endif
 }
 static unsigned word(int kind, int row, int k) { // small whole numbers: every sum is exact
-    const auto number = [row, kind](int i) { return float((row * 7 + i * 5 + row * i) % 9 - 4); };
+    const auto number = [row](int i) { return float((row * 7 + i * 5 + row * i) % 9 - 4); };
     unsigned bits;
     const float f = number(k);
     memcpy(&bits, &f, sizeof bits);
