@@ -1,4 +1,4 @@
-/* network_batch.c: one batch: its sizes, the runs of the two layers, and the order of the passes. */
+/* network_batch.c: one batch: its sizes, and the order of the passes. */
 #include "network_internal.h"
 
 static void begin_batch(network_internal *m, const word *const *words, int32_t count, uint64_t key) {
@@ -12,30 +12,6 @@ static void begin_batch(network_internal *m, const word *const *words, int32_t c
         total += sounds[i];
     }
     m->share = 1 / (float)total;
-}
-
-gru_run network_decoder_run(const network_internal *m) {
-    gru_run run = GRU_INIT;
-    run.mode = GRU_TRAIN;
-    run.T = m->U, run.N = m->N;
-    run.x.data = m->sounds.engine;
-    run.h0 = m->state.engine;
-    run.y.data = m->outputs.engine;
-    run.lengths = m->sound_counts.engine;
-    run.workspace = m->workspace, run.workspace_size = m->workspace_size;
-    run.reserve = m->decoder_reserve, run.reserve_size = m->decoder_reserve_size;
-    return run;
-}
-
-gru_run network_encoder_run(const network_internal *m) {
-    gru_run run = GRU_INIT;
-    run.mode = GRU_TRAIN;
-    run.T = m->T, run.N = m->N;
-    run.x.data = m->letters.engine;
-    run.lengths = m->letter_counts.engine;
-    run.workspace = m->workspace, run.workspace_size = m->workspace_size;
-    run.reserve = m->encoder_reserve, run.reserve_size = m->encoder_reserve_size;
-    return run;
 }
 
 int network_gradients(network *n, const word *const *words, int32_t count, uint64_t key, double *loss) {
