@@ -170,6 +170,38 @@ class Hostile(Case):
             self.assertIn("is the input", errors)
         self.assertEqual(self.output.read_bytes(), (SAMPLES / "cell.npz").read_bytes())
 
+    def test_only_files_are_replaced(self) -> None:
+        """A pipe stands for a device here, such as /dev/null."""
+        os.mkfifo(self.output)
+        status, _, errors = self.run_command(SAMPLES / "cell.npz")
+        self.assertEqual(status, 1)
+        self.assertIn("is no file", errors)
+        self.assertTrue(self.output.is_fifo())
+
+    def test_a_failure_names_the_right_file(self) -> None:
+        self.converted(SAMPLES / "cell.npz")
+        status, _, errors = self.run_command(self.folder / "nothing.npz")
+        self.assertEqual((status, errors.count("nothing.npz: No such file")), (1, 1))
+        self.output = self.folder / "nowhere" / "output.safetensors"
+        status, _, errors = self.run_command(SAMPLES / "cell.npz")
+        self.assertEqual((status, errors.count("output.safetensors: No such file")), (1, 1))
+
+    def test_shared_bytes_are_counted(self) -> None:
+        """A megabyte that 100 tensors share, by their places or by names in the metadata."""
+        place = {"dtype": "U8", "shape": [1 << 20], "data_offsets": [0, 1 << 20]}
+        for header in ({f"x{k}": place for k in range(100)},
+                       {"x": place, "__metadata__": {f"a{k}": "x" for k in range(100)}}):
+            text = json.dumps(header).encode()
+            path = self.write("x.safetensors", struct.pack("<Q", len(text)) + text + bytes(1 << 20))
+            self.refused(path, "--limit")
+
+    def test_two_tensors_of_one_name(self) -> None:
+        parts = {name: Fake(array) for name, array in gru().items()}
+        path = self.folder / "x.pt"
+        for more in ({1: Fake(draw(2)), "1": Fake(draw(2))}, {"a": {"b": Fake(draw(2))}, "a.b": Fake(draw(2))}):
+            write_pt(path, {**parts, **more})
+            self.refused(path, "two tensors called")
+
     def test_links_are_followed(self) -> None:
         target = self.folder / "target.safetensors"
         self.output.symlink_to(target)
@@ -216,6 +248,15 @@ class HostileHdf5(Case):
                                                                       compression="gzip")), "--limit")
         self.refused(self.changed(lambda file, _: file.__setitem__("model_weights/x", file["model_weights"])),
                      "contains itself")
+
+        def ways(file: Any, _: Any) -> None:
+            """2^40 of them to the last group."""
+            group = file.create_group("ways")
+            for _ in range(40):
+                inner = group.create_group("a")
+                group["b"] = inner
+                group = inner
+        self.refused(self.changed(ways), "once more")
         self.refused(self.changed(lambda file, _: file.create_dataset("x", (8,), "f4", chunks=(8,), compression="lzf")),
                      "filter 32000")
 

@@ -65,6 +65,19 @@ class Names(Case):
         self.same(source, "embedding", draw(5, 4))
         self.assertEqual(source.metadata["a.gru.reset"], "before")
 
+    def test_metadata_follows_a_renamed_gru(self) -> None:
+        self.converted(self.npz(gru("a.")), "--set", "a.gru.reset=before", "--set", "a.gru.clip=2")
+        path = self.output.rename(self.folder / "input.safetensors")
+        maps = [word for name in gru("a.") for word in ("--map", f"{name}=b{name[1:]}")]
+        metadata = self.converted(path, *maps).metadata
+        self.assertEqual((metadata["b.gru.reset"], metadata["b.gru.clip"]), ("before", "2"))
+        self.assertFalse([key for key in metadata if key.startswith("a.")])
+        self.refused(path, "rename all of it", *maps[:2])
+        self.refused(path, "only its prefix can change", "--map", "a.weight_ih_l0=a.weight_ih_l1")
+
+    def test_names_of_two_lines(self) -> None:
+        self.assertIn("a\nb.gru.reset", self.converted(self.npz(gru("a\nb."))).metadata)
+
     def test_metadata_is_checked(self) -> None:
         path = self.npz({**gru("a."), **gru("b.c.")})
         for words, given in (("names no option", "a.gru.rezet=after"), ("not there", "a.gru.l7.reset=after"),

@@ -160,6 +160,17 @@ class Onnx(Case):
         for name, tensor in plain.tensors.items():
             np.testing.assert_array_equal(folded.tensors[name].bits, tensor.bits)
 
+    def test_folding_large_weights(self) -> None:
+        """As PyTorch exports them: the limit is for graphs that make much of little."""
+        big = 512
+        slices = [self.helper.make_node("Slice", ["r", f"at{k}", f"at{k + 1}"], [f"r{k}"]) for k in range(3)]
+        nodes = [*slices, self.helper.make_node("Concat", ["r1", "r0", "r2"], ["joined"], axis=0),
+                 self.helper.make_node("Unsqueeze", ["joined", "at0"], ["R"]),
+                 self.gru("x W R", hidden_size=big)]
+        given = {"r": np.zeros((3 * big, big), "f4"), "W": np.zeros((1, 3 * big, I), "f4"),
+                 **{f"at{k}": np.array([k * big]) for k in range(4)}}
+        self.converted(self.save(nodes, self.constant(**given)))
+
     def test_quantised_constants(self) -> None:
         wide = self.weights()
         nodes = [self.helper.make_node("DequantizeLinear", ["Wq", "s"], ["W"]), self.gru()]
@@ -236,6 +247,24 @@ class Onnx(Case):
         self.assertIn("choice/then_branch/gru.weight_ih_l0", source.tensors)
         self.assertIn("choice/else_branch/gru.weight_ih_l0", source.tensors)
         self.assertNotIn("W2", source.tensors)
+
+    def test_branches_of_one_name(self) -> None:
+        value, kind = self.helper.make_tensor_value_info, self.onnx.TensorProto.FLOAT
+
+        def branch(number: int) -> Any:
+            extra = {"extra": np.full(2, number, "f4")}
+            return self.helper.make_graph([self.gru("x W R")], "b", [], [value("y", kind, None)],
+                                          self.constant(**{**self.weights(), **extra}))
+        nodes = [self.helper.make_node("If", ["c"], [f"p{k}"], name="if", then_branch=branch(2 * k),
+                                       else_branch=branch(2 * k + 1)) for k in range(2)]
+        nodes.append(self.helper.make_node("Add", ["p0", "p1"], ["y"]))
+        source = self.converted(self.save(nodes, self.constant(c=np.array(True))))
+        extras = [tensor.bits[0] for name, tensor in source.tensors.items() if name.endswith("extra")]
+        self.assertEqual(sorted(extras), [0, 1, 2, 3])
+
+    def test_two_tensors_of_one_name(self) -> None:
+        self.refused(self.save([self.gru()], self.constant(**self.weights()) + self.constant(B=draw(1, 6 * H))),
+                     "two tensors called B")
 
     def test_names(self) -> None:
         """Nodes without a name go by their output; of equal names the second gets a number."""

@@ -64,7 +64,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _same_file(left: Path, right: Path) -> bool:
-    return os.path.realpath(left) == os.path.realpath(right) or right.exists() and os.path.samefile(left, right)
+    both = left.exists() and right.exists()
+    return os.path.realpath(left) == os.path.realpath(right) or both and os.path.samefile(left, right)
 
 
 def _line(text: str) -> str:
@@ -123,8 +124,7 @@ def main(words: list[str] | None = None) -> int:
     except Refused as refusal:
         _complain(f"gru-convert: {refusal}")
     except OSError as error:
-        place = error.filename if isinstance(error.filename, str) else arguments.output
-        _complain(f"gru-convert: {place}: {error.strerror or error}")
+        _complain(f"gru-convert: {arguments.output}: {error.strerror or error}")    # the input's are Refused
     except (KeyboardInterrupt, BrokenPipeError):
         return 130
     except Exception as error:    # a fault of this program; the user gets a sentence all the same

@@ -48,11 +48,12 @@ def _rename(source: Source, wanted: dict[str, str]) -> None:
         if new in source.tensors:
             raise Refused(f"--map {old}={new}: there is a tensor {new}")
         source.tensors[new] = source.tensors.pop(old)
+    names.rename_metadata(source, wanted)
 
 
 def _read_named(path: Path, ending: str, options: Options, budget: Budget) -> tuple[Source, list[Gru]]:
     read = _reader(_NAMED[ending])
-    source = read(path) if ending == ".safetensors" else read(path, budget)
+    source = read(path, budget)
     assert isinstance(source, Source)
     _rename(source, options.rename)
     for key, text in options.metadata.items():
@@ -111,6 +112,10 @@ def convert(path: Path, options: Options) -> Output:
         raise Refused(f"{path}: there is not enough memory to read it") from error
     except RecursionError as error:
         raise Refused(f"{path}: it is nested too deeply to be read") from error
+    except OSError as error:
+        if not error.strerror:    # h5py's, of a file that is none
+            raise Refused(f"{path}: it cannot be read as a {path.suffix} file: {error}") from error
+        raise Refused(f"{path}: {error.strerror}") from error
     except zipfile.BadZipFile as error:
         raise Refused(f"{path}: it is no zip archive, as {path.suffix} files are ({error})") from error
     except Exception as error:    # a hostile or broken file can make any of the readers' packages raise anything

@@ -77,7 +77,8 @@ def _check_dataset(path: str, dataset: Any) -> None:
             raise Refused(f"dataset {path} has a chunk of {stored} bytes that unpacks to {chunk}")
 
 
-def _walk(group: Any, path: str, above: frozenset[Any]) -> Iterator[tuple[str, Any]]:
+def _walk(group: Any, path: str, seen: dict[Any, str]) -> Iterator[tuple[str, Any]]:
+    """seen: where each group was met. Links make more than one way to a group, and of a few groups ways without end."""
     for name in group:
         full = f"{path}/{name}" if path else name
         link = group.get(name, getlink=True)
@@ -89,11 +90,14 @@ def _walk(group: Any, path: str, above: frozenset[Any]) -> Iterator[tuple[str, A
             yield full, item
         elif isinstance(item, h5py.Group):
             address = h5py.h5o.get_info(item.id).addr
-            if address in above:
-                raise Refused(f"{full} is a group that contains itself")
-            yield from _walk(item, full, above | {address})
+            if address in seen:
+                within = f"{full}/".startswith(f"{seen[address]}/")
+                raise Refused(f"{full} is a group that contains itself" if within else
+                              f"{full} is the group {seen[address]} once more: links are not followed")
+            seen[address] = full
+            yield from _walk(item, full, seen)
 
 
 def tree(file: Any) -> Tree:
     """Everything in an open file; Refused where a part of it is not plain data of its own."""
-    return Tree(dict(_walk(file, "", frozenset())), file)
+    return Tree(dict(_walk(file, "", {})), file)

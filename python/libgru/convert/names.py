@@ -11,9 +11,10 @@ from libgru.convert.refused import Refused
 from libgru.convert.source import Source
 
 # weight_ih_l0, bias_hh_l12_reverse with any prefix: a layer of nn.GRU.
-_LAYERED = re.compile(r"(?P<prefix>.*)(?P<part>(?:weight|bias)_(?:ih|hh))_l(?P<layer>\d+)(?P<end>|_reverse)")
+_LAYERED = re.compile(r"(?P<prefix>.*)(?P<part>(?:weight|bias)_(?:ih|hh))_l(?P<layer>[0-9]+)(?P<end>|_reverse)",
+                      re.DOTALL)
 # cell.weight_ih, enc_w_ih: one cell, as nn.GRUCell and papers' npz files call it.
-_SINGLE = re.compile(r"(?:(?P<prefix>.*?)[._])?(?P<kind>weight|bias|w|b)_(?P<side>ih|hh)")
+_SINGLE = re.compile(r"(?:(?P<prefix>.*?)[._])?(?P<kind>weight|bias|w|b)_(?P<side>ih|hh)", re.DOTALL)
 _KINDS = {"weight": "weight", "w": "weight", "bias": "bias", "b": "bias"}
 
 Cells = dict[tuple[int, str], dict[str, Part]]    # by layer and ending, then by part
@@ -79,6 +80,30 @@ def _stack(prefix: str, cells: Cells, source: Source) -> list[Layer]:
             raise Refused(f"{who} reads {layer.inputs} numbers, but the layer below it makes {layers[-1].outputs}")
         layers.append(layer)
     return layers
+
+
+def _is_of(key: str, prefix: str) -> bool:
+    """Whether a key of the metadata is of the GRU with this prefix."""
+    return re.fullmatch(re.escape(prefix) + r"gru\.(l[0-9]+\.)?[^.]*", key, re.DOTALL) is not None
+
+
+def rename_metadata(source: Source, renamed: dict[str, str]) -> None:
+    """Where parts of a GRU were renamed, what its metadata says of the variant has to follow."""
+    moves: dict[str, str] = {}
+    for old, new in renamed.items():
+        was, now = _LAYERED.fullmatch(old), _LAYERED.fullmatch(new)
+        if was and any(_is_of(key, was["prefix"]) for key in source.metadata):
+            if now is None or was.groups()[1:] != now.groups()[1:] or \
+                    moves.setdefault(was["prefix"], now["prefix"]) != now["prefix"]:
+                raise Refused(f"--map {old}={new}: the input's metadata says what {was['prefix'] or 'the GRU'} computes, "
+                              "so only its prefix can change")
+    for before, after in moves.items():
+        if any((match := _LAYERED.fullmatch(name)) and match["prefix"] == before for name in source.tensors):
+            raise Refused(f"--map: a part of {before or 'the GRU'} would stay behind, and the input's metadata says what "
+                          "the whole computes: rename all of it")
+    ready = {key: next((after + key[len(before):] for before, after in moves.items() if _is_of(key, before)),
+                       key) for key in source.metadata}
+    source.metadata = {ready[key]: text for key, text in source.metadata.items()}
 
 
 def find(source: Source) -> list[Gru]:

@@ -136,4 +136,6 @@ def _size(node: Any, inputs: dict[str, Array]) -> int:
             return 8 * math.prod(int(extent) for extent in np.broadcast_shapes(arrays[0].shape, arrays[1].shape))
         except ValueError as error:
             raise Refused(f"node {node.name or node.output[0]}: {error}") from error
-    return 8 * total    # of Cast and DequantizeLinear: 1 byte to 8
+    if node.op_type in ("Cast", "DequantizeLinear"):
+        return 8 * total    # 1 byte to 8
+    return total    # nodes that only take a part of their inputs, or put them together or in another order

@@ -58,6 +58,7 @@ class Reader:
 
     def __init__(self, source: Source, budget: Budget) -> None:
         self.source, self.budget = source, budget
+        self.names: set[str] = set()    # of graphs
 
     def _add(self, graph: Graph, name: str, tensor: Any) -> None:
         try:
@@ -84,8 +85,13 @@ class Reader:
             for attribute in node.attribute:
                 members = [attribute.g] if attribute.type == onnx.AttributeProto.GRAPH else attribute.graphs
                 for member in members:
-                    yield from self.graphs(member, graph.full(f"{node.name or f'{node.op_type}_{index}'}/{attribute.name}"),
-                                           graph)
+                    name = base = graph.full(f"{node.name or f'{node.op_type}_{index}'}/{attribute.name}")
+                    count = 1
+                    while name in self.names:    # nodes may have the same name
+                        count += 1
+                        name = f"{base}_{count}"
+                    self.names.add(name)
+                    yield from self.graphs(member, name, graph)
 
 
 # ---- GRUs -----------------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from libgru.convert.refused import Refused
 from libgru.convert.source import Source
 from libgru.convert.tensor import Tensor
 
-_PART = re.compile(r"(?:weight|bias)_(?:ih|hh)_l\d+(?:_reverse)?")
+_PART = re.compile(r"(?:weight|bias)_(?:ih|hh)_l[0-9]+(?:_reverse)?")
 
 
 @dataclass

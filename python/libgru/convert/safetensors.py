@@ -11,6 +11,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
+from libgru.convert.budget import Budget
 from libgru.convert.refused import Refused
 from libgru.convert.source import Source
 from libgru.convert.tensor import Tensor, Unheld, bits_type
@@ -45,9 +46,14 @@ def write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> N
     """Writes beside path and renames, so that a failure leaves what was there. A link is followed."""
     for name in [*tensors, *metadata]:
         _check_name(name)
+    for key, value in metadata.items():
+        if any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise Refused(f"metadata {key} is {value!r}, which a safetensors file cannot hold")
     # Large elements first: then each tensor is aligned though nothing lies between them.
     ordered = sorted(tensors.items(), key=lambda item: (-item[1].bits.itemsize, item[0]))
     text, target = _header(ordered, metadata), Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():
+        raise Refused(f"{path} is there and is no file: it would be replaced")
     number, aside = tempfile.mkstemp(dir=target.parent, prefix=".gru-convert-")
     try:
         with os.fdopen(number, "wb") as file:
@@ -120,12 +126,15 @@ def _naturals(numbers: Any) -> TypeGuard[list[int]]:
     return isinstance(numbers, list) and all(type(number) is int and number >= 0 for number in numbers)
 
 
-def read(path: Path) -> Source:
-    """Any file of the format; a tensor of a type that the library does not know is listed as unheld."""
+def read(path: Path, budget: Budget | None = None) -> Source:
+    """Any file of the format; a tensor of a type that the library does not know is listed as unheld. Tensors may share
+    bytes, and then the output is longer than the file: the budget is asked for that. None: the default one."""
+    budget = budget or Budget.for_file(path, None)
     data, source = path.read_bytes(), Source(path)
     header, source.metadata, start = _parse(data)
     for name, entry in header.items():
         dtype, shape, begin, end = _place(name, entry, len(data) - start)
+        budget.take(end - begin, f"tensor {name}")
         content = np.frombuffer(data, np.uint8, end - begin, start + begin)
         try:
             kind = bits_type(dtype)
@@ -137,5 +146,6 @@ def read(path: Path) -> Source:
         source.add_bits(name, dtype, content.view(kind).reshape(shape))
     for alias, name in source.metadata.items():    # as save_model leaves tied tensors
         if name in source.tensors and alias not in source.tensors:
+            budget.take(source.tensors[name].bits.nbytes, f"tensor {alias}, which is {name} once more,")
             source.tensors[alias] = source.tensors[name]
     return source

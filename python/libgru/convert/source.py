@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from libgru.convert.refused import Refused
 from libgru.convert.tensor import Array, Tensor, Unheld
 
 
@@ -20,6 +21,7 @@ class Source:
 
     def add(self, name: str, array: Array) -> None:
         """Keeps a tensor, or the reason why it cannot be kept."""
+        self._check_new(name)
         try:
             self.tensors[name] = Tensor.of(array)
         except Unheld as reason:
@@ -27,10 +29,16 @@ class Source:
 
     def add_bits(self, name: str, dtype: str, array: Array) -> None:
         """The same of an array that holds the bits of a type that numpy does not know."""
+        self._check_new(name)
         try:
             self.tensors[name] = Tensor.of_bits(dtype, array)
         except Unheld as reason:
             self.unheld[name] = str(reason)
+
+    def _check_new(self, name: str) -> None:
+        """One of two tensors of the same name would be lost."""
+        if name in self.tensors or name in self.unheld:
+            raise Refused(f"it has two tensors called {name}")
 
     def take(self, name: str) -> Tensor:
         """The tensor, now part of a GRU."""
