@@ -3,6 +3,7 @@
 #include <gru/import.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void check(gru_status status) {
     if (status == GRU_OK) return;
@@ -18,6 +19,13 @@ static gru_tensor tensor_of(const gru_file *file, const char *name, int32_t rank
     fprintf(stderr, "%s has type %d and %d dimensions, expected f32 and %d\n", name, tensor.type, tensor.rank,
             rank);
     exit(1);
+}
+
+/* The tensor's numbers in memory of their own, because a file may hold them unaligned. */
+static float *numbers_of(const gru_tensor *tensor) {
+    float *numbers = malloc(tensor->bytes + 1); /* an empty tensor gets an address too */
+    if (!numbers) return fprintf(stderr, "out of memory\n"), exit(1), NULL;
+    return memcpy(numbers, tensor->data, tensor->bytes);
 }
 
 int main(int count, char **arguments) {
@@ -51,24 +59,26 @@ int main(int count, char **arguments) {
     for (int32_t k = 0; k < sublayers; k++) {
         gru_layer_config layer;
         check(gru_stack_sublayer(stack, k, &layer, NULL));
+        if (layer.direction == GRU_REVERSE) /* it starts from the last step, which is not there yet */
+            return fprintf(stderr, "sublayer %d is a reverse one, which cannot be streamed\n", k), 1;
         h[k] = calloc((size_t)layer.hidden, sizeof(float));
         if (!h[k]) return fprintf(stderr, "out of memory\n"), 1;
     }
 
+    float *weights = numbers_of(&weight), *biases = numbers_of(&bias);
     for (int32_t i = 0; scanf("%f", &x[i]) == 1; i = (i + 1) % inputs) {
         if (i + 1 < inputs) continue;
         check(gru_stack_forward(stack, &run));
         for (int64_t row = 0; row < weight.shape[0]; row++) {
-            float sum = ((const float *)bias.data)[row];
-            for (int32_t j = 0; j < outputs; j++)
-                sum += ((const float *)weight.data)[row * outputs + j] * y[j];
+            float sum = biases[row];
+            for (int32_t j = 0; j < outputs; j++) sum += weights[row * outputs + j] * y[j];
             printf("%s%.5f", row ? " " : "", sum);
         }
         printf("\n");
     }
 
     for (int32_t k = 0; k < sublayers; k++) free(h[k]);
-    free(h), free(y), free(x);
+    free(weights), free(biases), free(h), free(y), free(x);
     gru_free(context, run.data.workspace);
     gru_stack_release(stack);
     gru_file_close(file);

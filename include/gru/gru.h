@@ -331,8 +331,8 @@ GRU_API gru_status gru_layer_backward(const gru_layer *layer, const gru_run *run
 
 /** Returns the name of an engine of this library, fastest first, whether or not it can run here; NULL past the last. */
 GRU_API const char *gru_engine_at(int32_t index);
-/** Returns the engine that gru_layer_forward() would use for this run, or "" if it would fail. run NULL: for a run
- * of any size. The string is static. */
+/** Returns the engine that gru_layer_forward() would use for this run, or "" if none can run it. Does not check the
+ * run's pointers, strides and sizes of buffers. run NULL: for a run of any size. The string is static. */
 GRU_API const char *gru_engine_name(const gru_layer *layer, const gru_run *run);
 /** Returns one line with the reason of each faster engine that declined this run, or "". The string is the thread's
  * until its next call. */
