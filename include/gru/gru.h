@@ -1,9 +1,9 @@
 /** @file gru.h
  * Runs and trains gated recurrent unit (GRU) layers on CPUs and NVIDIA GPUs.
  *
- *     r  = f(Wr x + bWr + Rr h + bRr)             reset gate     f: sigmoid or hard sigmoid
+ *     r  = f(Wr x + bWr + Rr h + bRr)             reset gate     f: sigmoid, or another of GRU_ACTIVATION_...
  *     z  = f(Wz x + bWz + Rz h + bRz)             update gate
- *     n  = g(Wn x + bWn + r * (Rn h + bRn))       candidate      g: tanh, relu or linear; other forms: GRU_RESET_...
+ *     n  = g(Wn x + bWn + r * (Rn h + bRn))       candidate      g: tanh, or another; other forms: GRU_RESET_...
  *     h' = (1 - z) * n + z * h                    next state     or (1 - z) * h + z * n: GRU_UPDATE_WRITE
  *
  * Three objects:
@@ -148,6 +148,33 @@ enum { GRU_UPDATE_KEEP = 0, GRU_UPDATE_WRITE = 1 };
 enum { GRU_GATE_SIGMOID = 0, GRU_GATE_HARD_SIGMOID = 1 };
 /** Activation g of the candidate. */
 enum { GRU_CANDIDATE_TANH = 0, GRU_CANDIDATE_RELU = 1, GRU_CANDIDATE_LINEAR = 2 };
+/** Further activations, for gate and for candidate; docs/variants.md has their formulas. Some take numbers, alpha and
+ * beta, from fields of the configuration; in brackets is what a 0 stands for. Numbers are finite; alpha is not
+ * negative but for AFFINE and SCALED_TANH. A function that has another constant above is the same under both. On
+ * CPUs the functions above are faster. */
+enum {
+    GRU_ACTIVATION_SIGMOID          = 16, /**< GRU_GATE_SIGMOID */
+    GRU_ACTIVATION_HARD_SIGMOID     = 17, /**< max(0, min(1, alpha v + beta)) [0.2, 0.5] */
+    GRU_ACTIVATION_TANH             = 18, /**< GRU_CANDIDATE_TANH */
+    GRU_ACTIVATION_RELU             = 19, /**< GRU_CANDIDATE_RELU */
+    GRU_ACTIVATION_LINEAR           = 20, /**< GRU_CANDIDATE_LINEAR */
+    GRU_ACTIVATION_AFFINE           = 21, /**< alpha v + beta [1, 0] */
+    GRU_ACTIVATION_LEAKY_RELU       = 22, /**< v, below 0 alpha v [0.01] */
+    GRU_ACTIVATION_THRESHOLDED_RELU = 23, /**< v above alpha, else 0 [1] */
+    GRU_ACTIVATION_SCALED_TANH      = 24, /**< alpha tanh(beta v) [1, 1] */
+    GRU_ACTIVATION_ELU              = 25, /**< v, below 0 alpha (exp(v) - 1) [1] */
+    GRU_ACTIVATION_SOFTSIGN         = 26, /**< v / (1 + |v|) */
+    GRU_ACTIVATION_SOFTPLUS         = 27, /**< log(1 + exp(v)) */
+    GRU_ACTIVATION_SELU             = 28, /**< 1.0507 v, below 0 1.7581 (exp(v) - 1) */
+    GRU_ACTIVATION_SILU             = 29, /**< v sigmoid(v), also called swish */
+    GRU_ACTIVATION_GELU             = 30, /**< v (1 + erf(v / sqrt(2))) / 2 */
+    GRU_ACTIVATION_GELU_TANH        = 31, /**< v (1 + tanh(sqrt(2 / pi) (v + 0.044715 v^3))) / 2 */
+    GRU_ACTIVATION_EXPONENTIAL      = 32, /**< exp(v) */
+    GRU_ACTIVATION_RELU6            = 33, /**< max(0, min(6, v)) */
+    GRU_ACTIVATION_HARD_TANH        = 34, /**< max(-1, min(1, v)) */
+    GRU_ACTIVATION_HARD_SILU        = 35, /**< v max(0, min(1, v / 6 + 0.5)), also called hard swish */
+    GRU_ACTIVATION_MISH             = 36  /**< v tanh(log(1 + exp(v))) */
+};
 /** Direction of a layer: from the first step to the last, or from the last to the first. */
 enum { GRU_FORWARD = 0, GRU_REVERSE = 1 };
 /** Number types. GRU_INT8 is a type of given weights only: gru_weights.type. */
@@ -159,8 +186,8 @@ typedef struct gru_layer_config {
     int32_t hidden;                      /**< H, at least 1. */
     int32_t reset_mode;                  /**< GRU_RESET_... */
     int32_t update;                      /**< GRU_UPDATE_... */
-    int32_t gate;                        /**< GRU_GATE_... */
-    int32_t candidate;                   /**< GRU_CANDIDATE_... */
+    int32_t gate;                        /**< GRU_GATE_... or GRU_ACTIVATION_... */
+    int32_t candidate;                   /**< GRU_CANDIDATE_... or GRU_ACTIVATION_... */
     int32_t direction;                   /**< GRU_FORWARD or GRU_REVERSE. */
     int32_t io_type;                     /**< Type of x, y, projected and their gradients: f32, f16, bf16 or f64. */
     int32_t state_type;                  /**< Type of h0, hT, h_restart and their gradients: f32, or io_type. With 16
@@ -168,8 +195,14 @@ typedef struct gru_layer_config {
     int32_t weight_type;                 /**< Type of packed W and R: f32, f16, bf16; f64 exactly if io_type is f64.
                                               GRU_INT8: GRU_UNSUPPORTED. */
     float clip;                          /**< Clip pre-activations to [-clip, clip]. 0: no clip. */
-    float hard_slope;                    /**< Hard sigmoid: max(0, min(1, slope v + 0.5)). 0: 0.2; Keras 3 has 1/6. */
-    uint64_t reserved[8];                /**< Zero. */
+    float hard_slope;                    /**< GRU_GATE_HARD_SIGMOID: max(0, min(1, slope v + 0.5)). 0: 0.2; Keras 3 has
+                                              1/6. */
+    float gate_alpha;                    /**< alpha of a GRU_ACTIVATION_... as gate. 0: its default. Functions without
+                                              alpha: 0. */
+    float gate_beta;                     /**< The same for beta; also of GRU_GATE_HARD_SIGMOID, in the place of 0.5. */
+    float candidate_alpha;               /**< The same for the candidate. */
+    float candidate_beta;                /**< The same for the candidate. */
+    uint64_t reserved[6];                /**< Zero. */
 } gru_layer_config;
 
 /** Weights of a layer: dense, row-major, gates in the order r, z, n. Read only during the call; on CUDA, until the

@@ -79,7 +79,8 @@ typedef struct gru_framework_weights_out {
 GRU_API gru_status gru_order_counts(int32_t order, const gru_layer_config *shape, size_t counts[8]);
 
 /** Converts source to target. shape: I, H and the variant wanted. KEEP and WRITE convert into each other: the sign
- * of the z rows changes. Different reset modes never convert: GRU_UNSUPPORTED. */
+ * of the z rows changes; GRU_UNSUPPORTED if the gates' function has not 1 - f(v) = f(-v). Different reset modes never
+ * convert: GRU_UNSUPPORTED. */
 GRU_API gru_status gru_import(const gru_framework_weights *source, const gru_layer_config *shape,
                               const gru_native_weights *target);
 

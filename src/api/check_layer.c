@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "check_view.h"
+#include "core/activation.h"
 #include "core/context.h"
 #include "core/error.h"
 #include "core/number.h"
@@ -31,6 +32,51 @@ static gru_status check_types(const gru_layer_config *config) {
     return GRU_OK;
 }
 
+/* Of config.gate or config.candidate. last: the last constant that is only for it; those take no alpha here. */
+typedef struct named_activation {
+    const char *field;
+    int32_t value, last, row;
+    float alpha, beta;
+} named_activation;
+
+/* standard: the default of the number; NaN: the function has none. */
+static gru_status check_number(const named_activation *a, const char *name, float number, float standard,
+                               int may_be_negative) {
+    const char *word = gru_activation_facts_of(a->row)->word;
+    if (isnan(standard) && number != 0)
+        return gru_fail(GRU_BAD_ARGUMENT, "config.%s_%s is %g, expected 0: %s %d (%s) takes no %s", a->field,
+                        name, (double)number, a->field, a->value, word, name);
+    if (isnan(number) || isinf(number) || (number < 0 && !may_be_negative))
+        return gru_fail(GRU_BAD_ARGUMENT, "config.%s_%s is %g, expected a finite number%s for %s", a->field,
+                        name, (double)number, may_be_negative ? "" : ", 0 (for the default) or more,", word);
+    return GRU_OK;
+}
+
+static gru_status check_activation(const named_activation *a) {
+    const gru_activation_facts *facts = gru_activation_facts_of(a->row);
+    if (!facts)
+        return gru_fail(GRU_BAD_ARGUMENT,
+                        "config.%s is %d, expected 0 to %d, or GRU_ACTIVATION_..., %d to %d", a->field,
+                        a->value, a->last, GRU_ACTIVATION_FIRST, GRU_ACTIVATION_FIRST + GRU_ACTIVATIONS - 1);
+    const float alpha = a->value <= a->last ? NAN : facts->alpha;
+    GRU_TRY(check_number(a, "alpha", a->alpha, alpha, facts->may_be_negative));
+    return check_number(a, "beta", a->beta, facts->beta, 1);
+}
+
+static gru_status check_activations(const gru_layer_config *config) {
+    const named_activation gate = {
+        "gate",           config->gate, GRU_GATE_HARD_SIGMOID, gru_gate_row(config->gate), config->gate_alpha,
+        config->gate_beta};
+    const named_activation candidate = {"candidate",
+                                        config->candidate,
+                                        GRU_CANDIDATE_LINEAR,
+                                        gru_candidate_row(config->candidate),
+                                        config->candidate_alpha,
+                                        config->candidate_beta};
+    GRU_TRY(check_activation(&gate));
+    return check_activation(&candidate);
+}
+
 gru_status gru_check_layer_config(const gru_layer_config *config) {
     if (config->inputs < 0 || config->inputs > MAX_UNITS)
         return gru_fail(GRU_BAD_ARGUMENT, "config.inputs is %d, expected 0 to %d", config->inputs, MAX_UNITS);
@@ -38,8 +84,7 @@ gru_status gru_check_layer_config(const gru_layer_config *config) {
         return gru_fail(GRU_BAD_ARGUMENT, "config.hidden is %d, expected 1 to %d", config->hidden, MAX_UNITS);
     GRU_TRY(check_choice("reset_mode", config->reset_mode, GRU_RESET_ALL));
     GRU_TRY(check_choice("update", config->update, GRU_UPDATE_WRITE));
-    GRU_TRY(check_choice("gate", config->gate, GRU_GATE_HARD_SIGMOID));
-    GRU_TRY(check_choice("candidate", config->candidate, GRU_CANDIDATE_LINEAR));
+    GRU_TRY(check_activations(config));
     GRU_TRY(check_choice("direction", config->direction, GRU_REVERSE));
     GRU_TRY(check_types(config));
     if (!(config->clip >= 0) || isinf(config->clip))
@@ -49,7 +94,7 @@ gru_status gru_check_layer_config(const gru_layer_config *config) {
         return gru_fail(GRU_BAD_ARGUMENT,
                         "config.hard_slope is %g, expected a finite number, 0 (for 0.2) or more",
                         (double)config->hard_slope);
-    return gru_check_reserved("config", config->reserved, 8);
+    return gru_check_reserved("config", config->reserved, 6);
 }
 
 gru_status gru_check_weights(const gru_layer *layer, const gru_weights *weights) {

@@ -2,6 +2,7 @@
 #include "core/layer.h"
 
 #include "check_layer.h"
+#include "core/activation.h"
 #include "core/engine.h"
 #include "core/error.h"
 #include "core/host_memory.h"
@@ -35,7 +36,7 @@ gru_status gru_layer_create(gru_context *context, const gru_layer_config *config
     if (!layer) return gru_fail(GRU_BAD_ARGUMENT, "layer is NULL, expected a pointer to store the new layer");
     GRU_TRY(gru_check_layer_config(config));
     gru_layer created = {.context = context, .config = *config};
-    if (created.config.hard_slope == 0) created.config.hard_slope = 0.2f;
+    gru_activations_fill(&created.config);
     GRU_TRY(gru_check_weights(&created, weights));
     gru_layer *result = gru_host_allocate(context, sizeof *result, "the layer");
     if (!result) return GRU_OUT_OF_MEMORY;

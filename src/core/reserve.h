@@ -53,7 +53,11 @@ static inline uint64_t gru_reserve_magic(const gru_layer_config *config) {
                              config->direction,
                              config->io_type,
                              (int32_t)gru_bits_from_float(config->clip),
-                             (int32_t)gru_bits_from_float(config->hard_slope)};
+                             (int32_t)gru_bits_from_float(config->hard_slope),
+                             (int32_t)gru_bits_from_float(config->gate_alpha),
+                             (int32_t)gru_bits_from_float(config->gate_beta),
+                             (int32_t)gru_bits_from_float(config->candidate_alpha),
+                             (int32_t)gru_bits_from_float(config->candidate_beta)};
     uint64_t magic = 0xcbf29ce484222325u;
     for (size_t i = 0; i < sizeof facts / sizeof *facts; i++)
         magic = (magic ^ (uint32_t)facts[i]) * 0x100000001b3u;

@@ -124,15 +124,16 @@ static void end_segments(const gru_cpu_backward_work *work, int64_t s) {
 static void backward_step(gru_cpu_backward_work *work, int64_t s) {
     const gru_cpu_backward_call *call = work->call;
     const gru_cpu_cell *cell = &call->operands.cell;
+    const gru_cpu_cell_kernels *cells = gru_cpu_cell_kernels_of(call->kernels, cell);
     const size_t begin = work->slice.units.begin, end = work->slice.units.end, H = call->H;
     const int before = cell->reset_mode == GRU_RESET_BEFORE;
     gather_rows(work, s);
-    call->kernels->cell_backward(cell, &work->rows, begin, end, H);
+    cells->cell_backward(cell, &work->rows, begin, end, H);
     if (!work->slice.by_rows) gru_cpu_sync_threads(work); /* the product reads all of d_gates */
     if (work->rows.dattention) store_attention(work, s);
     if (before) {
         multiply(work, D_N, 0, H, call->drh, 1);
-        call->kernels->reset_gate_backward(cell, &work->rows, begin, end, H);
+        cells->reset_gate_backward(cell, &work->rows, begin, end, H);
         if (!work->slice.by_rows) gru_cpu_sync_threads(work); /* and the gradients of the reset gate */
         multiply(work, D_R, H, 2 * H, call->dh, 0);
     } else {

@@ -11,8 +11,12 @@ INLINE vec clip_slope(const gru_cpu_cell *cell, vec v, vec slope) {
     return vec_if_less(v, vec_set1(-cell->clip), vec_set1(0.0f), slope);
 }
 
-INLINE vec gate_slope(const gru_cpu_cell *cell, vec saved, vec value) {
+INLINE vec gate_slope(const gru_cpu_cell *cell, vec saved, vec value, int general) {
     const vec zero = vec_set1(0.0f), one = vec_set1(1.0f);
+    if (general) {
+        const vec inner = vec_activations[cell->f.row].slope(&cell->f, vec_clip(cell, saved), value);
+        return clip_slope(cell, saved, inner);
+    }
     if (cell->gate == GRU_GATE_SIGMOID) {
         const vec slope = vec_mul(value, vec_sub(one, value));
         return clip_slope(cell, saved, slope);
@@ -22,9 +26,13 @@ INLINE vec gate_slope(const gru_cpu_cell *cell, vec saved, vec value) {
     return clip_slope(cell, saved, slope);
 }
 
-INLINE vec candidate_slope(const gru_cpu_cell *cell, vec saved, vec value) {
+INLINE vec candidate_slope(const gru_cpu_cell *cell, vec saved, vec value, int general) {
     const vec one = vec_set1(1.0f);
     vec slope = one;
+    if (general) {
+        slope = vec_activations[cell->g.row].slope(&cell->g, vec_clip(cell, saved), value);
+        return clip_slope(cell, saved, slope);
+    }
     if (cell->candidate == GRU_CANDIDATE_TANH) slope = vec_fnma(value, value, one);
     if (cell->candidate == GRU_CANDIDATE_RELU)
         slope = vec_if_less(saved, vec_set1(0.0f), vec_set1(0.0f), one);
@@ -84,14 +92,15 @@ INLINE void put_back(const gru_cpu_backward_rows *rows, int64_t i, size_t unit, 
 /* ---- the cell ---- */
 
 /* Units i .. i + LANES of a panel. Returns the gradient of the attention weight w of the row. */
-INLINE vec cell_backward_vector(const gru_cpu_cell *cell, const backward_panel *panel, size_t i, float w) {
+INLINE vec cell_backward_vector(const gru_cpu_cell *cell, const backward_panel *panel, size_t i, float w,
+                                int general) {
     const vec one = vec_set1(1.0f), h = vec_load(panel->h + i);
     const vec saved_r = vec_load(panel->saved + SAVED_R * PANEL + i),
               saved_z = vec_load(panel->saved + SAVED_Z * PANEL + i);
     const vec saved_n = vec_load(panel->saved + SAVED_N * PANEL + i),
               aux = vec_load(panel->saved + SAVED_AUX * PANEL + i);
-    const vec z = gate_saves_value(cell) ? saved_z : vec_gate(cell, saved_z);
-    const vec n = candidate_saves_value(cell) ? saved_n : vec_candidate(cell, saved_n);
+    const vec z = gate_saves_value(cell, general) ? saved_z : vec_gate(cell, saved_z, general);
+    const vec n = candidate_saves_value(cell, general) ? saved_n : vec_candidate(cell, saved_n, general);
     const int keep = cell->update == GRU_UPDATE_KEEP;
     vec dh = vec_load(panel->dh + i), attended = z, dattention = vec_set1(0.0f);
     if (panel->dy) dh = vec_add(dh, vec_load(panel->dy + i));
@@ -104,24 +113,24 @@ INLINE vec cell_backward_vector(const gru_cpu_cell *cell, const backward_panel *
     }
     const vec others = vec_sub(one, attended);
     const vec dn = vec_mul(dh, keep ? others : attended);
-    const vec dv = vec_mul(dn, candidate_slope(cell, saved_n, n));
+    const vec dv = vec_mul(dn, candidate_slope(cell, saved_n, n, general));
     vec_store(panel->dh + i, vec_mul(dh, keep ? attended : others));
-    vec_store(panel->d_gates[D_Z] + i, vec_mul(dz, gate_slope(cell, saved_z, z)));
+    vec_store(panel->d_gates[D_Z] + i, vec_mul(dz, gate_slope(cell, saved_z, z, general)));
     if (cell->reset_mode == GRU_RESET_BEFORE) {
         vec_store(panel->d_gates[D_N] + i, dv);
         vec_store(panel->d_gates[D_RECURRENT] + i, aux);
         return dattention;
     }
-    const vec r = gate_saves_value(cell) ? saved_r : vec_gate(cell, saved_r);
+    const vec r = gate_saves_value(cell, general) ? saved_r : vec_gate(cell, saved_r, general);
     const vec inner = vec_mul(dv, r), dr = vec_mul(dv, aux);
     vec_store(panel->d_gates[D_RECURRENT] + i, inner);
     vec_store(panel->d_gates[D_N] + i, cell->reset_mode == GRU_RESET_AFTER ? dv : inner);
-    vec_store(panel->d_gates[D_R] + i, vec_mul(dr, gate_slope(cell, saved_r, r)));
+    vec_store(panel->d_gates[D_R] + i, vec_mul(dr, gate_slope(cell, saved_r, r, general)));
     return dattention;
 }
 
 INLINE void cell_backward_rows(const gru_cpu_cell *cell, const gru_cpu_backward_rows *rows, size_t begin,
-                               size_t end, size_t H) {
+                               size_t end, size_t H, int general) {
     for (int64_t m = 0; m < rows->count; m++) {
         const float w = cell->has_attention ? rows->attention[m] : 0.0f;
         for (size_t unit = begin; unit < end; unit += PANEL) {
@@ -129,7 +138,7 @@ INLINE void cell_backward_rows(const gru_cpu_cell *cell, const gru_cpu_backward_
             float dattention[PANEL];
             const backward_panel panel = find_panel(rows, m, unit, H, &copies);
             for (size_t i = 0; i < PANEL; i += LANES) {
-                const vec part = cell_backward_vector(cell, &panel, i, w);
+                const vec part = cell_backward_vector(cell, &panel, i, w, general);
                 if (cell->has_attention) vec_store(dattention + i, part);
             }
             put_back(rows, m, unit, H, D_RECURRENT, D_N, &copies);
@@ -144,26 +153,41 @@ INLINE void cell_backward_rows(const gru_cpu_cell *cell, const gru_cpu_backward_
 static void cell_backward(const gru_cpu_cell *cell, const gru_cpu_backward_rows *rows, size_t begin,
                           size_t end, size_t H) {
     if (cell->is_default)
-        cell_backward_rows(&default_variant, rows, begin, end, H);
+        cell_backward_rows(&default_variant, rows, begin, end, H, 0);
     else
-        cell_backward_rows(cell, rows, begin, end, H);
+        cell_backward_rows(cell, rows, begin, end, H, 0);
 }
 
-static void reset_gate_backward(const gru_cpu_cell *cell, const gru_cpu_backward_rows *rows, size_t begin,
-                                size_t end, size_t H) {
+static void general_cell_backward(const gru_cpu_cell *cell, const gru_cpu_backward_rows *rows, size_t begin,
+                                  size_t end, size_t H) {
+    cell_backward_rows(cell, rows, begin, end, H, 1);
+}
+
+INLINE void reset_gate_rows(const gru_cpu_cell *cell, const gru_cpu_backward_rows *rows, size_t begin,
+                            size_t end, size_t H, int general) {
     for (int64_t m = 0; m < rows->count; m++)
         for (size_t unit = begin; unit < end; unit += PANEL) {
             padded_copies copies;
             const backward_panel panel = find_panel(rows, m, unit, H, &copies);
             for (size_t i = 0; i < PANEL; i += LANES) {
                 const vec saved = vec_load(panel.saved + SAVED_R * PANEL + i), drh = vec_load(panel.drh + i);
-                const vec r = gate_saves_value(cell) ? saved : vec_gate(cell, saved);
+                const vec r = gate_saves_value(cell, general) ? saved : vec_gate(cell, saved, general);
                 const vec dr = vec_mul(drh, vec_load(panel.h + i));
-                vec_store(panel.d_gates[D_R] + i, vec_mul(dr, gate_slope(cell, saved, r)));
+                vec_store(panel.d_gates[D_R] + i, vec_mul(dr, gate_slope(cell, saved, r, general)));
                 vec_store(panel.dh + i, vec_fma(drh, r, vec_load(panel.dh + i)));
             }
             put_back(rows, m, unit, H, D_R, D_R, &copies);
         }
+}
+
+static void reset_gate_backward(const gru_cpu_cell *cell, const gru_cpu_backward_rows *rows, size_t begin,
+                                size_t end, size_t H) {
+    reset_gate_rows(cell, rows, begin, end, H, 0);
+}
+
+static void general_reset_gate_backward(const gru_cpu_cell *cell, const gru_cpu_backward_rows *rows,
+                                        size_t begin, size_t end, size_t H) {
+    reset_gate_rows(cell, rows, begin, end, H, 1);
 }
 
 /* ---- rows ---- */

@@ -314,14 +314,15 @@ static void store_outputs(const thread_work *work, int64_t s) {
 
 static void run_step(thread_work *work, int64_t s) {
     const forward_call *call = work->call;
+    const gru_cpu_cell_kernels *cells = gru_cpu_cell_kernels_of(call->kernels, &call->operands.cell);
     gather_rows(work, s);
     save_entering_states(work, s);
     if (call->operands.cell.reset_mode == GRU_RESET_BEFORE) {
-        multiply(work, &call->operands.R, work->rows.in, call->kernels->gates);
+        multiply(work, &call->operands.R, work->rows.in, cells->gates);
         sync_threads(work); /* the candidate's product reads all of r h */
-        multiply(work, &call->operands.R_n, (const float *const *)work->rows.rh, call->kernels->candidate);
+        multiply(work, &call->operands.R_n, (const float *const *)work->rows.rh, cells->candidate);
     } else {
-        multiply(work, &call->operands.R, work->rows.in, call->kernels->cell);
+        multiply(work, &call->operands.R, work->rows.in, cells->cell);
     }
     store_outputs(work, s);
     sync_threads(work); /* the next step's product reads the whole new state */

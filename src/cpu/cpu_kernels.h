@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/activation.h"
 #include "core/platform.h"
 #include "cpu_layout.h"
 
@@ -34,6 +35,8 @@ typedef struct gru_cpu_cell {
     float clip, slope;     /* clip 0: none */
     int32_t has_attention; /* rows have attention weights */
     int32_t is_default; /* AFTER, KEEP, sigmoid, tanh, no clip, no attention: specialised at compile time */
+    int32_t is_general; /* gate and candidate are not looked at, but f and g, which are set only then */
+    gru_activation f, g;
 } gru_cpu_cell;
 
 /* Rows of one step. Pointers to whole rows, padded to panels; a is in panels: [P][3][16]. */
@@ -49,7 +52,7 @@ typedef struct gru_cpu_rows {
 } gru_cpu_rows;
 
 /* Activations that a step saves for backward, in panels of 16 units. For a sigmoid or tanh without clip, the value; for
- * all else the pre-activation, which tells on which side of a kink it was. AUX: c_n with AFTER, a_n + c_n with ALL, r h
+ * all else, and where is_general, the pre-activation, which tells on which side of a kink it was. AUX: c_n with AFTER, a_n + c_n with ALL, r h
  * with BEFORE. */
 enum { SAVED_R, SAVED_Z, SAVED_N, SAVED_AUX, SAVED };
 
@@ -76,18 +79,11 @@ typedef struct gru_cpu_backward_rows {
 typedef void (*gru_cpu_epilogue)(const gru_cpu_cell *cell, const gru_cpu_rows *rows, int64_t first,
                                  int32_t count, size_t unit, float *const *c);
 
-typedef struct gru_cpu_kernels {
-    /* out[m][0 .. 16 gates) = the panel times in[m], m < rows, rows <= MAX_ROWS. */
-    void (*product)(const gru_cpu_panel *panel, const float *const *in, float *const *out, int32_t rows);
-
+/* The cell of each pass, for some activations. */
+typedef struct gru_cpu_cell_kernels {
     gru_cpu_epilogue cell;      /* AFTER and ALL: c = R h + bR of r, z, n */
     gru_cpu_epilogue gates;     /* BEFORE, first half: r and z from c of r and z; stores z and r h */
     gru_cpu_epilogue candidate; /* BEFORE, second half: the new state from c = R (r h) + bR of n */
-
-    /* A streaming step, products and cell: next [units] from x, h [units], and the first of units / 16 panels of W and R.
-     * AFTER and ALL, without attention. */
-    void (*streaming_step)(const gru_cpu_cell *cell, const gru_cpu_panel *W, const float *x,
-                           const gru_cpu_panel *R, const float *h, float *next, size_t units);
 
     /* The backward cell, for units [begin, end) of H of all rows; begin is a multiple of 16. reset_gate_backward: the
      * second half of BEFORE. */
@@ -95,6 +91,18 @@ typedef struct gru_cpu_kernels {
                           size_t end, size_t H);
     void (*reset_gate_backward)(const gru_cpu_cell *cell, const gru_cpu_backward_rows *rows, size_t begin,
                                 size_t end, size_t H);
+} gru_cpu_cell_kernels;
+
+typedef struct gru_cpu_kernels {
+    /* out[m][0 .. 16 gates) = the panel times in[m], m < rows, rows <= MAX_ROWS. */
+    void (*product)(const gru_cpu_panel *panel, const float *const *in, float *const *out, int32_t rows);
+
+    gru_cpu_cell_kernels common, general; /* general: of cells that are is_general */
+
+    /* A streaming step, products and cell: next [units] from x, h [units], and the first of units / 16 panels of W and R.
+     * AFTER and ALL, without attention; not is_general. */
+    void (*streaming_step)(const gru_cpu_cell *cell, const gru_cpu_panel *W, const float *x,
+                           const gru_cpu_panel *R, const float *h, float *next, size_t units);
 
     /* to[i pitch + c] = rows[c][first + i], c < count, i < width. */
     void (*transpose)(const float *const *rows, size_t count, size_t first, size_t width, float *to,
@@ -105,7 +113,13 @@ typedef struct gru_cpu_kernels {
     /* in place, for tests over all floats; count is a multiple of 16 */
     void (*sigmoid)(float *v, size_t count);
     void (*tanh)(float *v, size_t count);
+    void (*activation)(const gru_activation *f, const float *v, float *value, float *slope, size_t count);
 } gru_cpu_kernels;
+
+static inline const gru_cpu_cell_kernels *gru_cpu_cell_kernels_of(const gru_cpu_kernels *kernels,
+                                                                  const gru_cpu_cell *cell) {
+    return cell->is_general ? &kernels->general : &kernels->common;
+}
 
 extern const gru_cpu_kernels gru_cpu_kernels_scalar;
 extern const gru_cpu_kernels gru_cpu_kernels_avx2;

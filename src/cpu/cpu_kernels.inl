@@ -14,19 +14,25 @@
 /* 1.5 * 2^23: adding it rounds to an integer and leaves that in the low bits. */
 #define MAGIC 0x1.8p23f
 
-/* exp(x) = scale (1 + rest) for |x| <= 87. rest is a polynomial of degree 6 on |r| <= ln 2 / 2, a minimax fit with a
+/* exp(x) = 2^n (1 + rest), *t = n + MAGIC. rest is a polynomial of degree 6 on |r| <= ln 2 / 2, a minimax fit with a
  * relative error of exp of at most 4e-9 and exact coefficients of 1 and r. ln 2 is split in two, the first with so few
  * bits that n times it is exact. */
-INLINE vec vec_exp_parts(vec x, vec *rest) {
-    const vec t = vec_fma(x, vec_set1(0x1.715476p+0f), vec_set1(MAGIC));
-    const vec n = vec_sub(t, vec_set1(MAGIC));
+INLINE vec vec_exp_rest(vec x, vec *t) {
+    *t = vec_fma(x, vec_set1(0x1.715476p+0f), vec_set1(MAGIC));
+    const vec n = vec_sub(*t, vec_set1(MAGIC));
     vec r = vec_fnma(n, vec_set1(0x1.62e4p-1f), x);
     r = vec_fnma(n, vec_set1(0x1.7f7d1cp-20f), r);
     vec q = vec_fma(vec_set1(0x1.6a23d2p-10f), r, vec_set1(0x1.123a2p-7f));
     q = vec_fma(q, r, vec_set1(0x1.5558f2p-5f));
     q = vec_fma(q, r, vec_set1(0x1.555492p-3f));
     q = vec_fma(q, r, vec_set1(0x1.fffffcp-2f));
-    *rest = vec_fma(q, vec_mul(r, r), r);
+    return vec_fma(q, vec_mul(r, r), r);
+}
+
+/* 2^n, for |x| <= 87. */
+INLINE vec vec_exp_parts(vec x, vec *rest) {
+    vec t;
+    *rest = vec_exp_rest(x, &t);
     return vec_power(t);
 }
 
@@ -52,17 +58,22 @@ INLINE vec vec_clip(const gru_cpu_cell *cell, vec v) {
     return vec_min(vec_set1(cell->clip), vec_max(vec_set1(-cell->clip), v));
 }
 
-/* f of the equations. */
-INLINE vec vec_gate(const gru_cpu_cell *cell, vec v) {
+#include "cpu_activations.inl"
+
+/* f of the equations. general: of a cell that is_general, from the table; else 0. It is a constant everywhere, so that the
+ * common cell has neither the calls nor the question. */
+INLINE vec vec_gate(const gru_cpu_cell *cell, vec v, int general) {
     v = vec_clip(cell, v);
+    if (general) return vec_activations[cell->f.row].value(&cell->f, v);
     if (cell->gate == GRU_GATE_SIGMOID) return vec_sigmoid(v);
     const vec line = vec_fma(vec_set1(cell->slope), v, vec_set1(0.5f));
     return vec_max(vec_set1(0.0f), vec_min(vec_set1(1.0f), line));
 }
 
 /* g of the equations. */
-INLINE vec vec_candidate(const gru_cpu_cell *cell, vec v) {
+INLINE vec vec_candidate(const gru_cpu_cell *cell, vec v, int general) {
     v = vec_clip(cell, v);
+    if (general) return vec_activations[cell->g.row].value(&cell->g, v);
     if (cell->candidate == GRU_CANDIDATE_TANH) return vec_tanh(v);
     return cell->candidate == GRU_CANDIDATE_RELU ? vec_max(vec_set1(0.0f), v) : v;
 }
@@ -191,25 +202,26 @@ static void product(const gru_cpu_panel *panel, const float *const *in, float *c
 /* ---- the cell ---- */
 
 /* Whether gates or the candidate save their value for backward; else they save the pre-activation. */
-INLINE int gate_saves_value(const gru_cpu_cell *cell) {
-    return cell->gate == GRU_GATE_SIGMOID && cell->clip == 0.0f;
+INLINE int gate_saves_value(const gru_cpu_cell *cell, int general) {
+    return !general && cell->gate == GRU_GATE_SIGMOID && cell->clip == 0.0f;
 }
 
-INLINE int candidate_saves_value(const gru_cpu_cell *cell) {
-    return cell->candidate == GRU_CANDIDATE_TANH && cell->clip == 0.0f;
+INLINE int candidate_saves_value(const gru_cpu_cell *cell, int general) {
+    return !general && cell->candidate == GRU_CANDIDATE_TANH && cell->clip == 0.0f;
 }
 
 /* saved: of these units; NULL: saves nothing. */
-INLINE void save_gates(const gru_cpu_cell *cell, float *saved, vec v_r, vec r, vec v_z, vec z, vec aux) {
-    const int value = gate_saves_value(cell);
+INLINE void save_gates(const gru_cpu_cell *cell, float *saved, vec v_r, vec r, vec v_z, vec z, vec aux,
+                       int general) {
+    const int value = gate_saves_value(cell, general);
     if (!saved) return;
     vec_store(saved + SAVED_R * PANEL, value ? r : v_r);
     vec_store(saved + SAVED_Z * PANEL, value ? z : v_z);
     vec_store(saved + SAVED_AUX * PANEL, aux);
 }
 
-INLINE void save_candidate(const gru_cpu_cell *cell, float *saved, vec v, vec n) {
-    if (saved) vec_store(saved + SAVED_N * PANEL, candidate_saves_value(cell) ? n : v);
+INLINE void save_candidate(const gru_cpu_cell *cell, float *saved, vec v, vec n, int general) {
+    if (saved) vec_store(saved + SAVED_N * PANEL, candidate_saves_value(cell, general) ? n : v);
 }
 
 INLINE float *saved_units(const gru_cpu_rows *rows, int64_t row, size_t unit) {
@@ -227,19 +239,20 @@ typedef struct cell_sums {
 } cell_sums;
 
 /* w: attention of the row. saved: as above. */
-INLINE vec cell_vector(const gru_cpu_cell *cell, const cell_sums *sums, vec h, float w, float *saved) {
-    const vec r = vec_gate(cell, sums->v_r), z = vec_gate(cell, sums->v_z);
+INLINE vec cell_vector(const gru_cpu_cell *cell, const cell_sums *sums, vec h, float w, float *saved,
+                       int general) {
+    const vec r = vec_gate(cell, sums->v_r, general), z = vec_gate(cell, sums->v_z, general);
     const int after = cell->reset_mode == GRU_RESET_AFTER;
     const vec aux = after ? sums->c_n : vec_add(sums->a_n, sums->c_n);
     const vec v = after ? vec_fma(r, aux, sums->a_n) : vec_mul(r, aux);
-    const vec n = vec_candidate(cell, v);
-    save_gates(cell, saved, sums->v_r, r, sums->v_z, z, aux);
-    save_candidate(cell, saved, v, n);
+    const vec n = vec_candidate(cell, v, general);
+    save_gates(cell, saved, sums->v_r, r, sums->v_z, z, aux, general);
+    save_candidate(cell, saved, v, n, general);
     return vec_update(cell, z, n, h, w);
 }
 
 INLINE void cell_rows(const gru_cpu_cell *cell, const gru_cpu_rows *rows, int64_t first, int32_t count,
-                      size_t unit, float *const *c) {
+                      size_t unit, float *const *c, int general) {
     for (int32_t m = 0; m < count; m++) {
         const float *a = rows->a[first + m] + unit * GATES, *h = rows->in[first + m] + unit;
         float *next = rows->next[first + m] + unit, *saved = saved_units(rows, first + m, unit);
@@ -251,7 +264,8 @@ INLINE void cell_rows(const gru_cpu_cell *cell, const gru_cpu_rows *rows, int64_
                 .a_n = vec_load(a + GATE_N * PANEL + i),
                 .c_n = vec_load(c[m] + GATE_N * PANEL + i),
             };
-            vec_store(next + i, cell_vector(cell, &sums, vec_load(h + i), w, saved ? saved + i : NULL));
+            vec_store(next + i,
+                      cell_vector(cell, &sums, vec_load(h + i), w, saved ? saved + i : NULL, general));
         }
     }
 }
@@ -263,29 +277,44 @@ static const gru_cpu_cell default_variant = {
 static void cell(const gru_cpu_cell *variant, const gru_cpu_rows *rows, int64_t first, int32_t count,
                  size_t unit, float *const *c) {
     if (variant->is_default)
-        cell_rows(&default_variant, rows, first, count, unit, c);
+        cell_rows(&default_variant, rows, first, count, unit, c, 0);
     else
-        cell_rows(variant, rows, first, count, unit, c);
+        cell_rows(variant, rows, first, count, unit, c, 0);
 }
 
-static void gates(const gru_cpu_cell *variant, const gru_cpu_rows *rows, int64_t first, int32_t count,
-                  size_t unit, float *const *c) {
+static void general_cell(const gru_cpu_cell *variant, const gru_cpu_rows *rows, int64_t first, int32_t count,
+                         size_t unit, float *const *c) {
+    cell_rows(variant, rows, first, count, unit, c, 1);
+}
+
+INLINE void gate_rows(const gru_cpu_cell *variant, const gru_cpu_rows *rows, int64_t first, int32_t count,
+                      size_t unit, float *const *c, int general) {
     for (int32_t m = 0; m < count; m++) {
         const float *a = rows->a[first + m] + unit * GATES, *h = rows->in[first + m] + unit;
         float *saved = saved_units(rows, first + m, unit);
         for (size_t i = 0; i < PANEL; i += LANES) {
-            const vec v_r = pre_activation(a, c[m], GATE_R, i), r = vec_gate(variant, v_r);
-            const vec v_z = pre_activation(a, c[m], GATE_Z, i), z = vec_gate(variant, v_z);
+            const vec v_r = pre_activation(a, c[m], GATE_R, i), r = vec_gate(variant, v_r, general);
+            const vec v_z = pre_activation(a, c[m], GATE_Z, i), z = vec_gate(variant, v_z, general);
             const vec rh = vec_mul(r, vec_load(h + i));
             vec_store(rows->z[first + m] + unit + i, z);
             vec_store(rows->rh[first + m] + unit + i, rh);
-            save_gates(variant, saved ? saved + i : NULL, v_r, r, v_z, z, rh);
+            save_gates(variant, saved ? saved + i : NULL, v_r, r, v_z, z, rh, general);
         }
     }
 }
 
-static void candidate(const gru_cpu_cell *variant, const gru_cpu_rows *rows, int64_t first, int32_t count,
-                      size_t unit, float *const *c) {
+static void gates(const gru_cpu_cell *variant, const gru_cpu_rows *rows, int64_t first, int32_t count,
+                  size_t unit, float *const *c) {
+    gate_rows(variant, rows, first, count, unit, c, 0);
+}
+
+static void general_gates(const gru_cpu_cell *variant, const gru_cpu_rows *rows, int64_t first, int32_t count,
+                          size_t unit, float *const *c) {
+    gate_rows(variant, rows, first, count, unit, c, 1);
+}
+
+INLINE void candidate_rows(const gru_cpu_cell *variant, const gru_cpu_rows *rows, int64_t first,
+                           int32_t count, size_t unit, float *const *c, int general) {
     for (int32_t m = 0; m < count; m++) {
         const float *a_n = rows->a[first + m] + unit * GATES + GATE_N * PANEL,
                     *h = rows->in[first + m] + unit;
@@ -293,11 +322,22 @@ static void candidate(const gru_cpu_cell *variant, const gru_cpu_rows *rows, int
         float *next = rows->next[first + m] + unit, *saved = saved_units(rows, first + m, unit);
         const float w = variant->has_attention ? rows->attention[first + m] : 0.0f;
         for (size_t i = 0; i < PANEL; i += LANES) {
-            const vec v = vec_add(vec_load(a_n + i), vec_load(c[m] + i)), n = vec_candidate(variant, v);
-            save_candidate(variant, saved ? saved + i : NULL, v, n);
+            const vec v = vec_add(vec_load(a_n + i), vec_load(c[m] + i));
+            const vec n = vec_candidate(variant, v, general);
+            save_candidate(variant, saved ? saved + i : NULL, v, n, general);
             vec_store(next + i, vec_update(variant, vec_load(z + i), n, vec_load(h + i), w));
         }
     }
+}
+
+static void candidate(const gru_cpu_cell *variant, const gru_cpu_rows *rows, int64_t first, int32_t count,
+                      size_t unit, float *const *c) {
+    candidate_rows(variant, rows, first, count, unit, c, 0);
+}
+
+static void general_candidate(const gru_cpu_cell *variant, const gru_cpu_rows *rows, int64_t first,
+                              int32_t count, size_t unit, float *const *c) {
+    candidate_rows(variant, rows, first, count, unit, c, 1);
 }
 
 #include "cpu_streaming.inl"
@@ -315,14 +355,13 @@ static void tanh_all(float *v, size_t count) {
 
 const gru_cpu_kernels KERNELS = {
     .product = product,
-    .cell = cell,
-    .gates = gates,
-    .candidate = candidate,
+    .common = {cell, gates, candidate, cell_backward, reset_gate_backward},
+    .general = {general_cell, general_gates, general_candidate, general_cell_backward,
+                general_reset_gate_backward},
     .streaming_step = streaming_step,
-    .cell_backward = cell_backward,
-    .reset_gate_backward = reset_gate_backward,
     .transpose = transpose,
     .add_rows = add_rows,
     .sigmoid = sigmoid_all,
     .tanh = tanh_all,
+    .activation = activation_all,
 };

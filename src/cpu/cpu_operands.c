@@ -9,6 +9,8 @@ static void describe_cell(const gru_layer_config *config, const gru_run *run, gr
     cell->clip = config->clip;
     cell->slope = config->hard_slope;
     cell->has_attention = run->attention.data != NULL;
+    cell->is_general = !gru_activations_are_common(config);
+    if (cell->is_general) cell->f = gru_gate_of(config), cell->g = gru_candidate_of(config);
     cell->is_default = cell->reset_mode == GRU_RESET_AFTER && cell->update == GRU_UPDATE_KEEP &&
                        cell->gate == GRU_GATE_SIGMOID && cell->candidate == GRU_CANDIDATE_TANH &&
                        cell->clip == 0 && !cell->has_attention;

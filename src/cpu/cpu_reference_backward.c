@@ -11,6 +11,7 @@
 #include "core/layout.h"
 #include "core/reserve.h"
 #include "cpu_backward_tag.h"
+#include "cpu_reference_activation.h"
 #include "cpu_reference_step.h"
 
 /* What the data part stores for the weight part, [4H] per step and row: da of r, z, n (dc of r and z are the same), and
@@ -31,18 +32,15 @@ static double clip_slope(const gru_layer_config *config, double v) {
     return limit != 0 && (v > limit || v < -limit) ? 0 : 1;
 }
 
+/* Slope of the activation of a gate or of the candidate at pre-activation v. */
 static double gate_slope(const gru_layer_config *config, double v, double value) {
-    const double outer = clip_slope(config, v);
-    if (config->gate == GRU_GATE_SIGMOID) return outer * value * (1 - value);
-    const double line = (double)config->hard_slope * gru_reference_clip(config, v) + 0.5;
-    return line > 1 || line < 0 ? 0 : outer * (double)config->hard_slope;
+    const gru_activation f = gru_gate_of(config);
+    return clip_slope(config, v) * gru_reference_slope(&f, gru_reference_clip(config, v), value);
 }
 
 static double candidate_slope(const gru_layer_config *config, double v, double value) {
-    const double outer = clip_slope(config, v);
-    if (config->candidate == GRU_CANDIDATE_TANH) return outer * (1 - value * value);
-    if (config->candidate == GRU_CANDIDATE_RELU) return v < 0 ? 0 : outer;
-    return outer;
+    const gru_activation g = gru_candidate_of(config);
+    return clip_slope(config, v) * gru_reference_slope(&g, gru_reference_clip(config, v), value);
 }
 
 /* Adds R_g' dc to out: dh or d(r h). */

@@ -1,9 +1,8 @@
 /* cpu_reference_step.c: the definition of the layer: the equations of one step of one row, in double precision. */
 #include "cpu_reference_step.h"
 
-#include <math.h>
-
 #include "cpu_layout.h"
+#include "cpu_reference_activation.h"
 
 static double weight(const reference *ref, const void *part, int split, size_t K, int g, size_t j, size_t k) {
     return gru_load_double(part, ref->weight_type, gru_cpu_weight_index(split, K, g, j, k));
@@ -28,17 +27,13 @@ double gru_reference_clip(const gru_layer_config *config, double v) {
 }
 
 static double gate(const gru_layer_config *config, double v) {
-    v = gru_reference_clip(config, v);
-    if (config->gate == GRU_GATE_SIGMOID) return 1 / (1 + exp(-v));
-    const double line = (double)config->hard_slope * v + 0.5;
-    return line > 1 ? 1 : line < 0 ? 0 : line;
+    const gru_activation f = gru_gate_of(config);
+    return gru_reference_value(&f, gru_reference_clip(config, v));
 }
 
 static double candidate(const gru_layer_config *config, double v) {
-    v = gru_reference_clip(config, v);
-    if (config->candidate == GRU_CANDIDATE_TANH) return tanh(v);
-    if (config->candidate == GRU_CANDIDATE_RELU) return v < 0 ? 0 : v;
-    return v;
+    const gru_activation g = gru_candidate_of(config);
+    return gru_reference_value(&g, gru_reference_clip(config, v));
 }
 
 /* R_g u + bR_g for one unit, u being h or r h. */

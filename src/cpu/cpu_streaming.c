@@ -11,7 +11,7 @@
 int gru_cpu_streaming_fits(const gru_layer *layer, const gru_run *run) {
     const gru_layer_config *config = &layer->config;
     return gru_run_is_streaming(run) && config->io_type == GRU_F32 &&
-           config->reset_mode != GRU_RESET_BEFORE &&
+           config->reset_mode != GRU_RESET_BEFORE && gru_activations_are_common(config) &&
            (layer->context->config.threads == 1 ||
             !gru_cpu_worth_thread(1, 1, config->inputs, config->hidden));
 }

@@ -62,7 +62,7 @@ SUMS void step_sums(const gru_cpu_panel *W, const float *x, const gru_cpu_panel 
 /* Any other variant. Not inlined, as it is large and would be copied for each weight type. By pointer: a copy is stored in
  * pieces that the vector loads must wait for (AVX2, H = 64: 1.40 us instead of 1.13). */
 static __attribute__((noinline)) vec other_cell(const gru_cpu_cell *variant, const cell_sums *sums, vec h) {
-    return cell_vector(variant, sums, h, 0.0f, NULL);
+    return cell_vector(variant, sums, h, 0.0f, NULL, 0);
 }
 
 INLINE void step_cell(const gru_cpu_cell *variant, int is_default, const cell_sums *sums, const float *h,
@@ -71,7 +71,7 @@ INLINE void step_cell(const gru_cpu_cell *variant, int is_default, const cell_su
     for (int i = 0; i < STEP_WIDE; i++) {
         const size_t at = unit + (size_t)i * LANES;
         const vec old = vec_load(h + at);
-        vec_store(next + at, is_default ? cell_vector(&default_variant, &sums[i], old, 0.0f, NULL)
+        vec_store(next + at, is_default ? cell_vector(&default_variant, &sums[i], old, 0.0f, NULL, 0)
                                         : other_cell(variant, &sums[i], old));
     }
 }

@@ -3,6 +3,7 @@
  * Every order is one row of a table, from which locate() says where each gate of W, R and the two biases lies: which array,
  * where it starts, how far the next unit and the next column are. Import and export are then the same walk. */
 #include "api/check_view.h"
+#include "core/activation.h"
 #include "core/error.h"
 #include "core/layout.h"
 #include "gru/import.h"
@@ -174,7 +175,7 @@ static gru_status make_plan(int32_t order, const gru_layer_config *shape, plan *
         return gru_fail(GRU_BAD_ARGUMENT, "shape.hidden is %d, expected 1 to %d", shape->hidden,
                         INT32_MAX / 8);
     GRU_TRY(check_variant("shape", shape->reset_mode, shape->update));
-    GRU_TRY(gru_check_reserved("shape", shape->reserved, 8));
+    GRU_TRY(gru_check_reserved("shape", shape->reserved, 6));
     *p = (plan){.order = &orders[order],
                 .I = (size_t)shape->inputs,
                 .H = (size_t)shape->hidden,
@@ -195,6 +196,21 @@ static gru_status check_resets(int32_t from, int32_t to) {
         GRU_UNSUPPORTED,
         "weights trained with the reset gate %s cannot be converted to %s: they are different functions",
         reset_name(from), reset_name(to));
+}
+
+/* Whether weights change from one update to the other: the gates' function has to allow it. */
+static gru_status check_updates(int32_t from, const gru_layer_config *shape, int *convert) {
+    *convert = from != shape->update;
+    if (!*convert) return GRU_OK;
+    const gru_activation_facts *gate = gru_activation_facts_of(gru_gate_row(shape->gate));
+    if (!gate)
+        return gru_fail(GRU_BAD_ARGUMENT, "shape.gate is %d, expected GRU_GATE_... or GRU_ACTIVATION_...",
+                        shape->gate);
+    if (gru_gate_is_symmetric(shape)) return GRU_OK;
+    return gru_fail(GRU_UNSUPPORTED,
+                    "weights of updates KEEP and WRITE cannot be converted into each other where the gates' "
+                    "function is %s: 1 - f(v) is not f(-v)",
+                    gate->word);
 }
 
 /* Arrays of the struct called who. A bias may be missing, a matrix only if it has no numbers. */
@@ -271,7 +287,8 @@ gru_status gru_import(const gru_framework_weights *source, const gru_layer_confi
     GRU_TRY(check_arrays(&p, "source", (const void *const *)source->arrays, source->counts));
     float *const to[PARTS] = {target->W, target->R, target->bW, target->bR};
     GRU_TRY(check_parts(&p, "target", (const void *const *)to, 1));
-    const int convert = source->update != shape->update;
+    int convert;
+    GRU_TRY(check_updates(source->update, shape, &convert));
     for (int part = PART_W; part < PARTS; part++)
         for (int gate = 0; gate < GATES; gate++)
             read_gate(&p, source, part, gate, sign_of(gate, convert), to[part]);
@@ -340,7 +357,8 @@ gru_status gru_export(const gru_weights *source, const gru_layer_config *shape,
     GRU_TRY(check_source(&p, source));
     GRU_TRY(check_arrays(&p, "target", (const void *const *)target->arrays, target->counts));
     GRU_TRY(check_biases_fit(&p, source, target));
-    const int convert = target->update != shape->update;
+    int convert;
+    GRU_TRY(check_updates(target->update, shape, &convert));
     for (int part = PART_W; part < PARTS; part++)
         for (int gate = 0; gate < GATES; gate++)
             write_gate(&p, source, part, gate, sign_of(gate, convert), target);

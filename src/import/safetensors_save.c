@@ -64,7 +64,7 @@ static gru_status check_layer(const gru_stack_config *config, int32_t k) {
         GRU_TRY(check_weights(&layer->weights[d], who));
     }
     (void)snprintf(who, sizeof who, "config.layers[%d].config", k);
-    return gru_check_reserved(who, c->reserved, 8);
+    return gru_check_reserved(who, c->reserved, 6);
 }
 
 static gru_status check_config(const gru_stack_config *config, const char *prefix) {

@@ -218,8 +218,53 @@ TEST(api, layer_configurations) {
     CONFIG_REFUSED(config.hard_slope = -0.5f, GRU_BAD_ARGUMENT, "config.hard_slope", "-0.5");
     CONFIG_REFUSED(config.hard_slope = NAN, GRU_BAD_ARGUMENT, "config.hard_slope", "nan");
     CONFIG_REFUSED(config.hard_slope = INFINITY, GRU_BAD_ARGUMENT, "config.hard_slope", "inf");
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < 6; i++)
         CONFIG_REFUSED(config.reserved[i] = 9, GRU_BAD_ARGUMENT, "config.reserved", "9");
+    tear_down(&f);
+}
+
+/* A wrong number of an activation, or a number that it does not take; a row each. */
+TEST(api, activations) {
+    enum { FIRST = GRU_ACTIVATION_SIGMOID, LAST = GRU_ACTIVATION_MISH };
+    fixture f;
+    set_up(&f);
+    CONFIG_REFUSED(config.gate = 2, GRU_BAD_ARGUMENT, "config.gate is 2", "16 to 36");
+    CONFIG_REFUSED(config.gate = FIRST - 1, GRU_BAD_ARGUMENT, "config.gate is 15", "16 to 36");
+    CONFIG_REFUSED(config.gate = LAST + 1, GRU_BAD_ARGUMENT, "config.gate is 37", "16 to 36");
+    CONFIG_REFUSED(config.candidate = LAST + 1, GRU_BAD_ARGUMENT, "config.candidate is 37", "16 to 36");
+    CONFIG_REFUSED(config.candidate = INT_MIN, GRU_BAD_ARGUMENT, "config.candidate", "-2147483648");
+    CONFIG_REFUSED(config.gate_alpha = 0.5f, GRU_BAD_ARGUMENT, "config.gate_alpha is 0.5",
+                   "gate 0 (sigmoid) takes no alpha");
+    CONFIG_REFUSED((config.gate = GRU_GATE_HARD_SIGMOID, config.gate_alpha = 0.5f), GRU_BAD_ARGUMENT,
+                   "config.gate_alpha is 0.5", "gate 1 (hard_sigmoid) takes no alpha");
+    CONFIG_REFUSED((config.gate = GRU_GATE_HARD_SIGMOID, config.gate_beta = NAN), GRU_BAD_ARGUMENT,
+                   "config.gate_beta is nan", "a finite number for hard_sigmoid");
+    CONFIG_REFUSED(config.candidate_alpha = NAN, GRU_BAD_ARGUMENT, "config.candidate_alpha is nan",
+                   "candidate 0 (tanh) takes no alpha");
+    CONFIG_REFUSED((config.candidate = GRU_ACTIVATION_ELU, config.candidate_beta = 1), GRU_BAD_ARGUMENT,
+                   "config.candidate_beta is 1", "candidate 25 (elu) takes no beta");
+    CONFIG_REFUSED((config.candidate = GRU_ACTIVATION_ELU, config.candidate_alpha = -1), GRU_BAD_ARGUMENT,
+                   "config.candidate_alpha is -1", "0 (for the default) or more, for elu");
+    CONFIG_REFUSED((config.gate = GRU_ACTIVATION_LEAKY_RELU, config.gate_alpha = -0.1f), GRU_BAD_ARGUMENT,
+                   "config.gate_alpha is -0.1", "or more, for leaky_relu");
+    CONFIG_REFUSED((config.gate = GRU_ACTIVATION_THRESHOLDED_RELU, config.gate_alpha = -2), GRU_BAD_ARGUMENT,
+                   "config.gate_alpha is -2", "or more, for thresholded_relu");
+    CONFIG_REFUSED((config.gate = GRU_ACTIVATION_HARD_SIGMOID, config.gate_alpha = -2), GRU_BAD_ARGUMENT,
+                   "config.gate_alpha is -2", "or more, for hard_sigmoid");
+    CONFIG_REFUSED((config.gate = GRU_ACTIVATION_AFFINE, config.gate_alpha = NAN), GRU_BAD_ARGUMENT,
+                   "config.gate_alpha is nan", "a finite number for affine");
+    CONFIG_REFUSED((config.gate = GRU_ACTIVATION_SCALED_TANH, config.gate_beta = INFINITY), GRU_BAD_ARGUMENT,
+                   "config.gate_beta is inf", "a finite number for scaled_tanh");
+    CONFIG_REFUSED((config.candidate = GRU_ACTIVATION_AFFINE, config.candidate_beta = NAN), GRU_BAD_ARGUMENT,
+                   "config.candidate_beta is nan", "a finite number for affine");
+    for (int32_t k = FIRST; k <= LAST; k++) { /* every one is accepted with zeros, in both places */
+        gru_layer_config config = f.p->config;
+        gru_layer *layer = NULL;
+        config.gate = config.candidate = k;
+        CHECK(gru_layer_create(f.context, &config, &f.p->weights, &layer) == GRU_OK, "%d: %s", k,
+              gru_last_error());
+        gru_layer_release(layer);
+    }
     tear_down(&f);
 }
 

@@ -27,6 +27,7 @@ typedef struct golden {
     const golden_config *config;
     int32_t type; /* the run's: f64, or f32, in which every input is the same number */
     double clip, hard_slope;
+    const double *activations; /* [4] alpha and beta of the gates' function, then of the candidate's */
     double budget;
     int32_t cells;
     int64_t compared; /* numbers, in this case */
@@ -68,9 +69,10 @@ static const void *numbers(const golden *g, int32_t cell, const char *key, int64
  * in gradients over 7 steps; single precision here: the same 30 roundings of 6e-8 with a growth of 50. Every mistake that
  * golden/mutations.py tries is over 1e-3. */
 static double budget_of(const golden *g) {
-    const double slope = g->hard_slope;
+    int held = (double)(float)g->hard_slope == g->hard_slope;
+    for (int i = 0; i < 4; i++) held &= (double)(float)g->activations[i] == g->activations[i];
     if (g->type == GRU_F32) return 1e-4;
-    return g->config->source_bits == 64 && (double)(float)slope == slope ? 1e-12 : 2e-6;
+    return g->config->source_bits == 64 && held ? 1e-12 : 2e-6;
 }
 
 /* ---- buffers ---------------------------------------------------------------------------------------------------- */
@@ -133,6 +135,8 @@ static gru_layer_config config_of(const golden *g, int32_t cell) {
     config.io_type = config.state_type = config.weight_type = g->type;
     config.clip = (float)g->clip;
     config.hard_slope = (float)g->hard_slope;
+    config.gate_alpha = (float)g->activations[0], config.gate_beta = (float)g->activations[1];
+    config.candidate_alpha = (float)g->activations[2], config.candidate_beta = (float)g->activations[3];
     return config;
 }
 
@@ -317,7 +321,11 @@ static int enter_case(golden *g, const char *name, char *stem) {
     g->cells = g->config->layers * g->config->directions;
     REQUIRE(g->cells >= 1 && g->cells <= CELLS_MAX, "%s has %d cells", stem, (int)g->cells);
     const double *parameters = numbers(g, -1, "parameters", 2);
+    static const double none[4];
+    const int others =
+        g->config->gate >= GRU_ACTIVATION_SIGMOID || g->config->candidate >= GRU_ACTIVATION_SIGMOID;
     g->clip = parameters[0], g->hard_slope = parameters[1];
+    g->activations = others ? numbers(g, -1, "numbers", 4) : none;
     g->budget = budget_of(g);
     return 1;
 }
@@ -357,6 +365,9 @@ TEST(golden, onnxruntime) {
 TEST(golden, onnx_node) {
     run_file(TEST_DATA "/golden/onnx_node.safetensors", 4, "cpu_reference", GRU_F64);
 }
+TEST(golden, activations) {
+    run_file(TEST_DATA "/golden/activations.safetensors", 56, "cpu_reference", GRU_F64);
+}
 
 /* In single precision, whose numbers all inputs are: ragged bidirectional stacks of PyTorch among them. */
 ENGINE_TEST(golden, pytorch_on_every_engine) {
@@ -366,4 +377,8 @@ ENGINE_TEST(golden, pytorch_on_every_engine) {
 ENGINE_TEST(golden, keras_on_every_engine) {
     ONLY_ON_THE_CPU(engine);
     run_file(TEST_DATA "/golden/keras.safetensors", 17, engine, GRU_F32);
+}
+ENGINE_TEST(golden, activations_on_every_engine) {
+    ONLY_ON_THE_CPU(engine);
+    run_file(TEST_DATA "/golden/activations.safetensors", 56, engine, GRU_F32);
 }

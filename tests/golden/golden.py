@@ -76,7 +76,8 @@ class File:
     def __init__(self, source):
         self.source, self.tensors, self.names = source, {}, []
 
-    def case(self, name, config, clip=0.0, hard_slope=0.0, **tensors):
+    def case(self, name, config, clip=0.0, hard_slope=0.0, numbers=None, **tensors):
+        """numbers: alpha and beta of the gates' function, then of the candidate's, if those are GRU_ACTIVATION_..."""
         unknown = set(config) - set(CONFIG)
         assert name not in self.names and not unknown, (name, unknown)
         present = {"has_lengths": "lengths", "has_h0": "h0", "has_gradients": "dy", "has_bias": "bW",
@@ -86,6 +87,8 @@ class File:
         self.names.append(name)
         self.tensors[f"{name}/config"] = np.array([config[key] for key in CONFIG], "<i4")
         self.tensors[f"{name}/parameters"] = np.array([clip, hard_slope], "<f8")
+        if numbers:
+            self.tensors[f"{name}/numbers"] = np.array(numbers, "<f8")
         for key, array in tensors.items():
             self.tensors[f"{name}/{key}"] = np.asarray(array, "<i4" if key == "lengths" else "<f8")
 

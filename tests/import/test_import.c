@@ -262,6 +262,35 @@ TEST(import, keep_and_write_are_one_function) {
         }
 }
 
+/* Only where 1 - f(v) is f(-v); f itself makes no difference otherwise. */
+TEST(import, other_gates_keep_their_update) {
+    static const struct {
+        int32_t gate;
+        float beta;
+        int converts;
+    } cases[] = {{GRU_ACTIVATION_SIGMOID, 0, 1},    {GRU_ACTIVATION_HARD_SIGMOID, 0, 1},
+                 {GRU_ACTIVATION_AFFINE, 0.5f, 1},  {GRU_ACTIVATION_HARD_SIGMOID, 0.25f, 0},
+                 {GRU_ACTIVATION_AFFINE, 0.25f, 0}, {GRU_ACTIVATION_TANH, 0, 0},
+                 {GRU_ACTIVATION_RELU, 0, 0},       {GRU_ACTIVATION_SOFTSIGN, 0, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        native_weights numbers;
+        static framework_buffer onnx;
+        fill(&numbers, I3, H2, 5);
+        const gru_weights weights = weights_of(&numbers);
+        gru_layer_config variant = shape_of(I3, H2, GRU_RESET_AFTER, GRU_UPDATE_WRITE);
+        variant.gate = cases[i].gate, variant.gate_beta = cases[i].beta;
+        make_target(&onnx, GRU_ORDER_ONNX, &variant);
+        onnx.target.update = GRU_UPDATE_KEEP;
+        const gru_status status = gru_export(&weights, &variant, &onnx.target);
+        CHECK(status == (cases[i].converts ? GRU_OK : GRU_UNSUPPORTED), "gate %d with beta %g: status %d, %s",
+              cases[i].gate, (double)cases[i].beta, status, gru_last_error());
+        CHECK(cases[i].converts || strstr(gru_last_error(), "1 - f(v) is not f(-v)"), "\"%s\"",
+              gru_last_error());
+        onnx.target.update = GRU_UPDATE_WRITE;
+        CHECK(gru_export(&weights, &variant, &onnx.target) == GRU_OK, "%s", gru_last_error());
+    }
+}
+
 /* Two biases go into one where the order has only one, and only where that is the same function. */
 TEST(import, folded_biases_are_the_same_function) {
     static double before[MOST_Y], after[MOST_Y];
@@ -369,8 +398,8 @@ TEST(import, wrong_arguments) {
     WITH(gru_layer_config, variant, bad.reset_mode = 3, gru_import(&good, &bad, &target),
          "shape.reset_mode is 3");
     WITH(gru_layer_config, variant, bad.update = 2, gru_import(&good, &bad, &target), "shape.update is 2");
-    WITH(gru_layer_config, variant, bad.reserved[7] = 1, gru_import(&good, &bad, &target),
-         "shape.reserved[7]");
+    WITH(gru_layer_config, variant, bad.reserved[5] = 1, gru_import(&good, &bad, &target),
+         "shape.reserved[5]");
     WITH(gru_framework_weights, good, bad.order = 99, gru_import(&bad, &variant, &target), "order is 99");
     WITH(gru_framework_weights, good, bad.reset_mode = -1, gru_import(&bad, &variant, &target),
          "source.reset_mode is -1");

@@ -6,14 +6,17 @@
 #include "naive_gru.h"
 
 problem *difference_problem(int variant, uint32_t options, uint64_t seed) {
+    return difference_problem_of(problem_variant(variant), 5, options, seed);
+}
+
+problem *difference_problem_of(gru_layer_config config, double factor, uint32_t options, uint64_t seed) {
     const shape small = {4, 3, 2, 3, "small enough for differences of every number"};
-    gru_layer_config config = problem_variant(variant);
     config.io_type = config.state_type = config.weight_type = GRU_F64;
     problem *p = problem_make(&small, &config, options | PROBLEM_TRAIN, seed);
     const int projected = p->run.projected.data != NULL;
     double *input = (double *)(uintptr_t)(projected ? p->run.projected.data : p->run.x.data);
     const int64_t row = projected ? 3 * p->shape.H : p->shape.I;
-    for (int64_t i = 0; i < p->shape.T * p->shape.N * row; i++) input[i] *= 5;
+    for (int64_t i = 0; i < p->shape.T * p->shape.N * row; i++) input[i] *= factor;
     return p;
 }
 

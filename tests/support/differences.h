@@ -7,6 +7,8 @@
 /* A training problem in double precision, small enough for differences of every number, with inputs five times as large
  * as others, so that hard sigmoids and clips are reached. variant: of problem_variant. */
 problem *difference_problem(int variant, uint32_t options, uint64_t seed);
+/* The same of any variant, with inputs `factor` times as large. */
+problem *difference_problem_of(gru_layer_config config, double factor, uint32_t options, uint64_t seed);
 
 /* What compare_differences found. */
 typedef struct differences {

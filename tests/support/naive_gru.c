@@ -27,9 +27,80 @@ static double clipped(model *m, double v) {
     return fmin(limit, fmax(-limit, v));
 }
 
+static double stepwise_line(model *m, double v, double from, double to) {
+    note(m, v, from);
+    note(m, v, to);
+    return v < from ? from : v > to ? to : v;
+}
+
+/* The functions of gru.h that both f and g can be, each as its source has it. */
+static double activation_of(model *m, int32_t kind, double alpha, double beta, double v) {
+    if (kind == GRU_ACTIVATION_RELU || kind == GRU_ACTIVATION_LEAKY_RELU || kind == GRU_ACTIVATION_ELU ||
+        kind == GRU_ACTIVATION_SELU)
+        note(m, v, 0);
+    const double positive = fmax(0, v), negative = fmin(0, v), softplus = log(1 + exp(v));
+    const double pi = acos(-1), lambda = 1.05070098735548049342, selu_alpha = 1.67326324235437728482;
+    switch (kind) {
+    case GRU_ACTIVATION_SIGMOID:
+        return 0.5 + 0.5 * tanh(0.5 * v);
+    case GRU_ACTIVATION_HARD_SIGMOID:
+        return stepwise_line(m, alpha * v + beta, 0, 1);
+    case GRU_ACTIVATION_TANH:
+        return (exp(v) - exp(-v)) / (exp(v) + exp(-v));
+    case GRU_ACTIVATION_RELU:
+        return positive;
+    case GRU_ACTIVATION_LINEAR:
+        return v;
+    case GRU_ACTIVATION_AFFINE:
+        return alpha * v + beta;
+    case GRU_ACTIVATION_LEAKY_RELU:
+        return positive + alpha * negative;
+    case GRU_ACTIVATION_THRESHOLDED_RELU:
+        note(m, v, alpha);
+        return v > alpha ? v : 0;
+    case GRU_ACTIVATION_SCALED_TANH:
+        return alpha * (1 - 2 / (exp(2 * beta * v) + 1));
+    case GRU_ACTIVATION_ELU:
+        return positive + alpha * (exp(negative) - 1);
+    case GRU_ACTIVATION_SOFTSIGN:
+        return v >= 0 ? 1 - 1 / (1 + v) : 1 / (1 - v) - 1;
+    case GRU_ACTIVATION_SOFTPLUS:
+        return softplus;
+    case GRU_ACTIVATION_SELU:
+        return lambda * (positive + selu_alpha * (exp(negative) - 1));
+    case GRU_ACTIVATION_SILU:
+        return v * (0.5 + 0.5 * tanh(0.5 * v));
+    case GRU_ACTIVATION_GELU:
+        return v * (1 + erf(v / sqrt(2))) / 2;
+    case GRU_ACTIVATION_GELU_TANH:
+        return v * (1 + tanh(sqrt(2 / pi) * (v + 0.044715 * pow(v, 3)))) / 2;
+    case GRU_ACTIVATION_EXPONENTIAL:
+        return exp(v);
+    case GRU_ACTIVATION_RELU6:
+        return stepwise_line(m, v, 0, 6);
+    case GRU_ACTIVATION_HARD_TANH:
+        return stepwise_line(m, v, -1, 1);
+    case GRU_ACTIVATION_HARD_SILU:
+        return v * stepwise_line(m, v + 3, 0, 6) / 6;
+    case GRU_ACTIVATION_MISH:
+        return v * tanh(softplus);
+    default:
+        REQUIRE(0, "the naive GRU has no activation %d", kind);
+    }
+    return 0;
+}
+
+double naive_activation(int32_t kind, double alpha, double beta, double v) {
+    model m = {NULL, 0};
+    return activation_of(&m, kind, alpha, beta, v);
+}
+
 static double gate_of(model *m, double v) {
-    const double slope = m->p->config.hard_slope;
+    const gru_layer_config *config = &m->p->config;
+    const double slope = config->hard_slope;
     v = clipped(m, v);
+    if (config->gate >= GRU_ACTIVATION_FIRST)
+        return activation_of(m, config->gate, config->gate_alpha, config->gate_beta, v);
     if (m->p->config.gate == GRU_GATE_SIGMOID) return 1 / (1 + exp(-v));
     note(m, slope * v + 0.5, 0);
     note(m, slope * v + 0.5, 1);
@@ -37,7 +108,10 @@ static double gate_of(model *m, double v) {
 }
 
 static double candidate_of(model *m, double v) {
+    const gru_layer_config *config = &m->p->config;
     v = clipped(m, v);
+    if (config->candidate >= GRU_ACTIVATION_FIRST)
+        return activation_of(m, config->candidate, config->candidate_alpha, config->candidate_beta, v);
     if (m->p->config.candidate == GRU_CANDIDATE_TANH) return tanh(v);
     if (m->p->config.candidate == GRU_CANDIDATE_LINEAR) return v;
     note(m, v, 0);

@@ -11,4 +11,7 @@ enum { NAIVE_GRU_UNITS = 16 }; /* H at most */
  * clip, relu and hard sigmoid every pre-activation lay. */
 double naive_gru_run(const problem *p, double *y, double *hT, uint64_t *sides);
 
+/* A function alone; alpha and beta as they are. */
+double naive_activation(int32_t kind, double alpha, double beta, double v);
+
 #endif

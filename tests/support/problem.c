@@ -179,6 +179,21 @@ gru_layer_config problem_variant(int number) {
     return config;
 }
 
+gru_layer_config problem_activation(int number) {
+    const int row = number % GRU_ACTIVATIONS, as_gate = number < GRU_ACTIVATIONS;
+    const gru_activation_facts *facts = gru_activation_facts_of(row);
+    const float alpha = isnan(facts->alpha) ? 0 : 0.625f, beta = isnan(facts->beta) ? 0 : 0.375f;
+    gru_layer_config config = GRU_INIT;
+    config.reset_mode = number % 3, config.update = number / 3 % 2, config.direction = number / 6 % 2;
+    config.clip = number % 5 == 4 ? 0.75f : 0;
+    if (as_gate)
+        config.gate = GRU_ACTIVATION_FIRST + row, config.gate_alpha = alpha, config.gate_beta = beta;
+    else
+        config.candidate = GRU_ACTIVATION_FIRST + row, config.candidate_alpha = alpha,
+        config.candidate_beta = beta;
+    return config;
+}
+
 void problem_types(gru_layer_config *config, int number) {
     static const int32_t types[TYPES][3] = {
         {GRU_F32, GRU_F32, GRU_F32},    {GRU_F16, GRU_F32, GRU_F16},  {GRU_BF16, GRU_F32, GRU_BF16},
@@ -216,20 +231,25 @@ problem *problem_of_shapes(int number, int draws, uint64_t draw, uint32_t option
 }
 
 static void describe(problem *p) {
-    static const char *const resets[] = {"AFTER", "BEFORE", "ALL"}, *const candidates[] = {"tanh", "relu",
-                                                                                           "linear"};
+    static const char *const resets[] = {"AFTER", "BEFORE", "ALL"};
     static const char *const options[] = {"lengths",  "h0",        "segments",  "h_restart", "attention",
                                           "strides",  "slots",     "projected", "no y",      "no hT",
                                           "training", "recompute", "in place",  "no bias",   "packed"};
     const gru_layer_config *c = &p->config;
-    char gate[40] = "sigmoid", clip[40] = "";
+    char gate[40] = "sigmoid", clip[40] = "", candidate[40];
     if (c->gate) (void)snprintf(gate, sizeof gate, "hard sigmoid %.3g", (double)c->hard_slope);
+    if (c->gate >= GRU_ACTIVATION_FIRST)
+        (void)snprintf(gate, sizeof gate, "%s %g %g", gru_activation_facts_of(gru_gate_row(c->gate))->word,
+                       (double)c->gate_alpha, (double)c->gate_beta);
+    (void)snprintf(candidate, sizeof candidate, "%s %g %g",
+                   gru_activation_facts_of(gru_candidate_row(c->candidate))->word, (double)c->candidate_alpha,
+                   (double)c->candidate_beta);
     if (c->clip != 0) (void)snprintf(clip, sizeof clip, ", clip %g", (double)c->clip);
     int used = snprintf(p->text, sizeof p->text,
                         "T %lld, N %lld, I %d, H %d (%s); %s, %s, %s, %s%s, %s; io %s, state %s, weights %s",
                         (long long)p->shape.T, (long long)p->shape.N, p->shape.I, p->shape.H, p->shape.why,
-                        resets[c->reset_mode], c->update ? "WRITE" : "KEEP", gate, candidates[c->candidate],
-                        clip, c->direction ? "reverse" : "forward", gru_type_name(c->io_type),
+                        resets[c->reset_mode], c->update ? "WRITE" : "KEEP", gate, candidate, clip,
+                        c->direction ? "reverse" : "forward", gru_type_name(c->io_type),
                         gru_type_name(c->state_type), gru_type_name(c->weight_type));
     for (size_t i = 0; i < sizeof options / sizeof *options && used < (int)sizeof p->text; i++)
         if (p->options >> i & 1)

@@ -11,6 +11,7 @@
 #ifndef PROBLEM_H
 #define PROBLEM_H
 
+#include "core/activation.h"
 #include "tester.h"
 
 enum {
@@ -35,6 +36,11 @@ enum {
  * clip or none, both directions. The rest of the configuration is zero. */
 enum { VARIANTS = 3 * 2 * 3 * 3 * 2 * 2 };
 gru_layer_config problem_variant(int number);
+
+/* Every activation as gate, then every one as candidate, with numbers other than the defaults where it takes some; the rest of
+ * the variant varies with the number. */
+enum { ACTIVATION_VARIANTS = 2 * GRU_ACTIVATIONS };
+gru_layer_config problem_activation(int number);
 
 /* Types that go together, 0 .. TYPES - 1; 0: all f32. None is f64. */
 enum { TYPES = 9 };
