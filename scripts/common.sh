@@ -65,6 +65,26 @@ venv() {
     echo "$directory/bin/python"
 }
 
+# uv_install ENVIRONMENT PACKAGE...: installs packages into an environment of venv() that has uv.
+uv_install() {
+    local environment=$1
+    shift
+    "$environment/bin/uv" pip install --quiet --python "$environment/bin/python" "$@" >&2
+}
+
+# torch_without_cuda ENVIRONMENT: PyTorch in such an environment. Its published build is linked with CUDA's libraries, 3 GB that no GRU on a
+# CPU needs: empty ones take their place (python/tests/cuda_stand_ins.py).
+torch_without_cuda() {
+    local environment=$1
+    if ! "$environment/bin/python" -c 'import torch' 2>/dev/null; then
+        say "installing PyTorch in $environment, with empty stand-ins for CUDA's libraries"
+        uv_install "$environment" numpy filelock sympy networkx jinja2 fsspec typing_extensions setuptools || return 1
+        uv_install "$environment" --no-deps torch || return 1
+        need_packages gcc binutils >&2 || return 1
+        "$environment/bin/python" python/tests/cuda_stand_ins.py >&2
+    fi
+}
+
 # quietly LOG COMMAND...: keeps what the command says in the file, and shows it only if the command fails.
 quietly() {
     local log=$1

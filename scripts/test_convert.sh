@@ -8,16 +8,9 @@ source scripts/common.sh
 
 environment=build-convert-venv
 python=$(venv "$environment" uv) || exit 77    # no network: nothing was tested
-install() { "$environment/bin/uv" pip install --quiet --python "$python" "$@" >&2 || exit 77; }
 say "installing the packages in $environment, unless they are there"
-install numpy h5py onnx onnxscript onnxruntime keras tf_keras tensorflow-cpu safetensors mypy \
-    filelock sympy networkx jinja2 fsspec
-if ! "$python" -c 'import torch' 2>/dev/null; then
-    # PyPI's torch is linked with CUDA's libraries, 3 GB that no GRU on a CPU needs: empty ones take their place.
-    install --no-deps torch
-    need_packages gcc binutils >&2
-    "$python" python/tests/cuda_stand_ins.py >&2
-fi
+uv_install "$environment" numpy h5py onnx onnxscript onnxruntime keras tf_keras tensorflow-cpu safetensors mypy || exit 77
+torch_without_cuda "$environment" || exit 77
 
 say "types"
 (cd python && "../$environment/bin/mypy")

@@ -221,8 +221,9 @@ typedef struct gru_weights {
 
 typedef struct gru_layer gru_layer;      /**< The packed weights of one layer in one direction. */
 
-/** Creates a layer and packs its weights, which are not needed afterwards. GRU_UNSUPPORTED with the reason of each
- * engine if none can run the variant. The caller releases it. Threads: any number may use the layer at once. */
+/** Creates a layer and packs its weights, which are not needed afterwards. weights NULL: the layer has none, and each
+ * run gives its own as gru_run.packed. GRU_UNSUPPORTED with the reason of each engine if none can run the variant. The
+ * caller releases it. Threads: any number may use the layer at once. */
 GRU_API gru_status gru_layer_create(gru_context *context, const gru_layer_config *config, const gru_weights *weights,
                                     gru_layer **layer);
 GRU_API void gru_layer_release(gru_layer *layer);                       /**< NULL: nothing. No run may be pending. */
@@ -285,7 +286,8 @@ typedef struct gru_run {
                                               (AUGRU). KEEP: z <- (1 - w) z. WRITE: z <- 1 - (1 - w)(1 - z).
                                               NULL: none. */
 
-    const void *packed;                  /**< Weights from gru_layer_pack(), aligned to 64. NULL: the layer's own. */
+    const void *packed;                  /**< Weights from gru_layer_pack(), aligned to 64. NULL: the layer's own, if
+                                              it was created with weights. */
     void *workspace;                     /**< Scratch memory of this call alone, aligned to 64. Size: gru_sizes. One
                                               buffer may serve forward and backward, if it has the larger size. */
     size_t workspace_size;               /**< Bytes of the workspace. */
@@ -299,7 +301,8 @@ typedef struct gru_run {
 typedef struct gru_sizes {
     size_t workspace;                    /**< Workspace of gru_layer_forward(). */
     size_t backward_workspace;           /**< Workspace of gru_layer_backward(). */
-    size_t reserve;                      /**< Reserve, written by forward and read by backward. */
+    size_t reserve;                      /**< Reserve, written by forward and read by backward. Of a layer: A + B T N
+                                              bytes, where A and B do not depend on T and N. */
     size_t packed;                       /**< Packed weights, for gru_layer_pack(). */
 } gru_sizes;
 

@@ -191,6 +191,10 @@ static gru_status check_memory(run_check *check, gru_pass pass) {
     if (run->mode != GRU_INFERENCE)
         GRU_TRY(check_buffer(check, "run.reserve", run->reserve, run->reserve_size,
                              layer->context->backend->reserve_bytes(&layer->config, run->T, run->N)));
+    if (!run->packed && !layer->packed)
+        return gru_fail(
+            GRU_BAD_ARGUMENT,
+            "run.packed is NULL, expected weights from gru_layer_pack: the layer was created without");
     if (!run->packed) return GRU_OK;
     GRU_TRY(gru_check_aligned("run.packed", run->packed, 64));
     gru_regions_add(&check->regions, "run.packed", run->packed, layer->packed_bytes, 0);

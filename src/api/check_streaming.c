@@ -53,7 +53,7 @@ int gru_check_streaming(const gru_layer *layer, gru_run *run) {
     const int64_t I = layer->config.inputs, H = layer->config.hidden;
     if (!is_bare(run) || layer->context->config.backend != GRU_BACKEND_CPU) return 0;
     if (I == 0 || !run->workspace || run->workspace_size < layer->step_workspace) return 0;
-    if (!buffers_are_good(layer, run)) return 0;
+    if (!gru_run_packed(layer, run) || !buffers_are_good(layer, run)) return 0;
     run->x.time_stride = run->x.batch_stride = I;
     if (run->y.data) run->y.time_stride = run->y.batch_stride = H;
     run->h0_stride = run->hT_stride = H;

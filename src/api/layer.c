@@ -15,8 +15,8 @@ static void cleanup(gru_layer *layer) {
     if (backend->destroy_prepared) backend->destroy_prepared(layer);
 }
 
-/* Gives a layer with a checked configuration its engines, memory and weights. The weights have been read when this
- * returns. */
+/* Gives a layer with a checked configuration its engines and, unless weights is NULL, its weights, which have been read
+ * when this returns. */
 static gru_status fill(gru_layer *layer, const gru_weights *weights) {
     gru_context *context = layer->context;
     const gru_backend *backend = context->backend;
@@ -24,6 +24,7 @@ static gru_status fill(gru_layer *layer, const gru_weights *weights) {
     if (backend->prepare) GRU_TRY(backend->prepare(layer));
     layer->packed_bytes = backend->packed_bytes(&layer->config);
     layer->step_workspace = gru_layer_workspace(layer, 1, 1, GRU_PASS_FORWARD);
+    if (!weights) return GRU_OK;
     GRU_TRY(gru_allocate(context, layer->packed_bytes, &layer->packed));
     GRU_TRY(backend->pack(layer, weights, layer->packed, NULL));
     return gru_wait(context, NULL);
@@ -37,7 +38,7 @@ gru_status gru_layer_create(gru_context *context, const gru_layer_config *config
     GRU_TRY(gru_check_layer_config(config));
     gru_layer created = {.context = context, .config = *config};
     gru_activations_fill(&created.config);
-    GRU_TRY(gru_check_weights(&created, weights));
+    if (weights) GRU_TRY(gru_check_weights(&created, weights));
     gru_layer *result = gru_host_allocate(context, sizeof *result, "the layer");
     if (!result) return GRU_OUT_OF_MEMORY;
     const gru_status status = fill(&created, weights);
@@ -69,6 +70,9 @@ gru_status gru_layer_describe(const gru_layer *layer, gru_layer_config *config) 
 
 gru_status gru_layer_update(gru_layer *layer, const gru_weights *weights, void *stream) {
     if (!layer) return gru_fail(GRU_BAD_ARGUMENT, "layer is NULL");
+    if (!layer->packed)
+        return gru_fail(GRU_BAD_ARGUMENT,
+                        "layer was created without weights, which each run gives as run.packed");
     GRU_TRY(gru_check_weights(layer, weights));
     return layer->context->backend->pack(layer, weights, layer->packed, stream);
 }

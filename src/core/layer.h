@@ -13,7 +13,7 @@ struct gru_layer {
     gru_layer_config config;                             /* defaults filled in */
     const struct gru_engine *engines[GRU_LAYER_ENGINES]; /* that can run it, best first */
     int32_t engine_count;
-    void *packed; /* backend's layout, packed_bytes of the context's memory */
+    void *packed; /* backend's layout, packed_bytes of the context's memory; NULL: created without weights */
     size_t packed_bytes;
     void *prepared;        /* the backend's own: what its prepare made; NULL: nothing */
     size_t step_workspace; /* gru_layer_workspace with T = N = 1, which every streaming call needs */

@@ -24,10 +24,22 @@ static size_t saved_numbers(const gru_layer_config *config) {
     return config->io_type == GRU_F64 ? 0 : gru_cpu_panel_count(config->hidden) * PANEL * SAVED;
 }
 
+enum { LINE = 64 };
+
+/* A line is added instead of the states rounded up, so that the size is A + B T N. */
 size_t gru_cpu_reserve_bytes(const gru_layer_config *config, int64_t T, int64_t N) {
     const size_t rows = gru_size_times((size_t)T, (size_t)N);
-    return gru_size_plus(gru_size_lines(gru_reserve_bytes(config, T, N)),
+    return gru_size_plus(gru_size_plus(gru_reserve_bytes(config, T, N), LINE),
                          gru_size_times(rows, saved_numbers(config) * sizeof(float)));
+}
+
+/* Zeros what lies between states and activations, and behind them: no byte of the reserve stays unwritten for that. */
+static void write_gaps(const gru_layer *layer, const gru_run *run) {
+    char *const bytes = run->reserve;
+    const size_t states = gru_reserve_bytes(&layer->config, run->T, run->N);
+    const size_t behind = gru_size_lines(states), all = gru_cpu_reserve_bytes(&layer->config, run->T, run->N);
+    memset(bytes + states, 0, behind - states);
+    memset(bytes + all - (LINE - (behind - states)), 0, LINE - (behind - states));
 }
 
 float *gru_cpu_reserve_saved(const gru_layer *layer, const gru_run *run, int64_t s, int64_t n) {
@@ -42,6 +54,7 @@ void gru_cpu_reserve_write_header(const gru_layer *layer, const gru_run *run, in
     header.has_saved = saved ? 1 : 0;
     if (checks_weights(layer)) header.weights = weights_sum(layer, run), header.backend = GRU_BACKEND_CPU;
     memcpy(run->reserve, &header, sizeof header);
+    write_gaps(layer, run);
 }
 
 int gru_cpu_reserve_has_saved(const gru_run *run) {

@@ -189,7 +189,6 @@ TEST(api, layer_configurations) {
     gru_layer *layer = NULL;
     REFUSED(gru_layer_create(NULL, &f.p->config, &f.p->weights, &layer), "context", "NULL");
     REFUSED(gru_layer_create(f.context, NULL, &f.p->weights, &layer), "config", "NULL");
-    REFUSED(gru_layer_create(f.context, &f.p->config, NULL, &layer), "weights", "NULL");
     REFUSED(gru_layer_create(f.context, &f.p->config, &f.p->weights, NULL), "layer", "NULL");
     CHECK(!layer, "a refused layer was made");
     CONFIG_REFUSED(config.inputs = -1, GRU_BAD_ARGUMENT, "config.inputs", "-1");
@@ -277,12 +276,12 @@ static void bytes_of_layer(const fixture *f, float y[20]) {
     REQUIRE(gru_layer_forward(r.layer, &run) == GRU_OK, "%s", gru_last_error());
 }
 
-/* Wrong weights are refused alike when a layer is made, updated and packed, and the old ones stay. */
+/* Wrong weights are refused alike when a layer is made (which may have none), updated and packed, and the old ones stay. */
 static void weights_refused(const fixture *f, const gru_weights *weights, const char *what, const char *name,
                             const char *value) {
     float before[20], after[20];
     void *packed = tester_allocate(f->r.sizes.packed);
-    layer_refused(f, &f->p->config, weights, GRU_BAD_ARGUMENT, what, name, value);
+    if (weights) layer_refused(f, &f->p->config, weights, GRU_BAD_ARGUMENT, what, name, value);
     bytes_of_layer(f, before);
     check_refused(gru_layer_update(f->r.layer, weights, NULL), GRU_BAD_ARGUMENT, what, name, value);
     bytes_of_layer(f, after);
@@ -376,7 +375,7 @@ static int less(gru_sizes a, gru_sizes b) {
     return a.workspace < b.workspace || a.backward_workspace < b.backward_workspace || a.reserve < b.reserve;
 }
 
-/* A server sizes once: more steps or rows never need less. */
+/* A server sizes once: more steps or rows never need less. The reserve is A + B T N, for callers that compute with symbols. */
 ENGINE_TEST(api, sizes_grow_with_steps_and_rows) {
     gru_context *context = tester_context(engine, 4);
     for (int i = 0; i < VARIANTS; i += 5) {
@@ -386,13 +385,21 @@ ENGINE_TEST(api, sizes_grow_with_steps_and_rows) {
         problem *p = problem_make(&sizes, &config, 0, 1);
         result r;
         REQUIRE(problem_open(p, context, &r) == GRU_OK, "%s", gru_last_error());
-        gru_sizes here, longer, wider;
+        gru_sizes none, one, here, longer, wider;
+        REQUIRE(gru_layer_sizes(r.layer, 0, 0, &none) == GRU_OK &&
+                    gru_layer_sizes(r.layer, 1, 1, &one) == GRU_OK,
+                "%s", gru_last_error());
         for (int64_t T = 0; T < 300; T += 1 + T / 5)
             for (int64_t N = 0; N < 300; N += 1 + N / 5) {
                 REQUIRE(gru_layer_sizes(r.layer, T, N, &here) == GRU_OK &&
                             gru_layer_sizes(r.layer, T + 1, N, &longer) == GRU_OK &&
                             gru_layer_sizes(r.layer, T, N + 1, &wider) == GRU_OK,
                         "%s", gru_last_error());
+                CHECK(
+                    here.reserve == none.reserve + (one.reserve - none.reserve) * (size_t)(T * N),
+                    "T %lld, N %lld: the reserve of %zu bytes is not %zu and %zu for each row of a step: %s",
+                    (long long)T, (long long)N, here.reserve, none.reserve, one.reserve - none.reserve,
+                    p->text);
                 CHECK(!less(longer, here) && !less(wider, here),
                       "T %lld, N %lld need more than one step or row more: %s", (long long)T, (long long)N,
                       p->text);
@@ -422,6 +429,37 @@ ENGINE_TEST(api, updated_layers_equal_new_ones) {
     check_same_bits(p, "y", fresh.y, updated.y);
     result_free(&fresh), result_free(&updated);
     problem_free(p), problem_free(other);
+    gru_context_release(context);
+}
+
+/* Weights that come with each run: the bits of a layer that has them, streaming too. Without any a run is refused. */
+ENGINE_TEST(api, layers_without_weights_run_on_packed_ones) {
+    gru_context *context = tester_context(engine, 1);
+    for (int i = 0; i < 2; i++) {
+        const shape sizes =
+            i ? (shape){1, 1, 4, 19, "one step"} : (shape){3, 2, 4, 19, "a panel and three units"};
+        const gru_layer_config config = GRU_INIT;
+        problem *p = problem_make(&sizes, &config, PROBLEM_H0, 1);
+        result own, bare;
+        problem_run(p, context, &own), problem_run(p, context, &bare);
+        gru_layer *layer = NULL;
+        REQUIRE(gru_layer_create(context, &p->config, NULL, &layer) == GRU_OK, "%s", gru_last_error());
+        gru_layer_release(bare.layer);
+        bare.layer = layer;
+        void *packed = tester_allocate(own.sizes.packed);
+        CHECK(problem_call(p, &bare) == GRU_BAD_ARGUMENT && strstr(gru_last_error(), "run.packed is NULL"),
+              "%s", gru_last_error());
+        CHECK(gru_layer_update(layer, &p->weights, NULL) == GRU_BAD_ARGUMENT &&
+                  strstr(gru_last_error(), "created without weights"),
+              "%s", gru_last_error());
+        REQUIRE(gru_layer_pack(layer, &p->weights, packed, NULL) == GRU_OK, "%s", gru_last_error());
+        bare.run.packed = packed;
+        REQUIRE(problem_call(p, &bare) == GRU_OK, "%s", gru_last_error());
+        check_same_bits(p, "y", own.y, bare.y);
+        result_free(&own), result_free(&bare);
+        tester_free(packed);
+        problem_free(p);
+    }
     gru_context_release(context);
 }
 

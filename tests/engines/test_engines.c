@@ -1,4 +1,5 @@
 /* test_engines.c: every engine against the exact reference: all shapes, variants, types and options. */
+#include <stdio.h>
 #include <string.h>
 
 #include "cpu/cpu_features.h"
@@ -62,6 +63,32 @@ ENGINE_TEST(engines, agree_or_decline_in_double_precision) {
     problem_free(p);
     gru_context_release(context);
 }
+
+#if defined(__x86_64__)
+/* Whether the kernel lists a flag of the first processor, between spaces. */
+static int kernel_lists(const char *flag) {
+    char line[8192], word[32];
+    int found = 0;
+    FILE *file = fopen("/proc/cpuinfo", "r");
+    (void)snprintf(word, sizeof word, " %s ", flag);
+    while (file && !found && fgets(line, sizeof line, file)) {
+        line[strcspn(line, "\n")] = ' '; /* the last flag ends the line */
+        found = strncmp(line, "flags", 5) == 0 && strstr(line, word) != NULL;
+    }
+    if (file) (void)fclose(file);
+    return found;
+}
+
+/* The kernel asks the processor by itself, and hides what it does not support. */
+TEST(engines, features_are_those_that_the_kernel_lists) {
+    const int avx2 = kernel_lists("avx2") && kernel_lists("fma") && kernel_lists("f16c");
+    const int avx512 = avx2 && kernel_lists("avx512f");
+    const uint32_t expected = (avx2 ? GRU_CPU_AVX2 : 0u) | (avx512 ? GRU_CPU_AVX512 : 0u);
+    gru_cpu_features_hide(0);
+    CHECK(kernel_lists("sse2"), "/proc/cpuinfo lists no sse2, which every such processor has");
+    CHECK(gru_cpu_features() == expected, "features %u, expected %u", gru_cpu_features(), expected);
+}
+#endif
 
 /* Without the wider instruction sets the portable engine runs, and the reasons name every engine before it. */
 TEST(engines, hidden_features_leave_the_portable_engine) {

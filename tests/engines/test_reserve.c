@@ -57,6 +57,26 @@ static void update(training *run) {
     REQUIRE(gru_layer_update(run->r.layer, &run->p->weights, NULL) == GRU_OK, "%s", gru_last_error());
 }
 
+/* Whatever was in the reserve before: callers compare reserves, or store them. */
+TEST(reserve, every_byte_is_written_where_no_sequence_is_shorter) {
+    training run;
+    gru_context *context = checking_context(NULL, 0);
+    open_training(&run, context, 0);
+    const size_t bytes = run.r.sizes.reserve;
+    char *first = tester_allocate(bytes);
+    memset(run.r.run.reserve, 0x00, bytes);
+    REQUIRE(gru_layer_forward(run.r.layer, &run.r.run) == GRU_OK, "%s", gru_last_error());
+    memcpy(first, run.r.run.reserve, bytes);
+    memset(run.r.run.reserve, 0xFF, bytes);
+    REQUIRE(gru_layer_forward(run.r.layer, &run.r.run) == GRU_OK, "%s", gru_last_error());
+    for (size_t i = 0; i < bytes; i++)
+        CHECK(first[i] == ((char *)run.r.run.reserve)[i], "byte %zu of %zu depends on what was there", i,
+              bytes);
+    tester_free(first);
+    close_training(&run);
+    gru_context_release(context);
+}
+
 /* Every engine of the CPU keeps the sum, also those without a backward pass. */
 ENGINE_TEST(reserve, an_updated_layer_is_found) {
     ONLY_ON_THE_CPU(engine); /* test_cuda_weight_checksum.c */

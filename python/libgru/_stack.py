@@ -1,0 +1,263 @@
+"""Several GRU layers, each in one or two directions, run as one."""
+from __future__ import annotations
+
+import ctypes
+import os
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from libgru import _arrays, _weights
+from libgru._call import Call, as_list
+from libgru._context import Context, default_context
+from libgru._errors import BadArgument
+from libgru._library import library
+from libgru._weights import Variant, Weights
+
+
+@dataclass(frozen=True)
+class StackLayer:
+    """One layer of a stack. reverse: weights of the other direction, None: there is none. direction: of a layer that has one.
+    merge: "concat" (side by side, forward first), "sum", or "separate", in the last layer only."""
+    weights: Weights
+    reverse: Weights | None = None
+    variant: Variant = field(default_factory=Variant)
+    direction: str = "forward"
+    merge: str = "concat"
+
+
+class StackOutput(NamedTuple):
+    """y [T][N][outputs]; hT: a list of [N][H], one for each sublayer: layer 0 forward, layer 0 reverse, layer 1 forward, ...
+    y_reverse [T][N][H]: with merge "separate" only, else None."""
+    y: Any
+    hT: list[Any]
+    y_reverse: Any = None
+
+
+@dataclass
+class StackGradients:
+    """dx [T][N][I]; the others are lists, one array for each sublayer, as in Gradients."""
+    dx: Any = None
+    dh0: list[Any] | None = None
+    dW: list[Any] | None = None
+    dR: list[Any] | None = None
+    dbW: list[Any] | None = None
+    dbR: list[Any] | None = None
+
+
+class Stack:
+    """GRU layers that read each other's outputs.
+
+    layers: StackLayer objects, the first first. dropout: rate between layers in training, 0 <= p < 1. context: as in Layer.
+    `Stack.load(path)` reads a safetensors file; `Stack.from_state(dict)` takes the arrays of a torch.nn.GRU by their names.
+
+    inputs, outputs: numbers in a row of x and of y. hidden: H of each sublayer.
+
+    Raises BadArgument, Unsupported. Any number of threads may run one stack at once.
+    """
+
+    def __init__(self, layers: Sequence[StackLayer], *, dropout: float = 0.0, context: Context | None = None) -> None:
+        lib = library()
+        self.context = context or default_context()
+        self.layers = [StackLayer(layer.weights, layer.reverse, layer.variant.with_types_of(layer.weights), layer.direction,
+                                  layer.merge) for layer in layers]
+        structs = (lib.known.structs["gru_stack_layer"] * len(self.layers))()
+        owners = [self._fill(struct, layer) for struct, layer in zip(structs, self.layers)]
+        config = lib.new("gru_stack_config")
+        config.layers, config.count, config.dropout = ctypes.addressof(structs), len(self.layers), dropout
+        handle = ctypes.c_void_p()
+        lib.call("gru_stack_create", self.context._handle, ctypes.byref(config), ctypes.byref(handle))
+        del owners
+        self._handle, self.dropout = handle, dropout
+        weakref.finalize(self, lib.c.gru_stack_release, handle)
+        self.inputs: int = lib.c.gru_stack_inputs(handle)
+        self.outputs: int = lib.c.gru_stack_outputs(handle)
+        self._sublayers = [(weights, layer) for layer in self.layers
+                           for weights in (layer.weights, layer.reverse) if weights is not None]
+        self.hidden = [weights.sizes()[1] for weights, _ in self._sublayers]
+        self._widths = [weights.sizes()[0] for weights, _ in self._sublayers]
+        self.layers = [StackLayer(Weights(None, None), layer.reverse and Weights(None, None), layer.variant, layer.direction,
+                                  layer.merge) for layer in self.layers]    # the weights are the library's now
+
+    def _fill(self, struct: Any, layer: StackLayer) -> list[Any]:
+        lib, cuda = library(), self.context.is_cuda
+        sizes = layer.weights.sizes()
+        _weights.fill_config(struct.config, layer.variant, sizes, layer.direction)
+        struct.bidirectional = int(layer.reverse is not None)
+        struct.merge = lib.choice("GRU_MERGE_", layer.merge, "merge")
+        owners = _weights.fill_weights(struct.weights[0], layer.weights, sizes, cuda)
+        if layer.reverse is not None:
+            owners += _weights.fill_weights(struct.weights[1], layer.reverse, sizes, cuda)
+        return owners
+
+    @staticmethod
+    def load(path: str | os.PathLike[str], prefix: str | None = None, *, io_type: str | None = None,
+             state_type: str | None = None, weight_type: str | None = None, context: Context | None = None) -> Stack:
+        """Reads a safetensors file whose tensors have PyTorch's names, as gru_stack_load() of gru/import.h does: variants are
+        in its metadata. prefix: such as "encoder.gru."; None: the only GRU of the file. Raises BadData, BadArgument, OSError."""
+        from libgru import _files
+        layers, dropout = _files.read(path, prefix, (io_type, state_type, weight_type))
+        return Stack(layers, dropout=dropout, context=context)
+
+    @staticmethod
+    def from_state(state: Mapping[str, Any], prefix: str = "", *, variant: Variant | None = None, dropout: float = 0.0,
+                   context: Context | None = None) -> Stack:
+        """Takes arrays or tensors with PyTorch's names, such as module.state_dict(): weight_ih_l0, weight_hh_l0_reverse, ...
+        Tensors that need a gradient are detached first, as state_dict() does."""
+        from libgru import _files
+        return Stack(_files.layers_of(state, prefix, variant or Variant()), dropout=dropout, context=context)
+
+    def __repr__(self) -> str:
+        return f"libgru.Stack(inputs {self.inputs}, hidden {self.hidden}, outputs {self.outputs})"
+
+    def update(self, k: int, weights: Weights) -> None:
+        """Replaces the weights of sublayer k by others of the same shapes. No run may be in progress."""
+        lib = library()
+        layer, struct = ctypes.c_void_p(), lib.new("gru_weights")
+        lib.call("gru_stack_sublayer", self._handle, k, None, ctypes.byref(layer))
+        owners = _weights.fill_weights(struct, weights, (self._widths[k], self.hidden[k]), self.context.is_cuda)
+        lib.call("gru_layer_update", layer, ctypes.byref(struct), None)
+        if self.context.is_cuda:
+            lib.call("gru_wait", self.context._handle, None)
+        del owners
+
+    def forward(self, x: Any, h0: Sequence[Any] | None = None, *, lengths: Any = None, restart: Any = None,
+                attention: Any = None, y: Any = None, y_reverse: Any = None, hT: Sequence[Any] | None = None,
+                stream: int = 0) -> StackOutput:
+        """Runs all layers. x [T][N][inputs]. h0: a list of [N][H], one for each sublayer. y, y_reverse, hT: arrays to write to.
+        All else as in Layer.forward()."""
+        call = self._call(x, h0, lengths, restart, attention, stream)
+        return self._run(call, "GRU_INFERENCE", y, y_reverse, hT)
+
+    def forward_training(self, x: Any, h0: Sequence[Any] | None = None, *, lengths: Any = None, restart: Any = None,
+                         attention: Any = None, y: Any = None, y_reverse: Any = None, hT: Sequence[Any] | None = None,
+                         seed: int = 0, offset: int = 0, recompute: bool = False, stream: int = 0) -> StackTraining:
+        """The same, and keeps what backward() needs, as Layer.forward_training(). seed, offset: of dropout; use offset + N for
+        the next batch."""
+        call = self._call(x, h0, lengths, restart, attention, stream)
+        if self.dropout:
+            if self.context.is_cuda:
+                raise BadArgument("dropout on CUDA needs its seed in CUDA memory, which this package does not provide yet")
+            numbers = np.array([seed, offset], np.uint64)
+            call.stack.dropout_seed = numbers.ctypes.data
+            call.owners.append(numbers)
+        output = self._run(call, "GRU_TRAIN_RECOMPUTE" if recompute else "GRU_TRAIN", y, y_reverse, hT)
+        return StackTraining(self, call, output)
+
+    def _call(self, x: Any, h0: Sequence[Any] | None, lengths: Any, restart: Any, attention: Any, stream: int) -> _StackCall:
+        variant = self.layers[0].variant
+        call = _StackCall(library().new("gru_stack_run"), self.context, variant.io_type or "", variant.state_type or "")
+        call.run.stream = stream or None
+        call.input(call.run.x, "x", x, self.inputs)
+        strides = [0] * len(self.hidden)
+        if h0 is not None:
+            found = [call.states(f"h0[{k}]", array, call.N, self.hidden[k]) for k, array in
+                     enumerate(as_list("h0", h0, len(self.hidden)))]
+            strides = [stride for _, stride in found]
+            call.pointers("h0", call.stack, [address for address, _ in found])
+        call.strides = strides
+        call.options(lengths, restart, attention)
+        return call
+
+    def _run(self, call: _StackCall, mode: str, y: Any, y_reverse: Any, hT: Sequence[Any] | None) -> StackOutput:
+        lib, run = library(), call.run
+        is_apart = self.layers[-1].merge == "separate" and self.layers[-1].reverse is not None
+        y = call.new("y", y, call.io, (call.T, call.N, self.outputs))
+        call.view(run.y, "y", y, call.io, self.outputs, write=True)
+        if is_apart:
+            y_reverse = call.new("y_reverse", y_reverse, call.io, (call.T, call.N, self.outputs))
+        call.view(call.stack.y_reverse, "y_reverse", y_reverse, call.io, self.outputs, write=True)
+        last = [call.new("hT", array, call.state, (call.N, H)) for array, H in zip(as_list("hT", hT, len(self.hidden)), self.hidden)]
+        call.last_states(last, self.hidden)
+        sizes = self._sizes(call)
+        run.mode = lib[mode]
+        call.lend(sizes.workspace, sizes.reserve if run.mode else 0)
+        lib.call("gru_stack_forward", self._handle, ctypes.byref(call.stack))
+        call.finish()
+        return StackOutput(y, last, y_reverse)
+
+    def _sizes(self, call: Call) -> Any:
+        sizes = library().new("gru_sizes")
+        library().call("gru_stack_sizes", self._handle, call.T, call.N, ctypes.byref(sizes))
+        return sizes
+
+
+class _StackCall(Call):
+    """A gru_stack_run in the making."""
+
+    def __init__(self, stack: Any, context: Context, io: str, state: str) -> None:
+        super().__init__(stack.data, context, io, state)
+        self.stack = stack
+        self.strides: list[int] = []
+
+    def pointers(self, member: str, struct: Any, values: Sequence[int | None]) -> None:
+        """A host array of pointers."""
+        block = _arrays.addresses(values)
+        self.owners.append(block)
+        setattr(struct, member, ctypes.addressof(block))
+
+    def last_states(self, arrays: Sequence[Any], hidden: Sequence[int]) -> None:
+        """hT of every sublayer. One array of strides serves h0 and hT."""
+        found = [self.states(f"hT[{k}]", array, self.N, hidden[k], write=True) for k, array in enumerate(arrays)]
+        strides = [stride for _, stride in found]
+        if self.stack.h0 and strides != self.strides:
+            raise BadArgument(f"hT has row strides {strides}, expected those of h0, which are {self.strides}")
+        block = (ctypes.c_int64 * len(strides))(*strides)
+        self.owners.append(block)
+        self.stack.h_strides = ctypes.addressof(block)
+        self.pointers("hT", self.stack, [address for address, _ in found])
+
+
+class StackTraining:
+    """A forward pass whose gradients can be computed. y, hT, y_reverse: its results."""
+
+    def __init__(self, stack: Stack, call: _StackCall, output: StackOutput) -> None:
+        self._stack, self._call = stack, call
+        self.y, self.hT, self.y_reverse = output
+
+    def _all(self) -> StackGradients:
+        call, stack = self._call, self._stack
+        kind, sizes = call.weight_gradient, list(zip(stack._widths, stack.hidden))
+        def new(name: str, type_: str, *shape: int) -> Any:
+            return call.new(name, None, type_, shape)
+        return StackGradients(new("dx", call.io, call.T, call.N, stack.inputs),
+                              [new("dh0", call.state, call.N, H) for _, H in sizes],
+                              [new("dW", kind, 3 * H, I) for I, H in sizes], [new("dR", kind, 3 * H, H) for _, H in sizes],
+                              [new("dbW", kind, 3 * H) for _, H in sizes], [new("dbR", kind, 3 * H) for _, H in sizes])
+
+    def backward(self, dy: Any = None, dhT: Sequence[Any] | None = None, *, dy_reverse: Any = None,
+                 out: StackGradients | None = None, add: bool = False, loss_scale: Any = None) -> StackGradients:
+        """Computes gradients, as Training.backward(). dhT: a list of [N][H], one for each sublayer."""
+        lib, call, stack = library(), self._call, self._stack
+        if add and out is None:
+            raise BadArgument("add is True, but there is no out to add to")
+        result = self._all() if out is None else out
+        struct = lib.new("gru_stack_gradients")
+        struct.data.parts = lib["GRU_GRAD_DATA"] | lib["GRU_GRAD_WEIGHTS"] | (0 if add else lib["GRU_GRAD_OVERWRITE"])
+        with call.backward():
+            call.view(struct.data.dy, "dy", dy, call.io, stack.outputs)
+            call.view(struct.dy_reverse, "dy_reverse", dy_reverse, call.io, stack.outputs)
+            call.dense(struct.data, "loss_scale", "loss_scale", loss_scale, "f32", (1,))
+            call.view(struct.data.dx, "dx", result.dx, call.io, stack.inputs, write=True)
+            self._lists(struct, result, dhT)
+            call.lend(stack._sizes(call).backward_workspace)
+            lib.call("gru_stack_backward", stack._handle, ctypes.byref(call.stack), ctypes.byref(struct))
+        return result
+
+    def _lists(self, struct: Any, out: StackGradients, dhT: Sequence[Any] | None) -> None:
+        call, kind = self._call, self._call.weight_gradient
+        states = [(call.N, H) for H in self._stack.hidden]
+        matrices = [(3 * H, I) for I, H in zip(self._stack._widths, self._stack.hidden)]
+        squares, biases = [(3 * H, H) for H in self._stack.hidden], [(3 * H,) for H in self._stack.hidden]
+        for name, arrays, type_, shapes in (("dhT", dhT, call.state, states), ("dh0", out.dh0, call.state, states),
+                                            ("dW", out.dW, kind, matrices), ("dR", out.dR, kind, squares),
+                                            ("dbW", out.dbW, kind, biases), ("dbR", out.dbR, kind, biases)):
+            if arrays is not None:
+                call.pointers(name, struct, [self._address(f"{name}[{k}]", array, type_, shape, name != "dhT") for k, (array, shape)
+                                             in enumerate(zip(as_list(name, arrays, len(shapes)), shapes))])
+
+    def _address(self, name: str, array: Any, kind: str, shape: Sequence[int], write: bool) -> int | None:
+        return None if array is None else _arrays.dense(name, self._call._found(name, array, kind, shape, write))

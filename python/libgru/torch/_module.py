@@ -1,0 +1,182 @@
+"""The module: torch.nn.GRU's constructor, parameters, shapes and messages over libgru's operators."""
+from __future__ import annotations
+
+from typing import Any, Optional
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+
+from libgru._errors import BadArgument
+from libgru.torch import _fallback, _ops, _plans, _ragged    # noqa: F401 (the operators)
+from libgru.torch._packed_weights import PackedWeights, is_plain
+from libgru.torch._plans import TYPES, Shape
+
+_DEFAULTS = {"reset": "after", "update": "keep", "gate": "sigmoid", "candidate": "tanh", "clip": 0.0, "hard_slope": 0.0}
+
+
+class GRU(torch.nn.RNNBase):    # type: ignore[misc]
+    """torch.nn.GRU on libgru: the same constructor, parameters, state_dict, inputs and outputs, and the same bits of a row in
+    every batch. Not a subclass of nn.GRU, which torch.compile refuses.
+
+    Beyond nn.GRU: reset "after", "before", "all"; update "keep", "write"; gate "sigmoid", "hard_sigmoid" with hard_slope;
+    candidate "tanh", "relu", "linear"; clip, 0: none. inference_weights "f16", "bf16", "int8": weights are rounded to that type
+    where no gradient is needed. lengths in forward().
+
+    Runs on the CPU with torch.get_num_threads() threads, in float32, float64, bfloat16 or float16. In eval mode packed weights
+    are kept; a change through .data is not seen, so call train() and eval(), or assign the parameter, after one.
+    On other devices, in torch.jit.trace, under torch.func and forward differentiation PyTorch's own GRU runs.
+    Raises libgru.Unsupported where it lacks the variant, and for second derivatives; use libgru.torch.fallback() for those.
+    """
+
+    def __init__(self, *args: Any, reset: str = "after", update: str = "keep", gate: str = "sigmoid", candidate: str = "tanh",
+                 clip: float = 0.0, hard_slope: float = 0.0, inference_weights: str | None = None, **options: Any) -> None:
+        if "proj_size" in options:
+            raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
+        super().__init__("GRU", *args, **options)
+        if inference_weights not in (None, "f16", "bf16", "int8"):
+            raise BadArgument(f"inference_weights is {inference_weights!r}, expected None, f16, bf16 or int8")
+        self.variant: dict[str, Any] = {"reset": reset, "update": update, "gate": gate, "candidate": candidate, "clip": float(clip),
+                        "hard_slope": float(hard_slope)}
+        self.inference_weights = inference_weights
+        self._packed = PackedWeights()
+        _plans.plan(self._shape(1, "f32"), False)    # fails now if a word is wrong, or if the library is missing
+
+    def extra_repr(self) -> str:
+        shown = [f"{key}={value!r}" for key, value in self.variant.items() if value != _DEFAULTS[key]]
+        if self.inference_weights:
+            shown.append(f"inference_weights={self.inference_weights!r}")
+        return ", ".join([super().extra_repr(), *shown])
+
+    def train(self, mode: bool = True) -> GRU:
+        """As nn.Module.train(). Also forgets packed weights."""
+        self._packed.clear()
+        super().train(mode)
+        return self
+
+    def forward(self, input: Tensor | PackedSequence, hx: Optional[Tensor] = None, *,
+                lengths: Optional[Tensor] = None) -> tuple[Any, Tensor]:
+        """input [T, N, I], [N, T, I] with batch_first, [T, I], or a PackedSequence; hx [layers * directions, N, H] or None.
+        lengths [N]: steps of each sequence, 1 to T; past them the output is 0, and the last state is that of the last step.
+        Returns output and the last states, shaped as those of nn.GRU."""
+        if isinstance(input, PackedSequence):
+            if lengths is not None:
+                raise BadArgument("lengths are given, but the input is a PackedSequence, which has its own")
+            return _ragged.forward(self, input, hx)
+        return self._dense(input, hx, lengths)
+
+    # ---- inputs ------------------------------------------------------------------------------------------------------------
+
+    def _dense(self, x: Tensor, hx: Tensor | None, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+        if x.dim() not in (2, 3):
+            raise ValueError(f"GRU: Expected input to be 2D or 3D, got {x.dim()}D instead")
+        is_batched = x.dim() == 3
+        batch_axis = 0 if self.batch_first else 1
+        if hx is not None and hx.dim() != x.dim():
+            kind = ("batched 3", 3) if is_batched else ("unbatched 2", 2)
+            raise RuntimeError(f"For {kind[0]}-D input, hx should also be {kind[1]}-D but got {hx.dim()}-D tensor")
+        if not is_batched:
+            x, hx = x.unsqueeze(batch_axis), None if hx is None else hx.unsqueeze(1)
+        if hx is None:
+            self.check_input(x, None)
+        else:
+            self.check_forward_args(x, hx, None)
+        if x.size(1 - batch_axis) == 0:
+            raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
+        y, hT = self._run(x.transpose(0, 1) if self.batch_first else x, hx, lengths)
+        if self.batch_first:
+            y = y.transpose(0, 1)
+        return (y, hT) if is_batched else (y.squeeze(batch_axis), hT.squeeze(1))
+
+    @property
+    def _directions(self) -> int:
+        return 2 if self.bidirectional else 1
+
+    def _weights(self, k: int) -> list[Tensor]:
+        """Of layer k, by name, so that parametrizations and functional_call are seen."""
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh") if self.bias else ("weight_ih", "weight_hh")
+        return [getattr(self, f"{name}_l{k}{end}") for end in ("", "_reverse")[:self._directions] for name in names]
+
+    def _shape(self, inputs: int, io: str, packed: str | None = None) -> Shape:
+        words = self.variant
+        return Shape(inputs, self.hidden_size, self.bidirectional, words["reset"], words["update"], words["gate"],
+                     words["candidate"], words["clip"], words["hard_slope"], io, packed or io)
+
+    def _shape_of(self, k: int, x: Tensor) -> Shape:
+        """What layer k computes on such an input. Without x's own width, which torch.compile may hold as a symbol."""
+        return self._shape(self.input_size if k == 0 else self._directions * self.hidden_size, TYPES[x.dtype])
+
+    def _check_types(self, x: Tensor, hx: Tensor | None, weights: list[Tensor]) -> None:
+        for name, tensor in (("hx", hx), ("a weight", weights[0])):
+            if tensor is None:
+                continue
+            if tensor.dtype != x.dtype:
+                raise ValueError(f"RNN input and parameter dtypes do not match: input is {x.dtype}, {name} is {tensor.dtype}")
+            if tensor.device != x.device:
+                raise RuntimeError(f"Input and parameter tensors are not at the same device: input is at {x.device}, {name} "
+                                   f"at {tensor.device}")
+
+    # ---- layers ------------------------------------------------------------------------------------------------------------
+
+    def _run(self, x: Tensor, hx: Tensor | None, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+        """x [T, N, I]. hx None: zeros."""
+        layers = [self._weights(k) for k in range(self.num_layers)]
+        every = [weight for weights in layers for weight in weights]
+        why = _fallback.reason(x, every if hx is None else [hx, *every])
+        if why is not None:
+            return self._fall_back(why, x, hx, every, lengths)
+        cast = self._autocast(x)
+        if cast is not None:
+            x, hx = x.to(cast), None if hx is None else hx.to(cast)
+            layers = [[weight.to(cast) for weight in weights] for weights in layers]
+        self._check_types(x, hx, layers[0])
+        if lengths is not None:
+            lengths = lengths.to(torch.int32)
+        last = []
+        for k, weights in enumerate(layers):
+            h0 = None if hx is None else hx[k * self._directions:(k + 1) * self._directions]
+            x, hT = self._layer(k, x, h0, weights, lengths)
+            last.append(hT)
+            if self.dropout and self.training and k + 1 < self.num_layers:
+                x = torch.nn.functional.dropout(x, self.dropout)
+        return x, torch.cat(last) if len(last) > 1 else last[0]
+
+    def _fall_back(self, why: str, x: Tensor, hx: Tensor | None, weights: list[Tensor], lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+        self.check_default(why)
+        if lengths is not None:
+            raise BadArgument(f"lengths are given, but {why}: pass a PackedSequence")
+        _fallback.tell(why)
+        if hx is None:
+            hx = x.new_zeros(self.num_layers * self._directions, x.size(1), self.hidden_size)
+        return _fallback.run(self, x, hx, weights)
+
+    def check_default(self, why: str) -> None:
+        """Raises Unsupported if PyTorch's own GRU does not compute this variant."""
+        _fallback.check_default(self.variant == _DEFAULTS and self.inference_weights is None, why)
+
+    def _layer(self, k: int, x: Tensor, h0: Tensor | None, weights: list[Tensor],
+               lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+        given = (x, *weights) if h0 is None else (x, h0, *weights)
+        shape = self._shape_of(k, x)
+        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given):
+            y, hT, _, _ = torch.ops.libgru.train(x, h0, weights, lengths, shape.text())
+            return y, hT
+        packed, shape = self._packed_layer(k, weights, shape)
+        if is_plain(*given):
+            h0 = None if h0 is None else h0.contiguous()
+            return _plans.forward(shape, _plans.readable(x), h0, packed, lengths, False)[:2]
+        y, hT = torch.ops.libgru.infer(x, h0, packed, lengths, shape.text())
+        return y, hT
+
+    def _packed_layer(self, k: int, weights: list[Tensor], shape: Shape) -> tuple[Tensor, Shape]:
+        """Packed weights of layer k for inference, and what they compute."""
+        rounding = self.inference_weights if shape.io == "f32" else None
+        packed = self._packed.of(k, weights, shape, rounding, keep=not self.training)
+        return packed, shape._replace(packed=rounding) if rounding in ("f16", "bf16") else shape
+
+    @staticmethod
+    def _autocast(x: Tensor) -> torch.dtype | None:
+        """The type that autocast asks for; None: leave all as it is."""
+        if x.device.type == "meta" or not torch.is_autocast_enabled(x.device.type):
+            return None
+        return torch.get_autocast_dtype(x.device.type)

@@ -1,0 +1,121 @@
+"""The operators of torch.library: what torch.compile, export and autograd see.
+
+    libgru::pack      weights -> packed weights
+    libgru::infer     a pass of one layer, in one direction or two, from packed weights
+    libgru::train     the same from weights, with what backward needs; the only one with a gradient
+    libgru::backward  its gradient, which has none of its own
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from libgru._errors import Unsupported
+from libgru.torch import _plans
+from libgru.torch._plans import shape_of
+
+
+@torch.library.custom_op("libgru::pack", mutates_args=(), schema="(Tensor[] weights, str layer) -> Tensor")
+def pack(weights: Sequence[Tensor], layer: str) -> Tensor:
+    return _plans.pack(shape_of(layer), list(weights))
+
+
+@pack.register_fake
+def _(weights: Sequence[Tensor], layer: str) -> Tensor:
+    shape = shape_of(layer)
+    size = sum(_plans.plan(shape, bool(d)).packed for d in range(shape.directions))
+    return weights[0].new_empty(size, dtype=torch.uint8)
+
+
+@torch.library.custom_op("libgru::infer", mutates_args=(), schema=(
+    "(Tensor x, Tensor? h0, Tensor packed, Tensor? lengths, str layer) -> (Tensor, Tensor)"))
+def infer(x: Tensor, h0: Tensor | None, packed: Tensor, lengths: Tensor | None, layer: str) -> tuple[Tensor, Tensor]:
+    h0 = None if h0 is None else h0.contiguous()
+    return _plans.forward(shape_of(layer), _plans.readable(x), h0, packed, lengths, False)[:2]
+
+
+def _outputs(x: Tensor, layer: str) -> tuple[Tensor, Tensor]:
+    shape = shape_of(layer)
+    T, N = x.shape[0], x.shape[1]
+    return x.new_empty(T, N, shape.directions * shape.hidden), x.new_empty(shape.directions, N, shape.hidden)
+
+
+@infer.register_fake
+def _(x: Tensor, h0: Tensor | None, packed: Tensor, lengths: Tensor | None, layer: str) -> tuple[Tensor, Tensor]:
+    return _outputs(x, layer)
+
+
+@torch.library.custom_op("libgru::train", mutates_args=(), schema=(
+    "(Tensor x, Tensor? h0, Tensor[] weights, Tensor? lengths, str layer) -> (Tensor, Tensor, Tensor, Tensor)"))
+def train(x: Tensor, h0: Tensor | None, weights: Sequence[Tensor], lengths: Tensor | None,
+          layer: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    shape, packed = shape_of(layer), _plans.pack(shape_of(layer), list(weights))
+    h0 = None if h0 is None else h0.contiguous()
+    y, hT, reserve = _plans.forward(shape, _plans.readable(x), h0, packed, lengths, True)
+    assert reserve is not None
+    return y, hT, reserve, packed
+
+
+@train.register_fake
+def _(x: Tensor, h0: Tensor | None, weights: Sequence[Tensor], lengths: Tensor | None,
+      layer: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    shape, (T, N) = shape_of(layer), x.shape[:2]
+    plans = [_plans.plan(shape, bool(d)) for d in range(shape.directions)]
+    sizes = (sum(each.reserve_bytes(T, N) for each in plans), sum(each.packed for each in plans))
+    return (*_outputs(x, layer), *(x.new_empty(size, dtype=torch.uint8) for size in sizes))
+
+
+@torch.library.custom_op("libgru::backward", mutates_args=(), schema=(
+    "(Tensor? dy, Tensor? dhT, Tensor x, Tensor? lengths, Tensor packed, Tensor reserve, str layer) -> "
+    "(Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)"))
+def backward(dy: Tensor | None, dhT: Tensor | None, x: Tensor, lengths: Tensor | None, packed: Tensor, reserve: Tensor,
+             layer: str) -> tuple[Tensor, ...]:
+    dy = None if dy is None else _plans.readable(dy)
+    dhT = None if dhT is None else dhT.contiguous()
+    return tuple(_plans.backward(shape_of(layer), dy, dhT, _plans.readable(x), lengths, packed, reserve))
+
+
+@backward.register_fake
+def _(dy: Tensor | None, dhT: Tensor | None, x: Tensor, lengths: Tensor | None, packed: Tensor, reserve: Tensor,
+      layer: str) -> tuple[Tensor, ...]:
+    return tuple(_plans.empty_gradients(shape_of(layer), x))
+
+
+# ---- autograd --------------------------------------------------------------------------------------------------------------
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    x, h0, weights, lengths, layer = inputs
+    # The weights are saved so that autograd finds a change in place between forward and backward.
+    ctx.save_for_backward(x, lengths, output[2], output[3], *weights)
+    ctx.layer, ctx.has_h0, ctx.count = layer, h0 is not None, len(weights)
+    ctx.mark_non_differentiable(output[2], output[3])
+
+
+def _gradients(ctx: Any, dy: Tensor | None, dhT: Tensor | None, *_: Any) -> tuple[Any, ...]:
+    x, lengths, reserve, packed, *weights = ctx.saved_tensors
+    dx, dh0, *rest = torch.ops.libgru.backward(dy, dhT, x, lengths, packed, reserve, ctx.layer)
+    parts = rest[:ctx.count // shape_of(ctx.layer).directions]
+    by_weight = [part[d].to(weights[0].dtype) for d in range(shape_of(ctx.layer).directions) for part in parts]
+    return dx, dh0 if ctx.has_h0 else None, by_weight, None, None
+
+
+def _twice(ctx: Any, *_: Any) -> Any:
+    raise Unsupported("libgru computes no second derivatives. Inside libgru.torch.fallback() PyTorch's own GRU runs, which does")
+
+
+def _never(ctx: Any, *_: Any) -> Any:
+    raise Unsupported("the operators libgru::pack and libgru::infer have no gradients. libgru::train has")
+
+
+def _nothing(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    """Saves nothing: the gradient only raises."""
+
+
+# Without these torch would take the missing gradients for zeros.
+torch.library.register_autograd("libgru::train", _gradients, setup_context=_save)
+torch.library.register_autograd("libgru::backward", _twice, setup_context=_nothing)
+torch.library.register_autograd("libgru::pack", _never, setup_context=_nothing)
+torch.library.register_autograd("libgru::infer", _never, setup_context=_nothing)

@@ -1,0 +1,223 @@
+"""Calls of the C library on tensors. Each function is one pass of one layer, in one direction or two; nothing here knows autograd."""
+from __future__ import annotations
+
+import ctypes
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from libgru import _context
+from libgru._errors import BadArgument
+from libgru._library import library
+from libgru._weights import Variant, fill_config
+
+TYPES = {torch.float32: "f32", torch.float64: "f64", torch.float16: "f16", torch.bfloat16: "bf16"}
+DTYPES = {name: dtype for dtype, name in TYPES.items()}
+
+
+class Shape(NamedTuple):
+    """What a layer computes, apart from its weights. It travels through torch's operators as text."""
+    inputs: int
+    hidden: int
+    both: bool                   # two directions; else the first
+    reset: str = "after"
+    update: str = "keep"
+    gate: str = "sigmoid"
+    candidate: str = "tanh"
+    clip: float = 0.0
+    hard_slope: float = 0.0
+    io: str = "f32"              # of x, y, h0, hT and the parameters
+    packed: str = "f32"          # of the packed weights
+
+    @property
+    def directions(self) -> int:
+        return 2 if self.both else 1
+
+    def text(self) -> str:
+        return " ".join(map(str, (self.inputs, self.hidden, int(self.both), *self[3:])))
+
+
+@lru_cache(maxsize=1024)
+def shape_of(text: str) -> Shape:
+    inputs, hidden, both, reset, update, gate, candidate, clip, slope, io, packed = text.split()
+    return Shape(int(inputs), int(hidden), bool(int(both)), reset, update, gate, candidate, float(clip), float(slope), io, packed)
+
+
+@lru_cache(maxsize=None)
+def _context_of(threads: int) -> _context.Context:
+    return _context.Context("cpu", threads=threads)
+
+
+class _Plan:
+    """A layer whose weights are arguments of each call, for one number of threads."""
+
+    def __init__(self, shape: Shape, reverse: bool, threads: int) -> None:
+        lib = library()
+        self.context = _context_of(threads)
+        self.element = torch.empty(0, dtype=DTYPES[shape.io]).element_size()
+        config = lib.new("gru_layer_config")
+        variant = Variant(*shape[3:9], shape.io, shape.io, shape.packed)
+        fill_config(config, variant, (shape.inputs, shape.hidden), "reverse" if reverse else "forward")
+        self.handle = ctypes.c_void_p()
+        lib.call("gru_layer_create", self.context._handle, ctypes.byref(config), None, ctypes.byref(self.handle))
+        least, one = self._measure(0, 0), self._measure(1, 1)
+        self.packed = one.packed + -one.packed % 64
+        self.reserve, self.reserve_row = least.reserve, one.reserve - least.reserve
+        self.sizes = lru_cache(maxsize=256)(self._measure)
+
+    def _measure(self, T: int, N: int) -> Any:
+        sizes = library().new("gru_sizes")
+        library().call("gru_layer_sizes", self.handle, T, N, ctypes.byref(sizes))
+        return sizes
+
+    def reserve_bytes(self, T: Any, N: Any) -> Any:
+        """For numbers and for symbols, rounded up so that the next direction's is aligned."""
+        return (self.reserve + T * N * self.reserve_row + 63) // 64 * 64
+
+
+@lru_cache(maxsize=None)
+def _plan(shape: Shape, reverse: bool, threads: int) -> _Plan:
+    return _Plan(shape, reverse, threads)
+
+
+def plan(shape: Shape, reverse: bool) -> _Plan:
+    return _plan(shape, reverse, torch.get_num_threads())
+
+
+def readable(x: Tensor) -> Tensor:
+    """The tensor, or a copy if the library cannot read its strides: rows have no gaps, and no stride is 0."""
+    T, N, width = x.shape
+    by_time, by_row, last = x.stride()
+    if (last == 1 or width <= 1) and (by_time > 0 or T <= 1) and (by_row > 0 or N <= 1):
+        return x
+    return x.contiguous()
+
+
+def _strides(tensor: Tensor) -> tuple[int, int]:
+    """Of steps and rows; those of a single step or row are made up, since torch leaves them anything."""
+    T, N, width = tensor.shape
+    by_row = tensor.stride(1) if N > 1 else max(width, 1)
+    return (tensor.stride(0) if T > 1 else max(N, 1) * by_row), by_row
+
+
+def _check_weights(shape: Shape, weights: list[Tensor], biases: bool) -> None:
+    sizes = [(3 * shape.hidden, shape.inputs), (3 * shape.hidden, shape.hidden), *([(3 * shape.hidden,)] * (2 if biases else 0))]
+    for k, weight in enumerate(weights):
+        wanted = sizes[k % len(sizes)]
+        if tuple(weight.shape) != wanted or weight.dtype != DTYPES[shape.io] or weight.device.type != "cpu":
+            raise BadArgument(f"weight {k} is {weight.dtype} {tuple(weight.shape)} on {weight.device}, expected "
+                              f"{DTYPES[shape.io]} {wanted} on the CPU")
+
+
+def pack(shape: Shape, weights: list[Tensor]) -> Tensor:
+    """Packed weights of all directions. weights: W, R and, where there are biases, bW, bR of each."""
+    lib = library()
+    count = len(weights) // shape.directions
+    if len(weights) != count * shape.directions or count not in (2, 4):
+        raise BadArgument(f"there are {len(weights)} weights, expected 2 or 4 for each direction")
+    _check_weights(shape, weights, count == 4)
+    plans = [plan(shape, bool(d)) for d in range(shape.directions)]
+    out = torch.empty(sum(each.packed for each in plans), dtype=torch.uint8)
+    place = out.data_ptr()
+    for d, each in enumerate(plans):
+        dense = [weight.contiguous() for weight in weights[d * count:(d + 1) * count]]
+        struct = lib.new("gru_weights")
+        struct.W, struct.R = dense[0].data_ptr(), dense[1].data_ptr()
+        if count == 4:
+            struct.bW, struct.bR = dense[2].data_ptr(), dense[3].data_ptr()
+        struct.type = lib["GRU_" + shape.io.upper()]
+        lib.call("gru_layer_pack", each.handle, ctypes.byref(struct), place, None)
+        place += each.packed
+    return out
+
+
+def _run(x: Tensor, packed: int, lengths: Tensor | None) -> Any:
+    run = library().new("gru_run")
+    run.T, run.N = x.shape[0], x.shape[1]
+    run.x.data = x.data_ptr()
+    run.x.time_stride, run.x.batch_stride = _strides(x)
+    run.packed = packed
+    if lengths is not None:
+        run.lengths = lengths.data_ptr()
+    return run
+
+
+def forward(shape: Shape, x: Tensor, h0: Tensor | None, packed: Tensor, lengths: Tensor | None,
+            training: bool) -> tuple[Tensor, Tensor, Tensor | None]:
+    """y [T, N, directions * H], hT [directions, N, H] and, in training, the reserve. x is readable, h0 dense."""
+    lib = library()
+    T, N, H, D = x.shape[0], x.shape[1], shape.hidden, shape.directions
+    y, hT = x.new_empty(T, N, D * H), x.new_empty(D, N, H)
+    plans = [plan(shape, bool(d)) for d in range(D)]
+    reserve = torch.empty(sum(each.reserve_bytes(T, N) for each in plans), dtype=torch.uint8) if training else None
+    weights, saved = packed.data_ptr(), 0 if reserve is None else reserve.data_ptr()
+    for d, each in enumerate(plans):
+        run, sizes = _run(x, weights, lengths), each.sizes(T, N)
+        run.y.data, run.y.time_stride, run.y.batch_stride = y.data_ptr() + d * H * each.element, N * D * H, D * H
+        run.hT = hT.data_ptr() + d * N * H * each.element
+        if h0 is not None:
+            run.h0 = h0.data_ptr() + d * N * H * each.element
+        owner, run.workspace = _context.workspace(each.context, sizes.workspace)
+        run.workspace_size = sizes.workspace
+        if training:
+            run.mode, run.reserve, run.reserve_size = lib["GRU_TRAIN"], saved, sizes.reserve
+            saved += each.reserve_bytes(T, N)
+        lib.call("gru_layer_forward", each.handle, ctypes.byref(run))
+        del owner
+        weights += each.packed
+    return y, hT, reserve
+
+
+class Gradients(NamedTuple):
+    """dx [T, N, I]; all others by direction: dh0 [D, N, H], dW [D, 3H, I], dR [D, 3H, H], dbW [D, 3H], dbR [D, 3H]."""
+    dx: Tensor
+    dh0: Tensor
+    dW: Tensor
+    dR: Tensor
+    dbW: Tensor
+    dbR: Tensor
+
+
+def empty_gradients(shape: Shape, x: Tensor) -> Gradients:
+    """Gradients of weights are f32 unless all is f64; the caller rounds them."""
+    I, H, D, N = shape.inputs, shape.hidden, shape.directions, x.shape[1]
+    wide = torch.float64 if shape.io == "f64" else torch.float32
+    return Gradients(torch.empty_like(x, memory_format=torch.contiguous_format), x.new_empty(D, N, H),
+                     *(x.new_empty(size, dtype=wide) for size in ((D, 3 * H, I), (D, 3 * H, H), (D, 3 * H), (D, 3 * H))))
+
+
+def _set_gradients(struct: Any, out: Gradients, d: int, dx: Tensor, dy: Tensor | None, dhT: Tensor | None, H: int) -> None:
+    lib = library()
+    struct.parts = lib["GRU_GRAD_DATA"] | lib["GRU_GRAD_WEIGHTS"] | lib["GRU_GRAD_OVERWRITE"]
+    if dy is not None:
+        struct.dy.data = dy.data_ptr() + d * H * dy.element_size()
+        struct.dy.time_stride, struct.dy.batch_stride = _strides(dy)
+    if dhT is not None:
+        struct.dhT = dhT[d].data_ptr()
+    struct.dx.data, struct.dh0 = dx.data_ptr(), out.dh0[d].data_ptr()
+    struct.dW, struct.dR, struct.dbW, struct.dbR = (part[d].data_ptr() for part in out[2:])
+
+
+def backward(shape: Shape, dy: Tensor | None, dhT: Tensor | None, x: Tensor, lengths: Tensor | None, packed: Tensor,
+             reserve: Tensor) -> Gradients:
+    """x, lengths, packed and reserve as forward() had them. dy is readable, dhT dense."""
+    lib, T, N = library(), x.shape[0], x.shape[1]
+    out = empty_gradients(shape, x)
+    weights, saved = packed.data_ptr(), reserve.data_ptr()
+    for d in range(shape.directions):
+        each = plan(shape, bool(d))
+        run, sizes, struct = _run(x, weights, lengths), each.sizes(T, N), lib.new("gru_gradients")
+        dx = torch.empty_like(out.dx) if d else out.dx
+        _set_gradients(struct, out, d, dx, dy, dhT, shape.hidden)
+        run.mode, run.reserve, run.reserve_size = lib["GRU_TRAIN"], saved, sizes.reserve
+        owner, run.workspace = _context.workspace(each.context, sizes.backward_workspace)
+        run.workspace_size = sizes.backward_workspace
+        lib.call("gru_layer_backward", each.handle, ctypes.byref(run), ctypes.byref(struct))
+        del owner
+        if d:
+            out.dx.add_(dx)
+        weights += each.packed
+        saved += each.reserve_bytes(T, N)
+    return out

@@ -1,0 +1,292 @@
+"""Wrong arguments, arrays of other packages, lifetimes: an exception with a sentence, or the right numbers; never a crash."""
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import tempfile
+import threading
+import unittest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from support import GOLDEN, Draw, child, compiled
+
+import libgru
+from libgru._library import library
+from libgru.convert import safetensors
+from libgru.convert.tensor import Tensor
+
+T, N, I, H = 5, 3, 4, 6
+
+
+class Interface:
+    """An array of no known package, with __array_interface__ alone."""
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+
+    @property
+    def __array_interface__(self) -> Any:
+        return self.array.__array_interface__
+
+
+class Exported:
+    """The same with DLPack alone, of the old version or the new one."""
+
+    def __init__(self, array: Any, versioned: bool) -> None:
+        self.array, self.versioned = array, versioned
+
+    def __dlpack__(self, **options: Any) -> Any:
+        if options and not self.versioned:
+            raise TypeError("__dlpack__() got an unexpected keyword argument 'max_version'")
+        return self.array.__dlpack__(**options)
+
+
+class Arguments(unittest.TestCase):
+    def setUp(self) -> None:
+        draw = Draw(1)
+        self.weights = draw.weights(I, H)
+        self.layer = libgru.Layer(*self.weights)
+        self.x, self.h0 = draw(T, N, I), draw(N, H)
+
+    def refused(self, words: str, function: Any, *given: Any, error: type[Exception] = libgru.BadArgument, **named: Any) -> None:
+        with self.assertRaises(error) as caught:
+            function(*given, **named)
+        self.assertIn(words, str(caught.exception))
+
+    def test_types_and_shapes(self) -> None:
+        forward, x = self.layer.forward, self.x
+        self.refused("x is f64, expected f32", forward, x.astype(np.float64))
+        self.refused("x has elements of type complex64", forward, x.astype(np.complex64))
+        self.refused("x has elements of type >f4", forward, x.astype(">f4"))
+        self.refused("x is a list, expected an array", forward, x.tolist())
+        self.refused("x has the shape [5][4], expected [any][any][4]", forward, x[:, 0])
+        self.refused("x has the shape [5][3][3], expected [any][any][4]", forward, x[:, :, :3])
+        self.refused("h0 has the shape [2][6], expected [3][6]", forward, x, self.h0[:2])
+        self.refused("lengths is int64, expected int32", forward, x, lengths=np.array([1, 2, 3]))
+        self.refused("expected either x or projected", forward)
+        self.refused("run.lengths[1] is 6", forward, x, lengths=np.array([1, 6, 3], np.int32), error=libgru.BadData)
+        self.refused("W has the shape [17][4], expected [18][4]", libgru.Layer, self.weights[0][:17], self.weights[1])
+        self.refused("bW is f64, expected f32", libgru.Layer, *self.weights[:2], self.weights[2].astype(np.float64))
+        self.refused("reset is 'befor', expected after, before, all", libgru.Layer, *self.weights, reset="befor")
+        self.refused("direction is 'up'", libgru.Layer, *self.weights, direction="up")
+        self.refused("io_type is 'float32', expected f32", libgru.Layer, *self.weights, io_type="float32")
+        self.refused("config.clip is -1", libgru.Layer, *self.weights, clip=-1.0)
+        self.refused("backend is 'gpu', expected auto, cpu, cuda", libgru.Context, "gpu")
+        self.refused("cpu_avx3", libgru.Context, engine="cpu_avx3")
+
+    def test_strides(self) -> None:
+        forward, x = self.layer.forward, self.x
+        wide = np.zeros((T, N, 2 * I), np.float32)
+        self.refused("x has the stride 2 in its last axis, expected 1", forward, wide[:, :, ::2])
+        self.refused("x has the stride -12 in axis 0, expected one above zero", forward, x[::-1])
+        self.refused("x has the stride 0 in axis 1", forward, np.broadcast_to(x[:, :1], x.shape))
+        self.refused("W has strides of (1, 18) elements", libgru.Layer, np.asfortranarray(self.weights[0]), self.weights[1])
+        self.refused("h0 has the stride 0 in axis 0", forward, x, np.broadcast_to(self.h0[:1], (N, H)))
+        odd = np.zeros(T * N * I * 4 + 1, np.uint8)[1:].view(np.float32).reshape(T, N, I)
+        self.refused("run.x", forward, odd)
+
+    def test_nothing_is_written_where_it_must_not_be(self) -> None:
+        y = np.zeros((T, N, H), np.float32)
+        y.flags.writeable = False
+        self.refused("y is read-only", self.layer.forward, self.x, y=y)
+        shared = np.zeros((T, N, H), np.float32)
+        self.refused("overlaps", self.layer.forward, self.x, y=shared, hT=shared[0])
+        self.assertFalse(shared.any())
+        run = self.layer.forward_training(self.x)
+        self.refused("dy has the shape [5][3][4]", run.backward, self.x)
+        self.refused("there is no out to add to", run.backward, add=True)
+        self.refused("dhT has strides of (0, 1) elements", run.backward, dhT=np.broadcast_to(self.h0[:1], (N, H)))
+
+    def test_empty_batches_and_sequences(self) -> None:
+        y, hT = self.layer.forward(np.zeros((T, 0, I), np.float32))
+        self.assertEqual((y.shape, hT.shape), ((T, 0, H), (0, H)))
+        y, hT = self.layer.forward(np.zeros((0, N, I), np.float32), self.h0)
+        self.assertTrue(np.array_equal(hT, self.h0) and y.shape == (0, N, H))
+
+    def test_arrays_of_any_package(self) -> None:
+        wanted = self.layer.forward(self.x).y
+        for given in (Interface(self.x), Exported(self.x, False), Exported(self.x, True)):
+            self.assertTrue(np.array_equal(self.layer.forward(given).y, wanted))
+        strided = Exported(np.ascontiguousarray(self.x.transpose(1, 0, 2)).transpose(1, 0, 2), False)
+        self.assertTrue(np.array_equal(self.layer.forward(strided).y, wanted))
+        out = np.zeros_like(wanted)
+        self.layer.forward(self.x, y=Exported(out, False))
+        self.assertTrue(np.array_equal(out, wanted))
+        out.flags.writeable = False
+        with self.assertRaises(libgru.BadArgument):    # numpy itself, or the flag of the new version
+            self.layer.forward(self.x, y=Exported(out, True))
+        layer = libgru.Layer(*(Exported(array, False) for array in self.weights))
+        self.assertTrue(np.array_equal(layer.forward(self.x).y, wanted))
+
+    def test_what_was_given_may_die(self) -> None:
+        weights = tuple(array.copy() for array in self.weights)
+        layer = libgru.Layer(*weights)
+        for array in weights:
+            array[...] = 0
+        del weights
+        x = self.x.copy()
+        run, dy = layer.forward_training(x), np.ones((T, N, H), np.float32)
+        wanted = run.backward(dy).dx
+        del x, layer
+        gc.collect()
+        junk = [np.full((T, N, I), 7, np.float32) for _ in range(50)]
+        self.assertTrue(np.array_equal(run.backward(dy).dx, wanted), len(junk))
+        stream = libgru.Stream(libgru.Layer(*self.weights))
+        gc.collect()
+        self.assertTrue(np.array_equal(stream.step(self.x[0, 0]), self.layer.forward(self.x).y[0, 0]))
+
+    def test_update(self) -> None:
+        other = Draw(9).weights(I, H)
+        layer = libgru.Layer(*self.weights)
+        layer.update(*other)
+        self.assertTrue(np.array_equal(layer.forward(self.x).y, libgru.Layer(*other).forward(self.x).y))
+        self.refused("R has the shape", layer.update, other[0], other[1][:, :4])
+        stack = libgru.Stack([libgru.StackLayer(libgru.Weights(*self.weights))])
+        stack.update(0, libgru.Weights(*other))
+        self.assertTrue(np.array_equal(stack.forward(self.x).y, layer.forward(self.x).y))
+        self.refused("k is 1", stack.update, 1, libgru.Weights(*other))
+
+    def test_int8_and_16_bits(self) -> None:
+        W, R = (np.round(array * 127).astype(np.int8) for array in self.weights[:2])
+        scale = np.full(3 * H, 1 / 127, np.float32)
+        coarse = libgru.Layer(W, R, *self.weights[2:], W_scale=scale, R_scale=scale)
+        same = libgru.Layer(W * scale[:1], R * scale[:1], *self.weights[2:])
+        self.assertTrue(np.array_equal(coarse.forward(self.x).y, same.forward(self.x).y))
+        half = libgru.Layer(*self.weights, io_type="f16", weight_type="f16")
+        y, hT = half.forward(self.x.astype(np.float16))
+        self.assertEqual((y.dtype, hT.dtype), (np.float16, np.float32))
+        self.assertLess(np.abs(y.astype(np.float32) - self.layer.forward(self.x).y).max(), 5e-3)
+
+    def test_streams(self) -> None:
+        stream = libgru.Stream(self.layer)
+        self.refused("x has the shape [3], expected [4]", stream.step, self.x[0, 0, :3])
+        self.refused("x is f64", stream.step, self.x[0, 0].astype(np.float64))
+        self.refused("x has the shape [2][4], expected [1][4]", stream.step, self.x[0, :2])
+        self.refused("rows is 0", libgru.Stream, self.layer, 0)
+        self.refused("reverse direction", libgru.Stream, libgru.Layer(*self.weights, direction="reverse"))
+        first = stream.step(self.x[0, 0])
+        stream.reset()
+        self.assertTrue(np.array_equal(stream.step(Interface(self.x[0, 0])), first))
+        self.assertTrue(np.array_equal(stream.states[0][0], first))
+
+    def test_stacks(self) -> None:
+        draw = Draw(2)
+        one, two = libgru.Weights(*self.weights), libgru.Weights(*draw.weights(2 * H, H))
+        stack = libgru.Stack([libgru.StackLayer(one, one), libgru.StackLayer(two, two, merge="separate")], dropout=0.5)
+        out = stack.forward(self.x)
+        self.assertEqual((out.y.shape, out.y_reverse.shape, len(out.hT)), ((T, N, H), (T, N, H), 4))
+        self.refused("h0 is a ndarray of 3, expected a list of 4", stack.forward, self.x, self.h0)
+        self.refused("h0 is a list of 2, expected a list of 4", stack.forward, self.x, [self.h0, self.h0])
+        self.refused("layers[1].config.inputs is 4, expected the outputs", libgru.Stack, [libgru.StackLayer(one), libgru.StackLayer(one)])
+        first, again = (stack.forward_training(self.x, seed=3, offset=N) for _ in range(2))
+        self.assertTrue(np.array_equal(first.y, again.y))
+        self.assertFalse(np.array_equal(first.y, out.y))
+
+    def test_threads_share_a_layer(self) -> None:
+        wanted, wrong = self.layer.forward(self.x).y, []
+
+        def work() -> None:
+            for _ in range(200):
+                if not np.array_equal(self.layer.forward(self.x).y, wanted):
+                    wrong.append(1)
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(wrong, [])
+
+    def test_a_fork_after_a_run(self) -> None:
+        layer = libgru.Layer(*self.weights, context=libgru.Context(threads=2))
+        wanted = layer.forward(self.x).y
+        child_id = os.fork()
+        if child_id == 0:
+            os._exit(0 if np.array_equal(layer.forward(self.x).y, wanted) else 1)
+        self.assertEqual(os.waitpid(child_id, 0)[1], 0)
+
+
+class Files(unittest.TestCase):
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path = Path(folder.name) / "model.safetensors"
+        self.names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+        self.weights = dict(zip(self.names, Draw(1).weights(I, H)))
+
+    def write(self, tensors: dict[str, Any], **metadata: str) -> None:
+        safetensors.write(self.path, {name: Tensor.of(array) for name, array in tensors.items()},
+                          {key.replace("__", "."): text for key, text in metadata.items()})
+
+    def test_the_library_s_loader_agrees(self) -> None:
+        """Also on what the metadata says: the same bits from gru_stack_load, where this library has it."""
+        lib, x = library(), Draw(5)(T, N, I)
+        reverse = {name + "_reverse": array for name, array in zip(self.names, Draw(7).weights(I, H))}
+        upper = {name.replace("l0", "l1"): array for name, array in zip(self.names, Draw(8).weights(2 * H, H))}
+        for tensors, metadata in (
+                (self.weights, {}), ({**self.weights, **reverse, **upper}, {"gru__l1__clip": "0.5", "gru__reset": "before"}),
+                (reverse, {"gru__update": "write"}),
+                (self.weights, {"gru__gate": "hard_sigmoid", "gru__hard_slope": "0.25", "gru__candidate": "relu"})):
+            self.write(tensors, **metadata)
+            y = libgru.Stack.load(self.path).forward(x).y
+            file, stack = ctypes.c_void_p(), ctypes.c_void_p()
+            if lib.c.gru_file_open(str(self.path).encode(), ctypes.byref(file)) == lib["GRU_NOT_BUILT"]:
+                self.skipTest("the library was built without files")
+            other = libgru.Stack.load(self.path)
+            lib.call("gru_stack_load", other.context._handle, file, None, ctypes.byref(stack))
+            other._handle, kept = stack, other._handle
+            self.assertTrue(np.array_equal(other.forward(x).y, y), str(metadata))
+            other._handle = kept
+            lib.c.gru_stack_release(stack)
+            lib.c.gru_file_close(file)
+
+    def refused(self, words: str, *given: Any, error: type[Exception] = libgru.BadData) -> None:
+        with self.assertRaises(error) as caught:
+            libgru.Stack.load(self.path, *given)
+        self.assertIn(words, str(caught.exception))
+
+    def test_wrong_files(self) -> None:
+        self.refused("No such file", error=FileNotFoundError)
+        self.path.write_bytes(b"PK\x03\x04" + bytes(100))
+        self.refused("not a safetensors file")
+        self.write({"a": np.zeros(3, np.float32)})
+        self.refused("has no GRU")
+        self.write({**self.weights, **{"enc." + name: array for name, array in self.weights.items()}})
+        self.refused("has 2 GRUs; expected one of '', 'enc.'", error=libgru.BadArgument)
+        self.refused("has no GRU with the prefix 'dec.'; it has '', 'enc.'", "dec.")
+        self.assertEqual(libgru.Stack.load(self.path, "enc.").inputs, I)
+        self.write({name: array for name, array in self.weights.items() if name != "bias_hh_l0"})
+        self.refused("only one of bias_ih_l0 and bias_hh_l0")
+        self.write({name: array for name, array in self.weights.items() if name != "weight_ih_l0"})
+        self.refused("there is no tensor weight_ih_l0")
+        self.write({**self.weights, "weight_hh_l2": self.weights["weight_hh_l0"]})
+        self.refused("there is a layer 2")
+        self.write(self.weights, gru__rezet="after")
+        self.refused("gru.rezet")
+        self.write(self.weights, gru__l3__reset="after")
+        self.refused("gru.l3.reset")
+        self.write(self.weights, gru__reset="befor")
+        self.refused("'befor'")
+
+
+class Libraries(unittest.TestCase):
+    CODE = "import libgru\ntry: libgru.Context()\nexcept libgru.NotBuilt as error: print(error)"
+
+    def test_no_library(self) -> None:
+        ran = child(self.CODE, LIBGRU_LIBRARY="/nowhere/libgru.so")
+        self.assertIn("/nowhere/libgru.so does not exist", ran.stdout, ran.stderr)
+
+    def test_a_library_of_another_version_and_no_library_at_all(self) -> None:
+        other = compiled("int gru_version(void) { return 907; }", "-shared", "-fPIC")
+        self.assertIn("is version 907, and this package needs", child(self.CODE, LIBGRU_LIBRARY=str(other)).stdout)
+        other = compiled("int nothing;", "-shared", "-fPIC")
+        self.assertIn("is version None", child(self.CODE, LIBGRU_LIBRARY=str(other)).stdout)
+        path = GOLDEN / "README.md"
+        self.assertIn("cannot be loaded", child(self.CODE, LIBGRU_LIBRARY=str(path)).stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()
