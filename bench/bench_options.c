@@ -28,6 +28,7 @@ static const char help[] =
     "minutes\n"
     "  --compare-lstm         instead: gates, parameters, operations and time of a GRU and an LSTM, with "
     "--peers\n"
+    "  --compare-ragged       instead: sequences of 1 to T steps beside T steps of all, on CPUs\n"
     "  --check                compares every candidate with the reference and times nothing\n"
     "  --check-threads        compares two threads with one, median of five rounds; prints ratios below "
     "0.95\n\n"
@@ -131,6 +132,9 @@ static int parse_one(int key, const char *value, bench_options *options) {
     case 'l':
         options->compare_lstm = options->peers = 1;
         return 1;
+    case 'R':
+        options->compare_ragged = 1;
+        return 1;
     case 'h':
         (void)fputs(help, stdout);
         return 0;
@@ -140,15 +144,23 @@ static int parse_one(int key, const char *value, bench_options *options) {
 }
 
 int bench_options_parse(int argc, char **argv, bench_options *options) {
-    static const struct option table[] = {
-        {"engine", required_argument, NULL, 'e'},  {"shape", required_argument, NULL, 'S'},
-        {"threads", required_argument, NULL, 't'}, {"stage", required_argument, NULL, 'g'},
-        {"type", required_argument, NULL, 'y'},    {"reset", required_argument, NULL, 'r'},
-        {"seconds", required_argument, NULL, 's'}, {"json", required_argument, NULL, 'j'},
-        {"peers", no_argument, NULL, 'p'},         {"cold", no_argument, NULL, 'c'},
-        {"gpu-probe", no_argument, NULL, 'm'},     {"check", no_argument, NULL, 'C'},
-        {"check-threads", no_argument, NULL, 'k'}, {"compare-lstm", no_argument, NULL, 'l'},
-        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
+    static const struct option table[] = {{"engine", required_argument, NULL, 'e'},
+                                          {"shape", required_argument, NULL, 'S'},
+                                          {"threads", required_argument, NULL, 't'},
+                                          {"stage", required_argument, NULL, 'g'},
+                                          {"type", required_argument, NULL, 'y'},
+                                          {"reset", required_argument, NULL, 'r'},
+                                          {"seconds", required_argument, NULL, 's'},
+                                          {"json", required_argument, NULL, 'j'},
+                                          {"peers", no_argument, NULL, 'p'},
+                                          {"cold", no_argument, NULL, 'c'},
+                                          {"gpu-probe", no_argument, NULL, 'm'},
+                                          {"check", no_argument, NULL, 'C'},
+                                          {"check-threads", no_argument, NULL, 'k'},
+                                          {"compare-lstm", no_argument, NULL, 'l'},
+                                          {"compare-ragged", no_argument, NULL, 'R'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
     const char *shapes = NULL;
     memset(options, 0, sizeof *options);
     for (int key; (key = getopt_long(argc, argv, "", table, NULL)) != -1;) {

@@ -18,7 +18,7 @@ typedef struct bench_options {
     int types[BENCH_TYPES];
     int type_count;
     int reset_mode; /* GRU_RESET_... */
-    int peers, cold, check_threads, check, gpu_probe, compare_lstm;
+    int peers, cold, check_threads, check, gpu_probe, compare_lstm, compare_ragged;
     double seconds; /* for one case: a shape, a stage, a type, a number of threads */
 } bench_options;
 

@@ -11,6 +11,7 @@
 #include "break_even.h"
 #include "ceilings.h"
 #include "compare_lstm.h"
+#include "compare_ragged.h"
 #include "bench_engines.h"
 #include "host_info.h"
 #include "bench_options.h"
@@ -201,6 +202,30 @@ static void compare_lstm_all(bench_program *program) {
             compare_lstm(program, &options->shapes[k], options->types[y]);
 }
 
+static void compare_ragged(bench_program *program, const bench_problem *problem) {
+    const int wrong = bench_compare_ragged(problem, program->options.seconds);
+    if (wrong < 0)
+        program->failed = 1;
+    else
+        program->rows++, program->wrong += wrong;
+}
+
+static void compare_ragged_all(bench_program *program) {
+    const bench_options *options = &program->options;
+    bench_compare_ragged_legend();
+    for (int k = 0; k < options->shape_count; k++)
+        for (int g = 0; g < options->stage_count; g++) {
+            bench_problem *problem =
+                bench_problem_create(&options->shapes[k], options->stages[g], options->reset_mode, BENCH_F32);
+            if (!problem) program->failed = 1;
+            for (int t = 0; problem && t < options->thread_count; t++) {
+                problem->threads = options->threads[t];
+                compare_ragged(program, problem);
+            }
+            bench_problem_release(problem);
+        }
+}
+
 static void bench_all(bench_program *program) {
     const bench_options *options = &program->options;
     for (int k = 0; k < options->shape_count; k++)
@@ -234,7 +259,7 @@ static int measure_peaks(bench_program *program) {
     bench_report_head(program->peaks[0], program->options.threads[0]);
     if (program->options.compare_lstm)
         bench_compare_lstm_legend();
-    else if (!program->options.check_threads)
+    else if (!program->options.check_threads && !program->options.compare_ragged)
         bench_report_legend(program->options.cold);
     return 1;
 }
@@ -265,6 +290,8 @@ static int measure_engines(bench_program *program) {
     if (!measure_peaks(program)) return 1;
     if (program->options.compare_lstm)
         compare_lstm_all(program);
+    else if (program->options.compare_ragged)
+        compare_ragged_all(program);
     else
         bench_all(program);
     bench_break_even_print(&program->pairs, stdout);

@@ -120,7 +120,8 @@ GRU_API gru_status gru_context_create(const gru_context_config *config, gru_cont
 GRU_API void gru_context_release(gru_context *context);                 /**< Releases a context. NULL: does nothing. */
 GRU_API int32_t gru_context_backend(const gru_context *context);        /**< Returns the backend that AUTO selected. */
 /** Waits for the stream, then reports and clears what kernels found wrong in device memory since the last call: lengths
- * above T, slots out of range, findings of GRU_CHECK_WEIGHTS. Returns GRU_BAD_DATA if there was any. CPU: GRU_OK. */
+ * above T, wrong offsets and batch sizes, slots out of range, findings of GRU_CHECK_WEIGHTS. Returns GRU_BAD_DATA if
+ * there was any. CPU: GRU_OK. */
 GRU_API gru_status gru_context_check(gru_context *context, void *stream);
 
 /** Allocates memory that runs of this context can use, for programs without CUDA code. CPU: host memory, aligned to 64
@@ -242,6 +243,13 @@ GRU_API gru_status gru_layer_pack(const gru_layer *layer, const gru_weights *wei
  * backward computes the activations again. */
 enum { GRU_INFERENCE = 0, GRU_TRAIN = 1, GRU_TRAIN_RECOMPUTE = 2 };
 
+/** What y holds at a step that a row does not have, because of lengths or a mask. */
+enum {
+    GRU_ABSENT_ZERO = 0,                 /**< Zeros. */
+    GRU_ABSENT_LAST = 1                  /**< The latest output in the order in which the layer visits the steps; zeros
+                                              before the first one of the call. As Keras does. */
+};
+
 /** A tensor that is written. Element (t, n, i) is data[t * time_stride + n * batch_stride + i], in elements.
  * batch_stride 0: the length of a row. time_stride 0: N * batch_stride, that is time-major. Strides may not be
  * negative. data must be aligned for its element type. */
@@ -274,8 +282,26 @@ typedef struct gru_run {
     const void *h_restart;               /**< [N][H] state_type, dense: state of a new segment. NULL: zeros. */
 
     const int32_t *lengths;              /**< [N] steps of each sequence, 0..T. NULL: all T. After its length, h stays
-                                              and y is zero. A sequence of length 0 has hT = h0. */
-    const int64_t *offsets;              /**< [N+1] packed sequences: not supported yet. NULL. */
+                                              and y is as absent_output says. With length 0, hT = h0. At most one of
+                                              lengths, mask, offsets and batch_sizes may be given. */
+    gru_const_view mask;                 /**< [T][N] bytes, a view whose rows have one element. 0: the sequence has no
+                                              such step. Any pattern. It is as if the step were not there: h stays, y
+                                              is as absent_output says, x, restart, attention and dy of it are not
+                                              read, and its gradients are zero. NULL: by lengths. */
+    int32_t absent_output;               /**< GRU_ABSENT_... of y. Gradients are those of GRU_ABSENT_ZERO: dy is not
+                                              read at absent steps. */
+    const int64_t *offsets;              /**< [N+1] ragged batch, one sequence after the other: the views above and
+                                              those of gradients have no absent steps. Step t of sequence n is row
+                                              offsets[n] + t: element i is data[row * time_stride + i], and batch_stride
+                                              must be 0. Ascending from 0 to ragged_rows, each length at most T. Other
+                                              numbers, and all bits, as of the same batch with lengths. NULL: no. */
+    const int64_t *batch_sizes;          /**< [T] ragged batch, one step after the other: number of sequences that have
+                                              step t, descending, N at most. Longer sequences come first. Views as
+                                              with offsets. PyTorch's PackedSequence, copied to the memory of x. */
+    const int64_t *batch_order;          /**< [N] with batch_sizes: the sequence that is number i of the tensors, each
+                                              once: PackedSequence.sorted_indices. States, slots and their gradients
+                                              are in the order of sequences. NULL: i. */
+    int64_t ragged_rows;                 /**< Rows of a ragged batch, at most T times N. Else 0. */
     const int32_t *h0_slots;             /**< [N] row of h0 that each sequence reads. NULL: row n. */
     const int32_t *hT_slots;             /**< [N] row of hT that each sequence writes; distinct. NULL: row n. */
     gru_const_view restart;              /**< [T][N] bytes, a view whose rows have one element. Non-zero: h_restart
@@ -315,10 +341,10 @@ GRU_API gru_status gru_layer_sizes(const gru_layer *layer, int64_t T, int64_t N,
  * Overlap: no buffer that is written may overlap another one, with two exceptions. hT may be h0. Tensors of equal
  * strides may be column ranges of one buffer.
  *
- * Checks, before anything is written: every field, sizes, alignment and overlap. CPU: also lengths and slots. CUDA:
- * that the device can reach the memory; kernels clamp wrong lengths, read zeros for wrong slots and write nothing
- * to them, and gru_context_check() reports them. Not checked: that buffers are as large as they must be; CUDA:
- * distinct hT_slots.
+ * Checks, before anything is written: every field, sizes, alignment and overlap. CPU: also lengths, offsets, batch
+ * sizes and slots. CUDA: that the device can reach the memory; kernels clamp wrong lengths, offsets and batch sizes,
+ * read zeros for wrong slots and write nothing to them, and gru_context_check() reports them. Not checked: that
+ * buffers are as large as they must be; CUDA: distinct hT_slots and distinct sequences in batch_order.
  *
  * Allocates nothing, takes no lock and makes no system call on one thread. Threads: any number of calls at once on
  * one layer, each with its own workspace, reserve and outputs. NaN or infinity in one row stays in that row. */
@@ -335,7 +361,7 @@ enum {
 typedef struct gru_gradients {
     uint32_t parts;                      /**< GRU_GRAD_... flags. Without DATA and WEIGHTS: both. WEIGHTS alone may only
                                               follow DATA alone, with the same run and an unchanged workspace. */
-    gru_const_view dy;                   /**< [T][N][H] io_type. NULL: zeros. Not read past a sequence's length. */
+    gru_const_view dy;                   /**< [T][N][H] io_type. NULL: zeros. Not read at absent steps. */
     const void *dhT;                     /**< [N][H] state_type, dense. NULL: zeros. */
     const float *loss_scale;             /**< [1] finite, above 0, in the memory of x. dy and dhT hold the true
                                               gradients times this factor, so that 16 bits can hold them. dW, dR, dbW
@@ -353,9 +379,10 @@ typedef struct gru_gradients {
 } gru_gradients;
 
 /** Computes gradients of a run. run: the one given to gru_layer_forward() in a training mode, with a workspace of
- * gru_sizes.backward_workspace bytes. x, projected, lengths, restart, attention, reserve and the layer's weights
- * must be unchanged since; h0, y and hT are not read. May be called any number of times. With neither dy nor dhT
- * all gradients are zero. With no output wanted, the call only checks its arguments.
+ * gru_sizes.backward_workspace bytes. x, projected, lengths, mask, offsets, batch_sizes, batch_order, restart,
+ * attention, reserve and the layer's weights must be unchanged since; h0, y and hT are not read. May be called any
+ * number of times. With neither dy nor dhT all gradients are zero. With no output wanted, the call only checks its
+ * arguments.
  *
  * Overlap: no buffer that is written may overlap another one, except as column ranges of one buffer. Checks: as in
  * gru_layer_forward(); the CPU also refuses a reserve that another layer or other sizes made. NaN or infinity in

@@ -16,7 +16,7 @@ typedef struct gru_region {
     int state; /* h0 or hT, which may be one array */
 } gru_region;
 
-enum { GRU_REGIONS = 32 }; /* a run with all its gradients has 23 */
+enum { GRU_REGIONS = 32 }; /* a run with all its gradients has 24 */
 
 typedef struct gru_regions {
     gru_region list[GRU_REGIONS];

@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "check_steps.h"
 #include "check_streaming.h"
 #include "check_view.h"
 #include "core/engine.h"
@@ -33,9 +34,9 @@ static gru_status check_array(run_check *check, const char *name, const void *da
 /* ---- views ---- */
 
 #define CHECK_VIEW(check, name, field, row, element, written) \
-    GRU_CHECK_VIEW((check)->run->T, (check)->run->N, &(check)->regions, name, field, row, element, written)
+    GRU_CHECK_VIEW((check)->run, &(check)->regions, name, field, row, element, written)
 
-/* ---- states, lengths, slots ---- */
+/* ---- states, steps, slots ---- */
 
 static gru_status check_state(run_check *check, const char *name, const void *data, int64_t *stride,
                               const int32_t *slots, int written) {
@@ -64,19 +65,14 @@ static gru_status check_state(run_check *check, const char *name, const void *da
     return GRU_OK;
 }
 
-/* Lengths and slots in device memory are checked by the kernels; gru_context_check tells what they found. */
+/* Lengths, offsets and slots in device memory are checked by the kernels; gru_context_check tells what they found. */
 static int on_host(const run_check *check) {
     return check->layer->context->backend->host_memory;
 }
 
-static gru_status check_lengths(const run_check *check) {
-    const gru_run *run = check->run;
-    if (!run->lengths || !on_host(check)) return GRU_OK;
-    for (int64_t n = 0; n < run->N; n++)
-        if (run->lengths[n] < 0 || run->lengths[n] > run->T)
-            return gru_fail(GRU_BAD_DATA, "run.lengths[%lld] is %d, expected 0 to T, which is %lld",
-                            (long long)n, run->lengths[n], (long long)run->T);
-    return GRU_OK;
+/* The workspace has room for a state of every row. */
+static gru_status check_steps(const run_check *check) {
+    return on_host(check) ? gru_check_steps(check->run, check->run->workspace) : GRU_OK;
 }
 
 static gru_status check_slot_range(const run_check *check, const char *name, const int32_t *slots) {
@@ -134,10 +130,23 @@ gru_status gru_check_run_fields(const gru_run *run) {
         return gru_fail(GRU_BAD_ARGUMENT,
                         "run.mode is %d, expected GRU_INFERENCE, GRU_TRAIN or GRU_TRAIN_RECOMPUTE",
                         run->mode);
-    if (run->offsets)
-        return gru_fail(GRU_UNSUPPORTED,
-                        "run.offsets is given, but packed sequences are not built; use lengths and strides");
+    GRU_TRY(gru_check_steps_fields(run));
     return gru_check_reserved("run", run->reserved, 8);
+}
+
+static int has_rows(const gru_run *run) {
+    return gru_run_is_ragged(run) ? run->ragged_rows > 0 : run->T > 0 && run->N > 0;
+}
+
+/* What says which steps there are. */
+static gru_status check_step_arrays(run_check *check) {
+    gru_run *run = check->run;
+    const size_t N = (size_t)run->N;
+    CHECK_VIEW(check, "run.mask", run->mask, 1, 1, 0);
+    GRU_TRY(check_array(check, "run.lengths", run->lengths, N, sizeof(int32_t), 0));
+    GRU_TRY(check_array(check, "run.offsets", run->offsets, gru_size_plus(N, 1), sizeof(int64_t), 0));
+    GRU_TRY(check_array(check, "run.batch_sizes", run->batch_sizes, (size_t)run->T, sizeof(int64_t), 0));
+    return check_array(check, "run.batch_order", run->batch_order, N, sizeof(int64_t), 0);
 }
 
 static gru_status check_input(run_check *check) {
@@ -146,7 +155,7 @@ static gru_status check_input(run_check *check) {
     const size_t io = gru_type_bytes(config->io_type), H = (size_t)config->hidden;
     if (run->x.data && run->projected.data)
         return gru_fail(GRU_BAD_ARGUMENT, "run.x and run.projected are both given, expected one of them");
-    if (!run->x.data && !run->projected.data && run->T > 0 && run->N > 0)
+    if (!run->x.data && !run->projected.data && has_rows(run))
         return gru_fail(GRU_BAD_ARGUMENT, "run.x is NULL, expected [%lld][%lld][%d], or projected input",
                         (long long)run->T, (long long)run->N, config->inputs);
     if (run->x.data && config->inputs == 0)
@@ -157,7 +166,7 @@ static gru_status check_input(run_check *check) {
     CHECK_VIEW(check, "run.restart", run->restart, 1, 1, 0);
     const size_t w = config->io_type == GRU_F64 ? sizeof(double) : sizeof(float);
     CHECK_VIEW(check, "run.attention", run->attention, 1, w, 0);
-    GRU_TRY(check_array(check, "run.lengths", run->lengths, (size_t)run->N, sizeof(int32_t), 0));
+    GRU_TRY(check_step_arrays(check));
     GRU_TRY(check_array(check, "run.h0_slots", run->h0_slots, (size_t)run->N, sizeof(int32_t), 0));
     GRU_TRY(check_array(check, "run.hT_slots", run->hT_slots, (size_t)run->N, sizeof(int32_t), 0));
     return check_array(check, "run.h_restart", run->h_restart, gru_size_times((size_t)run->N, H),
@@ -232,7 +241,7 @@ gru_status gru_check_forward(const gru_layer *layer, const gru_run *run, gru_run
     GRU_TRY(check_state(&check, "run.hT", run->hT, &checked->hT_stride, run->hT_slots, 1));
     GRU_TRY(check_memory(&check, GRU_PASS_FORWARD));
     GRU_TRY(gru_regions_check(&check.regions));
-    GRU_TRY(check_lengths(&check));
+    GRU_TRY(check_steps(&check));
     GRU_TRY(check_slots_distinct(&check));
     return check_reachable(&check);
 }
@@ -337,7 +346,7 @@ gru_status gru_check_backward(const gru_layer *layer, const gru_run *run, const 
     GRU_TRY(check_gradients(&check, checked_gradients));
     GRU_TRY(check_memory(&check, GRU_PASS_BACKWARD));
     GRU_TRY(gru_regions_check(&check.regions));
-    GRU_TRY(check_lengths(&check));
+    GRU_TRY(check_steps(&check));
     GRU_TRY(check_loss_scale(&check, checked_gradients));
     GRU_TRY(check_reserve(&check));
     GRU_TRY(check_reachable(&check));

@@ -13,8 +13,9 @@ static uintptr_t address(const void *pointer) {
 
 /* A streaming call with nothing but x, y, h0, hT, packed and workspace, all dense. */
 static int is_bare(const gru_run *run) {
-    uint64_t extras = address(run->projected.data) | address(run->h_restart) | address(run->offsets) |
-                      address(run->h0_slots) | address(run->hT_slots) | address(run->stream);
+    uint64_t extras = address(run->projected.data) | address(run->h_restart) | address(run->batch_order) |
+                      address(run->h0_slots) | address(run->hT_slots) | address(run->stream) |
+                      (uint64_t)run->ragged_rows | (uint32_t)run->absent_output;
     const int64_t strides = run->x.time_stride | run->x.batch_stride | run->y.time_stride |
                             run->y.batch_stride | run->h0_stride | run->hT_stride;
     for (int i = 0; i < 8; i++) extras |= run->reserved[i];

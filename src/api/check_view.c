@@ -1,7 +1,7 @@
 /* check_view.c: the arithmetic of strides: how far a view extends, and whether its rows overlap. */
 #include "check_view.h"
 
-#include "core/number.h"
+#include "core/layout.h"
 
 /* Rows that are written must not overlap: the inner stride must hold a row, and the outer stride all rows of the inner. */
 static int rows_are_apart(int64_t T, int64_t N, int64_t time_stride, int64_t batch_stride, int64_t row) {
@@ -38,7 +38,7 @@ static size_t view_extent(int64_t T, int64_t N, const gru_checked_view *v) {
     return gru_size_times(gru_size_plus(gru_size_plus(last_time, last_row), v->row), v->element);
 }
 
-gru_status gru_check_view(int64_t T, int64_t N, const gru_checked_view *v, gru_regions *regions) {
+static gru_status check_view(int64_t T, int64_t N, const gru_checked_view *v, gru_regions *regions) {
     GRU_TRY(gru_check_aligned(v->name, v->data, v->element));
     GRU_TRY(fill_strides(N, v));
     if (T == 0 || N == 0 || v->row == 0) return GRU_OK;
@@ -58,6 +58,21 @@ gru_status gru_check_view(int64_t T, int64_t N, const gru_checked_view *v, gru_r
     region->time_stride = T > 1 ? (size_t)*v->time_stride * v->element : 0;
     region->batch_stride = N > 1 ? (size_t)*v->batch_stride * v->element : 0;
     return GRU_OK;
+}
+
+/* One long sequence. */
+static gru_status check_ragged_view(int64_t rows, const gru_checked_view *v, gru_regions *regions) {
+    if (*v->batch_stride != 0)
+        return gru_fail(GRU_BAD_ARGUMENT, "%s.batch_stride is %lld, expected 0: the batch is ragged", v->name,
+                        (long long)*v->batch_stride);
+    GRU_TRY(check_view(rows, 1, v, regions));
+    *v->batch_stride = 0;
+    return GRU_OK;
+}
+
+gru_status gru_check_view(const gru_run *run, const gru_checked_view *v, gru_regions *regions) {
+    return gru_run_is_ragged(run) ? check_ragged_view(run->ragged_rows, v, regions)
+                                  : check_view(run->T, run->N, v, regions);
 }
 
 gru_status gru_check_reserved(const char *name, const uint64_t *words, int32_t count) {

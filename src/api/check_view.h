@@ -15,16 +15,16 @@ typedef struct gru_checked_view {
 } gru_checked_view;
 
 /* Checks alignment, strides and, if it is written, that its rows do not overlap. Fills in the strides and adds its region.
- * data is not NULL. */
-gru_status gru_check_view(int64_t T, int64_t N, const gru_checked_view *view, gru_regions *regions);
+ * The rows are those of the run: [T][N], or the rows of a ragged batch, whose batch_stride stays 0. data is not NULL. */
+gru_status gru_check_view(const gru_run *run, const gru_checked_view *view, gru_regions *regions);
 
 /* The same of a field that is a gru_view or a gru_const_view and may be NULL; name is what a sentence calls it. Returns
  * from the calling function if it fails. By pointer: copying a small struct just written costs more than the check. */
-#define GRU_CHECK_VIEW(T, N, regions, name, field, row, element, written)                                    \
+#define GRU_CHECK_VIEW(run, regions, name, field, row, element, written)                                     \
     do {                                                                                                     \
         const gru_checked_view view_ = {                                                                     \
             (name), (field).data, &(field).time_stride, &(field).batch_stride, (row), (element), (written)}; \
-        if (view_.data) GRU_TRY(gru_check_view((T), (N), &view_, (regions)));                                \
+        if (view_.data) GRU_TRY(gru_check_view((run), &view_, (regions)));                                   \
     } while (0)
 
 /* GRU_BAD_ARGUMENT unless the reserved words of a struct are all zero. */

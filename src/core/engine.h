@@ -27,8 +27,9 @@ typedef struct gru_dropout {
     int64_t T, N, row;
     gru_view data;
     float rate;
-    int32_t layer;        /* whose output it is */
-    const uint64_t *seed; /* [2] seed and offset, in the memory of data */
+    int32_t layer;         /* whose output it is */
+    const uint64_t *seed;  /* [2] seed and offset, in the memory of data */
+    const gru_run *ragged; /* its rows are those of data, instead of [T][N]; NULL: [T][N] */
 } gru_dropout;
 
 /* Functions that return gru_status leave a sentence when they fail. */

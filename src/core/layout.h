@@ -7,7 +7,8 @@
 
 enum { GATE_R = 0, GATE_Z = 1, GATE_N = 2, GATES = 3 };
 
-/* Engines get runs whose strides are filled in by the checks: none is zero. */
+/* Engines get runs whose strides are filled in by the checks: none is zero, but all batch strides of a
+ * ragged batch, whose rows are counted by t alone. */
 static inline size_t gru_view_index(int64_t time_stride, int64_t batch_stride, int64_t t, int64_t n) {
     return (size_t)(t * time_stride + n * batch_stride);
 }
@@ -15,27 +16,29 @@ static inline size_t gru_view_index(int64_t time_stride, int64_t batch_stride, i
 /* First element of row (t, n) of a view, as an offset in elements. */
 #define GRU_ROW(view, t, n) gru_view_index((view).time_stride, (view).batch_stride, (t), (n))
 
+/* Whether the run's views are ragged: rows of a batch one after the other, without absent steps. */
+static inline int gru_run_is_ragged(const gru_run *run) {
+    return run->offsets != NULL || run->batch_sizes != NULL;
+}
+
 /* One step of one sequence without anything that only some rows or steps have: the call that streaming kernels take. */
 static inline int gru_run_is_streaming(const gru_run *run) {
     return run->T == 1 && run->N == 1 && run->mode == GRU_INFERENCE && run->x.data && !run->lengths &&
-           !run->restart.data && !run->attention.data;
+           !run->mask.data && !gru_run_is_ragged(run) && !run->restart.data && !run->attention.data;
 }
 
-/* Valid steps of row n. */
-static inline int64_t gru_run_length(const gru_run *run, int64_t n) {
-    return run->lengths ? run->lengths[n] : run->T;
+/* The sequence that is number `place` of a ragged batch by batch_sizes. */
+static inline int64_t gru_sequence_at(const gru_run *run, int64_t place) {
+    return run->batch_order ? run->batch_order[place] : place;
 }
 
-/* Steps of the longest row; 0 without rows. */
-static inline int64_t gru_run_longest(const gru_run *run) {
-    int64_t steps = 0;
-    if (!run->lengths) return run->N > 0 ? run->T : 0;
-    for (int64_t n = 0; n < run->N; n++)
-        if (run->lengths[n] > steps) steps = run->lengths[n];
-    return steps;
+/* Whether row n of a run that is not ragged has a step at time t. */
+static inline int gru_run_has_step(const gru_run *run, int64_t t, int64_t n) {
+    if (run->mask.data) return ((const uint8_t *)run->mask.data)[GRU_ROW(run->mask, t, n)] != 0;
+    return !run->lengths || t < run->lengths[n];
 }
 
-/* The time of step s of a row with this many valid steps. A reverse layer visits them from the last to the first. */
+/* The time of step s of a row with this many steps and none absent before the last. A reverse layer visits them from the last to the first. */
 static inline int64_t gru_step_time(int32_t direction, int64_t length, int64_t s) {
     return direction == GRU_REVERSE ? length - 1 - s : s;
 }
@@ -47,19 +50,6 @@ static inline int64_t gru_h0_row(const gru_run *run, int64_t n) {
 
 static inline int64_t gru_hT_row(const gru_run *run, int64_t n) {
     return run->hT_slots ? run->hT_slots[n] : n;
-}
-
-/* Whether step s of row n starts a new segment. A forward layer looks at the step itself, a reverse layer at the step it
- * comes from, because a segment begins with its earliest step. */
-static inline int gru_segment_starts(const gru_run *run, int32_t direction, int64_t length, int64_t s,
-                                     int64_t n) {
-    if (!run->restart.data) return 0;
-    if (direction == GRU_REVERSE) {
-        if (s == 0) return 0;
-        s -= 1;
-    }
-    const int64_t t = gru_step_time(direction, length, s);
-    return ((const uint8_t *)run->restart.data)[GRU_ROW(run->restart, t, n)] != 0;
 }
 
 #endif

@@ -73,6 +73,7 @@ static void lay_out(gru_cpu_backward_call *call, gru_cpu_arena *arena, int64_t T
     call->rh = gru_cpu_take_floats(arena, before ? rows : 0, call->padded_H);
     call->list_rows = rows;
     call->scratch = gru_cpu_take(arena, gru_size_times(threads, work_bytes(rows, call->padded_H)));
+    call->times = gru_cpu_take(arena, gru_timeline_bytes(T, N));
 }
 
 static gru_cpu_backward_call call_of(const gru_layer *layer) {
@@ -94,7 +95,7 @@ size_t gru_cpu_backward_workspace(const gru_layer *layer, int64_t T, int64_t N) 
 static void set_up_work(gru_cpu_backward_work *work, const gru_cpu_backward_call *call, int32_t index) {
     gru_cpu_arena arena = {call->scratch, (size_t)index * work_bytes(call->list_rows, call->padded_H)};
     work->call = call;
-    work->slice = gru_cpu_slice_of(&call->schedule, call->run->N, call->layer->config.hidden, index);
+    work->slice = gru_cpu_slice_of(&call->schedule, &call->timeline, call->layer->config.hidden, index);
     lay_out_work(work, &arena, call->list_rows, call->padded_H);
     if (call->layer->config.reset_mode != GRU_RESET_BEFORE) work->rows.drh = NULL;
     if (!call->gradients->dattention.data) work->rows.dattention = NULL;
@@ -104,15 +105,12 @@ static void set_up_work(gru_cpu_backward_work *work, const gru_cpu_backward_call
 
 /* Lists the steps of all rows in backward order, which is also the order of the sums over steps. */
 static void list_coords(gru_cpu_backward_work *work) {
-    const gru_run *run = work->call->run;
+    const gru_timeline *line = &work->call->timeline;
     work->coord_count = 0;
     for (int64_t s = work->end - 1; s >= work->begin; s--)
-        for (int64_t n = 0; n < run->N; n++) {
-            const int64_t length = gru_run_length(run, n);
-            if (s >= length) continue;
-            const int64_t t = gru_step_time(work->call->layer->config.direction, length, s);
-            work->coords[work->coord_count++] = (gru_cpu_row_coord){s, t, n};
-        }
+        for (int64_t n = 0; n < line->N; n++)
+            if (s < gru_timeline_steps(line, n))
+                work->coords[work->coord_count++] = (gru_cpu_row_coord){s, gru_timeline_time(line, s, n), n};
 }
 
 /* 16-bit x of the chunk as f32. */
@@ -146,7 +144,7 @@ static void run_work(void *argument, int32_t index) {
     gru_cpu_backward_work work;
     set_up_work(&work, call, index);
     if (call->data) {
-        gru_cpu_zero_past_lengths(&work);
+        gru_cpu_zero_absent(&work);
         gru_cpu_load_dh(&work);
         gru_cpu_transpose_weights(&work);
         gru_cpu_sync_threads(&work);
@@ -180,10 +178,11 @@ static void set_up(gru_cpu_backward_call *call, const gru_job *job, gru_cpu_sche
     gru_cpu_operands_of(job->layer, run, &call->operands);
     call->schedule = schedule;
     call->schedule.chunk = chunk_steps(run->N);
-    call->steps = gru_run_longest(run);
     call->saved = gru_cpu_reserve_has_saved(run);
     lay_out(call, &arena, run->T, run->N);
     assert(arena.used <= run->workspace_size);
+    call->timeline = gru_timeline_of(run, job->layer->config.direction, call->times);
+    call->steps = gru_timeline_longest(&call->timeline);
     memset(call->barrier, 0, sizeof *call->barrier);
 }
 

@@ -26,9 +26,10 @@ typedef struct gru_cpu_backward_call {
     gru_cpu_operands operands;
     gru_cpu_schedule schedule;
     size_t I, H, padded_I, padded_H; /* padded: to whole panels */
-    int64_t steps;                   /* of the longest row */
-    int data, weights;               /* the parts of gru_gradients.parts that this call computes */
-    int saved;                       /* the reserve holds the saved activations */
+    gru_timeline timeline;
+    int64_t steps;     /* of the longest row */
+    int data, weights; /* the parts of gru_gradients.parts that this call computes */
+    int saved;         /* the reserve holds the saved activations */
 
     gru_barrier *barrier;
     float *R;             /* R transposed: panels of up to 3 blocks of 16 outputs; k: n, r, z */
@@ -48,6 +49,7 @@ typedef struct gru_cpu_backward_call {
     float *rh;         /* [chunk][N][padded_H] r h, recomputed, BEFORE */
     char *scratch;     /* of each thread */
     size_t list_rows;  /* in a thread's lists */
+    void *times;       /* of the timeline */
 } gru_cpu_backward_call;
 
 /* The work of one thread. */

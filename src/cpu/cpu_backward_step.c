@@ -51,9 +51,9 @@ static void gather_rows(gru_cpu_backward_work *work, int64_t s) {
     gru_cpu_backward_rows *rows = &work->rows;
     rows->count = 0;
     for (int64_t n = work->slice.row_begin; n < work->slice.row_end; n++) {
-        const int64_t length = gru_run_length(run, n), i = rows->count;
-        if (s >= length) continue;
-        const int64_t t = gru_step_time(call->layer->config.direction, length, s);
+        const int64_t i = rows->count;
+        if (s >= gru_timeline_steps(&call->timeline, n)) continue;
+        const int64_t t = gru_timeline_time(&call->timeline, s, n);
         rows->row[i] = n;
         rows->saved[i] = gru_cpu_saved_row(work, s, n);
         rows->h[i] = gru_cpu_h_row(work, s, n);
@@ -97,7 +97,7 @@ static void store_attention(const gru_cpu_backward_work *work, int64_t s) {
     const gru_view *out = &call->gradients->dattention;
     for (int64_t i = 0; i < work->rows.count; i++) {
         const int64_t n = work->rows.row[i];
-        const int64_t t = gru_step_time(call->layer->config.direction, gru_run_length(call->run, n), s);
+        const int64_t t = gru_timeline_time(&call->timeline, s, n);
         float sum = 0.0f;
         if (!work->slice.by_rows && n % work->slice.threads != work->slice.index) continue;
         for (size_t panel = 0; panel < call->padded_H / PANEL; panel++)
@@ -109,11 +109,10 @@ static void store_attention(const gru_cpu_backward_work *work, int64_t s) {
 /* At the start of a segment the gradient goes to dh_restart and no further. */
 static void end_segments(const gru_cpu_backward_work *work, int64_t s) {
     const gru_cpu_backward_call *call = work->call;
-    const int32_t direction = call->layer->config.direction;
     for (int64_t i = 0; call->run->restart.data && i < work->rows.count; i++) {
         const int64_t n = work->rows.row[i];
         float *dh = state_row(work, call->dh, n), *dh_restart = state_row(work, call->dh_restart, n);
-        if (!gru_segment_starts(call->run, direction, gru_run_length(call->run, n), s, n)) continue;
+        if (!gru_timeline_restarts(&call->timeline, s, n)) continue;
         for (size_t j = work->slice.units.begin; j < work->slice.units.end; j++) {
             dh_restart[j] += dh[j];
             dh[j] = 0.0f;

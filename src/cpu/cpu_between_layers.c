@@ -59,8 +59,10 @@ static void drop_numbers(int32_t type, void *data, size_t first, const uint32_t 
     }
 }
 
-static void drop_row(const gru_dropout *d, int64_t t, int64_t n, uint32_t limit, double scale) {
-    const size_t row = GRU_ROW(d->data, t, n);
+/* Step t of sequence n, whose numbers begin at `row`. */
+static void drop_row(const gru_dropout *d, size_t row, int64_t t, int64_t n) {
+    const uint32_t limit = gru_dropout_limit(d->rate);
+    const double scale = gru_dropout_scale(d->rate);
     for (int64_t i = 0; i < d->row; i += DRAWN) {
         const int64_t count = d->row - i < DRAWN ? d->row - i : DRAWN;
         const size_t first = row + (size_t)i;
@@ -76,12 +78,28 @@ static void drop_row(const gru_dropout *d, int64_t t, int64_t n, uint32_t limit,
     }
 }
 
+static void drop_rows(const gru_dropout *d) {
+    for (int64_t t = 0; t < d->T; t++)
+        for (int64_t n = 0; n < d->N; n++) drop_row(d, GRU_ROW(d->data, t, n), t, n);
+}
+
+/* The same numbers of the same steps. */
+static void drop_ragged_rows(const gru_dropout *d) {
+    const gru_run *run = d->ragged;
+    for (int64_t n = 0; run->offsets && n < run->N; n++)
+        for (int64_t at = run->offsets[n]; at < run->offsets[n + 1]; at++)
+            drop_row(d, GRU_ROW(d->data, at, 0), at - run->offsets[n], n);
+    for (int64_t t = 0, at = 0; run->batch_sizes && t < run->T; at += run->batch_sizes[t], t++)
+        for (int64_t place = 0; place < run->batch_sizes[t]; place++)
+            drop_row(d, GRU_ROW(d->data, at + place, 0), t, gru_sequence_at(run, place));
+}
+
 gru_status gru_cpu_apply_dropout(gru_context *context, const gru_dropout *d, void *stream) {
-    const uint32_t limit = gru_dropout_limit(d->rate);
-    const double scale = gru_dropout_scale(d->rate);
     (void)context;
     (void)stream;
-    for (int64_t t = 0; t < d->T; t++)
-        for (int64_t n = 0; n < d->N; n++) drop_row(d, t, n, limit, scale);
+    if (d->ragged)
+        drop_ragged_rows(d);
+    else
+        drop_rows(d);
     return GRU_OK;
 }

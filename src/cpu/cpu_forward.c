@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/reserve.h"
+#include "cpu_absent.h"
 #include "cpu_arena.h"
 #include "cpu_isa.h"
 #include "cpu_operands.h"
@@ -24,7 +25,8 @@ typedef struct forward_call {
     gru_cpu_operands operands;
     gru_cpu_schedule schedule;
     size_t H, padded; /* units, and units in whole panels */
-    int64_t steps;    /* of the longest row */
+    gru_timeline timeline;
+    int64_t steps; /* of the longest row */
     gru_barrier *barrier;
     float *state[2];  /* [N][padded] the states that enter even and odd steps */
     float *z, *rh;    /* [N][padded] BEFORE */
@@ -32,6 +34,7 @@ typedef struct forward_call {
     float *x;         /* [chunk][N][I] 16-bit input of a chunk, as f32 */
     char *lists;      /* for each thread: the arrays of gru_cpu_rows */
     size_t list_rows; /* in each of them */
+    void *times;      /* of the timeline */
 } forward_call;
 
 /* The work of one thread. */
@@ -80,6 +83,7 @@ static void lay_out(forward_call *call, gru_cpu_arena *arena, int64_t T, int64_t
     call->a = gru_cpu_take_floats(arena, rows, call->padded * GATES);
     call->x = gru_cpu_take_floats(arena, config->io_type == GRU_F32 ? 0 : rows, (size_t)config->inputs);
     call->lists = gru_cpu_take(arena, gru_size_times(threads, list_bytes(rows)));
+    call->times = gru_cpu_take(arena, gru_timeline_bytes(T, N));
 }
 
 size_t gru_cpu_forward_workspace(const gru_layer *layer, int64_t T, int64_t N) {
@@ -97,17 +101,18 @@ static void set_up(forward_call *call, const gru_job *job, const gru_plan *plan,
     call->kernels = gru_cpu_kernels_of(plan->engine);
     call->schedule = schedule;
     call->H = (size_t)job->layer->config.hidden;
-    call->steps = gru_run_longest(job->run);
     gru_cpu_operands_of(job->layer, job->run, &call->operands);
     lay_out(call, &arena, job->run->T, job->run->N);
     assert(arena.used <= job->run->workspace_size);
+    call->timeline = gru_timeline_of(job->run, job->layer->config.direction, call->times);
+    call->steps = gru_timeline_longest(&call->timeline);
     if (schedule.threads > 1) memset(call->barrier, 0, sizeof *call->barrier);
 }
 
 static void set_up_work(thread_work *work, const forward_call *call, int32_t index) {
     gru_cpu_arena arena = {call->lists, (size_t)index * list_bytes(call->list_rows)};
     work->call = call;
-    work->slice = gru_cpu_slice_of(&call->schedule, call->run->N, call->layer->config.hidden, index);
+    work->slice = gru_cpu_slice_of(&call->schedule, &call->timeline, call->layer->config.hidden, index);
     lay_out_lists(&work->rows, &arena, call->list_rows);
     if (call->run->mode != GRU_TRAIN) work->rows.saved = NULL;
 }
@@ -159,18 +164,16 @@ static void store_final_state(const thread_work *work, int64_t n, const float *s
                      work->slice.units.end - work->slice.units.begin);
 }
 
-/* Rows without steps end with their first state; y is zero past the length of a row. */
-static void store_short_rows(const thread_work *work) {
-    const gru_run *run = work->call->run;
-    const size_t element = gru_type_bytes(work->call->layer->config.io_type);
-    if (work->call->steps > 0 && !run->lengths) return;
-    for (int64_t n = work->slice.row_begin; n < work->slice.row_end; n++) {
-        const int64_t length = gru_run_length(run, n);
-        if (length == 0 && run->hT) store_final_state(work, n, state_row(work->call, 0, n));
-        for (int64_t t = length; t < run->T && run->y.data; t++)
-            memset((char *)run->y.data + (GRU_ROW(run->y, t, n) + work->slice.units.begin) * element, 0,
-                   (work->slice.units.end - work->slice.units.begin) * element);
-    }
+/* Rows without steps end with their first state. */
+static void store_empty_rows(const thread_work *work) {
+    const forward_call *call = work->call;
+    for (int64_t n = work->slice.row_begin; call->run->hT && n < work->slice.row_end; n++)
+        if (gru_timeline_steps(&call->timeline, n) == 0) store_final_state(work, n, state_row(call, 0, n));
+}
+
+static void fill_absent(const thread_work *work) {
+    for (int64_t n = work->slice.row_begin; n < work->slice.row_end; n++)
+        gru_cpu_fill_absent(work->call->layer, work->call->run, n, work->slice.units);
 }
 
 /* ---- stage 1: projection ---- */
@@ -199,14 +202,12 @@ static const float *input_row(const thread_work *work, int64_t s, int64_t t, int
 /* Lists the rows of steps [begin, end) in the order (s, n) and prepares their inputs. */
 static void gather_inputs(thread_work *work, int64_t begin, int64_t end) {
     const forward_call *call = work->call;
-    const int32_t direction = call->layer->config.direction;
     work->rows.count = 0;
     work->chunk_begin = begin;
     for (int64_t s = begin; s < end; s++)
         for (int64_t n = work->slice.row_begin; n < work->slice.row_end; n++) {
-            const int64_t length = gru_run_length(call->run, n);
-            if (s >= length) continue;
-            const int64_t t = gru_step_time(direction, length, s);
+            if (s >= gru_timeline_steps(&call->timeline, n)) continue;
+            const int64_t t = gru_timeline_time(&call->timeline, s, n);
             if (call->run->projected.data) {
                 gru_cpu_load_projected(&call->layer->config, call->run, work->slice.panels, t, n,
                                        projected_row(work, s, n));
@@ -243,8 +244,8 @@ static void gather_rows(thread_work *work, int64_t s) {
     gru_cpu_rows *rows = &work->rows;
     rows->count = 0;
     for (int64_t n = work->slice.row_begin; n < work->slice.row_end; n++) {
-        const int64_t length = gru_run_length(run, n), i = rows->count;
-        if (s >= length) continue;
+        const int64_t i = rows->count;
+        if (s >= gru_timeline_steps(&call->timeline, n)) continue;
         rows->in[i] = state_row(call, s, n);
         rows->next[i] = state_row(call, s + 1, n);
         rows->a[i] = projected_row(work, s, n);
@@ -255,7 +256,7 @@ static void gather_rows(thread_work *work, int64_t s) {
             rows->rh[i] = call->rh + (size_t)n * call->padded;
         }
         if (call->operands.cell.has_attention) {
-            const int64_t t = gru_step_time(call->layer->config.direction, length, s);
+            const int64_t t = gru_timeline_time(&call->timeline, s, n);
             rows->attention[i] = ((const float *)run->attention.data)[GRU_ROW(run->attention, t, n)];
         }
         rows->count++;
@@ -295,18 +296,16 @@ static void save_entering_states(const thread_work *work, int64_t s) {
 static void store_outputs(const thread_work *work, int64_t s) {
     const forward_call *call = work->call;
     const gru_run *run = call->run;
-    const int32_t direction = call->layer->config.direction;
     for (int64_t i = 0; i < work->rows.count; i++) {
-        const int64_t n = work->rows.row[i], length = gru_run_length(run, n),
-                      t = gru_step_time(direction, length, s);
+        const int64_t n = work->rows.row[i], t = gru_timeline_time(&call->timeline, s, n);
         float *next = work->rows.next[i];
         if (run->y.data)
             gru_store_floats(run->y.data, call->layer->config.io_type,
                              GRU_ROW(run->y, t, n) + work->slice.units.begin, next + work->slice.units.begin,
                              work->slice.units.end - work->slice.units.begin);
-        if (s + 1 == length) {
+        if (s + 1 == gru_timeline_steps(&call->timeline, n)) {
             if (run->hT) store_final_state(work, n, next);
-        } else if (gru_segment_starts(run, direction, length, s + 1, n)) {
+        } else if (gru_timeline_restarts(&call->timeline, s + 1, n)) {
             start_segment(work, n, next);
         }
     }
@@ -340,10 +339,9 @@ static void run_work(void *argument, int32_t index) {
             call->barrier,
             call->schedule
                 .threads); /* all threads have read h0 before one writes hT: they may be the same memory */
-    store_short_rows(&work);
+    store_empty_rows(&work);
     for (int64_t n = work.slice.row_begin; n < work.slice.row_end; n++)
-        if (gru_run_length(call->run, n) > 0 &&
-            gru_segment_starts(call->run, call->layer->config.direction, gru_run_length(call->run, n), 0, n))
+        if (gru_timeline_steps(&call->timeline, n) > 0 && gru_timeline_restarts(&call->timeline, 0, n))
             start_segment(&work, n, state_row(call, 0, n));
     sync_threads(&work);
     for (int64_t begin = 0; begin < call->steps; begin += call->schedule.chunk) {
@@ -352,6 +350,7 @@ static void run_work(void *argument, int32_t index) {
         project_chunk(&work, begin, end);
         for (int64_t s = begin; s < end; s++) run_step(&work, s);
     }
+    fill_absent(&work);
 }
 
 /* Runs on the threads of the schedule, or on this one alone if the pool is not free. */

@@ -4,6 +4,7 @@
  * is what training stores and what a call hands to the next, so the bits do not depend on how T was cut. */
 #include "core/layout.h"
 #include "core/reserve.h"
+#include "cpu_absent.h"
 #include "cpu_backend.h"
 #include "cpu_engine.h"
 #include "cpu_reference_backward.h"
@@ -11,9 +12,10 @@
 #include "cpu_reserve.h"
 
 static size_t reference_workspace(const gru_layer *layer, int64_t T, int64_t N) {
-    (void)T;
     const size_t row = (size_t)layer->config.hidden * sizeof(double);
-    return gru_size_plus(gru_reference_scratch(&layer->config), gru_size_times((size_t)N, row));
+    const size_t states = gru_size_lines(gru_size_times((size_t)N, row));
+    return gru_size_plus(gru_reference_scratch(&layer->config),
+                         gru_size_plus(states, gru_timeline_bytes(T, N)));
 }
 
 /* h_restart's row n, or zeros. */
@@ -30,32 +32,30 @@ static void load_initial_state(const reference *ref, int64_t n, double *h) {
         h[j] = ref->run->h0 ? gru_load_double(ref->run->h0, ref->config->state_type, row + j) : 0;
 }
 
-static void store_row(const reference *ref, const gru_view *view, int32_t type, int64_t t, int64_t n,
-                      const double *row) {
-    const size_t at = GRU_ROW(*view, t, n);
-    for (size_t j = 0; j < ref->H; j++) gru_store_double(view->data, type, at + j, row ? row[j] : 0);
+static void store_output(const reference *ref, int64_t t, int64_t n, const double *h) {
+    const gru_view *y = &ref->run->y;
+    const size_t at = GRU_ROW(*y, t, n);
+    for (size_t j = 0; j < ref->H; j++) gru_store_double(y->data, ref->config->io_type, at + j, h[j]);
 }
 
 /* Runs row n from h to its final state, which it leaves in h. */
 static void forward_row(reference *ref, const gru_layer *layer, int64_t n, double *h) {
     const gru_run *run = ref->run;
-    const int32_t direction = ref->config->direction, io = ref->config->io_type;
-    const int64_t length = gru_run_length(run, n);
+    const int64_t steps = gru_timeline_steps(&ref->timeline, n);
     void *states = run->mode == GRU_INFERENCE ? NULL : gru_reserve_states(run);
     ref->h = h;
-    for (int64_t s = 0; s < length; s++) {
-        const int64_t t = gru_step_time(direction, length, s);
-        if (gru_segment_starts(run, direction, length, s, n)) load_segment_start(ref, n, h);
+    for (int64_t s = 0; s < steps; s++) {
+        const int64_t t = gru_timeline_time(&ref->timeline, s, n);
+        if (gru_timeline_restarts(&ref->timeline, s, n)) load_segment_start(ref, n, h);
         if (states)
             for (size_t j = 0; j < ref->H; j++)
                 gru_store_double(states, ref->state_type, gru_reserve_index(layer, run, s, n) + j, h[j]);
         gru_reference_step(ref, t, n);
         for (size_t j = 0; j < ref->H; j++)
             h[j] = ref->state_type == GRU_F32 ? (double)(float)ref->next[j] : ref->next[j];
-        if (run->y.data) store_row(ref, &run->y, io, t, n, h);
+        if (run->y.data) store_output(ref, t, n, h);
     }
-    if (run->y.data)
-        for (int64_t t = length; t < run->T; t++) store_row(ref, &run->y, io, t, n, NULL);
+    gru_cpu_fill_absent(layer, run, n, (gru_cpu_range){0, ref->H});
 }
 
 static void reference_forward_one(const gru_layer *layer, const gru_run *run) {
@@ -63,6 +63,8 @@ static void reference_forward_one(const gru_layer *layer, const gru_run *run) {
     double *states = memory + gru_reference_scratch(&layer->config) / sizeof(double); /* [N][H] */
     reference ref = gru_reference_over(layer, run, memory);
     const size_t H = ref.H;
+    ref.timeline = gru_timeline_of(run, layer->config.direction,
+                                   (char *)states + gru_size_lines((size_t)run->N * H * sizeof *states));
     gru_cpu_reserve_write_header(layer, run, 0);
     /* all of h0 is read before any of hT is written: they may be one array, with slots in any order */
     for (int64_t n = 0; n < run->N; n++) load_initial_state(&ref, n, states + (size_t)n * H);

@@ -150,16 +150,15 @@ static double *step_vectors(const backward_pass *pass, int64_t s, int64_t n) {
 static void backward_row(backward_pass *pass, const gru_layer *layer, int64_t n) {
     const gru_gradients *g = pass->gradients;
     const reference *ref = &pass->ref;
-    const int32_t state = ref->config->state_type, io = ref->config->io_type,
-                  direction = ref->config->direction;
-    const int64_t length = gru_run_length(ref->run, n);
+    const int32_t state = ref->config->state_type, io = ref->config->io_type;
+    const int64_t steps = gru_timeline_steps(&ref->timeline, n);
     double *dh_restart = pass->drh + ref->H; /* [H] */
     for (size_t j = 0; j < ref->H; j++) {
         pass->dh[j] = g->dhT ? gru_load_double(g->dhT, state, (size_t)n * ref->H + j) : 0;
         dh_restart[j] = 0;
     }
-    for (int64_t s = length - 1; s >= 0; s--) {
-        const int64_t t = gru_step_time(direction, length, s);
+    for (int64_t s = steps - 1; s >= 0; s--) {
+        const int64_t t = gru_timeline_time(&ref->timeline, s, n);
         double *d = step_vectors(pass, s, n);
         if (g->dy.data)
             for (size_t j = 0; j < ref->H; j++)
@@ -167,13 +166,14 @@ static void backward_row(backward_pass *pass, const gru_layer *layer, int64_t n)
         load_entering_state(ref, layer, s, n);
         const double dw = backward_step(pass, d, t, n);
         write_input_gradients(pass, d, t, n, dw);
-        if (!gru_segment_starts(ref->run, direction, length, s, n)) continue;
+        if (!gru_timeline_restarts(&ref->timeline, s, n)) continue;
         for (size_t j = 0; j < ref->H; j++) {
             dh_restart[j] += pass->dh[j];
             pass->dh[j] = 0; /* the gradient does not pass the start of a segment */
         }
     }
-    for (int64_t t = length; t < ref->run->T; t++) write_input_gradients(pass, NULL, t, n, 0);
+    for (int64_t s = steps; s < ref->run->T && !gru_run_is_ragged(ref->run); s++)
+        write_input_gradients(pass, NULL, gru_timeline_time(&ref->timeline, s, n), n, 0);
     for (size_t j = 0; j < ref->H; j++) {
         if (g->dh0) gru_store_double(g->dh0, state, (size_t)n * ref->H + j, pass->dh[j]);
         if (g->dh_restart) gru_store_double(g->dh_restart, state, (size_t)n * ref->H + j, dh_restart[j]);
@@ -201,11 +201,11 @@ static double weight_gradient(const backward_pass *pass, const gru_layer *layer,
     const gru_run *run = ref->run;
     double sum = 0;
     for (int64_t n = 0; n < run->N; n++) {
-        const int64_t length = gru_run_length(run, n);
-        for (int64_t s = 0; s < length; s++) {
+        const int64_t steps = gru_timeline_steps(&ref->timeline, n);
+        for (int64_t s = 0; s < steps; s++) {
             const double *d = step_vectors(pass, s, n);
             const double gradient = recurrent ? recurrent_gradient(pass, d, g)[j] : d[(size_t)g * ref->H + j];
-            const int64_t t = gru_step_time(ref->config->direction, length, s);
+            const int64_t t = gru_timeline_time(&ref->timeline, s, n);
             if (k == BIAS)
                 sum += gradient;
             else if (recurrent)
@@ -242,7 +242,7 @@ size_t gru_reference_backward_workspace(const gru_layer *layer, int64_t T, int64
     const size_t rows = gru_size_times((size_t)T, (size_t)N);
     const size_t steps = gru_size_times(rows, STEP_VECTORS * H * sizeof(double));
     const size_t fixed = GRU_CPU_TAG_BYTES + gru_reference_scratch(&layer->config) + 3 * H * sizeof(double);
-    return gru_size_plus(steps, gru_size_lines(fixed));
+    return gru_size_plus(gru_size_plus(steps, gru_size_lines(fixed)), gru_timeline_bytes(T, N));
 }
 
 static gru_status backward(const gru_layer *layer, const gru_run *run, const gru_gradients *gradients) {
@@ -254,6 +254,8 @@ static gru_status backward(const gru_layer *layer, const gru_run *run, const gru
     pass.dh = memory + gru_reference_scratch(&layer->config) / sizeof(double);
     pass.drh = pass.dh + pass.ref.H;
     pass.steps = pass.drh + 2 * pass.ref.H;
+    pass.ref.timeline = gru_timeline_of(run, layer->config.direction,
+                                        pass.steps + (size_t)(run->T * run->N) * STEP_VECTORS * pass.ref.H);
     if (parts & GRU_GRAD_DATA) {
         gru_cpu_backward_tag_write(run, GRU_CPU_TAG_F64);
         for (int64_t n = 0; n < run->N; n++) backward_row(&pass, layer, n);

@@ -3,11 +3,13 @@
 #define GRU_CPU_REFERENCE_STEP_H
 
 #include "core/layer.h"
+#include "core/timeline.h"
 
 /* What a call works on. Vectors of one row; 3H means gates r, z, n one after the other. */
 typedef struct reference {
     const gru_layer_config *config;
     const gru_run *run;
+    gru_timeline timeline;       /* set by the caller of gru_reference_over */
     const void *W, *R, *bW, *bR; /* in the packed weights */
     int32_t weight_type, bias_type, state_type;
     size_t I, H;

@@ -4,6 +4,7 @@
 
 #include <assert.h>
 
+#include "core/timeline.h"
 #include "cpu_layout.h"
 #include "cpu_schedule.h"
 
@@ -24,15 +25,25 @@ static inline gru_cpu_range gru_cpu_split(size_t count, int32_t index, int32_t r
     return (gru_cpu_range){count * i / n, count * (i + 1) / n};
 }
 
-static inline gru_cpu_slice gru_cpu_slice_of(const gru_cpu_schedule *schedule, int64_t N, int32_t hidden,
-                                             int32_t index) {
+/* The first of the rows that range `index` of `ranges` has, if all ranges are to have as many steps. */
+static inline int64_t gru_cpu_split_steps(const gru_timeline *line, int32_t index, int32_t ranges) {
+    int64_t all = 0, before = 0, n = 0;
+    if (!line->counts) return line->N * index / ranges;
+    if (index == ranges) return line->N;
+    for (int64_t i = 0; i < line->N; i++) all += line->counts[i];
+    while (n < line->N && before < all * index / ranges) before += line->counts[n++];
+    return n;
+}
+
+static inline gru_cpu_slice gru_cpu_slice_of(const gru_cpu_schedule *schedule, const gru_timeline *line,
+                                             int32_t hidden, int32_t index) {
     assert(index >= 0 && index < schedule->threads);
     gru_cpu_slice slice = {
-        .index = index, .threads = schedule->threads, .by_rows = schedule->by_rows, .row_end = N};
+        .index = index, .threads = schedule->threads, .by_rows = schedule->by_rows, .row_end = line->N};
     slice.panels.end = gru_cpu_panel_count(hidden);
     if (schedule->by_rows) {
-        slice.row_begin = N * index / schedule->threads;
-        slice.row_end = N * (index + 1) / schedule->threads;
+        slice.row_begin = gru_cpu_split_steps(line, index, schedule->threads);
+        slice.row_end = gru_cpu_split_steps(line, index + 1, schedule->threads);
     } else {
         slice.panels = gru_cpu_split(slice.panels.end, index, schedule->threads);
     }

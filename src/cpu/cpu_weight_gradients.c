@@ -78,13 +78,15 @@ static void zero_row(const gru_view *view, int64_t t, int64_t n, size_t count, s
     if (view->data) memset((char *)view->data + GRU_ROW(*view, t, n) * element, 0, count * element);
 }
 
-void gru_cpu_zero_past_lengths(const gru_cpu_backward_work *work) {
+void gru_cpu_zero_absent(const gru_cpu_backward_work *work) {
     const gru_cpu_backward_call *call = work->call;
     const gru_gradients *g = call->gradients;
     const size_t element = gru_type_bytes(call->layer->config.io_type);
+    if (gru_run_is_ragged(call->run)) return;
     for (int64_t n = 0; n < call->run->N; n++) {
         if (n % work->slice.threads != work->slice.index) continue;
-        for (int64_t t = gru_run_length(call->run, n); t < call->run->T; t++) {
+        for (int64_t s = gru_timeline_steps(&call->timeline, n); s < call->run->T; s++) {
+            const int64_t t = gru_timeline_time(&call->timeline, s, n);
             zero_row(&g->dx, t, n, call->I, element);
             zero_row(&g->dprojected, t, n, GATES * call->H, element);
             zero_row(&g->dattention, t, n, 1, sizeof(float));

@@ -100,7 +100,7 @@ static gru_status check_memory(gru_stack_call *call, gru_regions *regions) {
                         need->reserve);
 }
 
-#define CHECK_VIEW(...) GRU_CHECK_VIEW(call->data.T, call->data.N, regions, __VA_ARGS__)
+#define CHECK_VIEW(...) GRU_CHECK_VIEW(&call->data, regions, __VA_ARGS__)
 
 /* What all sublayers read. */
 static gru_status check_inputs(gru_stack_call *call, gru_regions *regions) {
@@ -112,7 +112,11 @@ static gru_status check_inputs(gru_stack_call *call, gru_regions *regions) {
     CHECK_VIEW("run.data.x", data->x, I, io, 0);
     CHECK_VIEW("run.data.restart", data->restart, 1, 1, 0);
     CHECK_VIEW("run.data.attention", data->attention, 1, weight, 0);
+    CHECK_VIEW("run.data.mask", data->mask, 1, 1, 0);
     gru_regions_add(regions, "run.data.lengths", data->lengths, indices, 0);
+    gru_regions_add(regions, "run.data.offsets", data->offsets, ((size_t)data->N + 1) * sizeof(int64_t), 0);
+    gru_regions_add(regions, "run.data.batch_sizes", data->batch_sizes, (size_t)data->T * sizeof(int64_t), 0);
+    gru_regions_add(regions, "run.data.batch_order", data->batch_order, (size_t)data->N * sizeof(int64_t), 0);
     if (call->gradients) return GRU_OK;
     gru_regions_add(regions, "run.data.h0_slots", data->h0_slots, indices, 0);
     gru_regions_add(regions, "run.data.hT_slots", data->hT_slots, indices, 0);

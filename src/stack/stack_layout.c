@@ -6,7 +6,7 @@
 #include "api/selection.h"
 #include "core/engine.h"
 #include "core/error.h"
-#include "core/number.h"
+#include "core/layout.h"
 
 static size_t larger(size_t a, size_t b) {
     return a > b ? a : b;
@@ -81,9 +81,10 @@ static void *at(void *base, size_t bytes) {
     return base ? (char *)base + bytes : NULL;
 }
 
-/* A dense tensor of the call's T and N. */
+/* A dense tensor of the call's T and N, or of its ragged rows, which are no more. */
 static gru_view dense(const gru_stack_call *call, void *data, int32_t row) {
-    const gru_view view = {data, call->data.N * row, row};
+    const int ragged = gru_run_is_ragged(&call->data);
+    const gru_view view = {data, ragged ? row : call->data.N * row, ragged ? 0 : row};
     return view;
 }
 
@@ -207,6 +208,8 @@ void gru_stack_sublayer_run(const gru_stack_call *call, int32_t k, int32_t d, gr
     const gru_stacked_layer *layer = &call->stack->layers[k];
     *run = call->data;
     if (k > 0) run->x = reading(input_of(call, k));
+    if (k + 1 < call->stack->count)
+        run->absent_output = GRU_ABSENT_ZERO; /* the next layer does not read it */
     if (training(call)) set_reserve(call, k, d, run);
     if (call->gradients) {
         const gru_view none = {0};

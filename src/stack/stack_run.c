@@ -2,13 +2,19 @@
 #include "api/selection.h"
 #include "core/engine.h"
 #include "core/error.h"
+#include "core/layout.h"
 #include "stack_check.h"
 
 static gru_status add_directions(const gru_stack_call *call, int32_t k) {
     const gru_stack_sum sum = gru_stack_sum_of(call, k);
     if (!sum.to.data) return GRU_OK;
-    const gru_addition addition = {
-        call->stack->io_type, call->data.T, call->data.N, sum.row, sum.to, sum.from};
+    const int ragged = gru_run_is_ragged(&call->data);
+    const gru_addition addition = {call->stack->io_type,
+                                   ragged ? call->data.ragged_rows : call->data.T,
+                                   ragged ? 1 : call->data.N,
+                                   sum.row,
+                                   sum.to,
+                                   sum.from};
     return call->stack->context->backend->add_tensors(call->stack->context, &addition, call->data.stream);
 }
 
@@ -22,7 +28,8 @@ static gru_status apply_dropout_between(const gru_stack_call *call, int32_t k) {
                                  .data = gru_stack_between(call, k),
                                  .rate = call->stack->dropout,
                                  .layer = k,
-                                 .seed = call->run->dropout_seed};
+                                 .seed = call->run->dropout_seed,
+                                 .ragged = gru_run_is_ragged(&call->data) ? &call->data : NULL};
     return call->stack->context->backend->apply_dropout(call->stack->context, &dropout, call->data.stream);
 }
 

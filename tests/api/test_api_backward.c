@@ -40,6 +40,7 @@ static void fill_gradients(const valid_run *valid, gru_gradients *g) {
 TEST(api_backward, arguments) {
     valid_run valid;
     gru_gradients none = GRU_INIT;
+    static const int64_t late[] = {1, 2, 5, 6};
     valid_run_make(&valid, all_options);
     check_refused(&valid, gru_layer_backward(NULL, &valid.r.run, &none), GRU_BAD_ARGUMENT, "no layer",
                   "layer", "NULL");
@@ -53,8 +54,13 @@ TEST(api_backward, arguments) {
     BACKWARD_REFUSED(run.mode = 3, GRU_BAD_ARGUMENT, "run.mode", "3");
     BACKWARD_REFUSED(run.T = INT64_MAX / 64, GRU_BAD_ARGUMENT, "T ", text_of(INT64_MAX / 64));
     BACKWARD_REFUSED(run.N = INT64_MAX, GRU_BAD_ARGUMENT, "N ", text_of(INT64_MAX));
-    BACKWARD_REFUSED(run.offsets = (const int64_t *)valid.wide, GRU_UNSUPPORTED, "run.offsets",
-                     "packed sequences");
+    BACKWARD_REFUSED(run.mask.data = valid.wide, GRU_BAD_ARGUMENT, "run.lengths and run.mask", "both");
+    BACKWARD_REFUSED((run.lengths = NULL, run.offsets = late, run.ragged_rows = 6), GRU_BAD_DATA,
+                     "run.offsets[0] is 1", "expected 0");
+    BACKWARD_REFUSED((run.lengths = NULL, run.batch_sizes = late, run.ragged_rows = 14), GRU_BAD_ARGUMENT,
+                     "run.ragged_rows", "14");
+    BACKWARD_REFUSED((run.lengths = NULL, run.offsets = late, run.ragged_rows = 6, g.dx.batch_stride = I),
+                     GRU_BAD_ARGUMENT, "gradients.dx.batch_stride", "ragged");
     BACKWARD_REFUSED(run.reserved[3] = 77, GRU_BAD_ARGUMENT, "run.reserved", "77");
     BACKWARD_REFUSED(run.projected.data = run.x.data, GRU_BAD_ARGUMENT, "run.projected", "both given");
     BACKWARD_REFUSED(run.x.data = NULL, GRU_BAD_ARGUMENT, "run.x", "NULL");

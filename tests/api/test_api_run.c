@@ -35,7 +35,6 @@ TEST(api_run, sizes_and_modes) {
             GRU_BAD_ARGUMENT, "N ", text_of(INT64_MAX / 64));
     REFUSED(run.mode = -1, GRU_BAD_ARGUMENT, "run.mode", "-1");
     REFUSED(run.mode = 3, GRU_BAD_ARGUMENT, "run.mode", "3");
-    REFUSED(run.offsets = (const int64_t *)valid.wide, GRU_UNSUPPORTED, "run.offsets", "packed sequences");
     REFUSED(run.stream = valid.wide, GRU_BAD_ARGUMENT, "run.stream", "CPU");
     for (int i = 0; i < 8; i++) REFUSED(run.reserved[i] = 77, GRU_BAD_ARGUMENT, "run.reserved", "77");
     valid_run_release(&valid);
@@ -86,6 +85,64 @@ TEST(api_run, lengths_and_slots) {
     REFUSED(run.slot_count = 0, GRU_BAD_DATA, "slots[0]", "slot_count");
     REFUSED(run.h0 = NULL, GRU_BAD_ARGUMENT, "run.h0_slots", "NULL");
     REFUSED(run.hT = NULL, GRU_BAD_ARGUMENT, "run.hT_slots", "NULL");
+    valid_run_release(&valid);
+}
+
+/* T 4, N 3. */
+TEST(api_run, masks_and_ragged_batches) {
+    valid_run valid;
+    valid_run_make(&valid, all_options);
+    const void *odd = (const char *)valid.wide + 1;
+    const uint8_t mask[T * N] = {1, 1, 1};
+    static const int64_t good[] = {0, 2, 5, 6}, falls[] = {0, 3, 2, 6}, late[] = {1, 2, 5, 6},
+                         long_one[] = {0, 5, 6, 6};
+    static const int64_t beyond[] = {0, 2, 5, 7}, early[] = {0, 2, 4, 5}, negative[] = {0, -1, 5, 6};
+    static const int64_t sizes[] = {3, 2, 1, 0}, grow[] = {2, 1, 2, 1}, wide[] = {4, 1, 1, 0},
+                         minus[] = {3, 2, 1, -1};
+    static const int64_t more[] = {3, 2, 2, 0}, order[] = {2, 0, 1}, twice[] = {2, 0, 2},
+                         outside[] = {0, 1, 3}, below[] = {0, -1, 1};
+#define MASK (run.lengths = NULL, run.mask.data = mask)
+#define OFFSETS(array) (run.lengths = NULL, run.offsets = (array), run.ragged_rows = 6)
+#define SIZES(array) (run.lengths = NULL, run.batch_sizes = (array), run.ragged_rows = 6)
+    REFUSED(run.mask.data = mask, GRU_BAD_ARGUMENT, "run.lengths and run.mask are both given", "at most one");
+    REFUSED((run.offsets = good, run.ragged_rows = 6), GRU_BAD_ARGUMENT, "run.lengths and run.offsets",
+            "both");
+    REFUSED((MASK, run.batch_sizes = sizes), GRU_BAD_ARGUMENT, "run.mask and run.batch_sizes", "both");
+    REFUSED((OFFSETS(good), run.batch_sizes = sizes), GRU_BAD_ARGUMENT, "run.offsets and run.batch_sizes",
+            "both");
+    REFUSED((MASK, run.mask.time_stride = -1), GRU_BAD_ARGUMENT, "run.mask.time_stride", "-1");
+    REFUSED((MASK, run.y.data = (void *)(uintptr_t)mask), GRU_BAD_ARGUMENT, "run.mask", "run.y");
+    REFUSED((MASK, run.T = (int64_t)INT32_MAX + 1), GRU_BAD_ARGUMENT, "run.T is 2147483648", "mask");
+    REFUSED(run.absent_output = 2, GRU_BAD_ARGUMENT, "run.absent_output", "2");
+    REFUSED(run.absent_output = -1, GRU_BAD_ARGUMENT, "run.absent_output", "-1");
+    REFUSED(run.ragged_rows = 6, GRU_BAD_ARGUMENT, "run.ragged_rows", "6, expected 0");
+    REFUSED(run.batch_order = order, GRU_BAD_ARGUMENT, "run.batch_order", "run.batch_sizes is NULL");
+    REFUSED((OFFSETS(good), run.batch_order = order), GRU_BAD_ARGUMENT, "run.batch_order", "NULL");
+    REFUSED((OFFSETS(good), run.ragged_rows = -1), GRU_BAD_ARGUMENT, "run.ragged_rows", "-1");
+    REFUSED((OFFSETS(good), run.ragged_rows = T * N + 1), GRU_BAD_ARGUMENT, "run.ragged_rows",
+            "13, expected 0 to 12");
+    REFUSED((OFFSETS(good), run.x.batch_stride = I), GRU_BAD_ARGUMENT, "run.x.batch_stride is 2", "ragged");
+    REFUSED((OFFSETS(good), run.y.batch_stride = H), GRU_BAD_ARGUMENT, "run.y.batch_stride is 5", "ragged");
+    REFUSED((OFFSETS(good), run.y.time_stride = H - 1), GRU_BAD_ARGUMENT, "run.y", "time_stride 4");
+    REFUSED((OFFSETS(good), run.x.data = NULL), GRU_BAD_ARGUMENT, "run.x", "NULL");
+    REFUSED(OFFSETS((const int64_t *)odd), GRU_BAD_ARGUMENT, "run.offsets", "multiple of 8");
+    REFUSED((OFFSETS(good), run.hT = (void *)(uintptr_t)good), GRU_BAD_ARGUMENT, "run.offsets", "run.hT");
+    REFUSED(OFFSETS(late), GRU_BAD_DATA, "run.offsets[0] is 1", "expected 0");
+    REFUSED(OFFSETS(falls), GRU_BAD_DATA, "run.offsets[2] is 2", "offsets[1], which is 3");
+    REFUSED(OFFSETS(negative), GRU_BAD_DATA, "run.offsets[1] is -1", "which is 0");
+    REFUSED(OFFSETS(long_one), GRU_BAD_DATA, "run.offsets[1] is 5", "T, which is 4");
+    REFUSED(OFFSETS(beyond), GRU_BAD_DATA, "run.offsets[3] is 7", "ragged_rows, which is 6");
+    REFUSED(OFFSETS(early), GRU_BAD_DATA, "run.offsets[3] is 5", "ragged_rows, which is 6");
+    REFUSED(SIZES((const int64_t *)odd), GRU_BAD_ARGUMENT, "run.batch_sizes", "multiple of 8");
+    REFUSED((SIZES(sizes), run.batch_order = odd), GRU_BAD_ARGUMENT, "run.batch_order", "multiple of 8");
+    REFUSED((SIZES(sizes), run.restart.batch_stride = 1), GRU_BAD_ARGUMENT, "run.restart.batch_stride", "1");
+    REFUSED(SIZES(grow), GRU_BAD_DATA, "run.batch_sizes[2] is 2", "batch_sizes[1], which is 1");
+    REFUSED(SIZES(wide), GRU_BAD_DATA, "run.batch_sizes[0] is 4", "N, which is 3");
+    REFUSED(SIZES(minus), GRU_BAD_DATA, "run.batch_sizes[3] is -1", "0 to N");
+    REFUSED(SIZES(more), GRU_BAD_DATA, "run.batch_sizes has 7 rows", "which is 6");
+    REFUSED((SIZES(sizes), run.batch_order = twice), GRU_BAD_DATA, "run.batch_order has 2 twice", "once");
+    REFUSED((SIZES(sizes), run.batch_order = outside), GRU_BAD_DATA, "run.batch_order[2] is 3", "0 to 2");
+    REFUSED((SIZES(sizes), run.batch_order = below), GRU_BAD_DATA, "run.batch_order[1] is -1", "0 to 2");
     valid_run_release(&valid);
 }
 

@@ -113,7 +113,12 @@ TEST(check_step, leaves_what_is_not_plain) {
     LEAVES(run.attention.data = other);
     LEAVES(run.h_restart = other);
     LEAVES(run.lengths = (const int32_t *)(void *)other);
+    LEAVES(run.mask.data = other);
+    LEAVES(run.absent_output = GRU_ABSENT_LAST);
     LEAVES(run.offsets = (const int64_t *)(void *)other);
+    LEAVES(run.batch_sizes = (const int64_t *)(void *)other);
+    LEAVES(run.batch_order = (const int64_t *)(void *)other);
+    LEAVES(run.ragged_rows = 1);
     LEAVES(run.h0_slots = (const int32_t *)(void *)other);
     LEAVES(run.hT_slots = (const int32_t *)(void *)other);
     LEAVES(run.stream = other);

@@ -173,6 +173,16 @@ static int64_t outputs_count(const golden *g) {
     return (int64_t)c->T * c->N * c->directions * c->H;
 }
 
+/* Keras repeats an output at masked steps. */
+static void set_mask(golden *g, gru_run *run) {
+    const size_t steps = (size_t)(run->T * run->N);
+    const int32_t *given_mask = tensor(g, -1, "mask", GRU_TENSOR_I32, (int64_t)steps);
+    uint8_t *mask = room(g, steps);
+    for (size_t i = 0; i < steps; i++) mask[i] = given_mask[i] != 0;
+    run->mask.data = mask;
+    run->absent_output = GRU_ABSENT_LAST;
+}
+
 /* All of a run but the states. */
 static gru_run run_of(golden *g, int32_t mode, const gru_sizes *memory) {
     const golden_config *c = g->config;
@@ -180,7 +190,8 @@ static gru_run run_of(golden *g, int32_t mode, const gru_sizes *memory) {
     run.T = c->T, run.N = c->N, run.mode = mode;
     run.x.data = given(g, -1, "x", run.T * run.N * c->I);
     run.y.data = room_for(g, outputs_count(g));
-    run.lengths = c->has_lengths ? tensor(g, -1, "lengths", GRU_TENSOR_I32, run.N) : NULL;
+    run.lengths = c->has_lengths == 1 ? tensor(g, -1, "lengths", GRU_TENSOR_I32, run.N) : NULL;
+    if (c->has_lengths == 2) set_mask(g, &run);
     const int smaller = memory->workspace < memory->backward_workspace;
     run.workspace_size = smaller ? memory->backward_workspace : memory->workspace;
     run.workspace = room(g, run.workspace_size);
@@ -359,6 +370,9 @@ TEST(golden, pytorch) {
 TEST(golden, keras) {
     run_file(TEST_DATA "/golden/keras.safetensors", 17, "cpu_reference", GRU_F64);
 }
+TEST(golden, keras_masks) {
+    run_file(TEST_DATA "/golden/keras_masks.safetensors", 6, "cpu_reference", GRU_F64);
+}
 TEST(golden, onnxruntime) {
     run_file(TEST_DATA "/golden/onnxruntime.safetensors", 24, "cpu_reference", GRU_F64);
 }
@@ -377,6 +391,7 @@ ENGINE_TEST(golden, pytorch_on_every_engine) {
 ENGINE_TEST(golden, keras_on_every_engine) {
     ONLY_ON_THE_CPU(engine);
     run_file(TEST_DATA "/golden/keras.safetensors", 17, engine, GRU_F32);
+    run_file(TEST_DATA "/golden/keras_masks.safetensors", 6, engine, GRU_F32);
 }
 ENGINE_TEST(golden, activations_on_every_engine) {
     ONLY_ON_THE_CPU(engine);

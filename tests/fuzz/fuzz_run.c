@@ -115,12 +115,24 @@ static int64_t extent(__int128 T, __int128 time_stride, __int128 N, __int128 bat
 static struct {
     gru_layer_config config;
     int64_t T, N;
+    int ragged; /* views have `rows` rows, and no batch stride */
+    int64_t rows;
     int impossible;
 } now;
+
+static gru_view make_ragged_view(int32_t row, size_t element, role as) {
+    gru_view view = {NULL, 0, 0};
+    if (byte() % 2) view.time_stride = row + pick(3);
+    if (rarely()) view.batch_stride = pick(3);
+    const int64_t bytes = extent(now.rows, view.time_stride ? view.time_stride : row, 1, 0, row, element);
+    view.data = make_block(bytes < 0 || bytes > MOST ? 64 : (size_t)bytes, as);
+    return view;
+}
 
 static gru_view make_view(int32_t row, size_t element, role as) {
     gru_view view = {NULL, 0, 0};
     if (byte() % 4 == 0) return view;
+    if (now.ragged) return make_ragged_view(row, element, as);
     const int countable = now.T >= 0 && now.T < 64 && now.N >= 0 && now.N < 64;
     const uint8_t kind = countable ? byte() % 4 : 0;
     if (kind == 1) view.batch_stride = row + pick(3), view.time_stride = now.N * view.batch_stride + pick(3);
@@ -235,17 +247,60 @@ static void provide(void **memory, size_t *size, size_t bytes, role as) {
     if (rarely()) *memory = NULL;
 }
 
+/* Ascending, mostly by up to T. */
+static const int64_t *make_offsets(void) {
+    int64_t *offsets = make_block((size_t)(now.N + 1) * sizeof *offsets, READ);
+    offsets[0] = rarely() ? pick(4) : 0;
+    for (int64_t n = 0; n < now.N; n++) offsets[n + 1] = offsets[n] + pick((int32_t)now.T + 1);
+    now.rows = offsets[now.N];
+    return offsets;
+}
+
+static const int64_t *make_batch_sizes(void) {
+    int64_t *sizes = make_block((size_t)now.T * sizeof *sizes, READ), most = now.N;
+    now.rows = 0;
+    for (int64_t t = 0; t < now.T; t++) {
+        sizes[t] = byte() % 2 ? most : pick((int32_t)most + 1);
+        if (sizes[t] >= 0 && sizes[t] < most) most = sizes[t];
+        now.rows += sizes[t];
+    }
+    return sizes;
+}
+
+static const int64_t *make_batch_order(void) {
+    if (byte() % 2) return NULL;
+    int64_t *order = make_block((size_t)now.N * sizeof *order, READ);
+    const int64_t turn = byte();
+    for (int64_t i = 0; i < now.N; i++) order[i] = rarely() ? pick(6) : (i + turn) % now.N;
+    return order;
+}
+
+/* Which steps each sequence has; before all views. */
+static void pick_steps(gru_run *run) {
+    const int countable = now.T >= 0 && now.T < 64 && now.N >= 0 && now.N < 64;
+    const uint8_t form = byte() % 8;
+    now.ragged = 0;
+    run->absent_output = pick(2);
+    if (form == 0) run->mask = make_input(1, 1);
+    if (form == 1 && countable) run->offsets = make_offsets();
+    if (form == 2 && countable) run->batch_sizes = make_batch_sizes(), run->batch_order = make_batch_order();
+    if (form > 2 || rarely()) run->lengths = make_indices(6);
+    now.ragged = run->offsets || run->batch_sizes;
+    run->ragged_rows = now.ragged ? now.rows : rarely();
+    if (rarely()) run->ragged_rows = word();
+}
+
 static gru_run pick_run(const gru_sizes *need) {
     gru_run run = GRU_INIT;
     const int32_t H = now.config.hidden, I = now.config.inputs;
     const size_t io = gru_type_bytes(now.config.io_type);
     run.T = now.T, run.N = now.N, run.mode = pick(3);
+    pick_steps(&run);
     if (byte() % 4)
         run.x = make_input(I, io);
     else
         run.projected = make_input(3 * H, io);
     run.y = make_view(H, io, WRITTEN);
-    run.lengths = make_indices(6);
     run.slot_count = byte() % 8;
     run.h0_slots = make_indices(run.slot_count + 1);
     run.hT_slots = make_indices(run.slot_count + 1);
@@ -259,7 +314,6 @@ static gru_run pick_run(const gru_sizes *need) {
     provide(&run.reserve, &run.reserve_size, need->reserve, WRITTEN);
     if (rarely()) run.reserved[byte() % 8] = 1;
     if (rarely()) run.stream = &now;
-    if (rarely()) run.offsets = (const int64_t *)(const void *)run.workspace;
     return run;
 }
 
@@ -344,7 +398,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size) {
     next = input, last = input + size;
-    now.impossible = 0;
+    now.impossible = now.ragged = 0;
     gru_context *context = context_of(byte());
     gru_layer *layer = NULL;
     pick_config();

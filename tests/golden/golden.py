@@ -13,6 +13,7 @@ KEEP, WRITE = 0, 1
 SIGMOID, HARD_SIGMOID = 0, 1
 TANH, RELU, LINEAR = 0, 1, 2
 FORWARD, REVERSE = 0, 1
+MASK = 2  # has_lengths: a mask in their place
 
 # The order of NAME/config; README.md says what each entry means.
 CONFIG = ("reset update gate candidate direction T N I H has_lengths has_h0 has_gradients "
@@ -90,7 +91,7 @@ class File:
         if numbers:
             self.tensors[f"{name}/numbers"] = np.array(numbers, "<f8")
         for key, array in tensors.items():
-            self.tensors[f"{name}/{key}"] = np.asarray(array, "<i4" if key == "lengths" else "<f8")
+            self.tensors[f"{name}/{key}"] = np.asarray(array, "<i4" if key in ("lengths", "mask") else "<f8")
 
     def raw(self, name, **arrays):
         """The source's own weights, in its own shapes, in single precision as its files hold them."""

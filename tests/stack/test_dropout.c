@@ -40,8 +40,8 @@ enum { STEPS = 40, ROWS = 24, WIDTH = 103 };
 static void draw(gru_context *context, float rate, uint64_t seed, uint64_t offset, int32_t layer,
                  float *data) {
     const uint64_t seeds[2] = {seed, offset};
-    const gru_dropout dropout = {GRU_F32, STEPS, ROWS, WIDTH, {data, ROWS * WIDTH, WIDTH},
-                                 rate,    layer, seeds};
+    const gru_dropout dropout = {GRU_F32, STEPS, ROWS,  WIDTH, {data, ROWS * WIDTH, WIDTH},
+                                 rate,    layer, seeds, NULL};
     for (int i = 0; i < STEPS * ROWS * WIDTH; i++) data[i] = 1;
     REQUIRE(context->backend->apply_dropout(context, &dropout, NULL) == GRU_OK, "%s", gru_last_error());
 }
@@ -95,7 +95,7 @@ TEST(dropout, drops_each_number_by_itself_with_the_probability_asked_for) {
 TEST(dropout, also_drops_what_is_not_a_number) {
     float data[8] = {NAN, INFINITY, NAN, NAN, -INFINITY, NAN, NAN, NAN};
     const uint64_t seed[2] = {3, 0};
-    const gru_dropout dropout = {GRU_F32, 1, 1, 8, {data, 8, 8}, 0.75f, 0, seed};
+    const gru_dropout dropout = {GRU_F32, 1, 1, 8, {data, 8, 8}, 0.75f, 0, seed, NULL};
     gru_context *context = tester_context(NULL, 1);
     int dropped = 0, wild = 0;
     REQUIRE(context->backend->apply_dropout(context, &dropout, NULL) == GRU_OK, "%s", gru_last_error());

@@ -106,6 +106,7 @@ static void refuse_run(const stack_fixture *fixture, const gru_stack_run *run, g
 TEST(stack_arguments, wrong_runs_are_refused) {
     static const int32_t long_one[] = {1, 4, 3}, negative[] = {3, -1, 0}, slots[] = {0, 1, 5},
                          twice[] = {0, 2, 2};
+    static const int64_t falling[] = {0, 2, 1, 3};
     static char aligned[64];
     gru_context *context = tester_context(NULL, 1);
     stack_fixture *fixture =
@@ -141,7 +142,11 @@ TEST(stack_arguments, wrong_runs_are_refused) {
     REFUSE_AS(GRU_BAD_DATA, data->lengths = negative, "run.lengths[1] is -1");
     REFUSE_AS(GRU_BAD_DATA, (data->h0_slots = slots, data->slot_count = 5), "run.h0_slots[2] is 5");
     REFUSE_AS(GRU_BAD_DATA, (data->hT_slots = twice, data->slot_count = 3), "run.hT_slots has 2 twice");
-    REFUSE_AS(GRU_UNSUPPORTED, data->offsets = strides, "offsets");
+    REFUSE((data->lengths = twice, data->mask.data = twice), "run.lengths and run.mask are both given");
+    REFUSE(data->ragged_rows = 1, "run.ragged_rows is 1, expected 0");
+    REFUSE_AS(GRU_BAD_DATA, (data->offsets = falling, data->ragged_rows = 3), "run.offsets[2] is 1");
+    REFUSE((data->offsets = falling, data->ragged_rows = 3, data->x.batch_stride = 6),
+           "run.data.x.batch_stride is 6, expected 0: the batch is ragged");
     REFUSE(strides[2] = 2, "layer 1, forward: run.h0_stride is 2");
     REFUSE(h0[3] = (char *)h0[3] + 2, "layer 1, reverse: run.h0 is ");
     REFUSE((h0[1] = NULL, data->h0_slots = twice, data->slot_count = 3),

@@ -115,6 +115,10 @@ gru_run device_mirror_run(device_mirror *mirror, const gru_run *run) {
     r.h0 = there(mirror, run->h0, READS);
     r.h_restart = there(mirror, run->h_restart, READS);
     r.lengths = there(mirror, run->lengths, READS);
+    r.mask.data = there(mirror, run->mask.data, READS);
+    r.offsets = there(mirror, run->offsets, READS);
+    r.batch_sizes = there(mirror, run->batch_sizes, READS);
+    r.batch_order = there(mirror, run->batch_order, READS);
     r.h0_slots = there(mirror, run->h0_slots, READS);
     r.hT_slots = there(mirror, run->hT_slots, READS);
     r.restart.data = there(mirror, run->restart.data, READS);
