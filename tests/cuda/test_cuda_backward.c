@@ -153,6 +153,7 @@ TEST(cuda_backward, agrees_on_every_pair_of_circumstances) {
     REQUIRE(count > 0 && covering_array_missing(&plan, rows, count) == 0, "%d rows leave %d pairs out", count,
             covering_array_missing(&plan, rows, count));
     for (int i = 0; i < count; i++) {
+        if (!tester_takes((uint64_t)i)) continue;
         const uint8_t *l = rows[i].level;
         const gradient_call call = {&backward_kernel_configs[l[FORM]],
                                     l[OVERWRITE] ? GRU_GRAD_OVERWRITE : 0,

@@ -140,8 +140,8 @@ int tester_untouched(const void *memory, size_t bytes);
 /* Fails the test if a guard was overwritten. NULL: nothing. */
 void tester_free(void *memory);
 
-/* Whether the i-th of many drawn cases is to be run: all are, unless GRU_TEST_SHARD="k/n" in the environment asks for those
- * whose number is k modulo n, where a whole would take too long. */
+/* Whether the i-th of many drawn cases is to be run: all are, unless GRU_TEST_SHARD="k/n" in the environment asks for the
+ * k-th of n shards, where all would take too long. Each value of GRU_EMU_SEED takes the next shard. */
 int tester_takes(uint64_t i);
 /* Well mixed 64 bits from the two numbers. */
 uint64_t tester_random(uint64_t seed, uint64_t i);

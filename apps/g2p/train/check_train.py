@@ -154,7 +154,7 @@ def check_trouble(program, root):
 def check_backend(program, root, name):
     lines = DICTIONARY.read_text().splitlines(keepends=True)
     dictionary = root / "dictionary"
-    dictionary.write_text("".join(lines[:1] + lines[1::400]))
+    dictionary.write_text("".join(lines[:1] + lines[1::800]))
     losses = []
     for engine in name, "cpu":
         folder = root / engine
