@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from libgru.convert import rnn
 from tools import SAMPLES, Case, has
 
 
@@ -83,7 +84,24 @@ class Keras(Case):
             self.both("its bias is [2, 12], expected 3 times 4", name, first, reset_after=False)
             self.both("expected kernel, recurrent_kernel", name, second, use_bias=False)
             name = f"keras{version}_both_twice"
-            self.both("merge_mode is mul", name, self.names(name, "Bidirectional")[0], merge_mode="mul")
+            self.both("merge_mode is max", name, self.names(name, "Bidirectional")[0], merge_mode="max")
+
+    def test_merges(self) -> None:
+        """The word of each merge_mode, and what the library's equations make of it."""
+        merges = {"concat": "concat", "sum": "sum", "ave": "average", "mul": "multiply", None: "separate"}
+        name = "keras3_both_twice"
+        last = self.names(name, "Bidirectional")[-1]
+        for mode, word in merges.items():
+            def change(config: Any) -> None:
+                layer(config, last)["config"]["merge_mode"] = mode
+            for path in (self.h5(name, change), self.keras(name, change)):
+                with self.subTest(path.suffix, mode=mode):
+                    self.assertEqual(self.converted(path).metadata[f"{last}.gru.merge"], word)
+        forward, reverse = np.array([[1.0, -4.0]]), np.array([[3.0, 0.5]])
+        expected = {"concat": [1, -4, 3, 0.5], "sum": [4, -3.5], "average": [2, -1.75], "multiply": [3, -2]}
+        for word, numbers in expected.items():
+            np.testing.assert_array_equal(rnn.merged([forward, reverse], word), [[numbers]])
+        self.assertEqual(len(rnn.merged([forward, reverse], "separate")), 2)
 
     def test_both_formats_agree(self) -> None:
         """Of one model: the same GRUs, and the other layers' arrays under the same layers' names."""

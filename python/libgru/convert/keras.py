@@ -15,7 +15,7 @@ from libgru.convert.source import Source
 Finder = Callable[[Layer, Layer], Weights]
 Side = list[tuple[Variant, Cell]]    # one direction's layers, first layer first
 
-_MERGES = {"concat": "concat", "sum": "sum", None: "separate"}
+_MERGES = {"concat": "concat", "sum": "sum", "ave": "average", "mul": "multiply", None: "separate"}
 
 
 class Reader:
@@ -43,7 +43,7 @@ class Reader:
     def _bidirectional(self, layer: Layer, prefix: str) -> list[Gru]:
         merge = layer.config.get("merge_mode", "concat")
         if merge not in _MERGES:
-            raise Refused(f"{layer.text()}: merge_mode is {merge}, expected concat, sum or None")
+            raise Refused(f"{layer.text()}: merge_mode is {merge}, expected concat, sum, ave, mul or None")
         forward, backward = _directions(layer)
         if forward.config.get("go_backwards", False) or not backward.config.get("go_backwards", True):
             raise Refused(f"{layer.text()}: go_backwards is {forward.config.get('go_backwards')} in its first direction "

@@ -9,7 +9,7 @@ import numpy as np
 from libgru.convert.refused import Refused
 
 _WORDS = {"reset": ("after", "before", "all"), "update": ("keep", "write"), "gate": ("sigmoid", "hard_sigmoid"),
-          "candidate": ("tanh", "relu", "linear"), "merge": ("concat", "sum", "separate")}
+          "candidate": ("tanh", "relu", "linear"), "merge": ("concat", "sum", "separate", "average", "multiply")}
 _NUMBERS = ("clip", "hard_slope", "dropout")
 
 

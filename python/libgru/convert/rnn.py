@@ -84,6 +84,14 @@ def run_cell(cell: Loaded, x: Numbers, h: Numbers) -> tuple[Numbers, Numbers]:
     return y, h
 
 
+def merged(ys: list[Numbers], merge: str) -> list[Numbers]:
+    """The outputs of a layer, of those of its one direction or two."""
+    if len(ys) == 1 or merge == "separate":
+        return ys
+    both = {"sum": lambda a, b: a + b, "average": lambda a, b: (a + b) / 2, "multiply": lambda a, b: a * b}
+    return [both[merge](*ys)] if merge in both else [np.concatenate(ys, axis=-1)]
+
+
 def run(layers: list[tuple[list[Loaded], str]], x: Numbers) -> tuple[list[Numbers], list[Numbers]]:
     """From zero states: the last layer's outputs (two where they stay separate), and the last state of every cell."""
     states, outputs = [], [x]
@@ -91,8 +99,7 @@ def run(layers: list[tuple[list[Loaded], str]], x: Numbers) -> tuple[list[Number
         results = [run_cell(cell, outputs[0], np.zeros((x.shape[1], cell.R.shape[1]))) for cell in cells]
         states += [hT for _, hT in results]
         ys = [y for y, _ in results]
-        outputs = ys if merge == "separate" and len(ys) == 2 else \
-            [sum(ys[1:], ys[0])] if merge == "sum" else [np.concatenate(ys, axis=-1)]
+        outputs = merged(ys, merge)
     return outputs, states
 
 

@@ -70,12 +70,6 @@ def _run(layer: Any, x: rnn.Numbers) -> tuple[rnn.Numbers, list[rnn.Numbers]]:
     return (y[::-1] if layer.go_backwards else y), [_numpy(state) for state in _flat(states)]
 
 
-def _merged(ys: list[rnn.Numbers], merge: str) -> list[rnn.Numbers]:
-    if merge == "separate" or len(ys) == 1:
-        return ys
-    return [ys[0] + ys[1]] if merge == "sum" else [np.concatenate(ys, axis=-1)]
-
-
 def compare(path: Path, source: Source, grus: list[Gru]) -> Iterator[tuple[Gru, rnn.Numbers, rnn.Numbers]]:
     """For each GRU: the framework's numbers, and the file's."""
     model = _load(path)
@@ -84,6 +78,6 @@ def compare(path: Path, source: Source, grus: list[Gru]) -> Iterator[tuple[Gru, 
         wanted = gru.layers[0].cells()
         sides = [layer.forward_layer, layer.backward_layer] if hasattr(layer, "backward_layer") else [layer]
         ran = [_run(side, x) for side in sides if len(sides) == 1 or ("_reverse" if side.go_backwards else "") in wanted]
-        outputs = _merged([y for y, _ in ran], gru.layers[0].merge)
+        outputs = rnn.merged([y for y, _ in ran], gru.layers[0].merge)
         theirs = [*outputs, *(state for _, states in ran for state in states)]
         yield gru, np.concatenate([array.ravel() for array in theirs]), ours(source, gru.prefix, x)
