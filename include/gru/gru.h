@@ -237,6 +237,19 @@ GRU_API gru_status gru_layer_update(gru_layer *layer, const gru_weights *weights
  * layer. For frameworks in which weights are arguments of each call: pass the result as gru_run.packed. */
 GRU_API gru_status gru_layer_pack(const gru_layer *layer, const gru_weights *weights, void *packed, void *stream);
 
+/** Weights to write: dense, row-major, gates in the order r, z, n, in host memory. */
+typedef struct gru_weights_out {
+    void *W;                             /**< [3H][I] NULL: not wanted. */
+    void *R;                             /**< [3H][H] NULL: not wanted. */
+    void *bW;                            /**< [3H] NULL: not wanted. */
+    void *bR;                            /**< [3H] NULL: not wanted. */
+    int32_t type;                        /**< Type of all four: f32 or f64. */
+    uint64_t reserved[4];                /**< Zero. */
+} gru_weights_out;
+/** Reads the weights that the layer holds: rounded to weight_type, and to TF32 if the layer multiplies so. CUDA: waits
+ * for the stream, and copies through host memory that it allocates. */
+GRU_API gru_status gru_layer_read(const gru_layer *layer, const gru_weights_out *weights, void *stream);
+
 /* ---- run ------------------------------------------------------------------------------------------------------- */
 
 /** Modes of a forward pass. TRAIN saves activations for the backward pass; TRAIN_RECOMPUTE saves only states, and
@@ -334,6 +347,12 @@ typedef struct gru_sizes {
 
 /** Returns the bytes that any run with at most T steps and N sequences needs, whatever its mode and options. */
 GRU_API gru_status gru_layer_sizes(const gru_layer *layer, int64_t T, int64_t N, gru_sizes *sizes);
+
+/** Allocates what a run with run->T, N and mode needs, and sets its workspace, reserve and their sizes. The workspace
+ * serves the forward pass, and in a training mode the backward pass too. gru_run_free() frees them. */
+GRU_API gru_status gru_layer_allocate(const gru_layer *layer, gru_run *run);
+/** Frees a run's workspace and reserve, and sets both to NULL with size 0. NULL: does nothing. */
+GRU_API void gru_run_free(gru_context *context, gru_run *run);
 
 /** Runs the layer over the sequences and writes y and hT, each if it is not NULL. If both are NULL and the mode is
  * GRU_INFERENCE, the call checks its arguments and writes nothing.

@@ -12,15 +12,26 @@
 extern "C" {
 #endif
 
-/** How the outputs of two directions become one: side by side (forward first), added, or written to y and y_reverse. */
-enum { GRU_MERGE_CONCAT = 0, GRU_MERGE_SUM = 1, GRU_MERGE_SEPARATE = 2 };
+/** How the outputs of two directions become one: side by side (forward first), added, written to y and y_reverse,
+ * averaged, or multiplied. */
+enum {
+    GRU_MERGE_CONCAT   = 0,
+    GRU_MERGE_SUM      = 1,
+    GRU_MERGE_SEPARATE = 2,
+    GRU_MERGE_AVERAGE  = 3,
+    GRU_MERGE_MULTIPLY = 4
+};
 
 /** One layer of a stack. */
 typedef struct gru_stack_layer {
-    gru_layer_config config;             /**< config.direction is ignored if the layer is bidirectional. */
+    gru_layer_config config;             /**< config.direction is ignored if the layer is bidirectional. inputs may be 0
+                                              in the first layer: it takes only projected input. */
     int32_t bidirectional;               /**< 0: one direction. 1: both. */
     int32_t merge;                       /**< GRU_MERGE_... of both directions. SEPARATE only in the last layer. */
     gru_weights weights[2];              /**< [0] the only direction, or forward. [1] reverse. */
+    gru_layer_config reverse_config;     /**< Of the reverse direction, where it differs from config: another variant or
+                                              weight_type, and with CONCAT or SEPARATE another hidden. All zero: as
+                                              config. Its direction is ignored. */
 } gru_stack_layer;
 
 /** How to create a stack. */
@@ -49,8 +60,9 @@ GRU_API gru_status gru_stack_sublayer(const gru_stack *stack, int32_t k, gru_lay
 
 /** The data of one call. */
 typedef struct gru_stack_run {
-    gru_run data;                        /**< As for one layer. h0, hT, their strides, h_restart, projected and packed
-                                              must be zero. */
+    gru_run data;                        /**< As for one layer. projected is [T][N][3H] of the first layer, and with two
+                                              directions [T][N][3H + 3H], forward first. h0, hT, their strides,
+                                              h_restart and packed must be zero. */
     gru_view y_reverse;                  /**< Output of the reverse direction, with GRU_MERGE_SEPARATE only. */
     const void *const *h0;               /**< [sublayers] host array of first states, each [N][H_k] or
                                               [slot_count][H_k]. In C, declare it as const void *h0[]. NULL: zeros. */
@@ -60,12 +72,15 @@ typedef struct gru_stack_run {
                                               dropout. The mask is a pure function of (seed, offset + n, layer, t, i):
                                               rows n0.. of a batch, run alone with offset + n0, get the same mask. Use
                                               offset + N for the next batch. Leave both unchanged until backward. */
+    const void *const *packed;           /**< [sublayers] host array of weights from gru_layer_pack() of each sublayer,
+                                              each NULL: the sublayer's own. NULL: all their own. */
     uint64_t reserved[8];                /**< Zero. */
 } gru_stack_run;
 
 /** Gradients of one backward call. */
 typedef struct gru_stack_gradients {
-    gru_gradients data;                  /**< dy, dx, parts and loss_scale; all else must be zero. */
+    gru_gradients data;                  /**< dy, dx, dprojected, dattention, parts and loss_scale; all else must be
+                                              zero. dattention: the sum over all sublayers. */
     gru_const_view dy_reverse;           /**< Gradient of y_reverse. */
     const void *const *dhT;              /**< [sublayers] gradients of last states. NULL: zeros. */
     void *const *dh0;                    /**< [sublayers] written. NULL: not wanted. */
@@ -77,8 +92,31 @@ typedef struct gru_stack_gradients {
 } gru_stack_gradients;
 
 /** Returns the bytes that any run with at most T steps and N sequences needs. The reserve also holds the outputs
- * between layers. sizes->packed is 0. */
+ * between layers. sizes->packed is 0: gru_layer_sizes() tells it for each sublayer. */
 GRU_API gru_status gru_stack_sizes(const gru_stack *stack, int64_t T, int64_t N, gru_sizes *sizes);
+/** Allocates what a run with run->T, N and mode needs: as gru_layer_allocate(), for run = &stack_run.data. */
+GRU_API gru_status gru_stack_allocate(const gru_stack *stack, gru_run *run);
+/** Replaces the weights of all sublayers: weights [sublayers]. Checks all of them before it writes any. Else as
+ * gru_layer_update(). */
+GRU_API gru_status gru_stack_update(gru_stack *stack, const gru_weights *weights, void *stream);
+
+/* ---- states ---------------------------------------------------------------------------------------------------- */
+
+typedef struct gru_states gru_states;    /**< The states of N sequences in all sublayers. */
+
+/** Allocates [N][H_k] for each sublayer of a stack, in memory of its context, and sets all to zero. The caller releases
+ * it; it keeps the context alive. */
+GRU_API gru_status gru_states_create(const gru_stack *stack, int64_t N, gru_states **states);
+GRU_API void gru_states_release(gru_states *states);                    /**< NULL: nothing. No run may be pending. */
+/** Returns them for gru_stack_run.h0. The array belongs to states. */
+GRU_API const void *const *gru_states_initial(const gru_states *states);
+/** Returns the same memory for gru_stack_run.hT: a run with both goes on where the last ended. */
+GRU_API void *const *gru_states_final(gru_states *states);
+/** Sets all states to zero. CUDA: in stream order. */
+GRU_API gru_status gru_states_reset(gru_states *states, void *stream);
+
+/* ---- runs ------------------------------------------------------------------------------------------------------ */
+
 /** Runs all layers. Overlap, checks, threads: as gru_layer_forward(). */
 GRU_API gru_status gru_stack_forward(const gru_stack *stack, const gru_stack_run *run);
 /** Computes the gradients of a run of gru_stack_forward() in a training mode. Rules: as gru_layer_backward(). */

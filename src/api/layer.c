@@ -6,6 +6,7 @@
 #include "core/engine.h"
 #include "core/error.h"
 #include "core/host_memory.h"
+#include "run_memory.h"
 #include "selection.h"
 
 /* Frees what the layer owns, also if only a part of it was created. */
@@ -102,4 +103,12 @@ gru_status gru_layer_sizes(const gru_layer *layer, int64_t T, int64_t N, gru_siz
                         (long long)T, (long long)N, layer->config.hidden);
     *sizes = need;
     return GRU_OK;
+}
+
+gru_status gru_layer_allocate(const gru_layer *layer, gru_run *run) {
+    gru_sizes sizes;
+    if (!layer) return gru_fail(GRU_BAD_ARGUMENT, "layer is NULL");
+    GRU_TRY(gru_run_check_empty(run));
+    GRU_TRY(gru_layer_sizes(layer, run->T, run->N, &sizes));
+    return gru_run_allocate(layer->context, &sizes, run);
 }

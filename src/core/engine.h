@@ -2,8 +2,10 @@
 #ifndef GRU_ENGINE_H
 #define GRU_ENGINE_H
 
+#include "combination.h"
 #include "context.h"
 #include "layer.h"
+#include "step.h"
 
 /* One layer, its run and its gradients. A call has several jobs if both directions of a layer run at once. */
 typedef struct gru_job {
@@ -11,14 +13,6 @@ typedef struct gru_job {
     const gru_run *run;             /* checked, strides filled in */
     const gru_gradients *gradients; /* of a backward call, as checked */
 } gru_job;
-
-/* to += from over rows of one tensor: the two directions of a layer becoming one. Strides filled in, as in a run. */
-typedef struct gru_addition {
-    int32_t type;
-    int64_t T, N, row;
-    gru_view to;
-    gru_const_view from;
-} gru_addition;
 
 /* Dropout between two layers, in place: dropout.h says which numbers of the rows become zeros; the others are multiplied by
  * 1 / (1 - rate), rounded to f32 (f64 for f64). Backward applies the same mask to the gradient. */
@@ -31,6 +25,13 @@ typedef struct gru_dropout {
     const uint64_t *seed;  /* [2] seed and offset, in the memory of data */
     const gru_run *ragged; /* its rows are those of data, instead of [T][N]; NULL: [T][N] */
 } gru_dropout;
+
+/* A number of packed weights: where it lies, and its type. */
+typedef enum gru_packed_part { GRU_PACKED_W, GRU_PACKED_R, GRU_PACKED_BW, GRU_PACKED_BR } gru_packed_part;
+typedef struct gru_packed_number {
+    size_t byte;
+    int32_t type;
+} gru_packed_number;
 
 /* Functions that return gru_status leave a sentence when they fail. */
 typedef struct gru_backend {
@@ -47,8 +48,8 @@ typedef struct gru_backend {
     gru_status (*wait)(gru_context *context, void *stream);
     gru_status (*check)(gru_context *context, void *stream);
 
-    /* Adds in f32 (f64 for f64) and rounds once. */
-    gru_status (*add_tensors)(gru_context *context, const gru_addition *addition, void *stream);
+    /* Computes in f32 (f64 for f64) and rounds once. */
+    gru_status (*combine)(gru_context *context, const gru_combination *combination, void *stream);
     gru_status (*apply_dropout)(gru_context *context, const gru_dropout *dropout, void *stream);
 
     /* One packed layout and one reserve layout serve all engines of a backend. SIZE_MAX: too large. */
@@ -57,6 +58,9 @@ typedef struct gru_backend {
     /* Was run's reserve written by a training run of such a layer and these sizes? NULL: cannot be told. */
     gru_status (*check_reserve)(const gru_layer *layer, const gru_run *run);
     gru_status (*pack)(const gru_layer *layer, const gru_weights *weights, void *packed, void *stream);
+    /* Where pack puts the number of a gate, a unit and a summed index k; k is 0 in a bias. */
+    gru_packed_number (*packed_number)(const gru_layer_config *config, gru_packed_part part, int32_t gate,
+                                       int32_t unit, int32_t k);
 
     /* Makes layer->prepared, what runs need beside the weights, once the layer's engines are chosen and before sizes are
      * asked for; destroy_prepared frees it and accepts NULL. Both NULL: nothing is needed. */
@@ -121,6 +125,9 @@ typedef struct gru_engine {
      * missing. Asked only about types that the engine has. NULL itself: it runs all variants. */
     const char *(*declines)(const struct gru_engine *self, const gru_context *context,
                             const gru_layer_config *config);
+    /* Fills in the step of a stream of one row, with the bits of a planned call, and returns 1. 0: only plans run such a
+     * layer. NULL itself: any. */
+    int (*prepare_step)(const struct gru_engine *self, const gru_layer *layer, gru_step *step);
 } gru_engine;
 
 static inline gru_status gru_plan_run(const gru_plan *plan, const gru_job *jobs) {

@@ -76,6 +76,21 @@ static gru_status cpu_pack(const gru_layer *layer, const gru_weights *weights, v
     return GRU_OK;
 }
 
+static gru_packed_number cpu_packed_number(const gru_layer_config *config, gru_packed_part part, int32_t gate,
+                                           int32_t unit, int32_t k) {
+    const gru_cpu_packed_layout layout = gru_cpu_packed_layout_of(config);
+    const int is_bias = part == GRU_PACKED_BW || part == GRU_PACKED_BR, recurrent = part == GRU_PACKED_R;
+    const int split = recurrent && config->reset_mode == GRU_RESET_BEFORE;
+    const size_t K = (size_t)(recurrent ? config->hidden : config->inputs);
+    const size_t starts[] = {layout.W, layout.R, layout.bW, layout.bR};
+    gru_packed_number number = {.type = config->weight_type};
+    if (is_bias && number.type != GRU_F64) number.type = GRU_F32;
+    const size_t index = is_bias ? gru_cpu_bias_index(gate, (size_t)unit)
+                                 : gru_cpu_weight_index(split, K, gate, (size_t)unit, (size_t)k);
+    number.byte = starts[part] + index * gru_type_bytes(number.type);
+    return number;
+}
+
 const gru_backend gru_backend_cpu = {
     .id = GRU_BACKEND_CPU,
     .name = "cpu",
@@ -87,10 +102,11 @@ const gru_backend gru_backend_cpu = {
     .copy = cpu_copy,
     .wait = cpu_nothing_pending,
     .check = cpu_nothing_pending,
-    .add_tensors = gru_cpu_add_tensors,
+    .combine = gru_cpu_combine,
     .apply_dropout = gru_cpu_apply_dropout,
     .packed_bytes = cpu_packed_bytes,
     .reserve_bytes = gru_cpu_reserve_bytes,
     .check_reserve = gru_cpu_reserve_check,
     .pack = cpu_pack,
+    .packed_number = cpu_packed_number,
 };

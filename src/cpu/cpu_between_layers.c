@@ -1,35 +1,51 @@
-/* cpu_between_layers.c: what a stack does between its layers: adds the outputs of two directions, and applies dropout. */
+/* cpu_between_layers.c: what a stack does between its layers: merges the outputs of two directions, and applies dropout. */
 #include "core/dropout.h"
 #include "core/layout.h"
 #include "cpu_between_layers.h"
 
-/* ---- the sum of two tensors ---- */
+/* ---- two tensors become one ---- */
 
-static void add_row_f32(float *to, const float *from, size_t count) {
-    for (size_t i = 0; i < count; i++) to[i] += from[i];
+/* A loop for each operation, so that each becomes vector code. */
+#define COMBINE_ROW(name, number)                                                                           \
+    static void name(gru_operation operation, number *to, const number *a, const number *b, size_t count) { \
+        if (operation == GRU_OPERATION_ADD)                                                                 \
+            for (size_t i = 0; i < count; i++) to[i] = a[i] + b[i];                                         \
+        else if (operation == GRU_OPERATION_AVERAGE)                                                        \
+            for (size_t i = 0; i < count; i++) to[i] = (a[i] + b[i]) / 2;                                   \
+        else if (operation == GRU_OPERATION_MULTIPLY)                                                       \
+            for (size_t i = 0; i < count; i++) to[i] = a[i] * b[i];                                         \
+        else                                                                                                \
+            for (size_t i = 0; i < count; i++) to[i] = a[i] / 2;                                            \
+    }
+
+COMBINE_ROW(combine_f32, float)
+COMBINE_ROW(combine_f64, double)
+
+/* 16-bit types are widened; HALVE has no b. */
+static void combine_row16(const gru_combination *c, void *to, const void *a, const void *b, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        const float one = gru_load_float(a, c->type, i), other = b ? gru_load_float(b, c->type, i) : 0;
+        float result;
+        combine_f32(c->operation, &result, &one, &other, 1);
+        gru_store_float(to, c->type, i, result);
+    }
 }
 
-/* f64 is added in f64, 16-bit types in f32. */
-static void add_row(int32_t type, void *to, const void *from, size_t count) {
-    for (size_t i = 0; i < count; i++)
-        if (type == GRU_F64)
-            ((double *)to)[i] += ((const double *)from)[i];
-        else
-            gru_store_float(to, type, i, gru_load_float(to, type, i) + gru_load_float(from, type, i));
-}
-
-gru_status gru_cpu_add_tensors(gru_context *context, const gru_addition *a, void *stream) {
-    const size_t element = gru_type_bytes(a->type), row = (size_t)a->row;
+gru_status gru_cpu_combine(gru_context *context, const gru_combination *c, void *stream) {
+    const size_t element = gru_type_bytes(c->type), row = (size_t)c->row;
     (void)context;
     (void)stream;
-    for (int64_t t = 0; t < a->T; t++)
-        for (int64_t n = 0; n < a->N; n++) {
-            void *to = (char *)a->to.data + GRU_ROW(a->to, t, n) * element;
-            const void *from = (const char *)a->from.data + GRU_ROW(a->from, t, n) * element;
-            if (a->type == GRU_F32)
-                add_row_f32(to, from, row);
+    for (int64_t t = 0; t < c->T; t++)
+        for (int64_t n = 0; n < c->N; n++) {
+            void *to = (char *)c->to.data + GRU_ROW(c->to, t, n) * element;
+            const void *a = (const char *)c->a.data + GRU_ROW(c->a, t, n) * element;
+            const void *b = c->b.data ? (const char *)c->b.data + GRU_ROW(c->b, t, n) * element : NULL;
+            if (c->type == GRU_F32)
+                combine_f32(c->operation, to, a, b, row);
+            else if (c->type == GRU_F64)
+                combine_f64(c->operation, to, a, b, row);
             else
-                add_row(a->type, to, from, row);
+                combine_row16(c, to, a, b, row);
         }
     return GRU_OK;
 }

@@ -5,7 +5,7 @@
 #include "core/engine.h"
 
 /* The functions of the same names in gru_backend. */
-gru_status gru_cpu_add_tensors(gru_context *context, const gru_addition *addition, void *stream);
+gru_status gru_cpu_combine(gru_context *context, const gru_combination *combination, void *stream);
 gru_status gru_cpu_apply_dropout(gru_context *context, const gru_dropout *dropout, void *stream);
 
 #endif

@@ -154,14 +154,13 @@ static gru_status cuda_check(gru_context *context, void *stream) {
                     limit);
 }
 
-static gru_status cuda_add_tensors(gru_context *context, const gru_addition *a, void *stream) {
+static gru_status cuda_combine(gru_context *context, const gru_combination *combination, void *stream) {
     gru_cuda_device *device = gru_cuda_device_of(context);
     int previous;
     GRU_TRY(gru_cuda_enter(device, &previous));
-    const cudaError_t error =
-        gru_cuda_launch_add(a->type, a->T, a->N, a->row, a->to, a->from, gru_cuda_stream(stream));
+    const cudaError_t error = gru_cuda_launch_combine(combination, gru_cuda_stream(stream));
     gru_cuda_leave(device, previous);
-    return gru_cuda_status(device, error, "launching the sum of both directions");
+    return gru_cuda_status(device, error, "launching the merge of both directions");
 }
 
 static gru_status cuda_apply_dropout(gru_context *context, const gru_dropout *d, void *stream) {
@@ -196,11 +195,12 @@ const gru_backend gru_backend_cuda = {
     .copy = gru_cuda_copy,
     .wait = cuda_wait,
     .check = cuda_check,
-    .add_tensors = cuda_add_tensors,
+    .combine = cuda_combine,
     .apply_dropout = cuda_apply_dropout,
     .packed_bytes = cuda_packed_bytes,
     .reserve_bytes = gru_reserve_bytes,
     .pack = gru_cuda_pack_weights,
+    .packed_number = gru_cuda_packed_number,
     .prepare = gru_cuda_prepare,
     .destroy_prepared = gru_cuda_destroy_prepared,
     .check_run = gru_cuda_check_run,

@@ -1,6 +1,11 @@
 /* stack.c: creates, describes and releases stacks of layers. */
+#include <string.h>
+
+#include "api/check_layer.h"
 #include "api/check_view.h"
+#include "api/run_memory.h"
 #include "core/context.h"
+#include "core/engine.h"
 #include "core/error.h"
 #include "core/host_memory.h"
 #include "core/number.h"
@@ -8,9 +13,47 @@
 
 /* ---- configuration ---- */
 
+/* Of direction d. */
+static const gru_layer_config *config_of(const gru_stack_layer *layer, int32_t d) {
+    return d && layer->reverse_config.hidden ? &layer->reverse_config : &layer->config;
+}
+
 static int64_t outputs_of(const gru_stack_layer *layer) {
     const int both = layer->bidirectional && layer->merge == GRU_MERGE_CONCAT;
-    return (both ? 2 : 1) * (int64_t)layer->config.hidden;
+    return (int64_t)layer->config.hidden + (both ? config_of(layer, 1)->hidden : 0);
+}
+
+/* The reverse direction's configuration, if it has one of its own, beside that of the forward direction. */
+static gru_status check_reverse_config(const gru_stack_layer *layer, int32_t k) {
+    static const gru_layer_config none = {0};
+    const gru_layer_config *config = &layer->config, *reverse = &layer->reverse_config;
+    if (memcmp(reverse, &none, sizeof none) == 0) return GRU_OK;
+    if (!layer->bidirectional)
+        return gru_fail(GRU_BAD_ARGUMENT,
+                        "layers[%d].reverse_config is given, but the layer has one direction", k);
+    if (reverse->hidden < 1)
+        return gru_fail(GRU_BAD_ARGUMENT,
+                        "layers[%d].reverse_config.hidden is %d, expected 1 or more, or all fields zero", k,
+                        reverse->hidden);
+    if (reverse->inputs != config->inputs)
+        return gru_fail(GRU_BAD_ARGUMENT,
+                        "layers[%d].reverse_config.inputs is %d, expected config.inputs: %d", k,
+                        reverse->inputs, config->inputs);
+    if (reverse->hidden != config->hidden && layer->merge != GRU_MERGE_CONCAT &&
+        layer->merge != GRU_MERGE_SEPARATE)
+        return gru_fail(
+            GRU_BAD_ARGUMENT,
+            "layers[%d].reverse_config.hidden is %d, expected config.hidden, %d: the merge makes one "
+            "number of two",
+            k, reverse->hidden, config->hidden);
+    if (reverse->io_type != config->io_type || reverse->state_type != config->state_type)
+        return gru_fail(
+            GRU_BAD_ARGUMENT,
+            "layers[%d].reverse_config.io_type is %s and state_type %s, expected those of config: %s "
+            "and %s",
+            k, gru_type_name(reverse->io_type), gru_type_name(reverse->state_type),
+            gru_type_name(config->io_type), gru_type_name(config->state_type));
+    return GRU_OK;
 }
 
 /* What a layer alone cannot check: that it fits to the layer below and to its position. */
@@ -19,18 +62,13 @@ static gru_status check_layer(const gru_stack_config *config, int32_t k) {
     if (layer->bidirectional != 0 && layer->bidirectional != 1)
         return gru_fail(GRU_BAD_ARGUMENT, "layers[%d].bidirectional is %d, expected 0 or 1", k,
                         layer->bidirectional);
-    if (layer->merge < GRU_MERGE_CONCAT || layer->merge > GRU_MERGE_SEPARATE)
+    if (layer->merge < GRU_MERGE_CONCAT || layer->merge > GRU_MERGE_MULTIPLY)
         return gru_fail(GRU_BAD_ARGUMENT, "layers[%d].merge is %d, expected 0 to %d", k, layer->merge,
-                        GRU_MERGE_SEPARATE);
+                        GRU_MERGE_MULTIPLY);
     if (layer->merge == GRU_MERGE_SEPARATE && k + 1 < config->count)
         return gru_fail(GRU_BAD_ARGUMENT,
                         "layers[%d].merge is GRU_MERGE_SEPARATE, which only the last layer, %d, can have", k,
                         config->count - 1);
-    if (k == 0 && layer->config.inputs < 1)
-        return gru_fail(
-            GRU_BAD_ARGUMENT,
-            "layers[0].config.inputs is %d, expected 1 or more: a stack projects its input itself",
-            layer->config.inputs);
     if (k > 0 && layer->config.inputs != outputs_of(below))
         return gru_fail(GRU_BAD_ARGUMENT,
                         "layers[%d].config.inputs is %d, expected the outputs of the layer below: %lld", k,
@@ -43,7 +81,7 @@ static gru_status check_layer(const gru_stack_config *config, int32_t k) {
         return gru_fail(GRU_BAD_ARGUMENT,
                         "layers[%d].config.state_type is %s, expected that of the layer below: %s", k,
                         gru_type_name(layer->config.state_type), gru_type_name(below->config.state_type));
-    return GRU_OK;
+    return check_reverse_config(layer, k);
 }
 
 static gru_status check_config(const gru_stack_config *config) {
@@ -62,6 +100,14 @@ static gru_status check_config(const gru_stack_config *config) {
 
 /* ---- creation ---- */
 
+/* Whether the directions of a layer differ in nothing but the direction. */
+static int are_alike(const gru_stacked_layer *layer) {
+    if (layer->directions == 1) return 1;
+    gru_layer_config reverse = layer->sublayers[1]->config;
+    reverse.direction = layer->sublayers[0]->config.direction;
+    return memcmp(&reverse, &layer->sublayers[0]->config, sizeof reverse) == 0;
+}
+
 /* Adds a layer to a stack that already has the layers below it. */
 static gru_status create_layer(gru_stack *stack, const gru_stack_layer *source) {
     const int32_t k = stack->count++;
@@ -73,12 +119,13 @@ static gru_status create_layer(gru_stack *stack, const gru_stack_layer *source) 
                                  .outputs = (int32_t)outputs_of(source)};
     stack->sublayer_count += layer->directions;
     for (int32_t d = 0; d < layer->directions; d++) {
-        gru_layer_config config = source->config;
+        gru_layer_config config = *config_of(source, d);
         if (source->bidirectional) config.direction = d ? GRU_REVERSE : GRU_FORWARD;
         const gru_status status =
             gru_layer_create(stack->context, &config, &source->weights[d], &layer->sublayers[d]);
         if (status != GRU_OK) return gru_stack_sublayer_failed(stack, k, d, status);
     }
+    layer->alike = are_alike(layer);
     return GRU_OK;
 }
 
@@ -151,4 +198,40 @@ gru_status gru_stack_sizes(const gru_stack *stack, int64_t T, int64_t N, gru_siz
     GRU_TRY(gru_stack_layout_of(stack, T, N, &layout));
     *sizes = layout.total;
     return GRU_OK;
+}
+
+gru_status gru_stack_allocate(const gru_stack *stack, gru_run *run) {
+    gru_sizes sizes;
+    if (!stack) return gru_fail(GRU_BAD_ARGUMENT, "stack is NULL");
+    GRU_TRY(gru_run_check_empty(run));
+    GRU_TRY(gru_stack_sizes(stack, run->T, run->N, &sizes));
+    return gru_run_allocate(stack->context, &sizes, run);
+}
+
+/* ---- update ---- */
+
+typedef gru_status (*visitor)(gru_layer *layer, const gru_weights *weights, void *stream);
+
+static gru_status check_weights(gru_layer *layer, const gru_weights *weights, void *stream) {
+    (void)stream;
+    return gru_check_weights(layer, weights);
+}
+
+static gru_status visit_sublayers(gru_stack *stack, const gru_weights *weights, void *stream, visitor visit) {
+    for (int32_t k = 0; k < stack->count; k++)
+        for (int32_t d = 0; d < stack->layers[k].directions; d++) {
+            const gru_status status =
+                visit(stack->layers[k].sublayers[d], &weights[stack->layers[k].first_sublayer + d], stream);
+            if (status != GRU_OK) return gru_stack_sublayer_failed(stack, k, d, status);
+        }
+    return GRU_OK;
+}
+
+gru_status gru_stack_update(gru_stack *stack, const gru_weights *weights, void *stream) {
+    if (!stack) return gru_fail(GRU_BAD_ARGUMENT, "stack is NULL");
+    if (!weights)
+        return gru_fail(GRU_BAD_ARGUMENT, "weights is NULL, expected [%d], one for each sublayer",
+                        stack->sublayer_count);
+    GRU_TRY(visit_sublayers(stack, weights, stream, check_weights));
+    return visit_sublayers(stack, weights, stream, gru_layer_update);
 }

@@ -6,7 +6,7 @@
 #include "api/selection.h"
 #include "core/engine.h"
 #include "core/error.h"
-#include "core/number.h"
+#include "core/layout.h"
 
 gru_status gru_stack_sublayer_failed(const gru_stack *stack, int32_t k, int32_t d, gru_status status) {
     const char *side = stack->layers[k].directions == 1 ? "" : d ? ", reverse" : ", forward";
@@ -28,8 +28,8 @@ static gru_status check_absent(const gru_run *data) {
     GRU_TRY(refuse(data->hT_stride != 0, "run.data.hT_stride", "a stack takes run.h_strides"));
     GRU_TRY(
         refuse(data->h_restart != NULL, "run.data.h_restart", "segments of a stack start from zero states"));
-    GRU_TRY(refuse(data->projected.data != NULL, "run.data.projected", "a stack projects its input itself"));
-    return refuse(data->packed != NULL, "run.data.packed", "a stack uses the weights of its layers");
+    return refuse(data->packed != NULL, "run.data.packed",
+                  "a stack takes packed weights for each sublayer, in run.packed");
 }
 
 static gru_status check_gradient_fields(const gru_stack_gradients *gradients) {
@@ -43,16 +43,26 @@ static gru_status check_gradient_fields(const gru_stack_gradients *gradients) {
     GRU_TRY(refuse(data->dR != NULL, "gradients.data.dR", sublayers));
     GRU_TRY(refuse(data->dbW != NULL, "gradients.data.dbW", sublayers));
     GRU_TRY(refuse(data->dbR != NULL, "gradients.data.dbR", sublayers));
-    GRU_TRY(refuse(data->dh_restart != NULL, "gradients.data.dh_restart",
-                   "segments of a stack start from zero states"));
-    GRU_TRY(refuse(data->dprojected.data != NULL, "gradients.data.dprojected",
-                   "a stack projects its input itself"));
-    return refuse(data->dattention.data != NULL, "gradients.data.dattention",
-                  "a stack does not sum it over its sublayers");
+    return refuse(data->dh_restart != NULL, "gradients.data.dh_restart",
+                  "segments of a stack start from zero states");
 }
 
 static const gru_stacked_layer *last_layer(const gru_stack *stack) {
     return &stack->layers[stack->count - 1];
+}
+
+/* Numbers in a row of y_reverse. */
+static size_t separate_row(const gru_stack *stack) {
+    const gru_layer *reverse = last_layer(stack)->sublayers[1];
+    return reverse ? (size_t)reverse->config.hidden : 0;
+}
+
+/* Numbers in a row of projected input. */
+static size_t projected_row(const gru_stack *stack) {
+    const gru_stacked_layer *first = &stack->layers[0];
+    size_t units = 0;
+    for (int32_t d = 0; d < first->directions; d++) units += (size_t)first->sublayers[d]->config.hidden;
+    return GATES * units;
 }
 
 static gru_status check_separate(const gru_stack *stack, const void *data, const char *name) {
@@ -110,6 +120,7 @@ static gru_status check_inputs(gru_stack_call *call, gru_regions *regions) {
     const size_t weight = call->stack->io_type == GRU_F64 ? sizeof(double) : sizeof(float);
     const size_t I = (size_t)call->stack->layers[0].inputs;
     CHECK_VIEW("run.data.x", data->x, I, io, 0);
+    CHECK_VIEW("run.data.projected", data->projected, projected_row(call->stack), io, 0);
     CHECK_VIEW("run.data.restart", data->restart, 1, 1, 0);
     CHECK_VIEW("run.data.attention", data->attention, 1, weight, 0);
     CHECK_VIEW("run.data.mask", data->mask, 1, 1, 0);
@@ -128,7 +139,7 @@ static gru_status check_outputs(gru_stack_call *call, gru_regions *regions) {
     const size_t row = (size_t)last_layer(call->stack)->outputs;
     GRU_TRY(check_separate(call->stack, call->y_reverse.data, "run.y_reverse"));
     CHECK_VIEW("run.data.y", call->data.y, row, io, 1);
-    CHECK_VIEW("run.y_reverse", call->y_reverse, row, io, 1);
+    CHECK_VIEW("run.y_reverse", call->y_reverse, separate_row(call->stack), io, 1);
     return GRU_OK;
 }
 
@@ -137,8 +148,11 @@ static gru_status check_gradient_views(gru_stack_call *call, gru_regions *region
     const size_t row = (size_t)last_layer(call->stack)->outputs, I = (size_t)call->stack->layers[0].inputs;
     GRU_TRY(check_separate(call->stack, call->dy_reverse.data, "gradients.dy_reverse"));
     CHECK_VIEW("gradients.data.dy", call->shared.dy, row, io, 0);
-    CHECK_VIEW("gradients.dy_reverse", call->dy_reverse, row, io, 0);
+    CHECK_VIEW("gradients.dy_reverse", call->dy_reverse, separate_row(call->stack), io, 0);
     CHECK_VIEW("gradients.data.dx", call->shared.dx, I, io, 1);
+    CHECK_VIEW("gradients.data.dprojected", call->shared.dprojected, projected_row(call->stack), io, 1);
+    CHECK_VIEW("gradients.data.dattention", call->shared.dattention, 1,
+               call->stack->io_type == GRU_F64 ? sizeof(double) : sizeof(float), 1);
     gru_regions_add(regions, "gradients.data.loss_scale", call->shared.loss_scale, sizeof(float), 0);
     return gru_check_aligned("gradients.data.loss_scale", call->shared.loss_scale, sizeof(float));
 }
@@ -214,12 +228,21 @@ static void add_gradients(const gru_stack_call *call, int32_t k, int32_t d, gru_
     for (int i = first; i < own->count; i++) own->list[i].index = call->stack->layers[k].first_sublayer + d;
 }
 
+static void add_packed(const gru_stack_call *call, int32_t k, int32_t d, gru_regions *own) {
+    const gru_stacked_layer *layer = &call->stack->layers[k];
+    const int32_t sublayer = layer->first_sublayer + d;
+    gru_region *region = gru_regions_add(own, "run.packed[]", call->run->packed[sublayer],
+                                         layer->sublayers[d]->packed_bytes, 0);
+    if (region) region->index = sublayer;
+}
+
 static void own_regions(const gru_stack_call *call, int32_t k, int32_t d, gru_regions *own) {
     own->count = 0;
     if (call->gradients)
         add_gradients(call, k, d, own);
     else
         add_states(call, k, d, own);
+    if (call->run->packed) add_packed(call, k, d, own);
 }
 
 static gru_status check_apart(const gru_regions *some, const gru_regions *others) {

@@ -3,12 +3,14 @@
 #define GRU_STACK_LAYOUT_H
 
 #include "gru/stack.h"
+#include "core/combination.h"
 #include "core/layer.h"
 
 /* One layer of a stack: one or two sublayers. */
 typedef struct gru_stacked_layer {
     gru_layer *sublayers[2]; /* [1] only with two directions */
     int32_t directions, merge;
+    int32_t alike;           /* its directions have one configuration, so that one call can run both */
     int32_t first_sublayer;  /* number of sublayers[0] in the caller's order */
     int32_t inputs, outputs; /* numbers in one row of x, and of y after the merge */
 } gru_stacked_layer;
@@ -24,14 +26,18 @@ struct gru_stack {
 
 /* Bytes of what a call needs, each rounded up to whole lines. In this order:
  *
- *   workspace            between[0], between[1], sum, workspace[0], workspace[1]
- *   backward workspace   between[0], between[1], sum_backward, then one for each sublayer: a later call for the gradients of
- *                        weights reads what this one wrote there
- *   reserve              for each layer: the reserves of its sublayers, then its output (the last layer's is the caller's) */
+ *   workspace            between[0], between[1], second, workspace[0], workspace[1]
+ *   backward workspace   between[0], between[1], second_dx, split[0], split[1], attention[0], attention[1], then one for each
+ *                        sublayer: a later call for the gradients of weights reads what this one wrote there
+ *   reserve              for each layer: the reserves of its sublayers; with MULTIPLY both outputs; then its merged output
+ *                        (the last layer's is the caller's) */
 typedef struct gru_stack_layout {
-    size_t between[2];        /* ping-pong buffers: outputs between layers, in backward their gradients */
-    size_t sum, sum_backward; /* the reverse direction's summand */
-    size_t workspace[2];      /* of sublayers, forward: both directions of a layer may run at once */
+    size_t between[2]; /* ping-pong buffers: outputs between layers, in backward their gradients */
+    size_t second,
+        second_dx;   /* the reverse direction's output, and gradient of the input, before they are merged */
+    size_t split[2]; /* with AVERAGE and MULTIPLY: gradients of each direction's output */
+    size_t attention[2]; /* each direction's gradient of attention, before it is added to the others */
+    size_t workspace[2]; /* of sublayers, forward: both directions of a layer may run at once */
     gru_sizes total;
 } gru_stack_layout;
 
@@ -60,15 +66,13 @@ void gru_stack_sublayer_run(const gru_stack_call *call, int32_t k, int32_t d, gr
 /* For any layer, visited or not. */
 gru_gradients gru_stack_sublayer_gradients(const gru_stack_call *call, int32_t k, int32_t d);
 
-/* The sum of both directions of layer k: of its outputs, or in backward of the gradients of its input. from: the reverse
- * direction's summand. to.data NULL: nothing is summed. */
-typedef struct gru_stack_sum {
-    gru_view to;
-    gru_const_view from;
-    int32_t row;
-} gru_stack_sum;
-
-gru_stack_sum gru_stack_sum_of(const gru_stack_call *call, int32_t k);
+/* What becomes of the tensors of the visited layer k; to.data NULL: nothing. merge: after a forward pass, the outputs of both
+ * directions. Backward: split, before it, the gradient of direction d's output; sum and attention, after it, the gradients
+ * of the input and of direction d's attention. */
+gru_combination gru_stack_merge(const gru_stack_call *call, int32_t k);
+gru_combination gru_stack_split(const gru_stack_call *call, int32_t k, int32_t d);
+gru_combination gru_stack_sum(const gru_stack_call *call, int32_t k);
+gru_combination gru_stack_attention(const gru_stack_call *call, int32_t k, int32_t d);
 
 /* Whether this call applies dropout between the layers. */
 int gru_stack_has_dropout(const gru_stack_call *call);

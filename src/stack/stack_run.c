@@ -4,18 +4,11 @@
 #include "core/error.h"
 #include "core/layout.h"
 #include "stack_check.h"
+#include "stack_run.h"
 
-static gru_status add_directions(const gru_stack_call *call, int32_t k) {
-    const gru_stack_sum sum = gru_stack_sum_of(call, k);
-    if (!sum.to.data) return GRU_OK;
-    const int ragged = gru_run_is_ragged(&call->data);
-    const gru_addition addition = {call->stack->io_type,
-                                   ragged ? call->data.ragged_rows : call->data.T,
-                                   ragged ? 1 : call->data.N,
-                                   sum.row,
-                                   sum.to,
-                                   sum.from};
-    return call->stack->context->backend->add_tensors(call->stack->context, &addition, call->data.stream);
+static gru_status combine(const gru_stack_call *call, gru_combination combination) {
+    gru_context *context = call->stack->context;
+    return combination.to.data ? context->backend->combine(context, &combination, call->data.stream) : GRU_OK;
 }
 
 /* Dropout between layer k and the next. Backward draws the same random numbers again: the mask is not stored. */
@@ -33,13 +26,18 @@ static gru_status apply_dropout_between(const gru_stack_call *call, int32_t k) {
     return call->stack->context->backend->apply_dropout(call->stack->context, &dropout, call->data.stream);
 }
 
-/* Both directions together, on the engine that is best for two. */
+static gru_status run_jobs(gru_pass pass, const gru_job *jobs, int32_t count) {
+    gru_plan plan;
+    GRU_TRY(gru_plan_jobs(pass, jobs, count, &plan));
+    return gru_plan_run(&plan, jobs);
+}
+
+/* Both directions together, on the engine that is best for two, unless their variants differ. */
 static gru_status run_layer(const gru_stack_call *call, int32_t k, gru_pass pass) {
     const gru_stacked_layer *layer = &call->stack->layers[k];
     gru_run runs[2];
     gru_gradients gradients[2];
     gru_job jobs[2];
-    gru_plan plan;
     for (int32_t d = 0; d < layer->directions; d++) {
         gru_stack_sublayer_run(call, k, d, &runs[d]);
         jobs[d] = (gru_job){layer->sublayers[d], &runs[d], NULL};
@@ -47,20 +45,26 @@ static gru_status run_layer(const gru_stack_call *call, int32_t k, gru_pass pass
         gradients[d] = gru_stack_sublayer_gradients(call, k, d);
         jobs[d].gradients = &gradients[d];
     }
-    GRU_TRY(gru_plan_jobs(pass, jobs, layer->directions, &plan));
-    return gru_plan_run(&plan, jobs);
+    if (layer->directions == 1 || layer->alike) return run_jobs(pass, jobs, layer->directions);
+    GRU_TRY(run_jobs(pass, jobs, 1));
+    return run_jobs(pass, jobs + 1, 1);
+}
+
+gru_status gru_stack_run_forward(gru_stack_call *call) {
+    const int32_t count = call->stack->count;
+    for (int32_t k = 0; k < count; k++) {
+        gru_stack_visit(call, k);
+        GRU_TRY(run_layer(call, k, GRU_PASS_FORWARD));
+        GRU_TRY(combine(call, gru_stack_merge(call, k)));
+        if (k + 1 < count) GRU_TRY(apply_dropout_between(call, k));
+    }
+    return GRU_OK;
 }
 
 gru_status gru_stack_forward(const gru_stack *stack, const gru_stack_run *run) {
     gru_stack_call call;
     GRU_TRY(gru_stack_check_forward(stack, run, &call));
-    for (int32_t k = 0; k < stack->count; k++) {
-        gru_stack_visit(&call, k);
-        GRU_TRY(run_layer(&call, k, GRU_PASS_FORWARD));
-        GRU_TRY(add_directions(&call, k));
-        if (k + 1 < stack->count) GRU_TRY(apply_dropout_between(&call, k));
-    }
-    return GRU_OK;
+    return gru_stack_run_forward(&call);
 }
 
 gru_status gru_stack_backward(const gru_stack *stack, const gru_stack_run *run,
@@ -69,11 +73,15 @@ gru_status gru_stack_backward(const gru_stack *stack, const gru_stack_run *run,
     GRU_TRY(gru_stack_check_backward(stack, run, gradients, &call));
     const uint32_t parts = gradients->data.parts & (GRU_GRAD_DATA | GRU_GRAD_WEIGHTS);
     for (int32_t k = stack->count - 1; k >= 0; k--) {
+        const int data = parts != GRU_GRAD_WEIGHTS, directions = stack->layers[k].directions;
         gru_stack_visit(&call, k);
+        for (int32_t d = 0; d < directions && data; d++)
+            GRU_TRY(combine(&call, gru_stack_split(&call, k, d)));
         const gru_status status = run_layer(&call, k, GRU_PASS_BACKWARD);
         if (status != GRU_OK) return gru_fail(status, "layer %d: %s", k, gru_last_error());
-        if (parts == GRU_GRAD_WEIGHTS) continue;
-        GRU_TRY(add_directions(&call, k));
+        if (!data) continue;
+        GRU_TRY(combine(&call, gru_stack_sum(&call, k)));
+        for (int32_t d = 0; d < directions; d++) GRU_TRY(combine(&call, gru_stack_attention(&call, k, d)));
         if (k > 0) GRU_TRY(apply_dropout_between(&call, k - 1));
     }
     return GRU_OK;

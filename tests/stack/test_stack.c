@@ -16,6 +16,24 @@ static const layer_spec concat_then_sum[] = {{.hidden = 6, .bidirectional = 1},
                                              {.hidden = 9, .bidirectional = 1, .merge = GRU_MERGE_SUM}};
 static const layer_spec separate_last[] = {{.hidden = 4},
                                            {.hidden = 7, .bidirectional = 1, .merge = GRU_MERGE_SEPARATE}};
+static const layer_spec average_then_product[] = {
+    {.hidden = 6, .bidirectional = 1, .merge = GRU_MERGE_AVERAGE},
+    {.hidden = 9, .bidirectional = 1, .merge = GRU_MERGE_MULTIPLY}};
+static const layer_spec product_then_average[] = {
+    {.hidden = 7, .bidirectional = 1, .merge = GRU_MERGE_MULTIPLY},
+    {.hidden = 5, .bidirectional = 1, .merge = GRU_MERGE_AVERAGE}};
+static const layer_spec other_variant[] = {
+    {.hidden = 6, .bidirectional = 1, .reverse_hidden = 3, .reverse_reset = GRU_RESET_BEFORE},
+    {.hidden = 9,
+     .bidirectional = 1,
+     .merge = GRU_MERGE_SUM,
+     .reverse_hidden = 9,
+     .reverse_candidate = GRU_CANDIDATE_RELU},
+    {.hidden = 4,
+     .bidirectional = 1,
+     .merge = GRU_MERGE_SEPARATE,
+     .reverse_hidden = 17,
+     .reverse_reset = GRU_RESET_ALL}};
 static const layer_spec alternating[] = {{.hidden = 8},
                                          {.hidden = 3, .direction = GRU_REVERSE},
                                          {.hidden = 12},
@@ -32,6 +50,9 @@ static const struct stack_spec {
     {"a sum below", sum_then_concat, COUNT(sum_then_concat)},
     {"a sum on top", concat_then_sum, COUNT(concat_then_sum)},
     {"separate outputs", separate_last, COUNT(separate_last)},
+    {"an average below a product", average_then_product, COUNT(average_then_product)},
+    {"a product below an average", product_then_average, COUNT(product_then_average)},
+    {"directions of two variants", other_variant, COUNT(other_variant)},
     {"alternating directions", alternating, COUNT(alternating)},
     {"forward only", upwards, COUNT(upwards)},
     {"one layer", alone, COUNT(alone)},
@@ -112,6 +133,25 @@ TEST(stack, segments_and_attention_reach_every_cell) {
               "segments and attention changed nothing");
         stack_fixture_free(fixture);
     }
+    gru_context_release(context);
+}
+
+ENGINE_TEST(stack, projected_input_reaches_both_directions_of_the_first_layer) {
+    gru_context *context = tester_context(engine, 1);
+    compare_by_hand(context, (stack_fixture_sizes){.T = 3, .N = 2, .I = 0, .lengths = 1, .projected = 1});
+    if (!tester_device.watches) /* an emulator takes its time */
+        compare_by_hand(context,
+                        (stack_fixture_sizes){
+                            .T = 6, .N = 5, .I = 7, .projected = 1, .mode = GRU_TRAIN, .type = GRU_BF16});
+    gru_context_release(context);
+}
+
+ENGINE_TEST(stack, packed_weights_stand_in_for_those_of_every_cell) {
+    gru_context *context = tester_context(engine, 1);
+    compare_by_hand(context, (stack_fixture_sizes){.T = 1, .N = 1, .I = 7, .packed = 1});
+    if (!tester_device.watches)
+        compare_by_hand(context,
+                        (stack_fixture_sizes){.T = 6, .N = 5, .I = 7, .packed = 1, .mode = GRU_TRAIN});
     gru_context_release(context);
 }
 

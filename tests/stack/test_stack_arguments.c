@@ -47,11 +47,25 @@ TEST(stack_arguments, wrong_configurations_are_refused) {
     REFUSE_CONFIG(config.dropout = NAN, "config.dropout is nan");
     REFUSE_CONFIG(config.reserved[7] = 9, "config.reserved[7] is 9");
     REFUSE_CONFIG(layers[1].bidirectional = 2, "layers[1].bidirectional is 2");
-    REFUSE_CONFIG(layers[0].merge = 3, "layers[0].merge is 3");
+    REFUSE_CONFIG(layers[0].merge = 5, "layers[0].merge is 5, expected 0 to 4");
     REFUSE_CONFIG(layers[0].merge = GRU_MERGE_SEPARATE, "only the last layer, 1");
     REFUSE_CONFIG(layers[0].merge = GRU_MERGE_SUM,
                   "layers[1].config.inputs is 8, expected the outputs of the layer below: 4");
-    REFUSE_CONFIG(layers[0].config.inputs = 0, "layers[0].config.inputs is 0");
+    REFUSE_CONFIG(layers[0].config.inputs = -1, "layer 0, forward: config.inputs is -1");
+    REFUSE_CONFIG(layers[0].reverse_config.clip = 1, "layers[0].reverse_config.hidden is 0");
+    REFUSE_CONFIG((layers[0].reverse_config = layers[0].config, layers[0].reverse_config.inputs = 3),
+                  "layers[0].reverse_config.inputs is 3, expected config.inputs: 2");
+    REFUSE_CONFIG((layers[1].reverse_config = layers[1].config, layers[1].reverse_config.io_type = GRU_F16),
+                  "layers[1].reverse_config.io_type is f16");
+    REFUSE_CONFIG((layers[1].reverse_config = layers[1].config, layers[1].reverse_config.gate = 7),
+                  "layer 1, reverse: config.gate is 7");
+    REFUSE_CONFIG((layers[1].reverse_config = layers[1].config, layers[1].reverse_config.hidden = 5,
+                   layers[1].merge = GRU_MERGE_MULTIPLY),
+                  "layers[1].reverse_config.hidden is 5, expected config.hidden, 3");
+    REFUSE_CONFIG((layers[1].reverse_config = layers[1].config, layers[1].bidirectional = 0),
+                  "layers[1].reverse_config is given, but the layer has one direction");
+    REFUSE_CONFIG((layers[0].reverse_config = layers[0].config, layers[0].reverse_config.hidden = 5),
+                  "layers[1].config.inputs is 8, expected the outputs of the layer below: 9");
     REFUSE_CONFIG(layers[1].config.inputs = 7, "layers[1].config.inputs is 7");
     REFUSE_CONFIG(layers[1].config.io_type = GRU_BF16, "layers[1].config.io_type is bf16");
     REFUSE_CONFIG(layers[1].config.state_type = GRU_F64, "layers[1].config.state_type is f64");
@@ -95,9 +109,10 @@ static void refuse_run(const stack_fixture *fixture, const gru_stack_run *run, g
         gru_run *data = &run.data;                                              \
         void *h0[STACK_FIXTURE_SUBLAYERS], *hT[STACK_FIXTURE_SUBLAYERS];        \
         int64_t strides[STACK_FIXTURE_SUBLAYERS] = {0};                         \
+        const void *packed[STACK_FIXTURE_SUBLAYERS] = {0};                      \
         memcpy(h0, fixture->h0, sizeof h0), memcpy(hT, fixture->hT, sizeof hT); \
         run.h0 = (const void *const *)h0, run.hT = hT, run.h_strides = strides; \
-        (void)data;                                                             \
+        (void)data, (void)packed;                                               \
         change;                                                                 \
         refuse_run(fixture, &run, status, expected);                            \
     } while (0)
@@ -107,7 +122,7 @@ TEST(stack_arguments, wrong_runs_are_refused) {
     static const int32_t long_one[] = {1, 4, 3}, negative[] = {3, -1, 0}, slots[] = {0, 1, 5},
                          twice[] = {0, 2, 2};
     static const int64_t falling[] = {0, 2, 1, 3};
-    static char aligned[64];
+    static _Alignas(64) char aligned[64];
     gru_context *context = tester_context(NULL, 1);
     stack_fixture *fixture =
         stack_fixture_make(context, two, COUNT(two), (stack_fixture_sizes){.T = 3, .N = 3, .I = 2});
@@ -124,7 +139,13 @@ TEST(stack_arguments, wrong_runs_are_refused) {
     REFUSE(data->h0_stride = 4, "run.data.h0_stride is given");
     REFUSE(data->hT_stride = 4, "run.data.hT_stride is given");
     REFUSE(data->h_restart = fixture->h0[0], "run.data.h_restart is given");
-    REFUSE(data->projected.data = fixture->x, "run.data.projected is given");
+    REFUSE(data->projected.data = fixture->x, "layer 0, forward: run.x and run.projected are both given");
+    REFUSE((data->projected.data = (const char *)fixture->x + 1, data->x.data = NULL),
+           "run.data.projected is ");
+    REFUSE((data->projected.data = fixture->x, data->x.data = NULL, data->projected.time_stride = -1),
+           "run.data.projected.time_stride is -1");
+    REFUSE((packed[2] = aligned + 8, run.packed = packed), "layer 1, forward: run.packed is ");
+    REFUSE((packed[1] = fixture->y, run.packed = packed), "layer 0, reverse: run.packed");
     REFUSE(data->packed = aligned, "run.data.packed is given");
     REFUSE(data->x.data = NULL, "layer 0, forward: run.x is NULL");
     REFUSE(data->x.data = (const char *)fixture->x + 1, "run.data.x is ");
@@ -284,8 +305,10 @@ TEST(stack_arguments, wrong_gradients_are_refused) {
     REFUSE_BACKWARD(gradients.data.dR = dR[0], "gradients.data.dR is given");
     REFUSE_BACKWARD(gradients.data.dh0 = dh0[0], "gradients.data.dh0 is given");
     REFUSE_BACKWARD(gradients.data.dhT = dh0[0], "gradients.data.dhT is given");
-    REFUSE_BACKWARD(gradients.data.dprojected.data = fixture->y, "gradients.data.dprojected is given");
-    REFUSE_BACKWARD(gradients.data.dattention.data = fixture->y, "gradients.data.dattention is given");
+    REFUSE_BACKWARD(gradients.data.dprojected.data = fixture->y,
+                    "layer 0, forward: gradients.dprojected is given, but the run has no projected input");
+    REFUSE_BACKWARD(gradients.data.dattention.data = fixture->y,
+                    "layer 0, forward: gradients.dattention is given, but the run has no attention");
     REFUSE_BACKWARD(gradients.dy_reverse.data = fixture->y, "gradients.dy_reverse is given");
     REFUSE_BACKWARD(gradients.data.dy.data = o.dx, "gradients.data.dx");
     REFUSE_BACKWARD(dR[3] = dR[0], "layer 0, forward: gradients.dR[0] ");

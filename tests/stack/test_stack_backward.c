@@ -14,23 +14,49 @@ static const layer_spec sum[] = {{.hidden = 3, .bidirectional = 1, .merge = GRU_
 static const layer_spec separate[] = {{.hidden = 2, .bidirectional = 1},
                                       {.hidden = 3, .direction = GRU_REVERSE},
                                       {.hidden = 2, .bidirectional = 1, .merge = GRU_MERGE_SEPARATE}};
+static const layer_spec product[] = {{.hidden = 3, .bidirectional = 1, .merge = GRU_MERGE_MULTIPLY},
+                                     {.hidden = 2, .bidirectional = 1, .merge = GRU_MERGE_AVERAGE}};
+static const layer_spec average[] = {{.hidden = 2, .bidirectional = 1, .merge = GRU_MERGE_AVERAGE},
+                                     {.hidden = 2, .bidirectional = 1, .merge = GRU_MERGE_MULTIPLY}};
+static const layer_spec variants[] = {
+    {.hidden = 3, .bidirectional = 1, .reverse_hidden = 2, .reverse_reset = GRU_RESET_BEFORE},
+    {.hidden = 2,
+     .bidirectional = 1,
+     .merge = GRU_MERGE_SEPARATE,
+     .reverse_hidden = 1,
+     .reverse_candidate = GRU_CANDIDATE_LINEAR}};
 static const struct stack_spec {
     const char *name;
     const layer_spec *specs;
     int32_t count;
     float dropout;
+    int32_t extras; /* projected input, packed weights and attention */
 } stacks[] = {
-    {"concat", concat, COUNT(concat), 0},        {"sum", sum, COUNT(sum), 0},
-    {"separate", separate, COUNT(separate), 0},  {"concat with dropout", concat, COUNT(concat), 0.4f},
-    {"sum with dropout", sum, COUNT(sum), 0.4f}, {"separate with dropout", separate, COUNT(separate), 0.25f}};
+    {.name = "product below average", .specs = product, .count = COUNT(product)},
+    {.name = "average below product, dropout", .specs = average, .count = COUNT(average), .dropout = 0.4f},
+    {.name = "two variants", .specs = variants, .count = COUNT(variants)},
+    {.name = "two variants, extras", .specs = variants, .count = COUNT(variants), .extras = 1},
+    {.name = "concat, extras", .specs = concat, .count = COUNT(concat), .extras = 1},
+    {.name = "concat", .specs = concat, .count = COUNT(concat)},
+    {.name = "sum", .specs = sum, .count = COUNT(sum)},
+    {.name = "separate", .specs = separate, .count = COUNT(separate)},
+    {.name = "concat with dropout", .specs = concat, .count = COUNT(concat), .dropout = 0.4f},
+    {.name = "sum with dropout", .specs = sum, .count = COUNT(sum), .dropout = 0.4f},
+    {.name = "separate with dropout", .specs = separate, .count = COUNT(separate), .dropout = 0.25f}};
 
 static const stack_fixture_sizes ragged = {
     .T = 4, .N = 3, .I = 2, .type = GRU_F64, .lengths = 1, .mode = GRU_TRAIN};
+
+static size_t x_count(void) {
+    return (size_t)(ragged.T * ragged.N * ragged.I);
+}
 
 /* A stack with gradients of everything. Losses are sums of dy * y, dy_reverse * y_reverse and dhT * hT. */
 typedef struct training {
     stack_fixture *fixture;
     double *dy, *dy_reverse, *dx;
+    double *attention, *dattention,
+        *dprojected; /* with extras; then there is no dx, nor dW and dbW of the first layer */
     double *dhT[STACK_FIXTURE_SUBLAYERS], *dh0[STACK_FIXTURE_SUBLAYERS];
     double *dW[STACK_FIXTURE_SUBLAYERS], *dR[STACK_FIXTURE_SUBLAYERS], *dbW[STACK_FIXTURE_SUBLAYERS],
         *dbR[STACK_FIXTURE_SUBLAYERS];
@@ -54,24 +80,44 @@ static size_t weight_count(const gru_layer_config *config, int32_t columns) {
     return 3 * (size_t)config->hidden * (size_t)columns;
 }
 
+static size_t projected_count(const stack_fixture *fixture) {
+    return (size_t)(fixture->sizes.T * fixture->sizes.N) * stack_fixture_projected_row(fixture);
+}
+
+/* Attention as columns of a wider tensor, and gradients of it and of the projected input. */
+static void ask_for_extras(training *run) {
+    stack_fixture *fixture = run->fixture;
+    const int64_t T = fixture->sizes.T, N = fixture->sizes.N;
+    const size_t rows = (size_t)(T * N);
+    run->attention = stack_fixture_allocate(fixture, rows * sizeof(double));
+    run->dattention = stack_fixture_allocate(fixture, 2 * rows * sizeof(double));
+    run->dprojected = stack_fixture_allocate(fixture, projected_count(fixture) * sizeof(double));
+    for (size_t i = 0; i < rows; i++) run->attention[i] = 0.5 + 0.4 * tester_uniform(3, i);
+    fixture->run.data.attention.data = run->attention;
+    run->gradients.data.dattention = (gru_view){run->dattention, 2 * N, 2};
+    run->gradients.data.dprojected.data = run->dprojected;
+}
+
 static void training_open(training *run, gru_context *context, const struct stack_spec *spec) {
     memset(run, 0, sizeof *run);
     stack_fixture_sizes sizes = ragged;
     sizes.dropout = spec->dropout;
+    sizes.projected = sizes.packed = spec->extras;
     stack_fixture *fixture = run->fixture = stack_fixture_make(context, spec->specs, spec->count, sizes);
-    const size_t x_count = (size_t)(fixture->sizes.T * fixture->sizes.N * fixture->sizes.I);
     gru_stack_gradients *g = &run->gradients;
     run->dy = given(fixture, stack_fixture_y_count(fixture));
-    if (fixture->y_reverse) run->dy_reverse = given(fixture, stack_fixture_y_count(fixture));
-    run->dx = stack_fixture_allocate(fixture, x_count * sizeof(double));
+    if (fixture->y_reverse) run->dy_reverse = given(fixture, stack_fixture_y_reverse_count(fixture));
+    if (spec->extras) ask_for_extras(run);
+    if (!spec->extras) run->dx = stack_fixture_allocate(fixture, x_count() * sizeof(double));
     g->data.dy.data = run->dy, g->dy_reverse.data = run->dy_reverse, g->data.dx.data = run->dx;
     for (int32_t k = 0; k < fixture->sublayers; k++) {
         const gru_layer_config *config = &fixture->configs[k];
         run->dhT[k] = given(fixture, stack_fixture_states(fixture, k));
         run->dh0[k] = stack_fixture_allocate(fixture, stack_fixture_states(fixture, k) * sizeof(double));
-        run->dW[k] = zeros(fixture, weight_count(config, config->inputs));
+        const int projects = !spec->extras || k > fixture->layers[0].bidirectional;
+        if (projects) run->dW[k] = zeros(fixture, weight_count(config, config->inputs));
         run->dR[k] = zeros(fixture, weight_count(config, config->hidden));
-        run->dbW[k] = zeros(fixture, weight_count(config, 1));
+        if (projects) run->dbW[k] = zeros(fixture, weight_count(config, 1));
         run->dbR[k] = zeros(fixture, weight_count(config, 1));
     }
     g->dhT = (const void *const *)run->dhT, g->dh0 = (void *const *)run->dh0;
@@ -98,13 +144,17 @@ static double loss(const training *run) {
     for (int32_t k = 0; k < fixture->sublayers; k++) {
         gru_layer *layer = NULL;
         REQUIRE(gru_stack_sublayer(fixture->stack, k, NULL, &layer) == GRU_OK, "%s", gru_last_error());
-        REQUIRE(gru_layer_update(layer, fixture->weights[k], NULL) == GRU_OK, "%s", gru_last_error());
+        const gru_status status =
+            fixture->run.packed
+                ? gru_layer_pack(layer, fixture->weights[k], (void *)(uintptr_t)fixture->packed[k], NULL)
+                : gru_layer_update(layer, fixture->weights[k], NULL);
+        REQUIRE(status == GRU_OK, "%s", gru_last_error());
     }
     REQUIRE(gru_stack_forward(fixture->stack, &fixture->run) == GRU_OK, "%s", gru_last_error());
-    for (size_t i = 0; i < stack_fixture_y_count(fixture); i++) {
+    for (size_t i = 0; i < stack_fixture_y_count(fixture); i++)
         total += run->dy[i] * ((const double *)fixture->y)[i];
-        if (fixture->y_reverse) total += run->dy_reverse[i] * ((const double *)fixture->y_reverse)[i];
-    }
+    for (size_t i = 0; fixture->y_reverse && i < stack_fixture_y_reverse_count(fixture); i++)
+        total += run->dy_reverse[i] * ((const double *)fixture->y_reverse)[i];
     for (int32_t k = 0; k < fixture->sublayers; k++)
         for (size_t i = 0; i < stack_fixture_states(fixture, k); i++)
             total += run->dhT[k][i] * ((const double *)fixture->hT[k])[i];
@@ -134,6 +184,17 @@ static void check_gradient(const training *run, const char *name, int32_t sublay
           largest);
 }
 
+static void check_extras(training *run) {
+    const size_t rows = (size_t)(ragged.T * ragged.N);
+    for (size_t i = 0; i < rows; i++) {
+        CHECK(tester_untouched(&run->dattention[2 * i + 1], sizeof(double)), "a gap was written");
+        run->dattention[i] = run->dattention[2 * i];
+    }
+    check_gradient(run, "dattention", 0, run->attention, rows, run->dattention);
+    check_gradient(run, "dprojected", 0, run->fixture->projected, projected_count(run->fixture),
+                   run->dprojected);
+}
+
 TEST(stack_backward, equals_finite_differences) {
     gru_context *context = tester_context(NULL, 1);
     for (int32_t b = 0; b < COUNT(stacks); b++) {
@@ -141,15 +202,18 @@ TEST(stack_backward, equals_finite_differences) {
         training_open(&s, context, &stacks[b]);
         const stack_fixture *fixture = s.fixture;
         backward(&s, 0);
-        check_gradient(&s, "dx", 0, fixture->x, (size_t)(ragged.T * ragged.N * ragged.I), s.dx);
+        if (s.dx) check_gradient(&s, "dx", 0, fixture->x, x_count(), s.dx);
+        if (stacks[b].extras) check_extras(&s);
         for (int32_t k = 0; k < fixture->sublayers; k++) {
             const gru_layer_config *config = &fixture->configs[k];
             check_gradient(&s, "dh0", k, fixture->h0[k], stack_fixture_states(fixture, k), s.dh0[k]);
-            check_gradient(&s, "dW", k, fixture->weights[k]->W, weight_count(config, config->inputs),
-                           s.dW[k]);
+            if (s.dW[k])
+                check_gradient(&s, "dW", k, fixture->weights[k]->W, weight_count(config, config->inputs),
+                               s.dW[k]);
             check_gradient(&s, "dR", k, fixture->weights[k]->R, weight_count(config, config->hidden),
                            s.dR[k]);
-            check_gradient(&s, "dbW", k, fixture->weights[k]->bW, weight_count(config, 1), s.dbW[k]);
+            if (s.dbW[k])
+                check_gradient(&s, "dbW", k, fixture->weights[k]->bW, weight_count(config, 1), s.dbW[k]);
             check_gradient(&s, "dbR", k, fixture->weights[k]->bR, weight_count(config, 1), s.dbR[k]);
         }
         stack_fixture_free(s.fixture);
@@ -163,16 +227,20 @@ static uint64_t hash_weights(const training *run) {
     uint64_t hash = 0;
     for (int32_t k = 0; k < run->fixture->sublayers; k++) {
         const gru_layer_config *config = &run->fixture->configs[k];
-        hash = tester_hash(hash, run->dW[k], weight_count(config, config->inputs) * sizeof(double));
+        if (run->dW[k])
+            hash = tester_hash(hash, run->dW[k], weight_count(config, config->inputs) * sizeof(double));
         hash = tester_hash(hash, run->dR[k], weight_count(config, config->hidden) * sizeof(double));
-        hash = tester_hash(hash, run->dbW[k], weight_count(config, 1) * sizeof(double));
+        if (run->dbW[k]) hash = tester_hash(hash, run->dbW[k], weight_count(config, 1) * sizeof(double));
         hash = tester_hash(hash, run->dbR[k], weight_count(config, 1) * sizeof(double));
     }
     return hash;
 }
 
 static uint64_t hash_data(const training *run) {
-    uint64_t hash = tester_hash(0, run->dx, (size_t)(ragged.T * ragged.N * ragged.I) * sizeof(double));
+    uint64_t hash = run->dx ? tester_hash(0, run->dx, x_count() * sizeof(double))
+                            : tester_hash(0, run->dprojected, projected_count(run->fixture) * sizeof(double));
+    if (run->dattention)
+        hash = tester_hash(hash, run->dattention, 2 * (size_t)(ragged.T * ragged.N) * sizeof(double));
     for (int32_t k = 0; k < run->fixture->sublayers; k++)
         hash = tester_hash(hash, run->dh0[k], stack_fixture_states(run->fixture, k) * sizeof(double));
     return hash;
@@ -189,11 +257,12 @@ TEST(stack_backward, parts_apart_give_the_same_bits) {
         backward(&apart, GRU_GRAD_DATA);
         CHECK(hash_data(&whole) == hash_data(&apart), "%s: the data part alone differs", stacks[b].name);
         CHECK(hash_weights(&apart) == before, "%s: the data part wrote weights", stacks[b].name);
-        memset(apart.dx, 0xFF, (size_t)(ragged.T * ragged.N * ragged.I) * sizeof(double));
+        if (apart.dx) memset(apart.dx, 0xFF, x_count() * sizeof(double));
         backward(&apart, GRU_GRAD_WEIGHTS);
         CHECK(hash_weights(&whole) == hash_weights(&apart), "%s: the weight part alone differs",
               stacks[b].name);
-        CHECK(tester_untouched(apart.dx, 2 * sizeof(double)), "%s: the weight part wrote dx", stacks[b].name);
+        CHECK(!apart.dx || tester_untouched(apart.dx, 2 * sizeof(double)), "%s: the weight part wrote dx",
+              stacks[b].name);
         stack_fixture_free(whole.fixture);
         stack_fixture_free(apart.fixture);
     }
@@ -238,12 +307,12 @@ TEST(stack_backward, needs_neither_states_nor_outputs_of_the_run) {
 }
 
 /* dx of a stack after a forward run of this engine, and of the reference. 0: the engine has no backward pass. */
-static int compare_with_reference(const char *engine, float dropout) {
+static int compare_with_reference(const char *engine, const struct stack_spec *spec) {
     gru_context *context = tester_context(engine, 1), *exact_context = tester_context("cpu_reference", 1);
     const stack_fixture_sizes sizes = {
-        .T = 4, .N = 3, .I = 2, .lengths = 1, .mode = GRU_TRAIN, .dropout = dropout};
-    stack_fixture *fast = stack_fixture_make(context, concat, COUNT(concat), sizes);
-    stack_fixture *exact = stack_fixture_make(exact_context, concat, COUNT(concat), sizes);
+        .T = 4, .N = 3, .I = 2, .lengths = 1, .mode = GRU_TRAIN, .dropout = spec->dropout};
+    stack_fixture *fast = stack_fixture_make(context, spec->specs, spec->count, sizes);
+    stack_fixture *exact = stack_fixture_make(exact_context, spec->specs, spec->count, sizes);
     float *dx[2];
     int ran = 0;
     for (int i = 0; i < 2; i++) {
@@ -266,8 +335,8 @@ static int compare_with_reference(const char *engine, float dropout) {
     ran = 1;
     /* states in f32 between the steps: 2^-24 of numbers below 1, through two contracting layers of four steps */
     for (int64_t i = 0; i < sizes.T * sizes.N * sizes.I; i++)
-        CHECK(fabsf(dx[0][i] - dx[1][i]) < 32 * 0x1p-24f, "dx[%d] is %.9g, expected %.9g", (int)i,
-              (double)dx[0][i], (double)dx[1][i]);
+        CHECK(fabsf(dx[0][i] - dx[1][i]) < 32 * 0x1p-24f, "%s: dx[%d] is %.9g, expected %.9g", spec->name,
+              (int)i, (double)dx[0][i], (double)dx[1][i]);
 out:
     stack_fixture_free(fast);
     stack_fixture_free(exact);
@@ -278,5 +347,6 @@ out:
 
 /* Also with dropout: every engine drops the same numbers. */
 ENGINE_TEST(stack_backward, follows_a_forward_run_of_every_engine) {
-    if (compare_with_reference(engine, 0)) compare_with_reference(engine, 0.4f);
+    for (int b = 0; b < COUNT(stacks); b++)
+        if (!stacks[b].extras && !compare_with_reference(engine, &stacks[b])) return;
 }

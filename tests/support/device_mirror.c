@@ -173,9 +173,9 @@ gru_status device_mirror_backward(const gru_layer *layer, const gru_run *run,
 
 /* ---- stacks ------------------------------------------------------------------------------------------------------ */
 
-/* The states of all sublayers: pointers to their buffers, and to the copies. */
+/* The states and weights of all sublayers: pointers to the copies of their buffers. */
 typedef struct state_pointers {
-    const void *h0[MOST_SUBLAYERS];
+    const void *h0[MOST_SUBLAYERS], *packed[MOST_SUBLAYERS];
     void *hT[MOST_SUBLAYERS];
 } state_pointers;
 
@@ -188,9 +188,11 @@ static gru_stack_run stack_run_there(device_mirror *mirror, const gru_stack *sta
     for (int32_t k = 0; k < stack->sublayer_count; k++) {
         pointers->h0[k] = run->h0 ? there(mirror, run->h0[k], READS) : NULL;
         pointers->hT[k] = run->hT ? there(mirror, run->hT[k], WRITES) : NULL;
+        pointers->packed[k] = run->packed ? there(mirror, run->packed[k], READS) : NULL;
     }
     if (run->h0) r.h0 = pointers->h0;
     if (run->hT) r.hT = pointers->hT;
+    if (run->packed) r.packed = pointers->packed;
     return r;
 }
 

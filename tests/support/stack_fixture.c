@@ -20,6 +20,16 @@ size_t stack_fixture_y_count(const stack_fixture *fixture) {
     return (size_t)(fixture->sizes.T * fixture->sizes.N * fixture->outputs);
 }
 
+size_t stack_fixture_y_reverse_count(const stack_fixture *fixture) {
+    return stack_fixture_states(fixture, fixture->sublayers - 1) * (size_t)fixture->sizes.T;
+}
+
+size_t stack_fixture_projected_row(const stack_fixture *fixture) {
+    size_t units = (size_t)fixture->configs[0].hidden;
+    if (fixture->layers[0].bidirectional) units += (size_t)fixture->configs[1].hidden;
+    return 3 * units;
+}
+
 size_t stack_fixture_states(const stack_fixture *fixture, int32_t sublayer) {
     return (size_t)fixture->sizes.N * (size_t)fixture->configs[sublayer].hidden;
 }
@@ -46,7 +56,16 @@ static void set_weights(stack_fixture *fixture, const gru_layer_config *config, 
 }
 
 static int32_t spec_outputs(const layer_spec *f) {
-    return f->bidirectional && f->merge == GRU_MERGE_CONCAT ? 2 * f->hidden : f->hidden;
+    if (!f->bidirectional || f->merge != GRU_MERGE_CONCAT) return f->hidden;
+    return f->hidden + (f->reverse_hidden ? f->reverse_hidden : f->hidden);
+}
+
+static gru_layer_config reverse_config(const gru_layer_config *config, const layer_spec *spec) {
+    gru_layer_config reverse = *config;
+    reverse.hidden = spec->reverse_hidden;
+    reverse.reset_mode = spec->reverse_reset;
+    reverse.candidate = spec->reverse_candidate;
+    return reverse;
 }
 
 static void set_layers(stack_fixture *fixture, const layer_spec *specs, int32_t count) {
@@ -63,10 +82,12 @@ static void set_layers(stack_fixture *fixture, const layer_spec *specs, int32_t 
         layer->config.state_type = f64 ? GRU_F64 : GRU_F32;
         layer->config.weight_type = f64 ? GRU_F64 : fixture->sizes.weights;
         layer->config.reset_mode = fixture->sizes.reset_mode;
+        if (specs[k].reverse_hidden) layer->reverse_config = reverse_config(&layer->config, &specs[k]);
         for (int32_t d = 0; d <= layer->bidirectional; d++) {
-            set_weights(fixture, &layer->config, &layer->weights[d]);
+            const int own = d && specs[k].reverse_hidden;
+            fixture->configs[fixture->sublayers] = own ? layer->reverse_config : layer->config;
+            set_weights(fixture, &fixture->configs[fixture->sublayers], &layer->weights[d]);
             fixture->weights[fixture->sublayers] = &layer->weights[d];
-            fixture->configs[fixture->sublayers] = layer->config;
             if (layer->bidirectional) fixture->configs[fixture->sublayers].direction = d;
             fixture->sublayers++;
         }
@@ -82,6 +103,37 @@ static int32_t *ragged(stack_fixture *fixture) {
     return lengths;
 }
 
+static void set_projected(stack_fixture *fixture) {
+    const size_t rows = (size_t)(fixture->sizes.T * fixture->sizes.N);
+    fixture->projected =
+        numbers(fixture, fixture->sizes.type, rows * stack_fixture_projected_row(fixture), 1);
+    fixture->run.data.x.data = NULL;
+    fixture->run.data.projected.data = fixture->projected;
+}
+
+/* Packs the weights into memory of the run, and leaves zeros in the stack. */
+static void set_packed(stack_fixture *fixture) {
+    for (int32_t k = 0; k < fixture->sublayers; k++) {
+        const gru_layer_config *config = &fixture->configs[k];
+        const size_t H = (size_t)config->hidden,
+                     most = H > (size_t)config->inputs ? H : (size_t)config->inputs;
+        const size_t bytes = 3 * H * most * gru_type_bytes(config->weight_type);
+        gru_layer *layer = NULL;
+        gru_sizes sizes;
+        REQUIRE(gru_stack_sublayer(fixture->stack, k, NULL, &layer) == GRU_OK, "%s", gru_last_error());
+        REQUIRE(gru_layer_sizes(layer, 1, 1, &sizes) == GRU_OK, "%s", gru_last_error());
+        void *packed = stack_fixture_allocate(fixture, sizes.packed);
+        void *zeros = stack_fixture_allocate(fixture, bytes);
+        memset(zeros, 0, bytes);
+        const gru_weights none = {.W = zeros, .R = zeros, .type = config->weight_type};
+        REQUIRE(device_mirror_pack(layer, fixture->weights[k], packed) == GRU_OK, "%s", gru_last_error());
+        REQUIRE(gru_layer_update(layer, &none, NULL) == GRU_OK, "%s", gru_last_error());
+        REQUIRE(gru_wait(fixture->context, NULL) == GRU_OK, "%s", gru_last_error());
+        fixture->packed[k] = packed;
+    }
+    fixture->run.packed = fixture->packed;
+}
+
 static void set_run(stack_fixture *fixture) {
     const size_t io = stack_fixture_io_bytes(fixture), state = stack_fixture_state_bytes(fixture);
     const gru_stack_layer *last = &fixture->layers[fixture->config.count - 1];
@@ -91,8 +143,9 @@ static void set_run(stack_fixture *fixture) {
                          (size_t)(fixture->sizes.T * fixture->sizes.N * fixture->sizes.I), 1);
     fixture->y = stack_fixture_allocate(fixture, stack_fixture_y_count(fixture) * io);
     if (last->bidirectional && last->merge == GRU_MERGE_SEPARATE)
-        fixture->y_reverse = stack_fixture_allocate(fixture, stack_fixture_y_count(fixture) * io);
+        fixture->y_reverse = stack_fixture_allocate(fixture, stack_fixture_y_reverse_count(fixture) * io);
     data->x.data = fixture->x, data->y.data = fixture->y, fixture->run.y_reverse.data = fixture->y_reverse;
+    if (fixture->sizes.projected) set_projected(fixture);
     for (int32_t k = 0; k < fixture->sublayers; k++) {
         fixture->h0[k] =
             numbers(fixture, fixture->configs[k].state_type, stack_fixture_states(fixture, k), 1);
@@ -125,6 +178,7 @@ stack_fixture *stack_fixture_make(gru_context *context, const layer_spec *specs,
     REQUIRE(gru_stack_sizes(fixture->stack, sizes.T, sizes.N, &fixture->needed) == GRU_OK, "%s",
             gru_last_error());
     set_run(fixture);
+    if (sizes.packed) set_packed(fixture);
     return fixture;
 }
 
@@ -136,7 +190,19 @@ void stack_fixture_free(stack_fixture *fixture) {
 
 /* ---- by hand ---- */
 
-/* One sublayer alone, dense. Returns its y. */
+/* The columns of the projected input that a sublayer of the first layer reads, dense. */
+static void *projected_of(stack_fixture *fixture, int32_t sublayer) {
+    const size_t io = stack_fixture_io_bytes(fixture), row = stack_fixture_projected_row(fixture);
+    const size_t rows = (size_t)(fixture->sizes.T * fixture->sizes.N);
+    const size_t first = sublayer ? 3 * (size_t)fixture->configs[0].hidden : 0;
+    const size_t count = 3 * (size_t)fixture->configs[sublayer].hidden;
+    char *dense = stack_fixture_allocate(fixture, rows * count * io);
+    for (size_t i = 0; i < rows; i++)
+        memcpy(dense + i * count * io, (char *)fixture->projected + (i * row + first) * io, count * io);
+    return dense;
+}
+
+/* One sublayer alone, dense. x NULL: on projected input. Returns its y. */
 static void *run_sublayer(stack_fixture *fixture, int32_t sublayer, const void *x, void *hT) {
     gru_layer *layer = NULL;
     gru_sizes sizes = GRU_INIT;
@@ -151,6 +217,7 @@ static void *run_sublayer(stack_fixture *fixture, int32_t sublayer, const void *
             gru_last_error());
     run.T = fixture->sizes.T, run.N = fixture->sizes.N;
     run.x.data = x, run.y.data = y;
+    if (x == NULL) run.projected.data = projected_of(fixture, sublayer);
     run.h0 = fixture->run.h0 ? fixture->run.h0[sublayer] : NULL, run.hT = hT;
     run.lengths = fixture->run.data.lengths, run.restart = fixture->run.data.restart,
     run.attention = fixture->run.data.attention;
@@ -161,27 +228,37 @@ static void *run_sublayer(stack_fixture *fixture, int32_t sublayer, const void *
     return y;
 }
 
-static void *concat(stack_fixture *fixture, const void *forward, const void *reverse, int32_t H) {
-    const size_t rows = (size_t)(fixture->sizes.T * fixture->sizes.N),
-                 part = (size_t)H * stack_fixture_io_bytes(fixture);
-    char *both = stack_fixture_allocate(fixture, 2 * rows * part);
+/* H: units of both directions. */
+static void *concat(stack_fixture *fixture, const void *forward, const void *reverse, const int32_t H[2]) {
+    const size_t rows = (size_t)(fixture->sizes.T * fixture->sizes.N), io = stack_fixture_io_bytes(fixture);
+    const size_t first = (size_t)H[0] * io, second = (size_t)H[1] * io;
+    char *both = stack_fixture_allocate(fixture, rows * (first + second));
     for (size_t i = 0; i < rows; i++) {
-        memcpy(both + 2 * i * part, (const char *)forward + i * part, part);
-        memcpy(both + (2 * i + 1) * part, (const char *)reverse + i * part, part);
+        memcpy(both + i * (first + second), (const char *)forward + i * first, first);
+        memcpy(both + i * (first + second) + first, (const char *)reverse + i * second, second);
     }
     return both;
 }
 
-static void *sum(stack_fixture *fixture, const void *forward, const void *reverse, int32_t H) {
+/* In double precision, rounded to f32 as the library computes: exact for the sum and the product of two 16-bit numbers. */
+static double merge_numbers(int32_t merge, double forward, double reverse) {
+    if (merge == GRU_MERGE_MULTIPLY) return forward * reverse;
+    return merge == GRU_MERGE_AVERAGE ? 0.5 * (forward + reverse) : forward + reverse;
+}
+
+static void *merge_outputs(stack_fixture *fixture, int32_t merge, const void *forward, const void *reverse,
+                           int32_t H) {
     const size_t count = (size_t)(fixture->sizes.T * fixture->sizes.N * H);
     const int32_t type = fixture->sizes.type;
     void *both = stack_fixture_allocate(fixture, count * stack_fixture_io_bytes(fixture));
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        const double merged =
+            merge_numbers(merge, gru_load_double(forward, type, i), gru_load_double(reverse, type, i));
         if (type == GRU_F64)
-            ((double *)both)[i] = ((const double *)forward)[i] + ((const double *)reverse)[i];
+            ((double *)both)[i] = merged;
         else
-            gru_store_float(both, type, i,
-                            gru_load_float(forward, type, i) + gru_load_float(reverse, type, i));
+            gru_store_float(both, type, i, (float)merged);
+    }
     return both;
 }
 
@@ -205,7 +282,7 @@ static void drop(const stack_fixture *fixture, int32_t k, void *data, int64_t ro
 
 void stack_fixture_run_sublayers(stack_fixture *fixture, stack_fixture_outputs *out) {
     const int drops = fixture->sizes.dropout > 0 && fixture->sizes.mode != GRU_INFERENCE;
-    const void *x = fixture->x;
+    const void *x = fixture->projected ? NULL : fixture->x;
     int32_t sublayer = 0;
     memset(out, 0, sizeof *out);
     for (int32_t k = 0; k < fixture->sublayers; k++)
@@ -213,14 +290,18 @@ void stack_fixture_run_sublayers(stack_fixture *fixture, stack_fixture_outputs *
                                                          stack_fixture_state_bytes(fixture));
     for (int32_t k = 0; k < fixture->config.count; k++) {
         const gru_stack_layer *layer = &fixture->layers[k];
-        const int32_t H = layer->config.hidden;
+        const int32_t H[2] = {fixture->configs[sublayer].hidden,
+                              layer->bidirectional ? fixture->configs[sublayer + 1].hidden : 0};
         void *forward = run_sublayer(fixture, sublayer, x, out->hT[sublayer]), *reverse = NULL;
         sublayer++;
         if (layer->bidirectional) reverse = run_sublayer(fixture, sublayer, x, out->hT[sublayer]), sublayer++;
         out->y = forward;
-        if (reverse && layer->merge == GRU_MERGE_CONCAT) out->y = concat(fixture, forward, reverse, H);
-        if (reverse && layer->merge == GRU_MERGE_SUM) out->y = sum(fixture, forward, reverse, H);
-        if (reverse && layer->merge == GRU_MERGE_SEPARATE) out->y_reverse = reverse;
+        if (reverse && layer->merge == GRU_MERGE_CONCAT)
+            out->y = concat(fixture, forward, reverse, H);
+        else if (reverse && layer->merge == GRU_MERGE_SEPARATE)
+            out->y_reverse = reverse;
+        else if (reverse)
+            out->y = merge_outputs(fixture, layer->merge, forward, reverse, H[0]);
         if (drops && k + 1 < fixture->config.count)
             drop(fixture, k, out->y, fixture->layers[k + 1].config.inputs);
         x = out->y;
@@ -239,7 +320,7 @@ void stack_fixture_check(const stack_fixture *fixture, const char *what,
     same(what, "y", fixture->y, expected->y,
          stack_fixture_y_count(fixture) * stack_fixture_io_bytes(fixture));
     same(what, "y_reverse", fixture->y_reverse, expected->y_reverse,
-         stack_fixture_y_count(fixture) * stack_fixture_io_bytes(fixture));
+         stack_fixture_y_reverse_count(fixture) * stack_fixture_io_bytes(fixture));
     for (int32_t k = 0; k < fixture->sublayers; k++) {
         (void)snprintf(name, sizeof name, "hT[%d]", k);
         same(what, name, fixture->hT[k], expected->hT[k],

@@ -20,6 +20,8 @@ enum {
 
 typedef struct layer_spec {
     int32_t hidden, bidirectional, merge, direction;
+    /* of a reverse direction with a variant of its own; reverse_hidden 0: as the forward one */
+    int32_t reverse_hidden, reverse_reset, reverse_candidate;
 } layer_spec;
 
 typedef struct stack_fixture_sizes {
@@ -29,6 +31,8 @@ typedef struct stack_fixture_sizes {
     int32_t weights;    /* weight_type, unless type is f64 */
     int32_t reset_mode; /* of all sublayers */
     int32_t lengths;    /* ragged, the last row empty */
+    int32_t projected;  /* the first layer gets projected input instead of x */
+    int32_t packed;     /* weights are in run.packed, and those of the layers are zeros */
     int32_t mode;
     float dropout;
 } stack_fixture_sizes;
@@ -44,7 +48,9 @@ typedef struct stack_fixture {
     gru_layer_config configs[STACK_FIXTURE_SUBLAYERS];
     const gru_weights *weights[STACK_FIXTURE_SUBLAYERS];
     void *h0[STACK_FIXTURE_SUBLAYERS], *hT[STACK_FIXTURE_SUBLAYERS]; /* [N][H] */
+    const void *packed[STACK_FIXTURE_SUBLAYERS];
     void *x, *y, *y_reverse; /* dense; y_reverse NULL unless the last layer is SEPARATE */
+    void *projected;         /* dense; NULL: not given */
     uint64_t *dropout_seed;  /* [2] */
     gru_stack_run run;
     void *buffers[STACK_FIXTURE_BUFFERS];
@@ -63,6 +69,8 @@ size_t stack_fixture_io_bytes(const stack_fixture *fixture); /* of one number of
 size_t
 stack_fixture_state_bytes(const stack_fixture *fixture); /* of one number of h0, hT, gradients of weights */
 size_t stack_fixture_y_count(const stack_fixture *fixture); /* numbers in y */
+size_t stack_fixture_y_reverse_count(const stack_fixture *fixture);
+size_t stack_fixture_projected_row(const stack_fixture *fixture); /* numbers in a row of projected input */
 size_t stack_fixture_states(const stack_fixture *fixture, int32_t sublayer);
 
 /* The outputs of the fixture's sublayers, each run alone by gru_layer_forward on dense copies, merged and dropped by the test itself.

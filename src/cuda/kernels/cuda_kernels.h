@@ -5,6 +5,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include "core/combination.h"
 #include "core/reserve.h"
 #include "cuda_layout.h"
 
@@ -164,10 +165,9 @@ cudaError_t gru_cuda_launch_prologue(gru_cuda_compute_type compute_type, const g
                                      cudaStream_t stream);
 cudaError_t gru_cuda_load_prologue(gru_cuda_compute_type compute_type);
 
-/* to += from, added in f32 and rounded once. */
-cudaError_t gru_cuda_launch_add(int32_t type, int64_t T, int64_t N, int64_t row, gru_view to,
-                                gru_const_view from, cudaStream_t stream);
-cudaError_t gru_cuda_load_add(void);
+/* Computed in f32 and rounded once. */
+cudaError_t gru_cuda_launch_combine(const gru_combination *combination, cudaStream_t stream);
+cudaError_t gru_cuda_load_combine(void);
 
 /* GRU_CHECK_WEIGHTS: the header with the sum over packed weights into the reserve, or compared with what lies there. */
 typedef struct gru_cuda_weight_checksum {

@@ -1,5 +1,5 @@
 /* cuda_prologue.cu: the kernel before the steps of a call: copies initial states to where steps read them, zeroes tails and
- * counters, checks lengths and slots, and gathers rows of x for the projection. Also adds the two directions of a layer. */
+ * counters, checks lengths and slots, and gathers rows of x for the projection. Also merges the two directions of a layer. */
 #include "cuda_grid_stride.cuh"
 #include "cuda_device_error.cuh"
 #include "cuda_output.cuh"
@@ -81,24 +81,26 @@ __global__ void __launch_bounds__(WARPS * 32, 1)
     if (args.rows[z]) gather_rows<M>(args, seq, z);
 }
 
-struct Addition {
-    int32_t type;
-    int64_t rows, N, row;
-    gru_view to;
-    gru_const_view from;
-};
+GRU_DEVICE float combined(gru_operation operation, float a, float b) {
+    if (operation == GRU_OPERATION_ADD) return a + b;
+    if (operation == GRU_OPERATION_MULTIPLY) return a * b;
+    return (operation == GRU_OPERATION_AVERAGE ? a + b : a) * 0.5f;
+}
 
-__global__ void __launch_bounds__(WARPS * 32, 1) add_kernel(const __grid_constant__ Addition args) {
-    const GridStride loop = grid_stride(args.rows, args.row);
+__global__ void __launch_bounds__(WARPS * 32, 1)
+    combine_kernel(const __grid_constant__ gru_combination args) {
+    const GridStride loop = grid_stride(args.T * args.N, args.row);
     for (int64_t i = grid_first(); i < loop.count; i += grid_step()) {
         const int64_t row = i / loop.per_row, k = i % loop.per_row * 32 + threadIdx.x % 32;
         if (k >= args.row) continue;
         const int64_t t = row / args.N;
         const int n = int(row % args.N);
-        const int64_t to = view_index(args.to.time_stride, args.to.batch_stride, t, n) + k;
-        const int64_t from = view_index(args.from.time_stride, args.from.batch_stride, t, n) + k;
-        store_number(args.to.data, args.type, to,
-                     load_number(args.to.data, args.type, to) + load_number(args.from.data, args.type, from));
+        const auto at = [&](const auto &view) {
+            return view_index(view.time_stride, view.batch_stride, t, n) + k;
+        };
+        const float a = load_number(args.a.data, args.type, at(args.a));
+        const float b = args.b.data ? load_number(args.b.data, args.type, at(args.b)) : 0.0f;
+        store_number(args.to.data, args.type, at(args.to), combined(args.operation, a, b));
     }
 }
 
@@ -125,12 +127,11 @@ extern "C" cudaError_t gru_cuda_load_prologue(gru_cuda_compute_type compute_type
     return visit_prologue(compute_type, [](void (*kernel)(gru_cuda_prologue)) { return load(kernel, 0); });
 }
 
-extern "C" cudaError_t gru_cuda_launch_add(int32_t type, int64_t T, int64_t N, int64_t row, gru_view to,
-                                           gru_const_view from, cudaStream_t stream) {
-    return start(add_kernel, grid_stride_launch(T * N, row, 1), Addition{type, T * N, N, row, to, from},
-                 stream);
+extern "C" cudaError_t gru_cuda_launch_combine(const gru_combination *combination, cudaStream_t stream) {
+    return start(combine_kernel, grid_stride_launch(combination->T * combination->N, combination->row, 1),
+                 *combination, stream);
 }
 
-extern "C" cudaError_t gru_cuda_load_add(void) {
-    return load(add_kernel, 0);
+extern "C" cudaError_t gru_cuda_load_combine(void) {
+    return load(combine_kernel, 0);
 }

@@ -24,7 +24,7 @@ gru_cuda_compute_type gru_cuda_compute_type_of(const gru_cuda_device *device,
 /* What every layer and every call needs, the steps of forward excepted. */
 static cudaError_t load_shared(const gru_layer *layer, gru_cuda_compute_type compute_type) {
     cudaError_t error = gru_cuda_load_pack();
-    if (!error) error = gru_cuda_load_add();
+    if (!error) error = gru_cuda_load_combine();
     if (!error) error = gru_cuda_load_dropout();
     if (!error) error = gru_cuda_load_prologue(compute_type);
     if (!error && layer->context->config.flags & GRU_CHECK_WEIGHTS) error = gru_cuda_load_weight_checksum();

@@ -2,6 +2,7 @@
 #ifndef GRU_CUDA_PACKED_LAYOUT_H
 #define GRU_CUDA_PACKED_LAYOUT_H
 
+#include "core/engine.h"
 #include "cuda/kernels/cuda_layout.h"
 
 /* Rows of projected input in one chunk: those of several steps, or of one step that has more. They stay in L2 (50 MB on an
@@ -22,6 +23,9 @@ typedef struct gru_cuda_packed_layout {
 } gru_cuda_packed_layout;
 
 gru_cuda_packed_layout gru_cuda_packed_layout_of(const gru_layer_config *config);
+/* gru_backend.packed_number: what packed_index in cuda_pack_weights.cu does on the device. */
+gru_packed_number gru_cuda_packed_number(const gru_layer_config *config, gru_packed_part part, int32_t gate,
+                                         int32_t unit, int32_t k);
 
 /* Weights as the backward pass reads them, copied from packed ones by gru_cuda_launch_transpose. Byte offsets of
  *   R_transposed  [unit octet][gate][group][fragment tile]   of the backward steps: k is the unit that R_g's rows belong to
