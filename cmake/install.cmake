@@ -1,7 +1,7 @@
 # What `cmake --install` writes: headers, both libraries, a CMake package (find_package(gru)) and a pkg-config file.
 include(CMakePackageConfigHelpers)
 
-install(DIRECTORY include/gru DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+install(DIRECTORY include/gru DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING REGEX "\\.h(pp)?$")
 install(TARGETS gru EXPORT gruTargets)
 install(TARGETS gru_static EXPORT gruStaticTargets)
 

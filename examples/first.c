@@ -21,15 +21,12 @@ int main(void) {
     gru_run run = {.T = T, .N = N, .x.data = x, .hT = hT}; /* h0 is NULL: zeros */
     gru_context *context;
     gru_layer *layer;
-    gru_sizes sizes;
     check(gru_context_create(&cpu, &context));
     check(gru_layer_create(context, &shape, &weights, &layer));
-    check(gru_layer_sizes(layer, T, N, &sizes));
-    run.workspace_size = sizes.workspace;
-    check(gru_allocate(context, run.workspace_size, &run.workspace));
+    check(gru_layer_allocate(layer, &run)); /* its workspace: scratch memory */
     check(gru_layer_forward(layer, &run));
     printf("%s: final state %.4f %.4f\n", gru_engine_name(layer, &run), hT[0], hT[1]);
-    gru_free(context, run.workspace);
+    gru_run_free(context, &run);
     gru_layer_release(layer);
     gru_context_release(context);
     return 0;

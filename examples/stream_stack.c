@@ -1,6 +1,7 @@
 /* stream_stack.c: loads a stack and a linear layer behind it (a head) from a file, and streams numbers through both.
  * usage: stream_stack FILE PREFIX HEAD_WEIGHT HEAD_BIAS      reads steps from standard input, prints one line a step */
 #include <gru/import.h>
+#include <gru/stream.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,34 +42,18 @@ int main(int count, char **arguments) {
     check(gru_stack_load(context, file, &options, &stack));
     const gru_tensor weight = tensor_of(file, arguments[3], 2), bias = tensor_of(file, arguments[4], 1);
     const int32_t inputs = gru_stack_inputs(stack), outputs = gru_stack_outputs(stack);
-    const int32_t sublayers = gru_stack_sublayers(stack);
     if (weight.shape[1] != outputs || bias.shape[0] != weight.shape[0])
         return fprintf(stderr, "the head does not fit\n"), 1;
 
-    gru_sizes
-        sizes; /* of one step; h0 and hT are one array for each sublayer: the state is updated in place */
-    gru_stack_run run = GRU_INIT;
+    gru_stream *stream; /* refuses reverse layers, which start from the last step */
     float *x = calloc((size_t)inputs, sizeof *x), *y = calloc((size_t)outputs, sizeof *y);
-    void **h = calloc((size_t)sublayers, sizeof *h);
-    if (!x || !y || !h) return fprintf(stderr, "out of memory\n"), 1;
-    check(gru_stack_sizes(stack, 1, 1, &sizes));
-    check(gru_allocate(context, sizes.workspace, &run.data.workspace));
-    run.data.workspace_size = sizes.workspace;
-    run.data.T = run.data.N = 1, run.data.x.data = x, run.data.y.data = y;
-    run.h0 = (const void *const *)h, run.hT = h;
-    for (int32_t k = 0; k < sublayers; k++) {
-        gru_layer_config layer;
-        check(gru_stack_sublayer(stack, k, &layer, NULL));
-        if (layer.direction == GRU_REVERSE) /* it starts from the last step, which is not there yet */
-            return fprintf(stderr, "sublayer %d is a reverse one, which cannot be streamed\n", k), 1;
-        h[k] = calloc((size_t)layer.hidden, sizeof(float));
-        if (!h[k]) return fprintf(stderr, "out of memory\n"), 1;
-    }
+    if (!x || !y) return fprintf(stderr, "out of memory\n"), 1;
+    check(gru_stream_create_stack(stack, NULL, &stream));
 
     float *weights = numbers_of(&weight), *biases = numbers_of(&bias);
     for (int32_t i = 0; scanf("%f", &x[i]) == 1; i = (i + 1) % inputs) {
         if (i + 1 < inputs) continue;
-        check(gru_stack_forward(stack, &run));
+        check(gru_stream_step(stream, x, y));
         for (int64_t row = 0; row < weight.shape[0]; row++) {
             float sum = biases[row];
             for (int32_t j = 0; j < outputs; j++) sum += weights[row * outputs + j] * y[j];
@@ -77,9 +62,8 @@ int main(int count, char **arguments) {
         printf("\n");
     }
 
-    for (int32_t k = 0; k < sublayers; k++) free(h[k]);
-    free(weights), free(biases), free(h), free(y), free(x);
-    gru_free(context, run.data.workspace);
+    free(weights), free(biases), free(y), free(x);
+    gru_stream_release(stream);
     gru_stack_release(stack);
     gru_file_close(file);
     gru_context_release(context);

@@ -45,15 +45,8 @@ int main(int count, char **arguments) {
     gru_layer *layer;
     check(gru_context_create(&config, &context));
     check(gru_layer_create(context, &description.config, w, &layer));
-    gru_sizes sizes;
-    check(gru_layer_sizes(layer, T, N, &sizes));
-    gru_run run = GRU_INIT;
-    run.T = T, run.N = N, run.mode = GRU_TRAIN, run.x.data = x, run.hT = hT;
-    run.workspace_size =
-        sizes.workspace > sizes.backward_workspace ? sizes.workspace : sizes.backward_workspace;
-    run.reserve_size = sizes.reserve; /* one workspace serves both passes */
-    check(gru_allocate(context, run.workspace_size, &run.workspace));
-    check(gru_allocate(context, run.reserve_size, &run.reserve));
+    gru_run run = {.T = T, .N = N, .mode = GRU_TRAIN, .x.data = x, .hT = hT};
+    check(gru_layer_allocate(layer, &run)); /* one workspace serves both passes */
 
     gru_gradients g = GRU_INIT;
     g.parts = GRU_GRAD_OVERWRITE, g.dhT = dhT;
@@ -87,8 +80,7 @@ int main(int count, char **arguments) {
            memcmp(again, hT, sizeof hT) == 0 ? "the same" : "other");
 
     gru_stack_release(stack);
-    gru_free(context, run.reserve);
-    gru_free(context, run.workspace);
+    gru_run_free(context, &run);
     gru_layer_release(layer);
     gru_context_release(context);
     return loss_of(again, x, NULL) < 0.01f && memcmp(again, hT, sizeof hT) == 0 ? 0 : 1;

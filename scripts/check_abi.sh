@@ -16,6 +16,7 @@ structs=$(grep -oE '^typedef struct gru_[a-z_]+ \{' <<<"$headers" | awk '{ print
 constants=$(grep -oE '\bGRU_[A-Z0-9_]+ += +[0-9]+' <<<"$headers" | awk '{ print $1 }')
 {
     echo '#include <gru/import.h>'
+    echo '#include <gru/stream.h>'
     echo '#include <stdio.h>'
     echo 'int main(void) {'
     printf '    printf("sizeof %%s %%zu\\n", "%s", sizeof(%s));\n' $(for name in $structs; do echo "$name $name"; done)

@@ -14,7 +14,7 @@ if [ -z "$formatter" ]; then
     echo "clang-format is missing (Debian: clang-format-14)"
     exit 1
 fi
-mapfile -t headers < <(git ls-files 'include/*.h')
+mapfile -t headers < <(git ls-files 'include/*.h' 'include/*.hpp')
 mapfile -t sources < <(git ls-files 'src/*.[ch]' 'src/*.inl' 'src/*.cu' 'src/*.cuh' 'tests/*.[ch]' 'tests/*.cpp' 'tests/*.cu' 'emulator/*.h' 'emulator/*.cpp' 'emulator/*.cu' \
     'bench/*.[ch]' 'bench/*.cu' 'bench/*.cuh' 'examples/*.[ch]' 'apps/*.[ch]')
 mapfile -t scripts < <(git ls-files '*.sh' '*.py' .ci/run bench/plot bench/record)

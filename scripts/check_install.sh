@@ -74,5 +74,5 @@ expect no "$scratch/app-static" "$soname"
 "$scratch/app-static" >/dev/null
 report "pkg-config, static"
 
-for header in "$prefix"/include/gru/*.h; do cmp "$header" "include/gru/${header##*/}"; done
+for header in "$prefix"/include/gru/*.h "$prefix"/include/gru/gru.hpp; do cmp "$header" "include/gru/${header##*/}"; done
 echo "$passed ways to link passed"

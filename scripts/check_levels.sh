@@ -7,7 +7,7 @@
 #   3         src/registry                                the only file that knows which backends exist
 #   2         src/cpu, src/cuda                           never each other; folders of src/cuda below
 #   1         src/core                                    contracts between the levels
-#   0         include/gru                                 <stddef.h> and <stdint.h> only
+#   0         include/gru                                 <stddef.h> and <stdint.h> only; .hpp: headers of C++
 #
 # Within src/cuda a file may include its own folder and those before it: kernels, device, layer, run, src/cuda itself. So
 # device/ knows no layer and layer/ no run. kernels/ has no host C, and host C sees of kernels/ only its .h files, so no PTX.
@@ -115,6 +115,7 @@ check_foreign() { # FILE INCLUDED
         [[ $1 == src/import/* || $1 != src/* ]] || complain "$1 includes $2: only src/import may" ;;
     esac
     case $1 in
+    include/*.hpp) [[ $2 != *.h ]] || complain "$1 includes $2: the C++ header takes C++'s own headers only" ;;
     include/*) [[ $2 == stddef.h || $2 == stdint.h ]] || complain "$1 includes $2: public headers take no other header" ;;
     esac
 }
@@ -138,7 +139,7 @@ while IFS=: read -r file line; do
     else
         check_foreign "$file" "$included"
     fi
-done < <(git grep -E '^[[:space:]]*#[[:space:]]*include[[:space:]]*["<]' -- '*.c' '*.h' '*.inl' '*.cu' '*.cuh' '*.cpp' '*.cc')
+done < <(git grep -E '^[[:space:]]*#[[:space:]]*include[[:space:]]*["<]' -- '*.c' '*.h' '*.inl' '*.cu' '*.cuh' '*.cpp' '*.hpp' '*.cc')
 
 tsort "$pairs" >/dev/null 2>"$pairs.circle" || complain "files include each other in a circle: $(sed 's/tsort: //' "$pairs.circle" | tr '\n' ' ')"
 if git ls-files 'src/cuda/kernels/*.c' | grep .; then

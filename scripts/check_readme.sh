@@ -86,7 +86,7 @@ for page in "${pages[@]}"; do
         fragment=$(awk -v wanted="$number" '/^```c$/ { if (++n == wanted) { inside = 1; next } } /^```$/ { inside = 0 } inside' "$page")
         [[ $fragment != *"int main"* ]] || continue
         fragments=$((fragments + 1))
-        printf '%s\n' '#include <gru/import.h>' 'void check(gru_status status);' \
+        printf '%s\n' '#include <gru/import.h>' '#include <gru/stream.h>' 'void check(gru_status status);' \
             'void fragment(gru_context *context, int64_t T, int64_t N, const float *x, float *y);' \
             'void fragment(gru_context *context, int64_t T, int64_t N, const float *x, float *y) {' \
             '(void)context, (void)T, (void)N, (void)x, (void)y;' "$fragment" '}' |

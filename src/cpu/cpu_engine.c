@@ -45,6 +45,7 @@ const gru_engine gru_engine_cpu_scalar = {
     .passes = passes,
     .any_size = 1,
     .declines = declines,
+    .prepare_step = gru_cpu_prepare_step,
 };
 
 #if defined(__x86_64__)
@@ -60,6 +61,7 @@ const gru_engine gru_engine_cpu_avx2 = {
     .passes = passes,
     .any_size = 1,
     .declines = declines,
+    .prepare_step = gru_cpu_prepare_step,
 };
 
 static const gru_cpu_isa avx512 = {
@@ -74,6 +76,7 @@ const gru_engine gru_engine_cpu_avx512 = {
     .passes = passes,
     .any_size = 1,
     .declines = declines,
+    .prepare_step = gru_cpu_prepare_step,
 };
 
 #elif defined(__aarch64__)
@@ -89,5 +92,6 @@ const gru_engine gru_engine_cpu_neon = {
     .passes = passes,
     .any_size = 1,
     .declines = declines,
+    .prepare_step = gru_cpu_prepare_step,
 };
 #endif

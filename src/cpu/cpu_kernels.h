@@ -10,6 +10,7 @@
 
 #include "core/activation.h"
 #include "core/platform.h"
+#include "core/step.h"
 #include "cpu_layout.h"
 
 enum { MAX_ROWS = 8 }; /* rows of the batch that one call multiplies */
@@ -74,6 +75,15 @@ typedef struct gru_cpu_backward_rows {
     int64_t count;
 } gru_cpu_backward_rows;
 
+/* The operands of a streaming step (gru_step.own): the first panels of W and R. */
+typedef struct gru_cpu_step {
+    gru_cpu_cell cell;
+    gru_cpu_panel W, R;
+    size_t H;
+} gru_cpu_step;
+
+_Static_assert(sizeof(gru_cpu_step) <= GRU_STEP_BYTES, "a step has room for the CPU's");
+
 /* What follows a recurrent product: the cell, or one half of it, for the 16 units from `unit` of rows first .. first +
  * count of a step. c: [count] rows of the product, [gates][16]. */
 typedef void (*gru_cpu_epilogue)(const gru_cpu_cell *cell, const gru_cpu_rows *rows, int64_t first,
@@ -99,10 +109,9 @@ typedef struct gru_cpu_kernels {
 
     gru_cpu_cell_kernels common, general; /* general: of cells that are is_general */
 
-    /* A streaming step, products and cell: next [units] from x, h [units], and the first of units / 16 panels of W and R.
-     * AFTER and ALL, without attention; not is_general. */
-    void (*streaming_step)(const gru_cpu_cell *cell, const gru_cpu_panel *W, const float *x,
-                           const gru_cpu_panel *R, const float *h, float *next, size_t units);
+    /* A streaming step, products and cell, of the operands that own points to. AFTER and ALL, without attention; not
+     * is_general. */
+    gru_step_run streaming_step;
 
     /* to[i pitch + c] = rows[c][first + i], c < count, i < width. */
     void (*transpose)(const float *const *rows, size_t count, size_t first, size_t width, float *to,

@@ -5,15 +5,38 @@
 #include <string.h>
 
 #include "core/layout.h"
-#include "cpu_schedule.h"
+#include "cpu_isa.h"
 #include "cpu_operands.h"
+#include "cpu_schedule.h"
 
-int gru_cpu_streaming_fits(const gru_layer *layer, const gru_run *run) {
+static int layer_fits(const gru_layer *layer) {
     const gru_layer_config *config = &layer->config;
-    return gru_run_is_streaming(run) && config->io_type == GRU_F32 &&
-           config->reset_mode != GRU_RESET_BEFORE && gru_activations_are_common(config) &&
+    return config->io_type == GRU_F32 && config->reset_mode != GRU_RESET_BEFORE &&
+           gru_activations_are_common(config) &&
            (layer->context->config.threads == 1 ||
             !gru_cpu_worth_thread(1, 1, config->inputs, config->hidden));
+}
+
+int gru_cpu_streaming_fits(const gru_layer *layer, const gru_run *run) {
+    return gru_run_is_streaming(run) && layer_fits(layer);
+}
+
+/* Field by field, as gru_cpu_operands_of. */
+static void describe_step(const gru_layer *layer, const gru_run *run, gru_cpu_step *step) {
+    gru_cpu_operands operands;
+    gru_cpu_operands_of(layer, run, &operands);
+    step->cell = operands.cell;
+    step->W = operands.W;
+    step->R = operands.R;
+    step->H = (size_t)layer->config.hidden;
+}
+
+int gru_cpu_prepare_step(const gru_engine *self, const gru_layer *layer, gru_step *step) {
+    const gru_run bare = GRU_INIT;
+    if (!layer_fits(layer)) return 0;
+    describe_step(layer, &bare, (gru_cpu_step *)(void *)step->own);
+    step->run = ((const gru_cpu_isa *)self->impl)->kernels->streaming_step;
+    return 1;
 }
 
 /* The entering state, [padded]: h0 itself if it fills whole panels, else a copy padded with zeros. */
@@ -29,10 +52,9 @@ static const float *entering_state(const gru_run *run, size_t H, size_t padded, 
 void gru_cpu_streaming_step(const gru_cpu_kernels *kernels, const gru_layer *layer, const gru_run *run) {
     const size_t H = (size_t)layer->config.hidden, padded = gru_cpu_panel_count(layer->config.hidden) * PANEL;
     float *copy = run->workspace, *next = copy + padded; /* [padded] each */
-    gru_cpu_operands operands;
-    gru_cpu_operands_of(layer, run, &operands);
+    gru_cpu_step step;
+    describe_step(layer, run, &step);
     const float *h = entering_state(run, H, padded, copy);
-    kernels->streaming_step(&operands.cell, &operands.W, run->x.data, &operands.R, h, next, padded);
-    if (run->y.data) memcpy(run->y.data, next, H * sizeof *next);
+    kernels->streaming_step(&step, run->x.data, h, next, run->y.data);
     if (run->hT) memcpy((float *)run->hT + gru_hT_row(run, 0) * run->hT_stride, next, H * sizeof *next);
 }

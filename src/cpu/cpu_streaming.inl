@@ -2,23 +2,26 @@
  *
  * A block is the units whose chains are computed at once: a panel, or as much of it as the registers hold. */
 
-enum { STEP_WIDE = WIDE(1) };            /* vectors of a gate */
-enum { STEP_UNITS = STEP_WIDE * LANES }; /* units of a block */
+enum { STEP_WIDE = WIDE(1) };            /* vectors of a gate in a whole block */
+enum { STEP_UNITS = STEP_WIDE * LANES }; /* units of a whole block */
+
+_Static_assert(PANEL % STEP_UNITS == 0 && (int)PANEL == (int)GRU_STEP_UNITS,
+               "blocks fill panels, panels fill states");
 
 /* Adds the products of k to a block's chains; its weights begin at w. */
-INLINE void add_term(const void *w, int32_t type, size_t k, float u, vec *sum) {
+INLINE void add_term(const void *w, int32_t type, int wide, size_t k, float u, vec *sum) {
     const vec v = vec_set1(u);
 #pragma GCC unroll 12
-    for (int i = 0; i < GATES * STEP_WIDE; i++) {
-        const size_t at = (k * GATES + (size_t)(i / STEP_WIDE)) * PANEL + (size_t)(i % STEP_WIDE) * LANES;
+    for (int i = 0; i < GATES * wide; i++) {
+        const size_t at = (k * GATES + (size_t)(i / wide)) * PANEL + (size_t)(i % wide) * LANES;
         sum[i] = vec_fma(load_weights(w, type, at), v, sum[i]);
     }
 }
 
-INLINE void load_bias(const float *bias, vec *sum) {
+INLINE void load_bias(const float *bias, int wide, vec *sum) {
 #pragma GCC unroll 12
-    for (int i = 0; i < GATES * STEP_WIDE; i++)
-        sum[i] = vec_load(bias + i / STEP_WIDE * PANEL + (size_t)(i % STEP_WIDE) * LANES);
+    for (int i = 0; i < GATES * wide; i++)
+        sum[i] = vec_load(bias + i / wide * PANEL + (size_t)(i % wide) * LANES);
 }
 
 /* Weights of the block that begins at `unit`. */
@@ -37,25 +40,26 @@ INLINE const void *block_weights(const gru_cpu_panel *first, int32_t type, size_
 
 /* Interleaves W x and R h: with small K the latency of a chain limits the speed, and this computes twice as many chains at
  * once. */
-SUMS void step_sums(const gru_cpu_panel *W, const float *x, const gru_cpu_panel *R, const float *h,
-                    int32_t type, size_t unit, cell_sums *sums) {
+SUMS void step_sums(const gru_cpu_step *step, const float *x, const float *h, int32_t type, int wide,
+                    size_t unit, cell_sums *sums) {
+    const gru_cpu_panel *W = &step->W, *R = &step->R;
     const void *w = block_weights(W, type, unit), *r = block_weights(R, type, unit);
     const size_t common = W->K < R->K ? W->K : R->K;
     vec a[GATES * STEP_WIDE], c[GATES * STEP_WIDE];
-    load_bias(W->bias + gru_cpu_bias_index(0, unit), a);
-    load_bias(R->bias + gru_cpu_bias_index(0, unit), c);
+    load_bias(W->bias + gru_cpu_bias_index(0, unit), wide, a);
+    load_bias(R->bias + gru_cpu_bias_index(0, unit), wide, c);
     for (size_t k = 0; k < common; k++) {
-        add_term(w, type, k, x[k], a);
-        add_term(r, type, k, h[k], c);
+        add_term(w, type, wide, k, x[k], a);
+        add_term(r, type, wide, k, h[k], c);
     }
-    for (size_t k = common; k < W->K; k++) add_term(w, type, k, x[k], a);
-    for (size_t k = common; k < R->K; k++) add_term(r, type, k, h[k], c);
+    for (size_t k = common; k < W->K; k++) add_term(w, type, wide, k, x[k], a);
+    for (size_t k = common; k < R->K; k++) add_term(r, type, wide, k, h[k], c);
 #pragma GCC unroll 4
-    for (int i = 0; i < STEP_WIDE; i++) {
-        sums[i].v_r = vec_add(a[GATE_R * STEP_WIDE + i], c[GATE_R * STEP_WIDE + i]);
-        sums[i].v_z = vec_add(a[GATE_Z * STEP_WIDE + i], c[GATE_Z * STEP_WIDE + i]);
-        sums[i].a_n = a[GATE_N * STEP_WIDE + i];
-        sums[i].c_n = c[GATE_N * STEP_WIDE + i];
+    for (int i = 0; i < wide; i++) {
+        sums[i].v_r = vec_add(a[GATE_R * wide + i], c[GATE_R * wide + i]);
+        sums[i].v_z = vec_add(a[GATE_Z * wide + i], c[GATE_Z * wide + i]);
+        sums[i].a_n = a[GATE_N * wide + i];
+        sums[i].c_n = c[GATE_N * wide + i];
     }
 }
 
@@ -65,45 +69,80 @@ static __attribute__((noinline)) vec other_cell(const gru_cpu_cell *variant, con
     return cell_vector(variant, sums, h, 0.0f, NULL, 0);
 }
 
-INLINE void step_cell(const gru_cpu_cell *variant, int is_default, const cell_sums *sums, const float *h,
-                      float *next, size_t unit) {
+/* Stores a vector of the output, of which the last may be cut. */
+INLINE void store_output(float *y, size_t at, size_t H, vec v) {
+    float cut[LANES];
+    if (at + LANES <= H) {
+        vec_store(y + at, v);
+        return;
+    }
+    vec_store(cut, v);
+    for (size_t i = 0; at + i < H; i++) y[at + i] = cut[i];
+}
+
+/* Where a step reads and writes. */
+typedef struct step_data {
+    const float *x, *h;
+    float *next, *y;
+} step_data;
+
+INLINE void step_cell(const gru_cpu_step *step, int is_default, const cell_sums *sums, const step_data *data,
+                      int wide, size_t unit) {
 #pragma GCC unroll 4
-    for (int i = 0; i < STEP_WIDE; i++) {
+    for (int i = 0; i < wide; i++) {
         const size_t at = unit + (size_t)i * LANES;
-        const vec old = vec_load(h + at);
-        vec_store(next + at, is_default ? cell_vector(&default_variant, &sums[i], old, 0.0f, NULL, 0)
-                                        : other_cell(variant, &sums[i], old));
+        const vec old = vec_load(data->h + at);
+        const vec new = is_default ? cell_vector(&default_variant, &sums[i], old, 0.0f, NULL, 0)
+                                   : other_cell(&step->cell, &sums[i], old);
+        vec_store(data->next + at, new);
+        if (data->y) store_output(data->y, at, step->H, new);
+    }
+}
+
+/* Blocks of one vector, where the last units fill no more of a whole block than that. */
+INLINE void narrow_blocks(const gru_cpu_step *step, int is_default, const step_data *data, int32_t type,
+                          size_t unit) {
+    for (; unit < step->H; unit += LANES) {
+        cell_sums sums[1];
+        step_sums(step, data->x, data->h, type, 1, unit, sums);
+        step_cell(step, is_default, sums, data, 1, unit);
     }
 }
 
 /* Computes the cell of a block after the sums of the next block. Directly after its own sums it would fill the processor's
  * queue with operations that wait for weights, and the loads of the next weights would wait for the queue. */
-INLINE void step_blocks(const gru_cpu_cell *variant, int is_default, const gru_cpu_panel *W, const float *x,
-                        const gru_cpu_panel *R, const float *h, float *next, size_t units, int32_t type) {
+INLINE void step_blocks(const gru_cpu_step *step, int is_default, const step_data *data, int32_t type) {
+    const size_t rest = step->H % STEP_UNITS;
+    const int narrow = LANES > 1 && rest > 0 && rest <= STEP_UNITS - LANES;
+    const size_t end = narrow ? step->H - rest : step->H;
     cell_sums last[STEP_WIDE], sums[STEP_WIDE];
-    step_sums(W, x, R, h, type, 0, last);
-    for (size_t unit = STEP_UNITS; unit < units; unit += STEP_UNITS) {
-        step_sums(W, x, R, h, type, unit, sums);
-        step_cell(variant, is_default, last, h, next, unit - STEP_UNITS);
-        memcpy(last, sums, sizeof last);
+    if (end > 0) {
+        step_sums(step, data->x, data->h, type, STEP_WIDE, 0, last);
+        size_t unit = STEP_UNITS;
+        for (; unit < end; unit += STEP_UNITS) {
+            step_sums(step, data->x, data->h, type, STEP_WIDE, unit, sums);
+            step_cell(step, is_default, last, data, STEP_WIDE, unit - STEP_UNITS);
+            memcpy(last, sums, sizeof last);
+        }
+        step_cell(step, is_default, last, data, STEP_WIDE, unit - STEP_UNITS);
     }
-    step_cell(variant, is_default, last, h, next, units - STEP_UNITS);
+    if (narrow) narrow_blocks(step, is_default, data, type, end);
 }
 
-INLINE void step_type(const gru_cpu_cell *variant, const gru_cpu_panel *W, const float *x,
-                      const gru_cpu_panel *R, const float *h, float *next, size_t units, int32_t type) {
-    if (variant->is_default)
-        step_blocks(variant, 1, W, x, R, h, next, units, type);
+INLINE void step_type(const gru_cpu_step *step, const step_data *data, int32_t type) {
+    if (step->cell.is_default)
+        step_blocks(step, 1, data, type);
     else
-        step_blocks(variant, 0, W, x, R, h, next, units, type);
+        step_blocks(step, 0, data, type);
 }
 
-static void streaming_step(const gru_cpu_cell *variant, const gru_cpu_panel *W, const float *x,
-                           const gru_cpu_panel *R, const float *h, float *next, size_t units) {
-    if (W->type == GRU_F32)
-        step_type(variant, W, x, R, h, next, units, GRU_F32);
-    else if (W->type == GRU_F16)
-        step_type(variant, W, x, R, h, next, units, GRU_F16);
+static void streaming_step(const void *own, const void *x, const void *h, void *next, void *y) {
+    const gru_cpu_step *step = own;
+    const step_data data = {x, h, next, y};
+    if (step->W.type == GRU_F32)
+        step_type(step, &data, GRU_F32);
+    else if (step->W.type == GRU_F16)
+        step_type(step, &data, GRU_F16);
     else
-        step_type(variant, W, x, R, h, next, units, GRU_BF16);
+        step_type(step, &data, GRU_BF16);
 }

@@ -1,7 +1,7 @@
 # Every public header alone, in every language it promises, with all warnings as errors.
 find_program(NVCC nvcc PATHS /usr/local/cuda/bin)
 set(strict -Wall -Wextra -Wconversion -Wshadow -pedantic -Werror -fsyntax-only -I${PROJECT_SOURCE_DIR}/include)
-foreach(header gru stack import)
+foreach(header gru stack stream import)
     set(file ${PROJECT_SOURCE_DIR}/include/gru/${header}.h)
     foreach(standard c99 c11 c17)
         add_test(NAME header_${header}_${standard}
@@ -16,6 +16,10 @@ foreach(header gru stack import)
                  COMMAND ${NVCC} -x cu -std=c++17 -Werror all-warnings -Xcompiler -Wall,-Wextra,-Werror
                          -I${PROJECT_SOURCE_DIR}/include -c ${file} -o ${CMAKE_CURRENT_BINARY_DIR}/header_${header}.o)
     endif()
+endforeach()
+foreach(standard c++17 c++20)
+    add_test(NAME header_wrapper_${standard}
+             COMMAND ${CMAKE_CXX_COMPILER} -std=${standard} ${strict} -x c++ ${PROJECT_SOURCE_DIR}/include/gru/gru.hpp)
 endforeach()
 if(NOT NVCC)
     message(STATUS "header tests: no nvcc here, headers are not compiled as CUDA")

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "gru/stream.h"
 #include "support/problem.h"
 
 /* ---- every allocation fails once --------------------------------------------------------------------------------- */
@@ -128,10 +129,52 @@ static void close_backward(backward_call *call) {
     problem_free(call->p);
 }
 
+/* Streams of the layers that streams can run, of one row and of three. */
+enum { SILENT_STREAMS = 12 };
+
+typedef struct silent_stream {
+    gru_layer *layer;
+    gru_stream *stream;
+    float *x, *y;
+} silent_stream;
+
+static void open_stream(silent_stream *s, int i, gru_context *context) {
+    static const int32_t units[] = {1, 8, 16, 20, 33, 64};
+    gru_layer_config config = {.inputs = 5, .hidden = units[i % 6], .reset_mode = i % 3};
+    const gru_stream_config rows = {.rows = i % 2 ? 3 : 1};
+    const size_t H = (size_t)config.hidden, count = 3 * H * (H + 5);
+    float *numbers = calloc(count, sizeof *numbers);
+    const gru_weights weights = {.W = numbers, .R = numbers + 3 * H * 5};
+    s->x = calloc(3 * 5, sizeof *s->x), s->y = calloc(3 * H, sizeof *s->y);
+    REQUIRE(numbers && s->x && s->y, "no memory");
+    tester_fill(numbers, GRU_F32, count, 0.5, (uint64_t)i);
+    REQUIRE(gru_layer_create(context, &config, &weights, &s->layer) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_stream_create(s->layer, &rows, &s->stream) == GRU_OK, "%s", gru_last_error());
+    free(numbers);
+}
+
+static gru_status step_and_reset(const silent_stream *s) {
+    gru_status status = gru_stream_step(s->stream, s->x, s->y);
+    if (status == GRU_OK) status = gru_stream_step(s->stream, s->x, NULL);
+    if (status == GRU_OK) status = gru_stream_read_state(s->stream, s->y);
+    if (status == GRU_OK) status = gru_stream_write_state(s->stream, s->y);
+    return status == GRU_OK ? gru_stream_reset(s->stream, -1) : status;
+}
+
+static void close_stream(silent_stream *s) {
+    gru_stream_release(s->stream);
+    gru_layer_release(s->layer);
+    free(s->x), free(s->y);
+}
+
 /* Only where a program can replace functions of the C library: not under sanitizers, nor in a static program. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(GRU_TEST_PLAIN) || \
     !defined(__GLIBC__)
 ENGINE_TEST(resources, runs_allocate_nothing_and_take_no_lock) {
+    SKIP("allocations of %s cannot be counted in this kind of program", engine);
+}
+
+ENGINE_TEST(resources, streams_allocate_nothing_and_take_no_lock) {
     SKIP("allocations of %s cannot be counted in this kind of program", engine);
 }
 #else
@@ -218,18 +261,37 @@ ENGINE_TEST(resources, runs_allocate_nothing_and_take_no_lock) {
     }
     gru_context_release(context);
 }
+
+ENGINE_TEST(resources, streams_allocate_nothing_and_take_no_lock) {
+    ONLY_ON_THE_CPU(engine);
+    gru_context *context = tester_context(engine, 1);
+    for (int i = 0; i < SILENT_STREAMS; i++) {
+        silent_stream s;
+        open_stream(&s, i, context);
+        counted = 0;
+        const gru_status status = step_and_reset(&s);
+        const long calls = counted;
+        counted = -1;
+        CHECK(status == GRU_OK, "%s", gru_last_error());
+        CHECK(calls == 0, "stream %d allocated or locked %ld times", i, calls);
+        close_stream(&s);
+    }
+    gru_context_release(context);
+}
 #endif
 
-/* Runs forward, or with gradients backward, in a child process that may only read, write and exit. Returns 0 if it ran, 1 if
- * it failed, 2 if there is no such jail, else 256 and the signal that ended it. */
-static int run_in_jail(const gru_layer *layer, const gru_run *run, const gru_gradients *wanted) {
+/* Runs forward, or with gradients backward, or without a run a stream, in a child process that may only read, write and exit.
+ * Returns 0 if it ran, 1 if it failed, 2 if there is no such jail, else 256 and the signal that ended it. */
+static int run_in_jail(const gru_layer *layer, const gru_run *run, const gru_gradients *wanted,
+                       const silent_stream *stream) {
     int end;
     const pid_t child = fork();
     if (child == 0) {
         if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) != 0) syscall(SYS_exit, 2);
         if (!layer) syscall(SYS_exit, (int)syscall(SYS_getppid) & 0);
-        const gru_status status =
-            wanted ? gru_layer_backward(layer, run, wanted) : gru_layer_forward(layer, run);
+        const gru_status status = stream   ? step_and_reset(stream)
+                                  : wanted ? gru_layer_backward(layer, run, wanted)
+                                           : gru_layer_forward(layer, run);
         syscall(SYS_exit, status != GRU_OK);
     }
     REQUIRE(child > 0 && waitpid(child, &end, 0) == child, "no child");
@@ -242,7 +304,7 @@ ENGINE_TEST(resources, runs_make_no_system_call) {
 #endif
     ONLY_ON_THE_CPU(engine);
     gru_context *context = tester_context(engine, 1);
-    const int forbidden = run_in_jail(NULL, NULL, NULL);
+    const int forbidden = run_in_jail(NULL, NULL, NULL, NULL);
     if (forbidden == 2) SKIP("this system has no strict seccomp mode");
     CHECK(forbidden == 256 + SIGKILL, "the jail let a system call pass: %d", forbidden);
     for (int i = 0; i < SILENT_RUNS; i++) {
@@ -250,7 +312,7 @@ ENGINE_TEST(resources, runs_make_no_system_call) {
         result r;
         REQUIRE(problem_open(p, context, &r) == GRU_OK, "%s: %s", gru_last_error(), p->text);
         problem_renew_outputs(p, &r);
-        const int end = run_in_jail(r.layer, &r.run, NULL);
+        const int end = run_in_jail(r.layer, &r.run, NULL, NULL);
         CHECK(end == 0, "the first run ended with %d: %s", end, p->text);
         result_free(&r);
         problem_free(p);
@@ -258,9 +320,26 @@ ENGINE_TEST(resources, runs_make_no_system_call) {
     for (int i = 0; i < SILENT_RUNS; i++) {
         backward_call call;
         open_backward(&call, i, context);
-        const int end = run_in_jail(call.r.layer, &call.run, &call.wanted);
+        const int end = run_in_jail(call.r.layer, &call.run, &call.wanted, NULL);
         CHECK(end == 0, "backward ended with %d: %s", end, call.p->text);
         close_backward(&call);
+    }
+    gru_context_release(context);
+}
+
+ENGINE_TEST(resources, streams_make_no_system_call) {
+#if defined(__SANITIZE_THREAD__)
+    SKIP("the thread sanitizer has a thread of its own, which outlives the jailed one (%s)", engine);
+#endif
+    ONLY_ON_THE_CPU(engine);
+    gru_context *context = tester_context(engine, 1);
+    if (run_in_jail(NULL, NULL, NULL, NULL) == 2) SKIP("this system has no strict seccomp mode");
+    for (int i = 0; i < SILENT_STREAMS; i++) {
+        silent_stream s;
+        open_stream(&s, i, context);
+        const int end = run_in_jail(s.layer, NULL, NULL, &s);
+        CHECK(end == 0, "stream %d ended with %d", i, end);
+        close_stream(&s);
     }
     gru_context_release(context);
 }
