@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <gru/gru.h>
+#include <gru/stream.h>
 
 #include "bench_gradients.h"
 #include "bench_stream.h"
@@ -17,6 +17,7 @@ typedef struct engine_state {
     gru_context *context;
     gru_layer *layer;
     gru_run run;
+    gru_stream *steps; /* BENCH_STREAMING only: carries its own state */
     gru_sizes sizes;
     gru_gradients gradients;
     gru_weights weights; /* f32; BENCH_BOTH only: where gru_layer_update finds them */
@@ -39,6 +40,7 @@ static void release(void *opaque) {
     engine_state *state = opaque;
     if (!state) return;
     bench_graph_release(state->graph);
+    gru_stream_release(state->steps);
     gru_free(state->context, state->x), gru_free(state->context, state->h0);
     gru_free(state->context, state->run.y.data), gru_free(state->context, state->run.hT);
     gru_free(state->context, state->run.workspace), gru_free(state->context, state->run.reserve);
@@ -108,6 +110,13 @@ static void get(const engine_state *state, const void *memory, int64_t count, in
     free(narrow);
 }
 
+static gru_status make_stream(engine_state *state) {
+    const gru_stream_config config = {.rows = state->problem->shape.N, .queue = state->run.stream};
+    gru_status status = gru_stream_create(state->layer, &config, &state->steps);
+    if (status == GRU_OK) status = gru_stream_write_state(state->steps, state->h0);
+    return status;
+}
+
 /* A streaming step writes only the state, as streaming programs do. */
 static gru_status make_run(engine_state *state) {
     const bench_problem *problem = state->problem;
@@ -134,6 +143,7 @@ static gru_status make_run(engine_state *state) {
     else
         run->x.data = state->x;
     run->h0 = state->h0;
+    if (status == GRU_OK && problem->stage == BENCH_STREAMING) status = make_stream(state);
     return status;
 }
 
@@ -169,6 +179,7 @@ static void collect(void *opaque) {
     for (int i = 0; problem->dy && i < BENCH_GRADIENTS; i++)
         get(state, *gradient_of(state, i), bench_problem_gradient_count(&problem->shape, i),
             gradient_type(problem, i), problem->gradients[i]);
+    if (state->steps) (void)gru_stream_read_state(state->steps, state->run.hT);
     get(state, state->run.hT, row, BENCH_F32, problem->hT);
     if (state->run.y.data) get(state, state->run.y.data, problem->shape.T * row, problem->type, problem->y);
 }
@@ -191,6 +202,7 @@ static gru_status clear_outputs(engine_state *state) {
 static gru_status call(const engine_state *state) {
     const int stage = state->problem->stage;
     gru_status status = GRU_OK;
+    if (state->steps) return gru_stream_step(state->steps, state->x, NULL);
     if (stage == BENCH_BOTH) status = gru_layer_update(state->layer, &state->weights, state->run.stream);
     if (status == GRU_OK && stage != BENCH_BACKWARD) status = gru_layer_forward(state->layer, &state->run);
     return status == GRU_OK && state->problem->dy

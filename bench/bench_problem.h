@@ -11,7 +11,7 @@
  *   train       the same, and writes the reserve
  *   recurrence  recurrence and cell alone: the caller projects the input. With I = H the projection is the identity, so
  *               that libraries which can leave it out compute the same equation.
- *   streaming   T = 1
+ *   streaming   a step (T = 1) of a stream, which carries its state from call to call
  *   backward    a backward pass with all gradients, after a forward pass that is not timed
  *   both        a training step of a layer: weights from plain arrays, forward, backward, gradients in plain arrays */
 enum {

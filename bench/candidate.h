@@ -33,6 +33,7 @@ typedef struct bench_candidate {
 /* Those that were found when this program was built. */
 extern const bench_candidate bench_peer_plain;
 extern const bench_candidate bench_peer_openblas;
+extern const bench_candidate bench_peer_eigen; /* streaming, of some sizes */
 extern const bench_candidate bench_peer_onednn;
 extern const bench_candidate bench_peer_onednn_lstm;
 enum { BENCH_CUDNN_ROWS = 8 }; /* four algorithms, each in a stream and as a graph */

@@ -30,6 +30,9 @@ static const bench_candidate *const peers[] = {
 #ifdef BENCH_OPENBLAS
     &bench_peer_openblas,
 #endif
+#ifdef BENCH_EIGEN
+    &bench_peer_eigen,
+#endif
     &bench_peer_plain,
 };
 
