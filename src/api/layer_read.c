@@ -45,6 +45,7 @@ gru_status gru_layer_read(const gru_layer *layer, const gru_weights_out *weights
     if (!layer) return gru_fail(GRU_BAD_ARGUMENT, "layer is NULL");
     gru_context *context = layer->context;
     GRU_TRY(check_out(weights));
+    if (!layer->packed) return gru_fail(GRU_BAD_ARGUMENT, "layer was created without weights");
     GRU_TRY(gru_wait(context, stream));
     if (context->backend->host_memory) {
         read_all(layer, layer->packed, weights);

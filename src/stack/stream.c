@@ -51,6 +51,9 @@ static gru_status check_config(const gru_stream_config *config, const gru_contex
 }
 
 static gru_status check_layers(const gru_stack *stack) {
+    if (!stack->layers[0].sublayers[0]->packed)
+        return gru_fail(GRU_UNSUPPORTED,
+                        "layer was created without weights, and a stream has no packed ones");
     if (stack->layers[0].inputs == 0)
         return gru_fail(GRU_UNSUPPORTED, "the first layer has 0 inputs, and a stream has no projected input");
     for (int32_t k = 0; k < stack->count; k++) {

@@ -160,6 +160,10 @@ TEST(helpers, wrong_places_for_weights_are_refused) {
     refused(gru_layer_read(NULL, &out, NULL), GRU_BAD_ARGUMENT, "layer is NULL");
     refused(gru_layer_read(layer, NULL, NULL), GRU_BAD_ARGUMENT, "weights is NULL");
     refused(gru_layer_read(layer, &out, layer), GRU_BAD_ARGUMENT, "stream is ");
+    REQUIRE(gru_layer_create(context, &fixture->configs[0], NULL, &layer) == GRU_OK, "%s", gru_last_error());
+    refused(gru_layer_read(layer, &out, NULL), GRU_BAD_ARGUMENT, "layer was created without weights");
+    gru_layer_release(layer);
+    REQUIRE(gru_stack_sublayer(fixture->stack, 0, NULL, &layer) == GRU_OK, "%s", gru_last_error());
     out.type = GRU_BF16;
     refused(gru_layer_read(layer, &out, NULL), GRU_BAD_ARGUMENT,
             "weights.type is bf16 (2), expected f32 or f64");

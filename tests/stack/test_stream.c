@@ -239,6 +239,9 @@ TEST(stream, wrong_configurations_are_refused) {
     refused(gru_stream_create_stack(no_x->stack, NULL, &stream), GRU_UNSUPPORTED, "0 inputs");
     REQUIRE(gru_stack_sublayer(back->stack, 0, NULL, &layer) == GRU_OK, "%s", gru_last_error());
     refused(gru_stream_create(layer, NULL, &stream), GRU_UNSUPPORTED, "cannot be streamed");
+    REQUIRE(gru_layer_create(context, &good->configs[0], NULL, &layer) == GRU_OK, "%s", gru_last_error());
+    refused(gru_stream_create(layer, NULL, &stream), GRU_UNSUPPORTED, "layer was created without weights");
+    gru_layer_release(layer);
     config.rows = -1;
     refused(gru_stream_create_stack(good->stack, &config, &stream), GRU_BAD_ARGUMENT, "config.rows is -1");
     config.rows = INT64_MAX / 2;
