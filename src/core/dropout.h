@@ -31,13 +31,16 @@ GRU_EVERYWHERE gru_philox_words gru_philox(gru_philox_words counter, uint64_t ke
 }
 
 /* The numbers of elements 4 quad .. 4 quad + 3 of row n at time t of a layer's output. The row counts from the offset of the
- * run, so that a batch can be split; the counters of two layers are 2^26 quads apart, more than a row has. */
+ * run, so that a batch can be split; the counters of two layers are 2^26 quads apart, more than a row has. What does not fit
+ * into the counter, of layers from 64 and of times from 2^32 on, changes the key: by an odd factor, so that no two are one,
+ * and not by the generator's own, which would give another key's rounds. */
 GRU_EVERYWHERE gru_philox_words gru_dropout_numbers(const uint64_t *seed, int32_t layer, int64_t t, int64_t n,
                                                     int64_t quad) {
     const uint64_t row = seed[1] + (uint64_t)n;
     const gru_philox_words position = {
         {((uint32_t)layer << 26) + (uint32_t)quad, (uint32_t)t, (uint32_t)row, (uint32_t)(row >> 32)}};
-    return gru_philox(position, seed[0]);
+    const uint64_t high = ((uint64_t)t >> 32) << 26 | (uint32_t)layer >> 6;
+    return gru_philox(position, seed[0] + high * 0xd1342543de82ef95u);
 }
 
 /* Numbers below this are dropped; the others are multiplied by gru_dropout_scale. 0 <= rate < 1. */

@@ -82,6 +82,10 @@ TEST(dropout, drops_each_number_by_itself_with_the_probability_asked_for) {
         check_pairs("steps one after the other", rate, a, a + ROWS * WIDTH, count - ROWS * WIDTH);
         draw(context, rate, 1, 0, 1, b);
         check_pairs("layers", rate, a, b, count);
+        draw(context, rate, 1, 0, 64, b);
+        check_pairs("layers 64 apart", rate, a, b, count);
+        draw(context, rate, 1, 0, 1 << 30, b);
+        check_pairs("layers 2^30 apart", rate, a, b, count);
         draw(context, rate, 2, 0, 0, b);
         check_pairs("seeds", rate, a, b, count);
         draw(context, rate, (uint64_t)1 << 32 | 1, 0, 0, b);
@@ -90,6 +94,26 @@ TEST(dropout, drops_each_number_by_itself_with_the_probability_asked_for) {
         check_pairs("batches", rate, a, b, count);
     }
     gru_context_release(context);
+}
+
+/* Layers, times and rows that are the same in their lower bits. */
+TEST(dropout, every_position_has_numbers_of_its_own) {
+    static const int32_t layers[] = {0, 1, 63, 64, 65, 128, 1 << 25, INT32_MAX};
+    static const int64_t times[] = {0, 1, INT64_C(1) << 31, INT64_C(1) << 32, INT64_C(1) << 38, INT64_MAX};
+    static const uint64_t seed[2] = {5, 0};
+    gru_philox_words words[COUNT(layers) * COUNT(times)];
+    for (int i = 0; i < COUNT(words); i++)
+        words[i] = gru_dropout_numbers(seed, layers[i % COUNT(layers)], times[i / COUNT(layers)], 7, 3);
+    for (int i = 0; i < COUNT(words); i++)
+        for (int j = 0; j < i; j++)
+            CHECK(memcmp(&words[i], &words[j], sizeof *words) != 0,
+                  "layer %d at %lld draws what layer %d draws at %lld", layers[i % COUNT(layers)],
+                  (long long)times[i / COUNT(layers)], layers[j % COUNT(layers)],
+                  (long long)times[j / COUNT(layers)]);
+    /* below 64 and 2^32 the position alone is the counter, as in files of trained seeds */
+    const gru_philox_words position = {{(63u << 26) + 3, 9, 7, 0}}, plain = gru_philox(position, 5),
+                           drawn = gru_dropout_numbers(seed, 63, 9, 7, 3);
+    CHECK(memcmp(&plain, &drawn, sizeof plain) == 0, "layer 63 draws other numbers than before");
 }
 
 TEST(dropout, also_drops_what_is_not_a_number) {
