@@ -33,6 +33,13 @@ void *gru_host_allocate(const gru_context *context, size_t bytes, const char *wh
     if (whole != SIZE_MAX)
         memory = allocator->allocate ? allocator->allocate(allocator->user, whole, 64, 0)
                                      : allocate_aligned(whole);
+    if ((uintptr_t)memory % 64) {
+        (void)gru_fail(GRU_OUT_OF_MEMORY,
+                       "no memory for %s: config.allocator.allocate returned %p, expected a multiple of 64",
+                       what, memory);
+        allocator->release(allocator->user, memory, whole, 0);
+        return NULL;
+    }
     if (!memory) (void)gru_fail(GRU_OUT_OF_MEMORY, "no memory for %s: %zu bytes", what, bytes);
     return memory;
 }

@@ -2,6 +2,7 @@
 #include <limits.h>
 #include <math.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "support/problem.h"
@@ -111,6 +112,30 @@ TEST(api, contexts) {
           "%s: \"%s\"", gru_status_name(status), gru_last_error());
     gru_context_release(context);
     gru_context_release(NULL);
+}
+
+/* Blocks that are aligned to 8 bytes only, and how many of them are out. */
+static void *give_misaligned(void *user, size_t bytes, size_t alignment, int32_t device) {
+    (void)device;
+    char *block = aligned_alloc(alignment, bytes + alignment);
+    ++*(int *)user;
+    return block + 8;
+}
+
+static void take_misaligned(void *user, void *memory, size_t bytes, int32_t device) {
+    (void)bytes, (void)device;
+    --*(int *)user;
+    free((char *)memory - 8);
+}
+
+TEST(api, an_allocator_that_does_not_align) {
+    int blocks = 0;
+    gru_context_config config = GRU_INIT;
+    config.backend = GRU_BACKEND_CPU;
+    config.allocator = (gru_allocator){give_misaligned, take_misaligned, &blocks};
+    context_refused(&config, GRU_OUT_OF_MEMORY, "misaligned memory", "config.allocator.allocate returned",
+                    "expected a multiple of 64");
+    CHECK(blocks == 0, "%d blocks are left", blocks);
 }
 
 TEST(api, memory) {
