@@ -75,12 +75,17 @@ static gru_status check_steps(const run_check *check) {
     return on_host(check) ? gru_check_steps(check->run, check->run->workspace) : GRU_OK;
 }
 
+/* A count without slots is most often a pool of states whose slots were forgotten. */
+static gru_status check_slot_count(const gru_run *run) {
+    const int slots = run->h0_slots || run->hT_slots;
+    if (run->slot_count == 0 || (run->slot_count > 0 && slots)) return GRU_OK;
+    return gru_fail(GRU_BAD_ARGUMENT, "run.slot_count is %d, expected %s", run->slot_count,
+                    slots ? "0 or more" : "0, as h0_slots and hT_slots are NULL");
+}
+
 static gru_status check_slot_range(const run_check *check, const char *name, const int32_t *slots) {
     const gru_run *run = check->run;
-    if (!slots) return GRU_OK;
-    if (run->slot_count < 0)
-        return gru_fail(GRU_BAD_ARGUMENT, "run.slot_count is %d, expected 0 or more", run->slot_count);
-    if (!on_host(check)) return GRU_OK;
+    if (!slots || !on_host(check)) return GRU_OK;
     for (int64_t n = 0; n < run->N; n++)
         if (slots[n] < 0 || slots[n] >= run->slot_count)
             return gru_fail(GRU_BAD_DATA, "%s[%lld] is %d, expected 0 to %d, below slot_count", name,
@@ -235,6 +240,7 @@ gru_status gru_check_forward(const gru_layer *layer, const gru_run *run, gru_run
     GRU_TRY(check_input(&check));
     CHECK_VIEW(&check, "run.y", checked->y, (size_t)layer->config.hidden,
                gru_type_bytes(layer->config.io_type), 1);
+    GRU_TRY(check_slot_count(run));
     GRU_TRY(check_slot_range(&check, "run.h0_slots", run->h0_slots));
     GRU_TRY(check_slot_range(&check, "run.hT_slots", run->hT_slots));
     GRU_TRY(check_state(&check, "run.h0", run->h0, &checked->h0_stride, run->h0_slots, 0));

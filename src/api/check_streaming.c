@@ -19,6 +19,7 @@ static int is_bare(const gru_run *run) {
     const int64_t strides = run->x.time_stride | run->x.batch_stride | run->y.time_stride |
                             run->y.batch_stride | run->h0_stride | run->hT_stride;
     for (int i = 0; i < 8; i++) extras |= run->reserved[i];
+    extras |= (uint32_t)run->slot_count;
     return gru_run_is_streaming(run) && extras == 0 && strides == 0;
 }
 

@@ -82,6 +82,10 @@ TEST(api_run, lengths_and_slots) {
     REFUSED(run.h0_slots = past, GRU_BAD_DATA, "run.h0_slots[2]", "9");
     REFUSED(run.h0_slots = below, GRU_BAD_DATA, "run.h0_slots[1]", "-5");
     REFUSED(run.slot_count = -1, GRU_BAD_ARGUMENT, "run.slot_count", "-1");
+    REFUSED((run.h0_slots = run.hT_slots = NULL, run.slot_count = 2), GRU_BAD_ARGUMENT,
+            "run.slot_count is 2, expected 0", "are NULL");
+    REFUSED((run.h0_slots = run.hT_slots = NULL, run.slot_count = -1), GRU_BAD_ARGUMENT,
+            "run.slot_count is -1", "0");
     REFUSED(run.slot_count = 0, GRU_BAD_DATA, "slots[0]", "slot_count");
     REFUSED(run.h0 = NULL, GRU_BAD_ARGUMENT, "run.h0_slots", "NULL");
     REFUSED(run.hT = NULL, GRU_BAD_ARGUMENT, "run.hT_slots", "NULL");

@@ -123,7 +123,7 @@ static void make_slots(problem *p) {
     for (int64_t n = 0; n < N; n++) from[n] = (int32_t)(2 * (N - 1 - n) + 1);
     for (int64_t n = 0; n < N; n++)
         to[n] = p->options & PROBLEM_IN_PLACE ? from[(n + 1) % N] : (int32_t)(2 * ((n + N / 2) % N));
-    p->run.slot_count = (int32_t)state_rows(p);
+    if (p->options & PROBLEM_H0 || !(p->options & PROBLEM_NO_HT)) p->run.slot_count = (int32_t)state_rows(p);
     if (p->options & PROBLEM_H0) p->run.h0_slots = from;
     if (!(p->options & PROBLEM_NO_HT)) p->run.hT_slots = to;
 }
