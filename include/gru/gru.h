@@ -101,7 +101,9 @@ typedef void (*gru_parallel)(void *user, int32_t count, void (*task)(void *argum
 typedef struct gru_context_config {
     int32_t backend;                     /**< GRU_BACKEND_...; AUTO: CUDA if there is a usable device, else the CPU. */
     int32_t device;                      /**< CUDA device ordinal. */
-    int32_t threads;                     /**< CPU threads. 0: as many as processors it may use. 1: the caller only. */
+    int32_t threads;                     /**< CPU threads. 0: as many as processors it may use. 1: the caller only.
+                                              If the system refuses threads (RLIMIT_NPROC), the context has fewer:
+                                              gru_context_threads() tells. */
     uint32_t flags;                      /**< GRU_ALLOW_TF32 | ... | GRU_CHECK_WEIGHTS. */
     gru_allocator allocator;             /**< All zero: malloc and cudaMalloc. */
     gru_parallel parallel;               /**< Thread pool of the caller; NULL: the context starts its own threads. */
@@ -119,6 +121,9 @@ typedef struct gru_context gru_context;  /**< A device with its threads and memo
 GRU_API gru_status gru_context_create(const gru_context_config *config, gru_context **context);
 GRU_API void gru_context_release(gru_context *context);                 /**< Releases a context. NULL: does nothing. */
 GRU_API int32_t gru_context_backend(const gru_context *context);        /**< Returns the backend that AUTO selected. */
+/** Returns on how many threads runs of a CPU context can be: config.threads, or fewer if the system gave fewer. 0: it
+ * is no CPU context. */
+GRU_API int32_t gru_context_threads(const gru_context *context);
 /** Waits for the stream, then reports and clears what kernels found wrong in device memory since the last call: lengths
  * above T, wrong offsets and batch sizes, slots out of range, findings of GRU_CHECK_WEIGHTS. Returns GRU_BAD_DATA if
  * there was any. CPU: GRU_OK. */
@@ -223,8 +228,9 @@ typedef struct gru_weights {
 typedef struct gru_layer gru_layer;      /**< The packed weights of one layer in one direction. */
 
 /** Creates a layer and packs its weights, which are not needed afterwards. weights NULL: the layer has none, and each
- * run gives its own as gru_run.packed. GRU_UNSUPPORTED with the reason of each engine if none can run the variant. The
- * caller releases it. Threads: any number may use the layer at once. */
+ * run gives its own as gru_run.packed. GRU_UNSUPPORTED with the reason of each engine if none can run the variant.
+ * GRU_BAD_DATA, here and where weights are packed later, names a finite weight in host memory that weight_type cannot
+ * hold, such as 70000 in f16. The caller releases it. Threads: any number may use the layer at once. */
 GRU_API gru_status gru_layer_create(gru_context *context, const gru_layer_config *config, const gru_weights *weights,
                                     gru_layer **layer);
 GRU_API void gru_layer_release(gru_layer *layer);                       /**< NULL: nothing. No run may be pending. */
@@ -283,12 +289,12 @@ typedef struct gru_run {
     int64_t T;                           /**< Steps. 0: hT = h0, and nothing else is written. */
     int64_t N;                           /**< Sequences. 0: nothing is written. */
     int32_t mode;                        /**< GRU_INFERENCE, GRU_TRAIN or GRU_TRAIN_RECOMPUTE. */
-    int32_t slot_count;                  /**< Rows of h0 and hT, when slots are given. */
+    int32_t slot_count;                  /**< Rows of h0 and hT with slots. Without h0_slots and hT_slots: 0. */
 
     gru_const_view x;                    /**< [T][N][I] io_type. NULL exactly when projected is given. */
     gru_const_view projected;            /**< [T][N][3H] io_type: W x + bW, computed by the caller. NULL: from x. */
     gru_view y;                          /**< [T][N][H] io_type: the state after each step. NULL: not wanted. */
-    const void *h0;                      /**< [N][H] or [slot_count][H] state_type: first state. NULL: zeros. */
+    const void *h0;                      /**< [N][H] or [slot_count][H] state_type: initial state. NULL: zeros. */
     void *hT;                            /**< Shape of h0: last state. May be h0. NULL: not wanted. */
     int64_t h0_stride;                   /**< Elements from a row of h0 to the next. 0: H. */
     int64_t hT_stride;                   /**< Elements from a row of hT to the next. 0: H. */

@@ -136,6 +136,10 @@ int32_t gru_context_backend(const gru_context *context) {
     return context ? context->config.backend : GRU_BACKEND_AUTO;
 }
 
+int32_t gru_context_threads(const gru_context *context) {
+    return context && context->config.backend == GRU_BACKEND_CPU ? context->config.threads : 0;
+}
+
 gru_status gru_context_check(gru_context *context, void *stream) {
     if (!context) return gru_fail(GRU_BAD_ARGUMENT, "context is NULL");
     return context->backend->check(context, stream);

@@ -57,6 +57,7 @@ static gru_status cpu_open(gru_context *context) {
     if (config->threads == 0) config->threads = gru_processors();
     if (config->threads > 1 && !config->parallel) GRU_TRY(gru_pool_create(context, config->threads, &pool));
     context->device = pool;
+    config->threads = gru_pool_threads(context);
     return GRU_OK;
 }
 

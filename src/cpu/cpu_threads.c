@@ -44,6 +44,7 @@ typedef struct worker {
 struct gru_pool {
     const gru_context *context; /* its allocator */
     int32_t threads;
+    size_t bytes;   /* of this struct, for its release */
     unsigned forks; /* the count of forks that the workers live in */
     atomic_flag busy;
     void (*task)(void *argument, int32_t index);
@@ -177,7 +178,9 @@ static int start(gru_pool *pool, int32_t index) {
     w->index = index;
     w->pool = pool;
     (void)sem_init(&w->wake, 0, 0); /* fails only for a value out of range */
-    return pthread_create(&w->thread, NULL, work, w);
+    const int error = pthread_create(&w->thread, NULL, work, w);
+    if (error) (void)sem_destroy(&w->wake);
+    return error;
 }
 
 static void end_workers(gru_pool *pool) {
@@ -197,21 +200,13 @@ gru_status gru_pool_create(const gru_context *context, int32_t threads, gru_pool
     memset(result, 0, pool_bytes(threads));
     result->context = context;
     result->threads = 1;
+    result->bytes = pool_bytes(threads);
     result->forks = atomic_load_explicit(&forks, memory_order_relaxed);
     atomic_flag_clear(&result->busy);
     sigset_t before;
     block_signals(&before);
-    int error = 0;
-    while (result->threads < threads && (error = start(result, result->threads)) == 0) result->threads++;
+    while (result->threads < threads && start(result, result->threads) == 0) result->threads++;
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (error) {
-        const int32_t started = result->threads;
-        end_workers(result);
-        gru_host_free(context, result, pool_bytes(threads));
-        return gru_fail(GRU_OUT_OF_MEMORY,
-                        "config.threads asks for %d threads, but the system gave only %d (error %d)", threads,
-                        started, error);
-    }
     *pool = result;
     return GRU_OK;
 }
@@ -219,7 +214,7 @@ gru_status gru_pool_create(const gru_context *context, int32_t threads, gru_pool
 void gru_pool_release(gru_pool *pool) {
     if (!pool) return;
     if (!left_behind(pool)) end_workers(pool);
-    gru_host_free(pool->context, pool, pool_bytes(pool->threads));
+    gru_host_free(pool->context, pool, pool->bytes);
 }
 
 int32_t gru_pool_threads(const gru_context *context) {

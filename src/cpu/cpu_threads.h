@@ -11,8 +11,8 @@ typedef struct gru_pool gru_pool;
 /* Processors that this thread may run on, 1 or more. */
 int32_t gru_processors(void);
 
-/* Starts threads - 1 workers (threads >= 2; the caller of a run is the other one). GRU_OUT_OF_MEMORY with a
- * sentence when the system refuses one: then none is left. Keeps the context's address, not a reference. */
+/* Starts threads - 1 workers (threads >= 2; the caller of a run is the other one), or as many as the system gives:
+ * limits on processes are no reason to refuse work. Keeps the context's address, not a reference. */
 gru_status gru_pool_create(const gru_context *context, int32_t threads, gru_pool **pool);
 
 /* Ends and joins the workers; no run may be in progress. NULL: nothing. In a forked child, where the
