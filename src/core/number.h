@@ -2,6 +2,7 @@
 #ifndef GRU_NUMBER_H
 #define GRU_NUMBER_H
 
+#include <float.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -114,6 +115,16 @@ static inline void gru_store_double(void *data, int32_t type, size_t i, double v
         ((double *)data)[i] = value;
     else
         gru_store_float(data, type, i, (float)value);
+}
+
+/* Whether a finite number would become infinite in an array of this type. */
+static inline int gru_overflows(double number, int32_t type) {
+    const double magnitude = number < 0 ? -number : number;
+    if (!(magnitude >= 65504 && magnitude <= DBL_MAX)) return 0; /* f16 holds 65504, the others more */
+    double room;
+    gru_store_double(&room, type, 0, number);
+    const double rounded = gru_load_double(&room, type, 0);
+    return !(rounded >= -DBL_MAX && rounded <= DBL_MAX);
 }
 
 /* Whole rows between an array of any type but int8 and f32; the type is chosen outside the loop. */

@@ -1,0 +1,49 @@
+/* check_range.c: finds finite weights that a narrower type would turn into infinity, and runs then into NaN. */
+#include "check_range.h"
+
+#include "core/error.h"
+#include "core/layout.h"
+
+/* Whether some finite number of the first type is too large for the second. */
+static int can_overflow(int32_t from, int32_t to) {
+    static const int range[] = {[GRU_F32] = 2, [GRU_F16] = 0, [GRU_BF16] = 1, [GRU_F64] = 3, [GRU_INT8] = 3};
+    return range[from] > range[to];
+}
+
+static gru_status too_large(const char *who, size_t i, double number, int32_t narrow) {
+    return gru_fail(GRU_BAD_DATA, "%s[%zu] is %g, which %s cannot hold", who, i, number,
+                    gru_type_name(narrow));
+}
+
+gru_status gru_check_range(const char *who, const void *data, int32_t type, size_t count, int32_t narrow) {
+    if (!data || !can_overflow(type, narrow)) return GRU_OK;
+    for (size_t i = 0; i < count; i++) {
+        const double number = gru_load_double(data, type, i);
+        if (gru_overflows(number, narrow)) return too_large(who, i, number, narrow);
+    }
+    return GRU_OK;
+}
+
+static gru_status check_scaled(const char *who, const int8_t *data, const float *scales, size_t columns,
+                               const gru_layer_config *config) {
+    for (size_t i = 0; i < GATES * (size_t)config->hidden * columns; i++) {
+        const double number = (double)((float)data[i] * scales[i / columns]);
+        if (gru_overflows(number, config->weight_type)) return too_large(who, i, number, config->weight_type);
+    }
+    return GRU_OK;
+}
+
+gru_status gru_check_weights_range(const gru_layer *layer, const gru_weights *weights) {
+    const gru_layer_config *config = &layer->config;
+    const size_t I = (size_t)config->inputs, H = (size_t)config->hidden;
+    const int32_t type = weights->type, bias = config->weight_type == GRU_F64 ? GRU_F64 : GRU_F32;
+    if (weights->on_device) return GRU_OK;
+    if (type == GRU_INT8) {
+        GRU_TRY(check_scaled("weights.W", weights->W, weights->W_scale, I, config));
+        return check_scaled("weights.R", weights->R, weights->R_scale, H, config);
+    }
+    GRU_TRY(gru_check_range("weights.W", weights->W, type, GATES * H * I, config->weight_type));
+    GRU_TRY(gru_check_range("weights.R", weights->R, type, GATES * H * H, config->weight_type));
+    GRU_TRY(gru_check_range("weights.bW", weights->bW, type, GATES * H, bias));
+    return gru_check_range("weights.bR", weights->bR, type, GATES * H, bias);
+}
