@@ -32,6 +32,9 @@ typedef struct gru_stack_layer {
     gru_layer_config reverse_config;     /**< Of the reverse direction, where it differs from config: another variant or
                                               weight_type, and with CONCAT or SEPARATE another hidden. All zero: as
                                               config. Its direction is ignored. */
+    const void *h0[2];                   /**< [H] learned initial state of each direction, in the type of its weights
+                                              (f32 with GRU_INT8), in host memory: runs without h0 start from it.
+                                              NULL: from zeros. */
 } gru_stack_layer;
 
 /** How to create a stack. */
@@ -64,8 +67,9 @@ typedef struct gru_stack_run {
                                               directions [T][N][3H + 3H], forward first. h0, hT, their strides,
                                               h_restart and packed must be zero. */
     gru_view y_reverse;                  /**< Output of the reverse direction, with GRU_MERGE_SEPARATE only. */
-    const void *const *h0;               /**< [sublayers] host array of first states, each [N][H_k] or
-                                              [slot_count][H_k]. In C, declare it as const void *h0[]. NULL: zeros. */
+    const void *const *h0;               /**< [sublayers] host array of initial states, each [N][H_k] or
+                                              [slot_count][H_k]. In C, declare it as const void *h0[]. NULL, itself or
+                                              an element: the learned initial state, or zeros. */
     void *const *hT;                     /**< [sublayers] host array of last states. NULL: not wanted. */
     const int64_t *h_strides;            /**< [sublayers] elements from row to row of h0 and hT. NULL: H_k. */
     const uint64_t *dropout_seed;        /**< [2] seed and offset, in the memory of x. Read only in training with

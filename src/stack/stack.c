@@ -1,7 +1,9 @@
 /* stack.c: creates, describes and releases stacks of layers. */
+#include <stdio.h>
 #include <string.h>
 
 #include "api/check_layer.h"
+#include "api/check_range.h"
 #include "api/check_view.h"
 #include "api/run_memory.h"
 #include "core/context.h"
@@ -84,6 +86,18 @@ static gru_status check_layer(const gru_stack_config *config, int32_t k) {
     return check_reverse_config(layer, k);
 }
 
+static gru_status check_initial_states(const gru_stack_layer *layer, int32_t k) {
+    char name[40];
+    for (int d = 0; d < 2; d++) {
+        const int32_t type = layer->weights[d].type == GRU_INT8 ? GRU_F32 : layer->weights[d].type;
+        (void)snprintf(name, sizeof name, "layers[%d].h0[%d]", k, d);
+        if (d > layer->bidirectional && layer->h0[d])
+            return gru_fail(GRU_BAD_ARGUMENT, "%s is given, but the layer has one direction", name);
+        GRU_TRY(gru_check_aligned(name, layer->h0[d], gru_type_bytes(type) ? gru_type_bytes(type) : 1));
+    }
+    return GRU_OK;
+}
+
 static gru_status check_config(const gru_stack_config *config) {
     if (!config) return gru_fail(GRU_BAD_ARGUMENT, "config is NULL");
     if (config->count < 1)
@@ -94,7 +108,10 @@ static gru_status check_config(const gru_stack_config *config) {
         return gru_fail(GRU_BAD_ARGUMENT, "config.dropout is %g, expected 0 or more and below 1",
                         (double)config->dropout);
     GRU_TRY(gru_check_reserved("config", config->reserved, 8));
-    for (int32_t k = 0; k < config->count; k++) GRU_TRY(check_layer(config, k));
+    for (int32_t k = 0; k < config->count; k++) {
+        GRU_TRY(check_layer(config, k));
+        GRU_TRY(check_initial_states(&config->layers[k], k));
+    }
     return GRU_OK;
 }
 
@@ -106,6 +123,26 @@ static int are_alike(const gru_stacked_layer *layer) {
     gru_layer_config reverse = layer->sublayers[1]->config;
     reverse.direction = layer->sublayers[0]->config.direction;
     return memcmp(&reverse, &layer->sublayers[0]->config, sizeof reverse) == 0;
+}
+
+/* Keeps a learned initial state in the type and in the memory that runs take it from. */
+static gru_status keep_initial_state(gru_context *context, const gru_layer *layer,
+                                     const gru_stack_layer *source, int32_t d, void **kept) {
+    const size_t H = (size_t)layer->config.hidden;
+    const int32_t given = source->weights[d].type == GRU_INT8 ? GRU_F32 : source->weights[d].type;
+    const int32_t type = layer->config.state_type;
+    const size_t bytes = H * gru_type_bytes(type);
+    if (!source->h0[d]) return GRU_OK;
+    GRU_TRY(gru_check_range("h0", source->h0[d], given, H, type));
+    void *rounded = gru_host_allocate(context, bytes, "an initial state");
+    if (!rounded) return GRU_OUT_OF_MEMORY;
+    for (size_t i = 0; i < H; i++)
+        gru_store_double(rounded, type, i, gru_load_double(source->h0[d], given, i));
+    gru_status status = gru_allocate(context, bytes, kept);
+    if (status == GRU_OK) status = gru_copy(context, *kept, rounded, bytes, NULL);
+    if (status == GRU_OK) status = gru_wait(context, NULL);
+    gru_host_free(context, rounded, bytes);
+    return status;
 }
 
 /* Adds a layer to a stack that already has the layers below it. */
@@ -124,6 +161,9 @@ static gru_status create_layer(gru_stack *stack, const gru_stack_layer *source) 
         const gru_status status =
             gru_layer_create(stack->context, &config, &source->weights[d], &layer->sublayers[d]);
         if (status != GRU_OK) return gru_stack_sublayer_failed(stack, k, d, status);
+        const gru_status kept =
+            keep_initial_state(stack->context, layer->sublayers[d], source, d, &layer->initial_states[d]);
+        if (kept != GRU_OK) return gru_stack_sublayer_failed(stack, k, d, kept);
     }
     layer->alike = are_alike(layer);
     return GRU_OK;
@@ -156,7 +196,10 @@ void gru_stack_release(gru_stack *stack) {
     if (!stack) return;
     gru_context *context = stack->context;
     for (int32_t k = 0; k < stack->count; k++)
-        for (int32_t d = 0; d < 2; d++) gru_layer_release(stack->layers[k].sublayers[d]);
+        for (int32_t d = 0; d < 2; d++) {
+            gru_free(context, stack->layers[k].initial_states[d]);
+            gru_layer_release(stack->layers[k].sublayers[d]);
+        }
     gru_host_free(context, stack, stack->bytes);
     gru_context_release(context);
 }

@@ -28,6 +28,11 @@ static size_t attention_bytes(const gru_stack *stack, int64_t T, int64_t N) {
     return gru_size_lines(gru_size_times(rows, gru_type_bytes(attention_type(stack))));
 }
 
+static size_t state_rows_bytes(const gru_layer *layer, int64_t N) {
+    const size_t row = (size_t)layer->config.hidden * gru_type_bytes(layer->config.state_type);
+    return gru_size_lines(gru_size_times((size_t)N, row));
+}
+
 static size_t reserve_bytes(const gru_layer *layer, int64_t T, int64_t N) {
     return gru_size_lines(layer->context->backend->reserve_bytes(&layer->config, T, N));
 }
@@ -74,9 +79,13 @@ static void add_layer(const gru_stack *stack, int32_t k, int64_t T, int64_t N, g
     gru_sizes *total = &layout->total;
     total->backward_workspace = gru_size_plus(total->backward_workspace, sizes.backward_workspace);
     total->reserve = gru_size_plus(total->reserve, sizes.reserve);
-    for (int32_t d = 0; d < layer->directions; d++)
+    for (int32_t d = 0; d < layer->directions; d++) {
         layout->workspace[d] =
             larger(layout->workspace[d], workspace_bytes(layer->sublayers[d], T, N, GRU_PASS_FORWARD));
+        if (layer->initial_states[d])
+            layout->initial_states[d] =
+                larger(layout->initial_states[d], state_rows_bytes(layer->sublayers[d], N));
+    }
     if (k + 1 < stack->count) layout->between[k & 1] = larger(layout->between[k & 1], output);
     if (layer->directions == 2)
         layout->second_dx = larger(layout->second_dx, rows_bytes(stack, T, N, layer->inputs));
@@ -102,7 +111,9 @@ gru_status gru_stack_layout_of(const gru_stack *stack, int64_t T, int64_t N, gru
     gru_sizes *total = &layout->total;
     const size_t between = gru_size_plus(layout->between[0], layout->between[1]);
     const size_t sublayers = gru_size_plus(layout->workspace[0], layout->workspace[1]);
-    total->workspace = gru_size_plus(between, gru_size_plus(layout->second, sublayers));
+    const size_t states = gru_size_plus(layout->initial_states[0], layout->initial_states[1]);
+    total->workspace =
+        gru_size_plus(between, gru_size_plus(layout->second, gru_size_plus(sublayers, states)));
     total->backward_workspace = gru_size_plus(total->backward_workspace, shared_bytes(layout));
     if (total->workspace == SIZE_MAX || total->backward_workspace == SIZE_MAX || total->reserve == SIZE_MAX)
         return gru_fail(
@@ -260,11 +271,30 @@ static gru_view projected_columns(const gru_stack_call *call, gru_view projected
              : projected;
 }
 
-static void set_states(const gru_stack_call *call, int32_t sublayer, int32_t hidden, gru_run *run) {
+/* With slots the caller has to give the states. */
+static int takes_learned_state(const gru_stack_call *call, int32_t k, int32_t d) {
+    const gru_stacked_layer *layer = &call->stack->layers[k];
+    const int given = call->run->h0 && call->run->h0[layer->first_sublayer + d];
+    return layer->initial_states[d] && !given && !call->data.h0_slots;
+}
+
+void *gru_stack_initial_states(const gru_stack_call *call, int32_t k, int32_t d) {
+    const gru_stack_layout *layout = &call->layout;
+    const size_t first = layout->between[0] + layout->between[1] + layout->second + layout->workspace[0] +
+                         layout->workspace[1] + (d ? layout->initial_states[0] : 0);
+    return takes_learned_state(call, k, d) ? at(call->data.workspace, first) : NULL;
+}
+
+static void set_states(const gru_stack_call *call, int32_t k, int32_t d, gru_run *run) {
+    const gru_stacked_layer *layer = &call->stack->layers[k];
+    const int32_t sublayer = layer->first_sublayer + d, H = layer->sublayers[d]->config.hidden;
     const int64_t stride = call->run->h_strides ? call->run->h_strides[sublayer] : 0;
     run->h0 = call->run->h0 ? call->run->h0[sublayer] : NULL;
     run->hT = call->run->hT ? call->run->hT[sublayer] : NULL;
-    run->h0_stride = run->hT_stride = stride ? stride : hidden;
+    run->h0_stride = run->hT_stride = stride ? stride : H;
+    if (!takes_learned_state(call, k, d)) return;
+    run->h0 = gru_stack_initial_states(call, k, d);
+    run->h0_stride = H;
 }
 
 static void set_forward_workspace(const gru_stack_call *call, int32_t d, gru_run *run) {
@@ -300,7 +330,6 @@ static void set_input(const gru_stack_call *call, int32_t k, int32_t d, gru_run 
 }
 
 void gru_stack_sublayer_run(const gru_stack_call *call, int32_t k, int32_t d, gru_run *run) {
-    const gru_stacked_layer *layer = &call->stack->layers[k];
     *run = call->data;
     set_input(call, k, d, run);
     if (call->run->packed) run->packed = call->run->packed[layer->first_sublayer + d];
@@ -314,7 +343,7 @@ void gru_stack_sublayer_run(const gru_stack_call *call, int32_t k, int32_t d, gr
         set_backward_workspace(call, k, d, run);
     } else {
         run->y = sublayer_output(call, k, d);
-        set_states(call, layer->first_sublayer + d, layer->sublayers[d]->config.hidden, run);
+        set_states(call, k, d, run);
         set_forward_workspace(call, d, run);
     }
 }

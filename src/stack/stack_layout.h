@@ -9,6 +9,7 @@
 /* One layer of a stack: one or two sublayers. */
 typedef struct gru_stacked_layer {
     gru_layer *sublayers[2]; /* [1] only with two directions */
+    void *initial_states[2]; /* [H] learned, in the context's memory; NULL: zeros */
     int32_t directions, merge;
     int32_t alike;           /* its directions have one configuration, so that one call can run both */
     int32_t first_sublayer;  /* number of sublayers[0] in the caller's order */
@@ -26,7 +27,7 @@ struct gru_stack {
 
 /* Bytes of what a call needs, each rounded up to whole lines. In this order:
  *
- *   workspace            between[0], between[1], second, workspace[0], workspace[1]
+ *   workspace            between[0], between[1], second, workspace[0], workspace[1], initial_states[0], initial_states[1]
  *   backward workspace   between[0], between[1], second_dx, split[0], split[1], attention[0], attention[1], then one for each
  *                        sublayer: a later call for the gradients of weights reads what this one wrote there
  *   reserve              for each layer: the reserves of its sublayers; with MULTIPLY both outputs; then its merged output
@@ -36,8 +37,9 @@ typedef struct gru_stack_layout {
     size_t second,
         second_dx;   /* the reverse direction's output, and gradient of the input, before they are merged */
     size_t split[2]; /* with AVERAGE and MULTIPLY: gradients of each direction's output */
-    size_t attention[2]; /* each direction's gradient of attention, before it is added to the others */
-    size_t workspace[2]; /* of sublayers, forward: both directions of a layer may run at once */
+    size_t attention[2];      /* each direction's gradient of attention, before it is added to the others */
+    size_t workspace[2];      /* of sublayers, forward: both directions of a layer may run at once */
+    size_t initial_states[2]; /* rows of the learned initial states of a layer's directions */
     gru_sizes total;
 } gru_stack_layout;
 
@@ -63,6 +65,8 @@ void gru_stack_visit(gru_stack_call *call, int32_t k);
 
 /* The run of direction d of layer k, all strides filled in. By pointer: copying a run costs time in a streaming step. */
 void gru_stack_sublayer_run(const gru_stack_call *call, int32_t k, int32_t d, gru_run *run);
+/* Where the run of this sublayer wants its learned initial state, one row for each sequence; NULL: nowhere. */
+void *gru_stack_initial_states(const gru_stack_call *call, int32_t k, int32_t d);
 /* For any layer, visited or not. */
 gru_gradients gru_stack_sublayer_gradients(const gru_stack_call *call, int32_t k, int32_t d);
 

@@ -3,6 +3,7 @@
 #include "core/engine.h"
 #include "core/error.h"
 #include "core/layout.h"
+#include "core/number.h"
 #include "stack_check.h"
 #include "stack_run.h"
 
@@ -24,6 +25,23 @@ static gru_status apply_dropout_between(const gru_stack_call *call, int32_t k) {
                                  .seed = call->run->dropout_seed,
                                  .ragged = gru_run_is_ragged(&call->data) ? &call->data : NULL};
     return call->stack->context->backend->apply_dropout(call->stack->context, &dropout, call->data.stream);
+}
+
+/* A learned initial state is one row: here it becomes a row for each sequence, twice as many with each copy. */
+static gru_status repeat_initial_state(const gru_stack_call *call, int32_t k, int32_t d) {
+    const gru_stacked_layer *layer = &call->stack->layers[k];
+    gru_context *context = call->stack->context;
+    const gru_layer_config *config = &layer->sublayers[d]->config;
+    const size_t row = (size_t)config->hidden * gru_type_bytes(config->state_type);
+    char *rows = gru_stack_initial_states(call, k, d);
+    if (!rows || call->data.N == 0) return GRU_OK;
+    GRU_TRY(context->backend->copy(context, rows, layer->initial_states[d], row, call->data.stream));
+    for (int64_t done = 1, count; done < call->data.N; done += count) {
+        count = done < call->data.N - done ? done : call->data.N - done;
+        GRU_TRY(context->backend->copy(context, rows + (size_t)done * row, rows, (size_t)count * row,
+                                       call->data.stream));
+    }
+    return GRU_OK;
 }
 
 static gru_status run_jobs(gru_pass pass, const gru_job *jobs, int32_t count) {
@@ -54,6 +72,8 @@ gru_status gru_stack_run_forward(gru_stack_call *call) {
     const int32_t count = call->stack->count;
     for (int32_t k = 0; k < count; k++) {
         gru_stack_visit(call, k);
+        for (int32_t d = 0; d < call->stack->layers[k].directions; d++)
+            GRU_TRY(repeat_initial_state(call, k, d));
         GRU_TRY(run_layer(call, k, GRU_PASS_FORWARD));
         GRU_TRY(combine(call, gru_stack_merge(call, k)));
         if (k + 1 < count) GRU_TRY(apply_dropout_between(call, k));
