@@ -2,6 +2,8 @@
  *
  * Every order is one row of a table, from which locate() says where each gate of W, R and the two biases lies: which array,
  * where it starts, how far the next unit and the next column are. Import and export are then the same walk. */
+#include <stdio.h>
+
 #include "api/check_view.h"
 #include "core/activation.h"
 #include "core/error.h"
@@ -213,16 +215,33 @@ static gru_status check_updates(int32_t from, const gru_layer_config *shape, int
                     gate->word);
 }
 
-/* Arrays of the struct called who. A bias may be missing, a matrix only if it has no numbers. */
-static gru_status check_arrays(const plan *p, const char *who, const void *const arrays[ARRAYS],
-                               const size_t counts[ARRAYS]) {
+/* Numbers of one struct: arrays, or W, R, bW, bR. */
+typedef struct numbers {
+    const char *who; /* "source" */
+    int32_t type;
+    int of_order; /* data: arrays of an order, not parts */
+    const void *const *data;
+} numbers;
+
+static gru_status check_type(const numbers *n) {
+    if (n->type >= GRU_F32 && n->type <= GRU_F64) return GRU_OK;
+    return gru_fail(GRU_BAD_ARGUMENT, "%s.type is %s (%d), expected f32, f16, bf16 or f64", n->who,
+                    gru_type_name(n->type), n->type);
+}
+
+/* Arrays of a struct. A bias may be missing, a matrix only if it has no numbers. */
+static gru_status check_arrays(const plan *p, const numbers *n, const size_t counts[ARRAYS]) {
+    const char *const who = n->who;
+    const void *const *arrays = n->data;
+    GRU_TRY(check_type(n));
+    const size_t element = gru_type_bytes(n->type);
     for (int a = 0; a < ARRAYS; a++) {
         if (!arrays[a] && p->counts[a] > 0 && holds_matrix(p, a))
             return gru_fail(GRU_BAD_ARGUMENT, "%s.arrays[%d] is NULL, expected %zu numbers of %s", who, a,
                             p->counts[a], p->order->name);
-        if ((uintptr_t)arrays[a] % sizeof(float))
+        if ((uintptr_t)arrays[a] % element)
             return gru_fail(GRU_BAD_ARGUMENT, "%s.arrays[%d] is %p, expected a multiple of %zu", who, a,
-                            arrays[a], sizeof(float));
+                            arrays[a], element);
         if (counts[a] != p->counts[a] && (arrays[a] || counts[a] != 0))
             return gru_fail(GRU_BAD_ARGUMENT,
                             "%s.counts[%d] is %zu, expected %zu for %s with I %zu and H %zu", who, a,
@@ -231,37 +250,82 @@ static gru_status check_arrays(const plan *p, const char *who, const void *const
     return GRU_OK;
 }
 
-/* W, R, bW and bR of the struct called who. */
-static gru_status check_parts(const plan *p, const char *who, const void *const parts[PARTS],
-                              int need_biases) {
+/* W, R, bW and bR of a struct. */
+static gru_status check_parts(const plan *p, const numbers *n, int need_biases) {
+    const char *const who = n->who;
+    const void *const *parts = n->data;
+    GRU_TRY(check_type(n));
+    const size_t element = gru_type_bytes(n->type);
     for (int part = PART_W; part < PARTS; part++) {
         const size_t count = GATES * p->H * columns_of(p, part);
         if (!parts[part] && count > 0 && (part <= PART_R || need_biases))
             return gru_fail(GRU_BAD_ARGUMENT, "%s.%s is NULL, expected %zu numbers", who, part_names[part],
                             count);
-        if ((uintptr_t)parts[part] % sizeof(float))
+        if ((uintptr_t)parts[part] % element)
             return gru_fail(GRU_BAD_ARGUMENT, "%s.%s is %p, expected a multiple of %zu", who,
-                            part_names[part], parts[part], sizeof(float));
+                            part_names[part], parts[part], element);
     }
     return GRU_OK;
+}
+
+static void add_regions(gru_regions *regions, const plan *p, const numbers *n, int written) {
+    static const char *const arrays[2] = {"source.arrays[]", "target.arrays[]"};
+    static const char *const parts[2][PARTS] = {{"source.W", "source.R", "source.bW", "source.bR"},
+                                                {"target.W", "target.R", "target.bW", "target.bR"}};
+    for (int i = 0; i < (n->of_order ? ARRAYS : PARTS); i++) {
+        const size_t count = n->of_order ? p->counts[i] : GATES * p->H * columns_of(p, i);
+        gru_region *region =
+            gru_regions_add(regions, n->of_order ? arrays[written] : parts[written][i], n->data[i],
+                            gru_size_times(count, gru_type_bytes(n->type)), written);
+        if (region) region->index = i;
+    }
+}
+
+/* No conversion works in place: a number may be written before another is read from there. */
+static gru_status check_apart(const plan *p, const numbers *source, const numbers *target) {
+    gru_regions regions;
+    regions.count = 0;
+    add_regions(&regions, p, source, 0);
+    add_regions(&regions, p, target, 1);
+    return gru_regions_check(&regions);
 }
 
 /* ---- the walk ---- */
 
 /* 1 - f(v) = f(-v) for both gate functions: what one convention calls z, the other calls 1 - z. */
-static float sign_of(int gate, int convert) {
-    return convert && gate == GATE_Z ? -1.0f : 1.0f;
+static double sign_of(int gate, int convert) {
+    return convert && gate == GATE_Z ? -1.0 : 1.0;
 }
 
-static void read_gate(const plan *p, const gru_framework_weights *source, int part, int gate, float sign,
-                      float *to) {
-    const place from = locate(p, part, gate);
-    const float *array = from.array == NONE ? NULL : source->arrays[from.array];
-    const size_t columns = columns_of(p, part);
-    to += (size_t)gate * p->H * columns;
-    for (size_t j = 0; j < p->H; j++)
-        for (size_t k = 0; k < columns; k++)
-            to[j * columns + k] = array ? sign * array[from.start + j * from.unit + k * from.column] : 0.0f;
+/* How a number of one struct becomes one of the other. All are read as f64, which is exact, and rounded once (to 16 bits
+ * through f32). */
+typedef struct conversion {
+    const plan *p;
+    const numbers *source, *target;
+    int convert; /* KEEP to WRITE or back */
+} conversion;
+
+/* Calls visit for every number of a part, gate by gate. index: in the part. */
+typedef gru_status (*visitor)(const conversion *c, int part, int gate, size_t index, place at);
+
+static gru_status visit_all(const conversion *c, visitor visit) {
+    const size_t H = c->p->H;
+    for (int part = PART_W; part < PARTS; part++)
+        for (int gate = 0; gate < GATES; gate++) {
+            place at = locate(c->p, part, gate);
+            const size_t columns = columns_of(c->p, part), first = at.start;
+            for (size_t j = 0; j < H; j++)
+                for (size_t k = 0; k < columns; k++) {
+                    at.start = first + j * at.unit + k * at.column;
+                    GRU_TRY(visit(c, part, gate, ((size_t)gate * H + j) * columns + k, at));
+                }
+        }
+    return GRU_OK;
+}
+
+static gru_status too_large(const conversion *c, const char *what, size_t index, double number) {
+    return gru_fail(GRU_BAD_DATA, "source.%s[%zu] is %g, which %s cannot hold", what, index, number,
+                    gru_type_name(c->target->type));
 }
 
 /* ---- import ---- */
@@ -271,6 +335,26 @@ gru_status gru_order_counts(int32_t order, const gru_layer_config *shape, size_t
     if (!counts) return gru_fail(GRU_BAD_ARGUMENT, "counts is NULL, expected a place for 8 counts");
     GRU_TRY(make_plan(order, shape, &p));
     for (int a = 0; a < ARRAYS; a++) counts[a] = p.counts[a];
+    return GRU_OK;
+}
+
+static double number_of_order(const conversion *c, int gate, place at) {
+    const void *array = at.array == NONE ? NULL : c->source->data[at.array];
+    return array ? sign_of(gate, c->convert) * gru_load_double(array, c->source->type, at.start) : 0.0;
+}
+
+static gru_status check_import(const conversion *c, int part, int gate, size_t index, place at) {
+    (void)part, (void)index;
+    const double number = number_of_order(c, gate, at);
+    char name[32];
+    if (!gru_overflows(number, c->target->type)) return GRU_OK;
+    (void)snprintf(name, sizeof name, "arrays[%d]", at.array);
+    return too_large(c, name, at.start, number);
+}
+
+static gru_status import_number(const conversion *c, int part, int gate, size_t index, place at) {
+    void *to = (void *)(uintptr_t)c->target->data[part];
+    gru_store_double(to, c->target->type, index, number_of_order(c, gate, at));
     return GRU_OK;
 }
 
@@ -284,58 +368,48 @@ gru_status gru_import(const gru_framework_weights *source, const gru_layer_confi
     if (shape) GRU_TRY(check_variant("shape", shape->reset_mode, shape->update));
     if (shape) GRU_TRY(check_resets(source->reset_mode, shape->reset_mode));
     GRU_TRY(make_plan(source->order, shape, &p));
-    GRU_TRY(check_arrays(&p, "source", (const void *const *)source->arrays, source->counts));
-    float *const to[PARTS] = {target->W, target->R, target->bW, target->bR};
-    GRU_TRY(check_parts(&p, "target", (const void *const *)to, 1));
-    int convert;
-    GRU_TRY(check_updates(source->update, shape, &convert));
-    for (int part = PART_W; part < PARTS; part++)
-        for (int gate = 0; gate < GATES; gate++)
-            read_gate(&p, source, part, gate, sign_of(gate, convert), to[part]);
-    return GRU_OK;
+    const void *const parts[PARTS] = {target->W, target->R, target->bW, target->bR};
+    const numbers from = {"source", source->type, 1, source->arrays}, to = {"target", target->type, 0, parts};
+    conversion c = {&p, &from, &to, 0};
+    GRU_TRY(check_updates(source->update, shape, &c.convert));
+    GRU_TRY(check_arrays(&p, &from, source->counts));
+    GRU_TRY(check_parts(&p, &to, 1));
+    GRU_TRY(check_apart(&p, &from, &to));
+    if (from.type != to.type) GRU_TRY(visit_all(&c, check_import));
+    return visit_all(&c, import_number);
 }
 
 /* ---- export ---- */
 
-/* The number at index of one gate of a part, with what only acts together with it. */
-static float number_at(const gru_weights *source, int part, size_t index, int with_bR) {
-    const float *const from[PARTS] = {source->W, source->R, source->bW, source->bR};
-    const float number = from[part] ? from[part][index] : 0.0f;
-    return with_bR && source->bR ? number + from[PART_BR][index] : number;
+/* The number at index of a part, with what only acts together with it. */
+static double number_of_part(const conversion *c, int part, int gate, size_t index) {
+    const numbers *from = c->source;
+    const int with_bR = part == PART_BW && locate(c->p, PART_BR, gate).array == NONE;
+    double number = from->data[part] ? gru_load_double(from->data[part], from->type, index) : 0.0;
+    if (with_bR && from->data[PART_BR]) number += gru_load_double(from->data[PART_BR], from->type, index);
+    return sign_of(gate, c->convert) * number;
 }
 
-static void write_gate(const plan *p, const gru_weights *source, int part, int gate, float sign,
-                       const gru_framework_weights_out *target) {
-    const place to = locate(p, part, gate);
-    float *array = to.array == NONE ? NULL : target->arrays[to.array];
-    const int with_bR = part == PART_BW && locate(p, PART_BR, gate).array == NONE;
-    const size_t columns = columns_of(p, part), first = (size_t)gate * p->H * columns;
-    if (!array) return;
-    for (size_t j = 0; j < p->H; j++)
-        for (size_t k = 0; k < columns; k++)
-            array[to.start + j * to.unit + k * to.column] =
-                sign * number_at(source, part, first + j * columns + k, with_bR);
+static gru_status check_export(const conversion *c, int part, int gate, size_t index, place at) {
+    const double number = number_of_part(c, part, gate, index);
+    if (at.array == NONE || !gru_overflows(number, c->target->type)) return GRU_OK;
+    return too_large(c, part_names[part], index, number);
 }
 
-static gru_status check_source(const plan *p, const gru_weights *source) {
-    if (source->type != GRU_F32)
-        return gru_fail(GRU_BAD_ARGUMENT, "source.type is %s, expected f32", gru_type_name(source->type));
-    if (source->on_device)
-        return gru_fail(GRU_BAD_ARGUMENT, "source.on_device is %d, expected 0", source->on_device);
-    const void *const from[PARTS] = {source->W, source->R, source->bW, source->bR};
-    GRU_TRY(check_parts(p, "source", from, 0));
-    return gru_check_reserved("source", source->reserved, 4);
+static gru_status export_number(const conversion *c, int part, int gate, size_t index, place at) {
+    void *array = at.array == NONE ? NULL : (void *)(uintptr_t)c->target->data[at.array];
+    if (array) gru_store_double(array, c->target->type, at.start, number_of_part(c, part, gate, index));
+    return GRU_OK;
 }
 
 /* Every bias that source has must find an array. */
-static gru_status check_biases_fit(const plan *p, const gru_weights *source,
-                                   const gru_framework_weights_out *target) {
+static gru_status check_biases_fit(const conversion *c) {
     for (int part = PART_BW; part < PARTS; part++) {
-        if (!(part == PART_BW ? source->bW : source->bR)) continue;
+        if (!c->source->data[part]) continue;
         for (int gate = 0; gate < GATES; gate++) {
-            place to = locate(p, part, gate);
-            if (to.array == NONE) to = locate(p, PART_BW, gate);
-            if (!target->arrays[to.array])
+            place to = locate(c->p, part, gate);
+            if (to.array == NONE) to = locate(c->p, PART_BW, gate);
+            if (!c->target->data[to.array])
                 return gru_fail(GRU_BAD_ARGUMENT,
                                 "target.arrays[%d] is NULL, but source has %s, which belongs there", to.array,
                                 part_names[part]);
@@ -354,13 +428,18 @@ gru_status gru_export(const gru_weights *source, const gru_layer_config *shape,
     if (shape) GRU_TRY(check_variant("shape", shape->reset_mode, shape->update));
     if (shape) GRU_TRY(check_resets(shape->reset_mode, target->reset_mode));
     GRU_TRY(make_plan(target->order, shape, &p));
-    GRU_TRY(check_source(&p, source));
-    GRU_TRY(check_arrays(&p, "target", (const void *const *)target->arrays, target->counts));
-    GRU_TRY(check_biases_fit(&p, source, target));
-    int convert;
-    GRU_TRY(check_updates(target->update, shape, &convert));
-    for (int part = PART_W; part < PARTS; part++)
-        for (int gate = 0; gate < GATES; gate++)
-            write_gate(&p, source, part, gate, sign_of(gate, convert), target);
-    return GRU_OK;
+    if (source->on_device)
+        return gru_fail(GRU_BAD_ARGUMENT, "source.on_device is %d, expected 0", source->on_device);
+    GRU_TRY(gru_check_reserved("source", source->reserved, 4));
+    const void *const parts[PARTS] = {source->W, source->R, source->bW, source->bR};
+    const numbers from = {"source", source->type, 0, parts};
+    const numbers to = {"target", target->type, 1, (const void *const *)target->arrays};
+    conversion c = {&p, &from, &to, 0};
+    GRU_TRY(check_updates(target->update, shape, &c.convert));
+    GRU_TRY(check_parts(&p, &from, 0));
+    GRU_TRY(check_arrays(&p, &to, target->counts));
+    GRU_TRY(check_biases_fit(&c));
+    GRU_TRY(check_apart(&p, &from, &to));
+    GRU_TRY(visit_all(&c, check_export)); /* also two biases whose sum is too large */
+    return visit_all(&c, export_number);
 }

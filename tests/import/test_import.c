@@ -1,86 +1,7 @@
 /* test_import.c: the weight orders of other libraries, against arrays written out, golden files and the function itself. */
 #include <math.h>
-#include <string.h>
 
-#include "gru/import.h"
-#include "core/layout.h"
-#include "support/tester.h"
-
-enum { ORDERS = GRU_ORDER_FLAX + 1, MOST = 4096 };
-
-/* ---- native weights ---- */
-
-typedef struct native_weights {
-    float W[MOST], R[MOST], bW[64], bR[64];
-} native_weights;
-
-static gru_native_weights target_of(native_weights *native) {
-    const gru_native_weights target = {native->W, native->R, native->bW, native->bR};
-    return target;
-}
-
-static gru_weights weights_of(const native_weights *native) {
-    gru_weights weights = GRU_INIT;
-    weights.W = native->W, weights.R = native->R, weights.bW = native->bW, weights.bR = native->bR;
-    return weights;
-}
-
-static gru_layer_config shape_of(int32_t I, int32_t H, int32_t reset, int32_t update) {
-    gru_layer_config variant = GRU_INIT;
-    variant.inputs = I, variant.hidden = H, variant.reset_mode = reset, variant.update = update;
-    return variant;
-}
-
-static void fill(native_weights *native, int32_t I, int32_t H, uint64_t seed) {
-    memset(native, 0, sizeof *native);
-    tester_fill(native->W, GRU_F32, (size_t)(3 * H * I), 1.0, seed);
-    tester_fill(native->R, GRU_F32, (size_t)(3 * H * H), 1.0, seed + 1);
-    tester_fill(native->bW, GRU_F32, (size_t)(3 * H), 1.0, seed + 2);
-    tester_fill(native->bR, GRU_F32, (size_t)(3 * H), 1.0, seed + 3);
-}
-
-/* ---- every number written out ---- */
-
-/* Which recurrent biases the order holds apart. */
-enum { RECURRENT_NONE, RECURRENT_N, RECURRENT_ALL };
-
-typedef struct order_case {
-    int32_t order, reset_mode, recurrent;
-    size_t counts[8];
-    float arrays[4][40];
-} order_case;
-
-/* I = 3, H = 2. W of gate g (1 r, 2 z, 3 n), unit j, input k is gjk, R is 1gjk, bW is gj, bR is 40 more. */
-static const order_case order_cases[] = {
-#include "orders.def"
-};
-enum { ORDER_CASES = sizeof order_cases / sizeof *order_cases, I3 = 3, H2 = 2 };
-
-static native_weights expected(const order_case *c) {
-    native_weights e;
-    memset(&e, 0, sizeof e);
-    for (int g = 0; g < GATES; g++)
-        for (int j = 0; j < H2; j++) {
-            const int row = g * H2 + j, digits = 10 * (g + 1) + j + 1;
-            const int has_recurrent =
-                c->recurrent == RECURRENT_ALL || (c->recurrent == RECURRENT_N && g == GATE_N);
-            for (int k = 0; k < I3; k++) e.W[row * I3 + k] = (float)(10 * digits + k + 1);
-            for (int k = 0; k < H2; k++) e.R[row * H2 + k] = (float)(1000 + 10 * digits + k + 1);
-            e.bW[row] = (float)digits;
-            e.bR[row] = has_recurrent ? (float)(digits + 40) : 0.0f;
-        }
-    return e;
-}
-
-static gru_framework_weights foreign_of(const order_case *c) {
-    gru_framework_weights source = GRU_INIT;
-    source.order = c->order, source.reset_mode = c->reset_mode;
-    for (int a = 0; a < 8; a++) {
-        source.counts[a] = c->counts[a];
-        source.arrays[a] = a < 4 && c->counts[a] ? c->arrays[a] : NULL;
-    }
-    return source;
-}
+#include "order_case.h"
 
 TEST(import, every_number_of_every_order) {
     int seen[ORDERS] = {0};
@@ -103,30 +24,6 @@ TEST(import, every_number_of_every_order) {
         seen[c->order] = 1;
     }
     for (int order = 0; order < ORDERS; order++) CHECK(seen[order], "order %d has no case", order);
-}
-
-typedef struct framework_buffer {
-    float arrays[4][MOST];
-    gru_framework_weights_out target;
-} framework_buffer;
-
-/* A target of NaN for this order, with all of its arrays. */
-static void make_target(framework_buffer *b, int32_t order, const gru_layer_config *variant) {
-    const gru_framework_weights_out none = GRU_INIT;
-    memset(b->arrays, 0xff, sizeof b->arrays);
-    b->target = none;
-    b->target.order = order, b->target.reset_mode = variant->reset_mode;
-    REQUIRE(gru_order_counts(order, variant, b->target.counts) == GRU_OK, "%s", gru_last_error());
-    for (int a = 0; a < 4; a++) b->target.arrays[a] = b->target.counts[a] ? b->arrays[a] : NULL;
-}
-
-static gru_framework_weights source_of(const framework_buffer *b) {
-    gru_framework_weights source = GRU_INIT;
-    source.order = b->target.order, source.reset_mode = b->target.reset_mode,
-    source.update = b->target.update;
-    for (int a = 0; a < 8; a++)
-        source.arrays[a] = b->target.arrays[a], source.counts[a] = b->target.counts[a];
-    return source;
 }
 
 TEST(import, export_writes_the_same_numbers) {
@@ -322,14 +219,6 @@ TEST(import, folded_biases_are_the_same_function) {
 
 /* ---- refusals ---- */
 
-/* The call failed with this status, its sentence has the words, and target is as it was. */
-#define CHECK_REFUSED(call, wanted, words)                                                                  \
-    do {                                                                                                    \
-        const gru_status got_status = (call);                                                               \
-        CHECK(got_status == (wanted) && strstr(gru_last_error(), words), "%s: %s: \"%s\", expected \"%s\"", \
-              #call, gru_status_name(got_status), gru_last_error(), words);                                 \
-    } while (0)
-
 TEST(import, resets_never_convert) {
     static framework_buffer out;
     native_weights numbers, got;
@@ -419,6 +308,12 @@ TEST(import, wrong_arguments) {
          (bad.arrays[7] = got.W, gru_import(&bad, &variant, &target)), "counts[7] is 1, expected 0");
     WITH(gru_framework_weights, good, bad.arrays[2] = (const float *)((const char *)good.arrays[2] + 1),
          gru_import(&bad, &variant, &target), "expected a multiple of 4");
+    WITH(gru_framework_weights, good, bad.type = GRU_INT8, gru_import(&bad, &variant, &target),
+         "source.type is int8 (4)");
+    WITH(gru_framework_weights, good, (bad.type = GRU_F64, bad.arrays[0] = (const float *)good.arrays[0] + 1),
+         gru_import(&bad, &variant, &target), "expected a multiple of 8");
+    WITH(gru_native_weights, target, bad.type = 77, gru_import(&good, &variant, &bad),
+         "target.type is unknown (77)");
     WITH(gru_native_weights, target, bad.bR = NULL, gru_import(&good, &variant, &bad), "target.bR is NULL");
     WITH(gru_native_weights, target, bad.W = NULL, gru_import(&good, &variant, &bad), "target.W is NULL");
     CHECK(tester_untouched(&got, sizeof got), "a refused import wrote");
@@ -434,7 +329,10 @@ TEST(import, wrong_arguments_of_export) {
     CHECK_REFUSED(gru_export(NULL, &variant, &target), GRU_BAD_ARGUMENT, "source is NULL");
     CHECK_REFUSED(gru_export(&good, NULL, &target), GRU_BAD_ARGUMENT, "shape is NULL");
     CHECK_REFUSED(gru_export(&good, &variant, NULL), GRU_BAD_ARGUMENT, "target is NULL");
-    WITH(gru_weights, good, bad.type = GRU_F16, gru_export(&bad, &variant, &target), "source.type is f16");
+    WITH(gru_weights, good, bad.type = GRU_INT8, gru_export(&bad, &variant, &target),
+         "source.type is int8 (4), expected f32, f16, bf16 or f64");
+    WITH(gru_framework_weights_out, target, bad.type = -1, gru_export(&good, &variant, &bad),
+         "target.type is unknown (-1)");
     WITH(gru_weights, good, bad.on_device = 1, gru_export(&bad, &variant, &target), "source.on_device is 1");
     WITH(gru_weights, good, bad.W = NULL, gru_export(&bad, &variant, &target), "source.W is NULL");
     WITH(gru_weights, good, bad.R = NULL, gru_export(&bad, &variant, &target), "source.R is NULL");

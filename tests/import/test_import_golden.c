@@ -53,15 +53,16 @@ static void check_direction(const gru_file *file, const golden *g, const char *r
     gru_framework_weights source = GRU_INIT;
     source.order = g->order, source.reset_mode = word[0];
     for (int a = 0; a < 4 && g->arrays[a]; a++) {
-        source.counts[a] = raw_array(file, raw, g->arrays[a], &source.arrays[a]) / D;
-        if (source.arrays[a]) source.arrays[a] += d * source.counts[a];
+        const float *numbers;
+        source.counts[a] = raw_array(file, raw, g->arrays[a], &numbers) / D;
+        source.arrays[a] = numbers ? numbers + d * source.counts[a] : NULL;
     }
     const size_t I = (size_t)word[7], H = (size_t)word[8];
     const size_t counts[4] = {3 * H * I, 3 * H * H, 3 * H, 3 * H};
     static const char *const parts[4] = {"W", "R", "bW", "bR"};
     float *got[4];
     for (int i = 0; i < 4; i++) got[i] = tester_allocate(counts[i] * sizeof(float));
-    const gru_native_weights target = {got[0], got[1], got[2], got[3]};
+    const gru_native_weights target = {got[0], got[1], got[2], got[3], GRU_F32};
     REQUIRE(gru_import(&source, &variant, &target) == GRU_OK, "%s: %s", name, gru_last_error());
     for (int i = 0; i < 4; i++) {
         check_golden(file, name, parts[i], got[i], counts[i]);

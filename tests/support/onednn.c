@@ -78,7 +78,8 @@ static void take_gradients(const problem *p, const gru_framework_weights_out *fr
     source.reset_mode = framework->reset_mode;
     for (int i = 0; i < 3; i++)
         source.arrays[i] = framework->arrays[i], source.counts[i] = framework->counts[i];
-    const gru_native_weights target = {g->data[GRAD_W], g->data[GRAD_R], g->data[GRAD_BW], g->data[GRAD_BR]};
+    const gru_native_weights target = {g->data[GRAD_W], g->data[GRAD_R], g->data[GRAD_BW], g->data[GRAD_BR],
+                                       GRU_F32};
     REQUIRE(gru_import(&source, &p->config, &target) == GRU_OK, "%s", gru_last_error());
     memcpy(target.bR, target.bW, shared * sizeof(float));
 }
