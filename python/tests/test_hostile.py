@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import io
 import json
 import os
@@ -158,6 +159,23 @@ class Hostile(Case):
         self.assertEqual((status, self.output.read_bytes()), (1, before))
         self.assertIn("No space left on device", errors)
         self.assertEqual(os.listdir(self.folder), [self.output.name])
+
+    def test_what_dead_writers_left_is_removed(self) -> None:
+        """And nothing else of such a name: a living writer's file, a link, a folder."""
+        path = self.folder / "model.npz"
+        np.savez(path, **gru())
+        self.write(".gru-convert-dead", b"half")
+        living = self.write(".gru-convert-living", b"half")
+        os.symlink(path, self.folder / ".gru-convert-link")
+        (self.folder / ".gru-convert-folder").mkdir()
+        with living.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            self.converted(path)
+            left = {".gru-convert-living", ".gru-convert-link", ".gru-convert-folder"}
+            self.assertEqual({name for name in os.listdir(self.folder) if name.startswith(".gru")}, left)
+        self.converted(path)
+        self.assertFalse(living.exists())
+        np.load(path).close()
 
     def test_never_over_the_input(self) -> None:
         self.output = self.write("cell.npz", (SAMPLES / "cell.npz").read_bytes())

@@ -10,6 +10,9 @@ import numpy as np
 from extra import Fake, Unknown, write_pt
 from tools import Case
 
+from libgru.convert import safetensors
+from libgru.convert.tensor import Tensor
+
 I, H = 2, 3
 
 
@@ -82,12 +85,44 @@ class Names(Case):
         path = self.npz({**gru("a."), **gru("b.c.")})
         for words, given in (("names no option", "a.gru.rezet=after"), ("not there", "a.gru.l7.reset=after"),
                              ("expected after", "a.gru.reset=later"), ("single precision", "a.gru.clip=1e-50"),
-                             ("single precision", "a.gru.clip=much"), ("below 1", "a.gru.dropout=1"),
+                             ("single precision", "a.gru.clip=much"),
+                             ("single precision", "a.gru.clip=.5"), ("above 0", "a.gru.hard_slope=0"),
+                             ("expected zeros, learned", "a.gru.initial_state=one"),
+                             ("names no option", "a.gru.l0.initial_state=zeros"),
+                             ("there is no tensor a.h0_l0", "a.gru.initial_state=learned"), ("below 1", "a.gru.dropout=1"),
                              ("no GRU with the prefix", "d.gru.reset=before")):
             with self.subTest(given):
                 self.refused(path, words, "--set", given)
         source = self.converted(path, "--set", "a.gru.l0.gate=hard_sigmoid", "--set", "b.c.gru.clip=0.5", "--set", "x=y")
         self.assertEqual((source.metadata["b.c.gru.clip"], source.metadata["x"]), ("0.5", "y"))
+
+    def test_metadata_of_nobody(self) -> None:
+        path = self.folder / "model.safetensors"
+        for key, words in (("b.gru.reset", "is of a GRU with the prefix 'b.'"), ("gru.l0.clip", "with the prefix ''")):
+            safetensors.write(path, {name: Tensor.of(array) for name, array in gru("a.").items()}, {key: "after"})
+            self.refused(path, words)
+        safetensors.write(path, {name: Tensor.of(array) for name, array in gru("a.").items()}, {"b.gru.note": "after"})
+        self.assertEqual(self.converted(path).metadata["b.gru.note"], "after")
+
+    def test_learned_initial_states(self) -> None:
+        arrays = {**gru("a."), **gru("a.", 0, "_reverse"), **gru("a.", 1, "", 2 * H), **gru("a.", 1, "_reverse", 2 * H)}
+        state = draw(4, 1, H)
+        path = self.npz({**arrays, "start": state})
+        self.assertNotIn("a.gru.initial_state", self.converted(path).metadata)
+        source = self.converted(path, "--initial-state", "start=a.")
+        self.assertEqual(source.metadata["a.gru.initial_state"], "learned")
+        self.assertNotIn("start", source.tensors)
+        for row, name in enumerate(("l0", "l0_reverse", "l1", "l1_reverse")):
+            self.same(source, f"a.h0_{name}", state[row, 0])
+        first = self.numbers(source, "a.", draw(5, 2, I))    # numpy's and, where it is built, the library's
+        again = self.converted(self.output.rename(self.folder / "again.safetensors"))
+        self.assertEqual(sorted(again.tensors), sorted(source.tensors))
+        np.testing.assert_array_equal(self.numbers(again, "a.", draw(5, 2, I)), first)
+        self.refused(path, "there is no tensor begin", "--initial-state", "begin=a.")
+        self.refused(path, "there is no GRU with the prefix 'b.'", "--initial-state", "start=b.")
+        self.refused(self.npz({**arrays, "start": state[:3]}), "expected [4][H]", "--initial-state", "start=a.")
+        self.refused(self.npz({**arrays, "start": draw(4, 5)}), "h0 is [5], expected [3]", "--initial-state", "start=a.")
+        self.refused(self.npz({**arrays, "start": state.astype("f8")}), "type F64", "--initial-state", "start=a.")
 
     def test_refusals(self) -> None:
         def without(name: str) -> dict[str, Any]:

@@ -214,7 +214,21 @@ class Onnx(Case):
         path = self.save([self.gru("x W R B - h0")], self.constant(**self.weights(), h0=draw(1, N, H)))
         status, _, errors = self.run_command(path)
         self.assertEqual(status, 0)
-        self.assertIn("it starts from h0", errors)
+        self.assertIn("it starts from h0, a constant that differs by sequence", errors)
+
+    def test_a_initial_state_of_all_sequences(self) -> None:
+        state = draw(2, 1, H)
+        given = {**self.weights(2), "h0": np.repeat(state, N, 1)}
+        node = self.gru("x W R B - h0", direction="bidirectional", linear_before_reset=1)
+        source = self.good(self.save([node], self.constant(**given)))
+        self.assertEqual(source.metadata["gru.gru.initial_state"], "learned")
+        for d, end in enumerate(("", "_reverse")):
+            np.testing.assert_array_equal(source.tensors[f"gru.h0_l0{end}"].bits, state[d, 0])
+        self.assertNotIn("h0", source.tensors)
+        x = draw(T, N, I)
+        self.assertGreater(np.abs(self.numbers(source, "gru.", x)[0]).max(), 0)
+        given["h0"] = given["h0"].astype("f8")
+        self.refused(self.save([node], self.constant(**given)), "h0 has the type F64 and weight_ih F32")
 
     def test_data_in_other_files(self) -> None:
         path = self.one()

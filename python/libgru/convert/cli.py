@@ -50,6 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--gru-only", action="store_true", help="write the GRUs alone; what is left out is then no fault")
     parser.add_argument("--drop", action="append", default=[], metavar="PATTERN",
                         help="leave out tensors whose names in the output match, such as 'optimizer*'; no fault either")
+    parser.add_argument("--initial-state", action="append", type=_pair, default=[], metavar="TENSOR=PREFIX",
+                        help="the tensor holds the learned initial states of the GRU with this prefix, as PyTorch takes h0: "
+                             "[layers and directions][H], or with a batch of 1 between")
     parser.add_argument("--limit", type=_size, metavar="BYTES",
                         help="what the input may expand to; default: 64M or 20 times the file, whichever is more")
     parser.add_argument("--reversed-outputs", action="store_true",
@@ -118,7 +121,8 @@ def main(words: list[str] | None = None) -> int:
         print(f"gru-convert: the package numpy is missing: pip install numpy ({error})", file=sys.stderr)
         return 1
     options = Options(limit=arguments.limit, rename=dict(arguments.map), metadata=dict(arguments.set),
-                      gru_only=arguments.gru_only, drop=arguments.drop, reversed_outputs=arguments.reversed_outputs)
+                      gru_only=arguments.gru_only, drop=arguments.drop, reversed_outputs=arguments.reversed_outputs,
+                      states={prefix: name for name, prefix in arguments.initial_state})
     try:
         return _convert(arguments, options)
     except Refused as refusal:

@@ -30,6 +30,7 @@ class Options:
     metadata: dict[str, str] = field(default_factory=dict)
     gru_only: bool = False
     drop: list[str] = field(default_factory=list)
+    states: dict[str, str] = field(default_factory=dict)    # by prefix: the tensor of learned initial states
     reversed_outputs: bool = False       # accept layers that return their outputs in reversed order of time
 
 
@@ -59,7 +60,7 @@ def _read_named(path: Path, ending: str, options: Options, budget: Budget) -> tu
     for key, text in options.metadata.items():
         metadata.check_value(key, text)
     source.metadata.update(options.metadata)    # the variant is read from there
-    return source, names.find(source)
+    return source, names.find(source, options.states)
 
 
 def _read_described(path: Path, ending: str, options: Options, budget: Budget) -> tuple[Source, list[Gru]]:
@@ -78,6 +79,8 @@ def _read(path: Path, options: Options) -> tuple[Source, list[Gru]]:
     ending, budget = path.suffix.lower(), Budget.for_file(path, options.limit)
     if ending in _NAMED:
         return _read_named(path, ending, options, budget)
+    if ending in _DESCRIBED and options.states:
+        raise Refused(f"--initial-state is for {', '.join(_NAMED)}: {ending} files say themselves what a GRU starts from")
     if ending in _DESCRIBED:
         return _read_described(path, ending, options, budget)
     raise Refused(f"its name ends with none of {', '.join([*_NAMED, *_DESCRIBED])}")

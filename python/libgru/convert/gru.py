@@ -1,7 +1,7 @@
 """What a GRU is, whoever trained it: cells in the library's order of gates, r, z, n, and their variant."""
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -39,11 +39,12 @@ class Part:
 
 @dataclass(frozen=True)
 class Cell:
-    """A sublayer, one layer in one direction: W [3H][I], R [3H][H], both biases [3H] or none."""
+    """A sublayer, one layer in one direction: W [3H][I], R [3H][H], both biases [3H] or none, a learned initial state [H]."""
     W: Part
     R: Part
     bW: Part | None = None
     bR: Part | None = None
+    h0: Part | None = None
 
     @property
     def inputs(self) -> int:
@@ -54,14 +55,20 @@ class Cell:
         return self.R.tensor.shape[1]
 
     def parts(self) -> dict[str, Part]:
-        """By the names of PARTS; a bias that only one side has gets zeros on the other."""
+        """By the names of PARTS, and h0; a bias that only one side has gets zeros on the other."""
         found = {"weight_ih": self.W, "weight_hh": self.R}
-        if self.bW is None and self.bR is None:
-            return found
         given = self.bW or self.bR
-        assert given is not None
-        zeros = Part(given.tensor.like(np.zeros_like(given.tensor.bits)))
-        return {**found, "bias_ih": self.bW or zeros, "bias_hh": self.bR or zeros}
+        if given is not None:
+            zeros = Part(given.tensor.like(np.zeros_like(given.tensor.bits)))
+            found.update(bias_ih=self.bW or zeros, bias_hh=self.bR or zeros)
+        if self.h0 is not None:
+            found["h0"] = self.h0
+        return found
+
+    def starting(self) -> Cell:
+        """The same with an initial state: zeros, if it has learned none."""
+        H, like = self.hidden, self.R.tensor
+        return self if self.h0 else replace(self, h0=Part(like.like(np.zeros(H, like.bits.dtype))))
 
     def checked(self, who: str) -> Cell:
         """This cell, if its shapes and types fit together; else Refused, in the name of who."""
@@ -72,8 +79,9 @@ class Cell:
         if len(W) != 2 or W[0] != R[0] or W[1] < 1:
             raise Refused(f"{who}: the input weights are {_shape(W)}, expected [{R[0]}][I] with H = {R[1]}")
         for name, part in self.parts().items():
-            if name.startswith("bias") and part.tensor.shape != (R[0],):
-                raise Refused(f"{who}: {name} is {_shape(part.tensor.shape)}, expected [{R[0]}]")
+            size = R[1] if name == "h0" else R[0]
+            if not name.startswith("weight") and part.tensor.shape != (size,):
+                raise Refused(f"{who}: {name} is {_shape(part.tensor.shape)}, expected [{size}]")
             if part.tensor.dtype not in WEIGHTS:
                 raise Refused(f"{who}: {name} has the type {part.tensor.dtype}, expected one of {', '.join(WEIGHTS)}")
             if part.tensor.dtype != self.W.tensor.dtype:
@@ -117,6 +125,14 @@ class Gru:
 
     def __post_init__(self) -> None:
         self.members = self.members or [self.origin]
+
+    def start_together(self) -> bool:
+        """Whether a cell has learned its initial state; then all get one, as the file's metadata says it of all."""
+        learned = any(cell.h0 for layer in self.layers for cell in layer.cells().values())
+        if learned:
+            self.layers = [replace(layer, forward=layer.forward and layer.forward.starting(),
+                                   reverse=layer.reverse and layer.reverse.starting()) for layer in self.layers]
+        return learned
 
 
 def _shape(shape: tuple[int, ...]) -> str:

@@ -11,39 +11,47 @@ from libgru.convert.refused import Refused
 _WORDS = {"reset": ("after", "before", "all"), "update": ("keep", "write"), "gate": ("sigmoid", "hard_sigmoid"),
           "candidate": ("tanh", "relu", "linear"), "merge": ("concat", "sum", "separate", "average", "multiply")}
 _NUMBERS = ("clip", "hard_slope", "dropout")
+_OF_STACK = {"initial_state": ("zeros", "learned")}    # and dropout: not of a layer alone
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")    # as JSON writes them
 
 
 def check_value(key: str, text: str) -> None:
     """Refuses a value that its field cannot have, whatever the prefix is."""
     field = key.rpartition(".")[2]
-    if "gru." in key and (field in _WORDS or field in _NUMBERS):
+    if "gru." in key and _is_field(field):
         _check_value(key, field, text)
 
 
+def _is_field(field: str) -> bool:
+    return field in _WORDS or field in _NUMBERS or field in _OF_STACK
+
+
 def _check_value(key: str, field: str, text: str) -> None:
-    if field in _WORDS:
-        if text not in _WORDS[field]:
-            raise Refused(f"metadata {key} is {text!r}, expected {', '.join(_WORDS[field])}")
+    words = _WORDS.get(field) or _OF_STACK.get(field)
+    if words:
+        if text not in words:
+            raise Refused(f"metadata {key} is {text!r}, expected {', '.join(words)}")
         return
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
+    number = float(text) if _NUMBER.fullmatch(text) else -1.0
     with np.errstate(over="ignore", under="ignore"):
         single = float(np.float32(number))
-    if not 0 <= single < np.inf or number and not single or field == "dropout" and single >= 1:
-        raise Refused(f"metadata {key} is {text!r}, expected a number from 0 that single precision holds"
-                      f"{', below 1' if field == 'dropout' else ''}")
+    if not 0 <= single < np.inf or number and not single or field == "dropout" and single >= 1 \
+            or field == "hard_slope" and not single:
+        raise Refused(f"metadata {key} is {text!r}, expected a number {'above' if field == 'hard_slope' else 'from'} 0 that "
+                      f"single precision holds{', below 1' if field == 'dropout' else ''}")
 
 
 def check(metadata: dict[str, str], layers: dict[str, int]) -> None:
     """Refuses words of GRUs that the loader would refuse, or take for nothing. layers: how many each prefix has."""
     for key, text in metadata.items():
-        match = next((found for found in _matches(key) if found["prefix"] in layers), None)
+        ways = list(_matches(key))
+        match = next((found for found in ways if found["prefix"] in layers), None)
         if match is None:
+            if ways and _is_field(ways[-1]["field"]):
+                raise Refused(f"metadata {key} is of a GRU with the prefix {ways[-1]['prefix']!r}, which is not there")
             continue
         field, layer = match["field"], match["layer"]
-        if field not in _WORDS and field not in _NUMBERS or layer and field == "dropout":
+        if not _is_field(field) or layer and (field == "dropout" or field in _OF_STACK):
             raise Refused(f"metadata {key} names no option that the library knows")
         if layer and int(layer) >= layers[match["prefix"]]:
             raise Refused(f"metadata {key} is of a layer that is not there")

@@ -49,7 +49,8 @@ def _cell(who: str, found: dict[str, Part]) -> Cell:
     missing = [name for name in PARTS[:2] if name not in found]
     if missing:
         raise Refused(f"{who} has no {missing[0]}")
-    return Cell(found["weight_ih"], found["weight_hh"], found.get("bias_ih"), found.get("bias_hh")).checked(who)
+    return Cell(found["weight_ih"], found["weight_hh"], found.get("bias_ih"), found.get("bias_hh"),
+                found.get("h0")).checked(who)
 
 
 def _variant(source: Source, prefix: str, layer: int) -> tuple[Variant, str]:
@@ -63,6 +64,30 @@ def _variant(source: Source, prefix: str, layer: int) -> tuple[Variant, str]:
     variant = Variant(words.get("reset", "after"), words.get("gate", "sigmoid"), words.get("candidate", "tanh"),
                       float(words.get("hard_slope", 0.2)), float(words.get("clip", 0)))
     return variant, words.get("merge", "concat")
+
+
+def _given_states(prefix: str, cells: Cells, parts: dict[str, Part], name: str) -> None:
+    """Divides one tensor [sublayers][H], as PyTorch takes h0, also with a middle of 1 for the batch, among the cells."""
+    part, order = parts.get(name), sorted(cells)
+    if part is None:
+        raise Refused(f"--initial-state {name}={prefix}: there is no tensor {name}")
+    shape = part.tensor.shape
+    rows = shape if len(shape) == 2 else (1, *shape) if len(shape) == 1 else \
+        (shape[0], shape[2]) if len(shape) == 3 and shape[1] == 1 else ()
+    if len(rows) != 2 or rows[0] != len(order):
+        raise Refused(f"--initial-state {name}={prefix}: {name} is {list(shape)}, expected [{len(order)}][H] or "
+                      f"[{len(order)}][1][H]: a row for each direction of each layer")
+    for key, row in zip(order, part.tensor.bits.reshape(rows)):
+        cells[key]["h0"] = Part(part.tensor.like(row), part.sources)
+
+
+def _own_states(prefix: str, cells: Cells, parts: dict[str, Part]) -> None:
+    """Of a file of this library, where each cell has its own."""
+    for (layer, end), cell in cells.items():
+        name = f"{prefix}h0_l{layer}{end}"
+        if name not in parts:
+            raise Refused(f"{prefix}gru.initial_state is learned, but there is no tensor {name}")
+        cell["h0"] = parts[name]
 
 
 def _stack(prefix: str, cells: Cells, source: Source) -> list[Layer]:
@@ -106,15 +131,22 @@ def rename_metadata(source: Source, renamed: dict[str, str]) -> None:
     source.metadata = {ready[key]: text for key, text in source.metadata.items()}
 
 
-def find(source: Source) -> list[Gru]:
-    """Every GRU of the source; its tensors are taken."""
-    parts, grus = effective(source), []
+def find(source: Source, states: dict[str, str]) -> list[Gru]:
+    """Every GRU of the source; its tensors are taken. states: by prefix, a tensor of learned initial states."""
+    parts, grus = effective(source), list[Gru]()
     for prefix, cells in sorted(_grouped(parts).items()):
         if not _is_gru(prefix, cells, parts):
             continue
+        if prefix in states:
+            _given_states(prefix, cells, parts, states[prefix])
+        elif source.metadata.get(f"{prefix}gru.initial_state") == "learned":
+            _own_states(prefix, cells, parts)
         gru = Gru(prefix, _stack(prefix, cells, source), prefix)
         _take(source, gru.layers)
         grus.append(gru)
+    for prefix, name in states.items():
+        if prefix not in (gru.prefix for gru in grus):
+            raise Refused(f"--initial-state {name}={prefix}: there is no GRU with the prefix {prefix!r}")
     return grus
 
 

@@ -15,7 +15,7 @@ from libgru.convert.budget import Budget
 from libgru.convert.gru import Gru, of_directions
 from libgru.convert.onnx_chain import joined
 from libgru.convert.onnx_constants import Constants, Graph
-from libgru.convert.onnx_gru import Node, cells
+from libgru.convert.onnx_gru import Node, cells, initial_states
 from libgru.convert.refused import Refused
 from libgru.convert.source import Source
 from libgru.convert.tensor import Array, Unheld
@@ -116,17 +116,17 @@ def _grus(node: Node, constants: Constants) -> list[Gru]:
     sides = [made[0], made[1]] if len(made) == 2 else [None, made[0]] if node.direction == "reverse" else [made[0], None]
     grus = of_directions(f"{node.name}.", node.name, sides[0], sides[1])
     initial = constants.find(node.graph, node.input(5)) if node.input(5) else None
-    if initial is not None and np.any(initial[0]):
+    if initial is not None and np.any(initial[0]) and initial_states(node, constants) is None:
         for gru in grus:
-            gru.notes.append(f"it starts from {node.input(5)}, a constant: give that as h0")
+            gru.notes.append(f"it starts from {node.input(5)}, a constant that differs by sequence: give that as h0")
     return grus
 
 
-def _take(source: Source, graphs: list[Graph], grus: list[Gru], nodes: list[Node]) -> None:
+def _take(source: Source, graphs: list[Graph], grus: list[Gru], nodes: list[Node], constants: Constants) -> None:
     """Marks what went into the GRUs. A tensor that other nodes read too is written as it is, beside them."""
     made_of = {name for gru in grus for layer in gru.layers for cell in layer.cells().values()
                for part in cell.parts().values() for name in part.sources}
-    gone = _swallowed(graphs, nodes)
+    gone = _swallowed(nodes, constants)
     for graph in graphs:
         for name in graph.initializers:
             if graph.full(name) in made_of and graph.consumers[name] <= gone.get((id(graph), name), 0) \
@@ -134,7 +134,7 @@ def _take(source: Source, graphs: list[Graph], grus: list[Gru], nodes: list[Node
                 source.take(graph.full(name))
 
 
-def _swallowed(graphs: list[Graph], nodes: list[Node]) -> dict[tuple[int, str], int]:
+def _swallowed(nodes: list[Node], constants: Constants) -> dict[tuple[int, str], int]:
     """How often each tensor is read on the way to the GRUs alone: by them, and by nodes of which nothing else reads."""
     counts: dict[tuple[int, str], int] = {}
 
@@ -149,7 +149,7 @@ def _swallowed(graphs: list[Graph], nodes: list[Node]) -> dict[tuple[int, str], 
                 if wanted:
                     read(home, wanted)
     for gru_node in nodes:
-        for index in (1, 2, 3):
+        for index in (1, 2, 3, *([5] if initial_states(gru_node, constants) else [])):
             if gru_node.input(index):
                 read(gru_node.graph, gru_node.input(index))
     return counts
@@ -168,5 +168,5 @@ def read(path: Path, budget: Budget, _: bool) -> tuple[Source, list[Gru]]:
     constants = Constants(list(model.opset_import), budget)
     nodes = list(gru_nodes(graphs))
     grus = joined([(node, _grus(node, constants)) for node in nodes], constants)
-    _take(source, graphs, grus, nodes)
+    _take(source, graphs, grus, nodes, constants)
     return source, grus

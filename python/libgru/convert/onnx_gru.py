@@ -134,6 +134,22 @@ def _check(node: Node, name: str, shape: tuple[int, ...], expected: tuple[int, .
         raise Refused(f"{node.text()}: {name} is {list(shape)}, expected {wanted} (direction {node.direction})")
 
 
+def initial_states(node: Node, constants: Constants) -> list[Part] | None:
+    """A state [H] for each direction, if initial_h is a constant that is the same for all sequences, and not zero."""
+    found = constants.find(node.graph, node.input(5)) if node.input(5) else None
+    if found is None or found[0].ndim != 3 or not found[0].size:
+        return None
+    rows = found[0].swapaxes(0, 1) if node.attributes.get("layout", 0) else found[0]
+    if not np.any(rows) or np.any(rows != rows[:, :1]):
+        return None
+    try:
+        whole = Tensor.of(rows[:, 0])
+    except Unheld:
+        return None
+    sources = tuple(graph.full(source) for graph, source in found[1])
+    return [Part(whole.like(row), sources) for row in whole.bits]
+
+
 def _shifted(node: Node, bias: Part | None, like: Tensor, shift: float, H: int) -> Part | None:
     """The input bias with shift added for r and z."""
     if not shift:
@@ -158,7 +174,9 @@ def cells(node: Node, constants: Constants) -> list[tuple[Variant, Cell]]:
     _check(node, "W", W[0].shape, (D, 3 * H, -1))
     if B:
         _check(node, "B", B[0].shape, (D, 6 * H))
-    functions, made = _functions(node), []
+    functions, made, states = _functions(node), [], initial_states(node, constants)
+    if states and len(states) != D:
+        raise Refused(f"{node.text()}: initial_h has {len(states)} directions, expected {D}")
     try:
         tensors = [Tensor.of(found[0]) if found else None for found in (W, R, B)]
     except Unheld as reason:
@@ -169,5 +187,5 @@ def cells(node: Node, constants: Constants) -> list[tuple[Variant, Cell]]:
         halves = np.split(tensors[2].bits[d], 2) if tensors[2] else []
         bW, bR = (Part(tensors[2].like(zrn_to_rzn(half)), B[1]) for half in halves) if tensors[2] and B else (None, None)
         bW = _shifted(node, bW, parts[0].tensor, shift, H)
-        made.append((variant, Cell(parts[0], parts[1], bW, bR).checked(node.text())))
+        made.append((variant, Cell(parts[0], parts[1], bW, bR, states[d] if states else None).checked(node.text())))
     return made

@@ -30,6 +30,8 @@ class Output:
 
 
 def _add_gru(output: Output, gru: Gru) -> None:
+    if gru.start_together():
+        output.metadata[f"{gru.prefix}gru.initial_state"] = "learned"
     for number, layer in enumerate(gru.layers):
         for end, cell in layer.cells().items():
             for part, made in cell.parts().items():

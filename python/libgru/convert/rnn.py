@@ -20,13 +20,14 @@ Numbers = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Loaded:
-    """One cell of a file: W, R, bW, bR, and its layer's variant."""
+    """One cell of a file: W, R, bW, bR, the state that it starts from, and its layer's variant."""
     variant: Variant
     reverse: bool
     W: Numbers
     R: Numbers
     bW: Numbers
     bR: Numbers
+    h0: Numbers
 
 
 def _field(source: Source, prefix: str, layer: int, field: str, default: str) -> str:
@@ -37,6 +38,7 @@ def _field(source: Source, prefix: str, layer: int, field: str, default: str) ->
 def load(source: Source, prefix: str) -> list[tuple[list[Loaded], str]]:
     """Layers of a file that was read back, as gru_stack_load finds them: their cells and their merge."""
     layers: list[tuple[list[Loaded], str]] = []
+    learned = source.metadata.get(f"{prefix}gru.initial_state") == "learned"
     while any(f"{prefix}weight_hh_l{len(layers)}{end}" in source.tensors for end in ("", "_reverse")):
         k = len(layers)
         reset, gate, candidate, slope, clip = (
@@ -48,7 +50,8 @@ def load(source: Source, prefix: str) -> list[tuple[list[Loaded], str]]:
             found = [source.tensors.get(f"{prefix}{part}_l{k}{end}") for part in PARTS]
             if found[1] is not None:
                 zeros = np.zeros(found[1].shape[0])
-                cells.append(Loaded(variant, end != "", *(zeros if t is None else t.values() for t in found)))
+                h0 = source.tensors[f"{prefix}h0_l{k}{end}"].values() if learned else np.zeros(found[1].shape[1])
+                cells.append(Loaded(variant, end != "", *(zeros if t is None else t.values() for t in found), h0))
         layers.append((cells, _field(source, prefix, k, "merge", "concat")))
     return layers
 
@@ -93,10 +96,10 @@ def merged(ys: list[Numbers], merge: str) -> list[Numbers]:
 
 
 def run(layers: list[tuple[list[Loaded], str]], x: Numbers) -> tuple[list[Numbers], list[Numbers]]:
-    """From zero states: the last layer's outputs (two where they stay separate), and the last state of every cell."""
+    """From the file's initial states: the last layer's outputs (two where they stay separate), and the last state of every cell."""
     states, outputs = [], [x]
     for cells, merge in layers:
-        results = [run_cell(cell, outputs[0], np.zeros((x.shape[1], cell.R.shape[1]))) for cell in cells]
+        results = [run_cell(cell, outputs[0], np.tile(cell.h0, (x.shape[1], 1))) for cell in cells]
         states += [hT for _, hT in results]
         ys = [y for y, _ in results]
         outputs = merged(ys, merge)

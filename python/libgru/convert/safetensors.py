@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
+import stat
 import struct
 import tempfile
 from pathlib import Path
@@ -17,6 +19,7 @@ from libgru.convert.source import Source
 from libgru.convert.tensor import Tensor, Unheld, bits_type
 
 LARGEST_HEADER = 100_000_000    # the limit of the format
+ASIDE = ".gru-convert-"         # how the names of files begin that are being written
 
 
 # ---- writing ----------------------------------------------------------------------------------------------------------
@@ -42,6 +45,41 @@ def _header(tensors: list[tuple[str, Tensor]], metadata: dict[str, str]) -> byte
     return text + b" " * (-len(text) % 8)
 
 
+def _is_same(number: int, path: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(number), os.lstat(path))
+    except OSError:
+        return False
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Of writers that were killed: a living one holds a lock on its file."""
+    for name in os.listdir(folder):
+        if not name.startswith(ASIDE):
+            continue
+        with contextlib.suppress(OSError):
+            path = str(folder / name)
+            number = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                found = os.fstat(number)
+                fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and _is_same(number, path):
+                    os.unlink(path)
+            finally:
+                os.close(number)
+
+
+def _create_aside(folder: Path) -> tuple[int, str]:
+    """A new locked file. Before it is locked another writer may take it for a leftover: then the next is tried."""
+    while True:
+        number, aside = tempfile.mkstemp(dir=folder, prefix=ASIDE)
+        with contextlib.suppress(OSError):    # a file system without locks has nobody who removes leftovers
+            fcntl.flock(number, fcntl.LOCK_EX)
+        if _is_same(number, aside):
+            return number, aside
+        os.close(number)
+
+
 def write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Writes beside path and renames, so that a failure leaves what was there. A link is followed."""
     for name in [*tensors, *metadata]:
@@ -54,16 +92,17 @@ def write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> N
     text, target = _header(ordered, metadata), Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
         raise Refused(f"{path} is there and is no file: it would be replaced")
-    number, aside = tempfile.mkstemp(dir=target.parent, prefix=".gru-convert-")
+    _remove_leftovers(target.parent)
+    number, aside = _create_aside(target.parent)
     try:
-        with os.fdopen(number, "wb") as file:
+        with os.fdopen(number, "wb") as file:    # its end also ends the lock
             file.write(struct.pack("<Q", len(text)) + text)
             for _, tensor in ordered:
                 file.write(np.ascontiguousarray(tensor.bits).data.cast("B") if tensor.bits.size else b"")
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(aside, target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask())
-        os.replace(aside, target)
+            os.chmod(aside, target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask())
+            os.replace(aside, target)
         _sync_folder(target.parent)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -15,7 +15,8 @@ _TYPES = {
     "I64": ("int64", "<i8"), "I32": ("int32", "<i4"), "I16": ("int16", "<i2"), "I8": ("int8", "i1"),
     "U64": ("uint64", "<u8"), "U32": ("uint32", "<u4"), "U16": ("uint16", "<u2"), "U8": ("uint8", "u1"),
     "BOOL": ("bool", "u1"), "C64": ("complex64", "<c8"), "F8_E4M3": ("float8_e4m3fn", "u1"),
-    "F8_E5M2": ("float8_e5m2", "u1"), "F8_E8M0": ("float8_e8m0fnu", "u1"),
+    "F8_E5M2": ("float8_e5m2", "u1"), "F8_E8M0": ("float8_e8m0fnu", "u1"), "F8_E4M3FNUZ": ("float8_e4m3fnuz", "u1"),
+    "F8_E5M2FNUZ": ("float8_e5m2fnuz", "u1"),
 }
 _BY_NUMPY = {numpy_name: name for name, (numpy_name, _) in _TYPES.items()}
 WEIGHTS = ("F32", "F16", "BF16", "F64")    # what a GRU's weights may be

@@ -12,7 +12,7 @@ import torch
 from libgru.convert import rnn
 from libgru.convert.gru import PARTS, Gru, Part
 from libgru.convert.source import Source
-from libgru.convert.verify import drawn, ours
+from libgru.convert.verify import N, drawn, ours
 
 
 def _find(value: Any, name: str) -> Any:
@@ -74,11 +74,26 @@ def _module(loaded: Any, gru: Gru) -> torch.nn.GRU:
     for number, layer in enumerate(gru.layers):
         for end, cell in layer.cells().items():
             for name, part in cell.parts().items():
+                if name == "h0":
+                    continue
                 state[f"{name}_l{number}{end}"] = _weights(loaded, part).to(torch.float32) if part.sources else \
                     torch.zeros(3 * cell.hidden)
     assert all(name.split("_l")[0] in PARTS for name in state)
     module.load_state_dict(state, strict=True)
     return module
+
+
+def _states(loaded: Any, gru: Gru) -> Any:
+    """[sublayers][N][H] of the input, where all sublayers share one tensor or each has its own; None: zeros."""
+    cells = [cell for layer in gru.layers for cell in layer.cells().values()]
+    if not any(cell.h0 for cell in cells):
+        return None
+    rows = []
+    for index, cell in enumerate(cells):
+        whole = _weights(loaded, cell.h0).reshape(-1, cell.hidden) if cell.h0 and cell.h0.sources else \
+            torch.zeros(1, cell.hidden)
+        rows.append(whole[index if len(whole) > 1 else 0].to(torch.float32))
+    return torch.stack(rows)[:, None].expand(-1, N, -1).contiguous()
 
 
 def compare(path: Path, source: Source, grus: list[Gru]) -> Iterator[tuple[Gru, rnn.Numbers, rnn.Numbers]]:
@@ -87,6 +102,6 @@ def compare(path: Path, source: Source, grus: list[Gru]) -> Iterator[tuple[Gru, 
     for gru in grus:
         x = drawn(gru.layers[0].inputs)
         with torch.no_grad():
-            y, states = _module(loaded, gru)(torch.from_numpy(x.astype("f4")))
+            y, states = _module(loaded, gru)(torch.from_numpy(x.astype("f4")), _states(loaded, gru))
         theirs = np.concatenate([y.numpy().astype("f8").ravel(), states.numpy().astype("f8").ravel()])
         yield gru, theirs, ours(source, gru.prefix, x)
