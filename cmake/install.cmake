@@ -5,7 +5,7 @@ install(DIRECTORY include/gru DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATC
 install(TARGETS gru EXPORT gruTargets)
 install(TARGETS gru_static EXPORT gruStaticTargets)
 
-# Two sets, because only the static library makes its user look for cJSON.
+# Two sets, because only the static library makes its user look for the CUDA toolkit.
 set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/gru)
 install(EXPORT gruTargets NAMESPACE gru:: DESTINATION ${package_folder})
 install(EXPORT gruStaticTargets NAMESPACE gru:: DESTINATION ${package_folder})
@@ -13,7 +13,7 @@ configure_package_config_file(cmake/gruConfig.cmake.in ${PROJECT_BINARY_DIR}/gru
                               INSTALL_DESTINATION ${package_folder})
 # Before 1.0 a minor version may change the API.
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/gruConfigVersion.cmake COMPATIBILITY SameMinorVersion)
-install(FILES ${PROJECT_BINARY_DIR}/gruConfig.cmake ${PROJECT_BINARY_DIR}/gruConfigVersion.cmake cmake/gru_cjson.cmake
+install(FILES ${PROJECT_BINARY_DIR}/gruConfig.cmake ${PROJECT_BINARY_DIR}/gruConfigVersion.cmake
         DESTINATION ${package_folder})
 
 # The prefix is found from the place of the file, so that an installed tree can be moved.
@@ -22,11 +22,7 @@ file(RELATIVE_PATH pc_to_prefix ${pc_folder} ${CMAKE_INSTALL_PREFIX})
 string(REGEX REPLACE "/$" "" pc_to_prefix "${pc_to_prefix}")
 file(RELATIVE_PATH pc_libdir ${CMAKE_INSTALL_PREFIX} ${CMAKE_INSTALL_FULL_LIBDIR})
 file(RELATIVE_PATH pc_includedir ${CMAKE_INSTALL_PREFIX} ${CMAKE_INSTALL_FULL_INCLUDEDIR})
-# Libs.private, not Requires.private: pkg-config would ask every user of the shared library for cJSON's headers too.
 set(pc_private "-lm ${CMAKE_THREAD_LIBS_INIT}")
-if(GRU_IMPORT)
-    string(PREPEND pc_private "-lcjson ")
-endif()
 if(GRU_CUDA)
     string(PREPEND pc_private "-L${CUDAToolkit_LIBRARY_DIR} -lcudart_static -lrt -ldl ")
 endif()

@@ -57,9 +57,6 @@ report "CMake, static"
 
 with_cmake subproject gru::static -DGRU_SOURCE="$source_folder" "$@"
 report "CMake, add_subdirectory"
-with_cmake without-cjson gru::gru -DGRU_SOURCE="$source_folder" -DGRU_CUDA=OFF -DCJSON_LIBRARY=    # as if find_library found none
-expect no "$scratch/cmake-without-cjson/gru/$soname" libcjson
-report "CMake, add_subdirectory without cJSON"
 
 # shellcheck disable=SC2046  # pkg-config answers with several words
 "$cc" -o "$scratch/app-shared" tests/install/app.c $(pkg-config --cflags --libs gru)

@@ -13,7 +13,7 @@
 # device/ knows no layer and layer/ no run. kernels/ has no host C, and host C sees of kernels/ only its .h files, so no PTX.
 # No files of src and bench include each other in a circle; x.h and x.c count as one, a .inl does not.
 #
-# Intrinsics only in src/cpu/cpu_kernels_*.c, CUDA's headers only in src/cuda, cJSON only in src/import.
+# Intrinsics only in src/cpu/cpu_kernels_*.c, CUDA's headers only in src/cuda.
 # The emulator stands in for PTX: only cuda_ptx.cuh may include it. The emulator tests the library's PTX wrappers and the
 # benchmark measures them: both may include cuda_ptx.cuh, and the emulator may include the benchmark's probes.
 set -euo pipefail
@@ -111,8 +111,6 @@ check_foreign() { # FILE INCLUDED
         [[ $1 == src/cpu/cpu_kernels_*.c || $1 != src/* ]] || complain "$1 includes $2: only cpu_kernels_*.c may" ;;
     cuda*.h | cublas*.h | cudnn*.h)
         [[ $1 == src/cuda/* || $1 != src/* && $1 != include/* ]] || complain "$1 includes $2: only src/cuda may" ;;
-    cjson/*)
-        [[ $1 == src/import/* || $1 != src/* ]] || complain "$1 includes $2: only src/import may" ;;
     esac
     case $1 in
     include/*.hpp) [[ $2 != *.h ]] || complain "$1 includes $2: the C++ header takes C++'s own headers only" ;;

@@ -9,7 +9,7 @@ source scripts/common.sh
 sentence="A gated recurrent unit reads letters and speaks: rhythm, chrysanthemum, serendipity, onomatopoeia."
 list_seconds=12 # for the word list; slow machines do not finish it in that time
 
-need_packages gcc libc6-dev cmake ninja-build pkg-config libcjson-dev wamerican
+need_packages gcc libc6-dev cmake ninja-build pkg-config wamerican
 
 say "building (the first time some two minutes)"
 use_ccache

@@ -16,7 +16,7 @@ if [ "${1:-}" = --full ]; then
     shift
 fi
 
-need_packages gcc g++ libc6-dev cmake ninja-build ccache pkg-config libcriterion-dev libcjson-dev libdnnl-dev \
+need_packages gcc g++ libc6-dev cmake ninja-build ccache pkg-config libcriterion-dev libdnnl-dev \
     libopenblas-dev wamerican festlex-cmu
 python=$(venv .venv numpy h5py onnx)
 

@@ -52,17 +52,19 @@ typedef struct gru_framework_weights {
     int32_t order;                       /**< GRU_ORDER_... */
     int32_t reset_mode;                  /**< What the source computes. Refused if the order cannot hold it. */
     int32_t update;                      /**< What the source computes: GRU_UPDATE_... */
-    const float *arrays[8];              /**< In the order of the table of layouts; the rest NULL. */
+    int32_t type;                        /**< Type of all arrays: f32, f16, bf16 or f64. */
+    const void *arrays[8];               /**< In the order of the table of layouts; the rest NULL. */
     size_t counts[8];                    /**< Numbers in each array; checked. 0 for NULL. */
     uint64_t reserved[4];                /**< Zero. */
 } gru_framework_weights;
 
 /** Weights in this library's layout, to write. Only W may be NULL, and only with 0 inputs. */
 typedef struct gru_native_weights {
-    float *W;                            /**< [3H][I], gates r, z, n. */
-    float *R;                            /**< [3H][H] */
-    float *bW;                           /**< [3H] */
-    float *bR;                           /**< [3H] */
+    void *W;                             /**< [3H][I], gates r, z, n. */
+    void *R;                             /**< [3H][H] */
+    void *bW;                            /**< [3H] */
+    void *bR;                            /**< [3H] */
+    int32_t type;                        /**< Type of all four: f32, f16, bf16 or f64. */
 } gru_native_weights;
 
 /** Weights in the layout of a framework, to write. */
@@ -70,7 +72,8 @@ typedef struct gru_framework_weights_out {
     int32_t order;                       /**< GRU_ORDER_... */
     int32_t reset_mode;                  /**< What the target will compute. */
     int32_t update;                      /**< What the target will compute: GRU_UPDATE_... */
-    float *arrays[8];                    /**< Written. NULL only for a bias that the source does not have. */
+    int32_t type;                        /**< Type of all arrays: f32, f16, bf16 or f64. */
+    void *arrays[8];                     /**< Written. NULL only for a bias that the source does not have. */
     size_t counts[8];                    /**< Numbers in each array; checked. 0 for NULL. */
     uint64_t reserved[4];                /**< Zero. */
 } gru_framework_weights_out;
@@ -78,15 +81,18 @@ typedef struct gru_framework_weights_out {
 /** Returns how many numbers each array of a layout has, for shape's I, H and reset_mode. Unused places become 0. */
 GRU_API gru_status gru_order_counts(int32_t order, const gru_layer_config *shape, size_t counts[8]);
 
-/** Converts source to target. shape: I, H and the variant wanted. KEEP and WRITE convert into each other: the sign
- * of the z rows changes; GRU_UNSUPPORTED if the gates' function has not 1 - f(v) = f(-v). Different reset modes never
- * convert: GRU_UNSUPPORTED. */
+/** Converts source to target, which may not overlap it: nothing is converted in place. shape: I, H and the variant
+ * wanted. KEEP and WRITE convert into each other: the sign of the z rows changes; GRU_UNSUPPORTED if the gates'
+ * function has not 1 - f(v) = f(-v). Different reset modes never convert: GRU_UNSUPPORTED. Numbers are rounded to the
+ * target's type once, to 16 bits through f32. GRU_BAD_DATA names a finite number that the target's type cannot hold. A
+ * learned initial state is the array [H] in every layout: it needs no conversion. */
 GRU_API gru_status gru_import(const gru_framework_weights *source, const gru_layer_config *shape,
                               const gru_native_weights *target);
 
-/** Converts source (f32) to target, which may not overlap it. shape: I, H and the variant that source computes. KEEP
- * and WRITE convert as in gru_import(). GRU_UNSUPPORTED if the layout cannot hold the reset mode. Two biases are
- * added where the layout has one for both; this happens only where they act as a sum. */
+/** Converts source (f32, f16, bf16 or f64) to target, which may not overlap it. shape: I, H and the variant that source
+ * computes. KEEP and WRITE convert, and numbers are rounded, as in gru_import(). GRU_UNSUPPORTED if the layout cannot
+ * hold the reset mode. Two biases are added where the layout has one for both; this happens only where they act as a
+ * sum. */
 GRU_API gru_status gru_export(const gru_weights *source, const gru_layer_config *shape,
                               const gru_framework_weights_out *target);
 
@@ -112,8 +118,13 @@ typedef struct gru_tensor {
     int32_t type;                        /**< GRU_F32, ... or GRU_TENSOR_... */
     int32_t rank;                        /**< Number of dimensions. */
     int64_t shape[8];                    /**< Dimensions; the rest 0. */
+    const char *dtype;                   /**< The type's name in the file, such as "F8_E4M3"; valid until it is
+                                              closed. Of a dtype that this library does not know, bytes is not
+                                              checked. */
 } gru_tensor;
-/** Finds a tensor by name. GRU_BAD_DATA if there is none of that name. */
+/** Finds a tensor by name. Where weights are tied, the metadata may give a second name to a tensor (as save_model of
+ * the safetensors package writes it); that name finds the tensor too. GRU_BAD_DATA if there is none of that name,
+ * GRU_UNSUPPORTED if it has more than 8 dimensions. */
 GRU_API gru_status gru_file_tensor(const gru_file *file, const char *name, gru_tensor *tensor);
 /** Returns the name of a tensor, in the order of the data; NULL past the last. */
 GRU_API const char *gru_file_name(const gru_file *file, int32_t index);
@@ -136,20 +147,28 @@ typedef struct gru_load_options {
  * the tensors:
  *
  *     PREFIXgru.reset      after, before, all        PREFIXgru.gate        sigmoid, hard_sigmoid
- *     PREFIXgru.update     keep, write               PREFIXgru.hard_slope  a number
+ *     PREFIXgru.update     keep, write               PREFIXgru.hard_slope  a number above 0
  *     PREFIXgru.candidate  tanh, relu, linear        PREFIXgru.clip        a number, 0: none
- *     PREFIXgru.merge      concat, sum, separate     PREFIXgru.dropout     a number, of the stack
+ *     PREFIXgru.merge      concat, sum, separate     PREFIXgru.dropout     a number below 1, of the stack
+ *     PREFIXgru.initial_state  zeros, learned: each sublayer has an initial state [H], h0_l0, h0_l0_reverse and so on,
+ *                              of the type of its weights
  *
- * They hold for all layers; PREFIXgru.lK.reset and so on hold for layer K alone. options NULL: all defaults. The
- * file may be closed afterwards. GRU_BAD_DATA names the tensor that is missing or has another shape. */
+ * They hold for all layers; PREFIXgru.lK.reset and so on hold for layer K alone. Refused by its name: a key after
+ * PREFIXgru. that says nothing known, a layer that is not there, a number that single precision rounds to 0, and a
+ * key of a prefix that no GRU here has. options NULL: all defaults. The file may be closed afterwards.
+ * GRU_BAD_DATA names the tensor that is missing or has another shape. */
 GRU_API gru_status gru_stack_load(gru_context *context, const gru_file *file, const gru_load_options *options,
                                   gru_stack **stack);
 
-/** Writes the weights and variant of config to a file. Weights are written as they are (f32, f16, bf16, f64). If
- * only one side has a bias, the other gets zeros. The same config gives the same bytes. io_type, state_type and
- * weight_type are not stored. prefix NULL: "". The call reads config.weights, not the layers: weights that an
- * optimiser has changed are saved whether or not gru_layer_update() took them over. It writes a new file beside
- * path and renames it, so that a failure loses nothing: GRU_IO with the system's reason. */
+/** Writes the weights, learned initial states and variant of config to a file. Weights are written as they are (f32,
+ * f16, bf16, f64). If only one side has a bias, the other gets zeros; if only some sublayers have an initial state, the
+ * others get zeros. The same config gives the same bytes. io_type, state_type and weight_type are not stored. prefix
+ * NULL: "". The call reads config.weights, not the layers: weights that an optimiser has changed are saved whether or
+ * not gru_layer_update() took them over. What gru_stack_load() would refuse is refused before anything is written.
+ *
+ * It writes a new file, .gru-save-N.tmp in the folder of path, syncs it, renames it to path and syncs the folder.
+ * A failure loses nothing: GRU_IO with the system's reason. The file keeps the old one's permissions, but not its
+ * owner and attributes. A symbolic link is followed. Files of that name whose writers were killed are removed. */
 GRU_API gru_status gru_file_save(const char *path, const gru_stack_config *config, const char *prefix);
 
 #ifdef __cplusplus

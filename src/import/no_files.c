@@ -1,11 +1,10 @@
-/* no_files.c: the answers of a library that was built without a JSON reader, and so without safetensors files. */
+/* no_files.c: the answers of a library that was built without safetensors files. */
 #include "gru/import.h"
 
 #include "core/error.h"
 
 static gru_status not_built(void) {
-    return gru_fail(GRU_NOT_BUILT,
-                    "this library was built without files: build it with GRU_IMPORT=ON (needs cJSON)");
+    return gru_fail(GRU_NOT_BUILT, "this library was built without files: build it with GRU_IMPORT=ON");
 }
 
 gru_status gru_file_open(const char *path, gru_file **file) {

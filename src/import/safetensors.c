@@ -1,7 +1,7 @@
 /* safetensors.c: opens files of named tensors and finds tensors and metadata in them. */
+#define _POSIX_C_SOURCE 200809L /* O_CLOEXEC */
 #include "safetensors.h"
 
-#include <cjson/cJSON.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -84,22 +84,93 @@ gru_status gru_file_parse(const void *bytes, size_t size, gru_file **file) {
 void gru_file_close(gru_file *file) {
     if (!file) return;
     if (file->mapped) (void)munmap((void *)(uintptr_t)file->bytes, file->size);
-    cJSON_Delete(file->header);
+    free(file->strings);
     free(file->entries);
+    free(file->by_place);
     free(file->by_name);
+    free(file->keys);
     free(file->source);
     free(file);
 }
 
-static int compare_name(const void *name, const void *entry) {
-    return strcmp(name, (*(const gru_file_entry *const *)entry)->name);
+/* ---- tensors and metadata by name ---- */
+
+/* Sorted texts: names of tensors, or keys. */
+typedef struct texts {
+    const char *(*at)(const gru_file *file, uint32_t i);
+    uint32_t count;
+} texts;
+
+static const char *name_at(const gru_file *file, uint32_t i) {
+    return gru_file_entry_name(file, gru_file_entry_by_name(file, i));
+}
+
+static texts names_of(const gru_file *file) {
+    return (texts){name_at, file->count};
+}
+
+static texts keys_of(const gru_file *file) {
+    return (texts){gru_file_key, file->key_count};
+}
+
+static int compare_start(const char *text, gru_name_start start) {
+    const int order = strncmp(text, start.prefix, start.bytes);
+    return order != 0 ? order : strncmp(text + start.bytes, start.rest, strlen(start.rest));
+}
+
+static const char *text_at(const gru_file *file, texts all, gru_name_start start, uint32_t i) {
+    const char *text = i < all.count ? all.at(file, i) : NULL;
+    return text && compare_start(text, start) == 0 ? text : NULL;
+}
+
+static const char *first_text(const gru_file *file, texts all, gru_name_start start, uint32_t *i) {
+    uint32_t end = all.count;
+    for (*i = 0; *i < end;) {
+        const uint32_t middle = *i + (end - *i) / 2;
+        if (compare_start(all.at(file, middle), start) < 0)
+            *i = middle + 1;
+        else
+            end = middle;
+    }
+    return text_at(file, all, start, *i);
+}
+
+const char *gru_file_first_name(const gru_file *file, gru_name_start start, uint32_t *i) {
+    return first_text(file, names_of(file), start, i);
+}
+
+const char *gru_file_first_key(const gru_file *file, gru_name_start start, uint32_t *i) {
+    return first_text(file, keys_of(file), start, i);
+}
+
+const char *gru_file_next_name(const gru_file *file, gru_name_start start, uint32_t *i) {
+    return text_at(file, names_of(file), start, ++*i);
+}
+
+const char *gru_file_next_key(const gru_file *file, gru_name_start start, uint32_t *i) {
+    return text_at(file, keys_of(file), start, ++*i);
+}
+
+const gru_file_entry *gru_file_find_stored(const gru_file *file, const char *name) {
+    uint32_t i;
+    const char *first = gru_file_first_name(file, (gru_name_start){name, strlen(name), ""}, &i);
+    return first && strcmp(first, name) == 0 ? gru_file_entry_by_name(file, i) : NULL;
 }
 
 const gru_file_entry *gru_file_find(const gru_file *file, const char *name) {
-    if (file->count == 0) return NULL;
-    const gru_file_entry **found =
-        bsearch(name, file->by_name, (size_t)file->count, sizeof *file->by_name, compare_name);
-    return found ? *found : NULL;
+    const gru_file_entry *entry = gru_file_find_stored(file, name);
+    const char *other = entry ? NULL : gru_file_metadata(file, name);
+    return other ? gru_file_find_stored(file, other) : entry;
+}
+
+gru_tensor gru_file_describe(const gru_file *file, const gru_file_entry *entry) {
+    gru_tensor tensor = {.data = file->data + entry->begin,
+                         .bytes = entry->end - entry->begin,
+                         .type = entry->type,
+                         .rank = entry->rank,
+                         .dtype = gru_file_entry_dtype(file, entry)};
+    gru_file_shape(file, entry, tensor.shape);
+    return tensor;
 }
 
 gru_status gru_file_tensor(const gru_file *file, const char *name, gru_tensor *tensor) {
@@ -108,20 +179,21 @@ gru_status gru_file_tensor(const gru_file *file, const char *name, gru_tensor *t
     if (!tensor) return gru_fail(GRU_BAD_ARGUMENT, "tensor is NULL, expected a place for the tensor");
     const gru_file_entry *entry = gru_file_find(file, name);
     if (!entry) return gru_fail(GRU_BAD_DATA, "%s has no tensor \"%s\"", file->source, name);
-    gru_tensor result = {.data = file->data + entry->begin,
-                         .bytes = entry->end - entry->begin,
-                         .type = entry->type,
-                         .rank = entry->rank};
-    memcpy(result.shape, entry->shape, sizeof result.shape);
-    *tensor = result;
+    if (entry->rank > GRU_TENSOR_RANK)
+        return gru_fail(GRU_UNSUPPORTED, "%s: tensor \"%s\" has %d dimensions, expected at most %d",
+                        file->source, name, entry->rank, GRU_TENSOR_RANK);
+    *tensor = gru_file_describe(file, entry);
     return GRU_OK;
 }
 
 const char *gru_file_name(const gru_file *file, int32_t index) {
-    return file && index >= 0 && index < file->count ? file->entries[index].name : NULL;
+    if (!file || index < 0 || (uint32_t)index >= file->count) return NULL;
+    return gru_file_entry_name(file, &file->entries[file->by_place[index]]);
 }
 
 const char *gru_file_metadata(const gru_file *file, const char *key) {
-    if (!file || !key || !file->metadata) return NULL;
-    return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(file->metadata, key));
+    uint32_t i;
+    if (!file || !key) return NULL;
+    const char *first = gru_file_first_key(file, (gru_name_start){key, strlen(key), ""}, &i);
+    return first && strcmp(first, key) == 0 ? first + strlen(first) + 1 : NULL;
 }

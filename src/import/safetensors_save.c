@@ -1,21 +1,18 @@
-/* safetensors_save.c: writes a stack's weights beside the old file and puts them in its place. */
-#include <cjson/cJSON.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
+/* safetensors_save.c: checks a stack's configuration and weights, and writes them as a file that can be loaded. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "api/check_view.h"
 #include "core/error.h"
 #include "core/number.h"
+#include "json.h"
+#include "replace_file.h"
 #include "safetensors.h"
+#include "text.h"
 #include "variant.h"
 
-enum { NAME = 80 }; /* of a tensor or a key, without its prefix */
+enum { NAME = 80, PARTS = 5, MOST_UNITS = 1 << 24 }; /* NAME: of a tensor or a key, without its prefix */
 
 /* ---- checks ---- */
 
@@ -37,17 +34,17 @@ static int64_t outputs_of(const gru_stack_layer *layer) {
     return (int64_t)layer->config.hidden * (concat ? 2 : 1);
 }
 
-/* What the variant's words do not check. */
+/* What the variant's words do not check. Whatever loading would refuse is refused here. */
 static gru_status check_layer(const gru_stack_config *config, int32_t k) {
     const gru_stack_layer *layer = &config->layers[k];
     const gru_layer_config *c = &layer->config;
     char who[NAME];
-    if (c->hidden < 1 || c->hidden > INT32_MAX / 8)
+    if (c->hidden < 1 || c->hidden > MOST_UNITS)
         return gru_fail(GRU_BAD_ARGUMENT, "config.layers[%d].config.hidden is %d, expected 1 to %d", k,
-                        c->hidden, INT32_MAX / 8);
-    if (c->inputs < 1)
-        return gru_fail(GRU_BAD_ARGUMENT, "config.layers[%d].config.inputs is %d, expected 1 or more", k,
-                        c->inputs);
+                        c->hidden, MOST_UNITS);
+    if (c->inputs < 1 || c->inputs > MOST_UNITS)
+        return gru_fail(GRU_BAD_ARGUMENT, "config.layers[%d].config.inputs is %d, expected 1 to %d", k,
+                        c->inputs, MOST_UNITS);
     if (k > 0 && c->inputs != outputs_of(layer - 1))
         return gru_fail(GRU_BAD_ARGUMENT,
                         "config.layers[%d].config.inputs is %d, expected %lld, what layer %d puts out", k,
@@ -59,6 +56,11 @@ static gru_status check_layer(const gru_stack_config *config, int32_t k) {
     if (layer->bidirectional != 0 && layer->bidirectional != 1)
         return gru_fail(GRU_BAD_ARGUMENT, "config.layers[%d].bidirectional is %d, expected 0 or 1", k,
                         layer->bidirectional);
+    if (layer->bidirectional && layer->merge == GRU_MERGE_SEPARATE && k + 1 < config->count)
+        return gru_fail(
+            GRU_BAD_ARGUMENT,
+            "config.layers[%d].merge is GRU_MERGE_SEPARATE, which only the last layer, %d, can have", k,
+            config->count - 1);
     for (int d = 0; d <= layer->bidirectional; d++) {
         (void)snprintf(who, sizeof who, "config.layers[%d].weights[%d]", k, d);
         GRU_TRY(check_weights(&layer->weights[d], who));
@@ -93,19 +95,27 @@ typedef struct part {
     size_t bytes;
 } part;
 
-/* Tensor i of four of one cell. 0: the cell has none of it. */
+/* Whether a sublayer has an initial state: then all are written. */
+static int has_learned_states(const gru_stack_config *config) {
+    for (int32_t k = 0; k < config->count; k++)
+        for (int d = 0; d <= config->layers[k].bidirectional; d++)
+            if (config->layers[k].h0[d]) return 1;
+    return 0;
+}
+
+/* Tensor i of one sublayer. 0: it has none of it. */
 static int describe(const gru_stack_layer *layer, int32_t k, int d, int i, part *p) {
-    static const char *const names[4] = {"weight_ih", "weight_hh", "bias_ih", "bias_hh"};
+    static const char *const names[PARTS] = {"weight_ih", "weight_hh", "bias_ih", "bias_hh", "h0"};
     const gru_weights *w = &layer->weights[d];
-    const void *const data[4] = {w->W, w->R, w->bW, w->bR};
+    const void *const data[PARTS] = {w->W, w->R, w->bW, w->bR, layer->h0[d]};
     const int reverse = layer->bidirectional ? d : layer->config.direction == GRU_REVERSE;
-    const int64_t columns[4] = {layer->config.inputs, layer->config.hidden, 1, 1};
-    if (i >= 2 && !w->bW && !w->bR) return 0;
+    const int64_t H = layer->config.hidden, columns[PARTS] = {layer->config.inputs, H, 1, 1, 1};
+    if ((i == 2 || i == 3) && !w->bW && !w->bR) return 0;
     (void)snprintf(p->name, sizeof p->name, "%s_l%d%s", names[i], k, reverse ? "_reverse" : "");
     p->data = data[i];
     p->type = w->type;
     p->rank = i < 2 ? 2 : 1;
-    p->shape[0] = 3 * (int64_t)layer->config.hidden;
+    p->shape[0] = i < 4 ? 3 * H : H;
     p->shape[1] = columns[i];
     p->bytes = (size_t)p->shape[0] * (size_t)columns[i] * gru_type_bytes(w->type);
     return 1;
@@ -115,11 +125,12 @@ typedef gru_status (*visitor)(void *user, const part *p);
 
 /* Calls visit for every tensor: large elements first, so that each is aligned though nothing lies between them. */
 static gru_status visit_all(const gru_stack_config *config, visitor visit, void *user) {
+    const int parts = has_learned_states(config) ? PARTS : PARTS - 1;
     for (size_t element = 8; element >= 2; element /= 2)
         for (int32_t k = 0; k < config->count; k++) {
             const gru_stack_layer *layer = &config->layers[k];
             for (int d = 0; d <= layer->bidirectional; d++)
-                for (int i = 0; i < 4; i++) {
+                for (int i = 0; i < parts; i++) {
                     part p;
                     if (gru_type_bytes(layer->weights[d].type) == element && describe(layer, k, d, i, &p))
                         GRU_TRY(visit(user, &p));
@@ -131,165 +142,146 @@ static gru_status visit_all(const gru_stack_config *config, visitor visit, void 
 /* ---- header ---- */
 
 typedef struct header {
-    cJSON *json;
+    gru_text text;
     const char *prefix;
-    char *name; /* the prefix, and room for NAME after it */
-    size_t offset;
+    size_t offset; /* of the next tensor in the data */
 } header;
 
-static gru_status no_memory(void) {
-    return gru_fail(GRU_OUT_OF_MEMORY, "no memory for the header of the file");
+/* "PREFIXkey":"value" */
+static void add_word(header *h, const char *key, const char *value) {
+    gru_text_add_string(&h->text, h->prefix, key);
+    gru_text_add(&h->text, ":");
+    gru_text_add_string(&h->text, value, "");
 }
 
-static const char *full_name(header *h, const char *name) {
-    strcpy(h->name + strlen(h->prefix), name);
-    return h->name;
-}
-
-static int add_sizes(cJSON *object, const char *key, const size_t *sizes, int count) {
-    cJSON *array = cJSON_AddArrayToObject(object, key);
+static void add_sizes(header *h, const char *key, const size_t *sizes, int count) {
+    gru_text_add(&h->text, key);
     for (int i = 0; i < count; i++) {
-        cJSON *number = array ? cJSON_CreateNumber((double)sizes[i]) : NULL;
-        if (!number) return 0;
-        (void)cJSON_AddItemToArray(array, number);
+        gru_text_add(&h->text, i ? "," : "[");
+        gru_text_add_size(&h->text, sizes[i]);
     }
-    return array != NULL;
+    gru_text_add(&h->text, "]");
 }
 
 static gru_status add_tensor(void *user, const part *p) {
     header *h = user;
     const size_t shape[2] = {(size_t)p->shape[0], (size_t)p->shape[1]};
-    const size_t place[2] = {h->offset, gru_size_plus(h->offset, p->bytes)};
-    cJSON *tensor = cJSON_AddObjectToObject(h->json, full_name(h, p->name));
-    if (!tensor || !cJSON_AddStringToObject(tensor, "dtype", gru_dtype_name(p->type)) ||
-        !add_sizes(tensor, "shape", shape, p->rank) || !add_sizes(tensor, "data_offsets", place, 2))
-        return no_memory();
+    const size_t place[2] = {h->offset, h->offset + p->bytes};
+    if (place[1] >= GRU_JSON_TOO_LARGE)
+        return gru_fail(GRU_BAD_ARGUMENT, "config has %zu bytes of weights or more, expected less than %zu",
+                        place[1], GRU_JSON_TOO_LARGE);
+    gru_text_add(&h->text, ",");
+    gru_text_add_string(&h->text, h->prefix, p->name);
+    gru_text_add(&h->text, ":{\"dtype\":");
+    gru_text_add_string(&h->text, gru_dtype_name(p->type), "");
+    add_sizes(h, ",\"shape\":", shape, p->rank);
+    add_sizes(h, ",\"data_offsets\":", place, 2);
+    gru_text_add(&h->text, "}");
     h->offset = place[1];
     return GRU_OK;
 }
 
-/* Layer 0's words stand for all; another layer has its own where they differ. */
-static gru_status add_variant(header *h, cJSON *metadata, const gru_stack_config *config) {
-    char first[GRU_VARIANT_TEXT], text[GRU_VARIANT_TEXT], key[NAME], who[NAME];
-    for (int field = 0; field < GRU_VARIANT_FIELDS; field++)
-        for (int32_t k = 0; k < config->count; k++) {
-            gru_stack_layer layer = config->layers[k];
-            if (layer.config.hard_slope == 0) layer.config.hard_slope = 0.2f;
-            if (!layer.bidirectional) layer.merge = GRU_MERGE_CONCAT; /* means nothing */
-            (void)snprintf(who, sizeof who, "config.layers[%d]", k);
-            GRU_TRY(gru_variant_write(&layer, field, who, text));
-            if (k == 0) strcpy(first, text);
-            if (k > 0 && strcmp(first, text) == 0) continue;
-            if (k == 0)
-                (void)snprintf(key, sizeof key, "gru.%s", gru_variant_field(field));
-            else
-                (void)snprintf(key, sizeof key, "gru.l%d.%s", k, gru_variant_field(field));
-            if (!cJSON_AddStringToObject(metadata, full_name(h, key), text)) return no_memory();
-        }
-    gru_number_write((double)config->dropout, text);
-    return cJSON_AddStringToObject(metadata, full_name(h, "gru.dropout"), text) ? GRU_OK : no_memory();
+/* The word of a layer's field. */
+static gru_status word_of(const gru_stack_config *config, int32_t k, int field, char text[GRU_VARIANT_TEXT]) {
+    gru_stack_layer layer = config->layers[k];
+    char who[NAME];
+    if (layer.config.hard_slope == 0) layer.config.hard_slope = 0.2f;
+    if (!layer.bidirectional) layer.merge = GRU_MERGE_CONCAT; /* means nothing */
+    (void)snprintf(who, sizeof who, "config.layers[%d]", k);
+    return gru_variant_write(&layer, field, who, text);
 }
 
-static gru_status fill_header(header *h, const gru_stack_config *config) {
-    cJSON *metadata = h->json ? cJSON_AddObjectToObject(h->json, "__metadata__") : NULL;
-    if (!metadata || !h->name) return no_memory();
-    strcpy(h->name, h->prefix);
-    GRU_TRY(add_variant(h, metadata, config));
-    return visit_all(config, add_tensor, h);
+/* Layer 0's words stand for all; another layer has its own where they differ. */
+static gru_status add_variant(header *h, const gru_stack_config *config) {
+    char first[GRU_VARIANT_TEXT], text[GRU_VARIANT_TEXT], key[NAME];
+    for (int field = 0; field < GRU_VARIANT_FIELDS; field++) {
+        GRU_TRY(word_of(config, 0, field, first));
+        (void)snprintf(key, sizeof key, "gru.%s", gru_variant_field(field));
+        add_word(h, key, first);
+        gru_text_add(&h->text, ",");
+        for (int32_t k = 1; k < config->count; k++) {
+            GRU_TRY(word_of(config, k, field, text));
+            if (strcmp(first, text) == 0) continue;
+            (void)snprintf(key, sizeof key, "gru.l%d.%s", k, gru_variant_field(field));
+            add_word(h, key, text);
+            gru_text_add(&h->text, ",");
+        }
+    }
+    gru_number_write(config->dropout, text);
+    if (has_learned_states(config)) {
+        add_word(h, "gru.initial_state", "learned");
+        gru_text_add(&h->text, ",");
+    }
+    add_word(h, "gru.dropout", text);
+    return GRU_OK;
+}
+
+/* Adds the header, or without memory only its length. */
+static gru_status add_header(header *h, const gru_stack_config *config) {
+    h->offset = 0;
+    gru_text_add(&h->text, "{\"__metadata__\":{");
+    GRU_TRY(add_variant(h, config));
+    gru_text_add(&h->text, "}");
+    GRU_TRY(visit_all(config, add_tensor, h));
+    gru_text_add(&h->text, "}");
+    return GRU_OK;
 }
 
 /* *text: the header, to be freed. */
-static gru_status make_header(const gru_stack_config *config, const char *prefix, char **text) {
-    header h = {.json = cJSON_CreateObject(), .prefix = prefix, .name = malloc(strlen(prefix) + NAME)};
-    gru_status status = fill_header(&h, config);
-    *text = status == GRU_OK ? cJSON_PrintUnformatted(h.json) : NULL;
-    if (status == GRU_OK && !*text) status = no_memory();
-    cJSON_Delete(h.json);
-    free(h.name);
-    return status;
+static gru_status make_header(const gru_stack_config *config, const char *prefix, gru_text *text) {
+    header h = {.prefix = prefix};
+    GRU_TRY(add_header(&h, config));
+    if (h.text.length > GRU_LARGEST_HEADER)
+        return gru_fail(
+            GRU_BAD_ARGUMENT,
+            "the header of %d layers with a prefix of %zu bytes has %zu bytes, expected at most %d",
+            config->count, strlen(prefix), h.text.length, GRU_LARGEST_HEADER);
+    h.text.to = malloc(h.text.length);
+    if (!h.text.to) return gru_fail(GRU_OUT_OF_MEMORY, "no memory for a header of %zu bytes", h.text.length);
+    h.text.length = 0;
+    (void)add_header(&h, config); /* it failed before or not at all */
+    *text = h.text;
+    return GRU_OK;
 }
 
 /* ---- the file ---- */
 
-typedef struct output {
-    const char *path; /* the place that the file is for, in sentences */
-    int descriptor;
-} output;
-
-static gru_status fail_io(const char *what, const char *path) {
-    return gru_fail(GRU_IO, "cannot %s %s: %s; nothing there has changed", what, path, strerror(errno));
-}
-
-static gru_status write_bytes(const output *out, const void *data, size_t bytes) {
-    const char *next = data;
-    while (bytes > 0) {
-        const ssize_t written = write(out->descriptor, next, bytes < SSIZE_MAX ? bytes : SSIZE_MAX);
-        if (written < 0 && errno == EINTR) continue;
-        if (written < 0) return fail_io("write", out->path);
-        next += written;
-        bytes -= (size_t)written;
-    }
-    return GRU_OK;
-}
+typedef struct contents {
+    const gru_stack_config *config;
+    gru_text header;
+    const gru_output *output;
+} contents;
 
 static gru_status write_tensor(void *user, const part *p) {
     static const char zeros[4096];
-    const output *out = user;
-    if (p->data) return write_bytes(out, p->data, p->bytes);
+    const gru_output *output = ((const contents *)user)->output;
+    if (p->data) return gru_output_write(output, p->data, p->bytes);
     for (size_t done = 0; done < p->bytes; done += sizeof zeros)
-        GRU_TRY(write_bytes(out, zeros, p->bytes - done < sizeof zeros ? p->bytes - done : sizeof zeros));
+        GRU_TRY(
+            gru_output_write(output, zeros, p->bytes - done < sizeof zeros ? p->bytes - done : sizeof zeros));
     return GRU_OK;
 }
 
 /* Blanks after the header make the data start at a multiple of 8. */
-static gru_status write_contents(output *out, const char *text, const gru_stack_config *config) {
-    const size_t length = strlen(text), padded = (length + 7) / 8 * 8;
+static gru_status write_contents(const gru_output *output, void *user) {
+    contents *c = user;
+    const size_t length = c->header.length, padded = (length + 7) / 8 * 8;
     uint8_t size[8];
+    c->output = output;
     for (int i = 0; i < 8; i++) size[i] = (uint8_t)((uint64_t)padded >> 8 * i);
-    GRU_TRY(write_bytes(out, size, sizeof size));
-    GRU_TRY(write_bytes(out, text, length));
-    GRU_TRY(write_bytes(out, "        ", padded - length));
-    GRU_TRY(visit_all(config, write_tensor, out));
-    return fsync(out->descriptor) == 0 ? GRU_OK : fail_io("write", out->path);
-}
-
-/* A new file beside path that nobody else has; temporary holds its name. */
-static gru_status create_beside(const char *path, char *temporary, size_t size, int *descriptor) {
-    struct stat old;
-    const int exists = stat(path, &old) == 0;
-    if (exists && !S_ISREG(old.st_mode)) return gru_fail(GRU_IO, "%s is not a regular file", path);
-    for (unsigned attempt = 0; attempt < 1000; attempt++) {
-        (void)snprintf(temporary, size, "%s.%ld-%u.tmp", path, (long)getpid(), attempt);
-        *descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (*descriptor >= 0 && exists) (void)fchmod(*descriptor, old.st_mode & 0777);
-        if (*descriptor >= 0 || errno != EEXIST) break;
-    }
-    return *descriptor >= 0 ? GRU_OK : fail_io("create a file beside", path);
-}
-
-static gru_status write_file(const char *path, const char *text, const gru_stack_config *config) {
-    const size_t size = strlen(path) + NAME;
-    char *temporary = malloc(size);
-    output out = {.path = path};
-    if (!temporary) return gru_fail(GRU_OUT_OF_MEMORY, "no memory to write %s", path);
-    gru_status status = create_beside(path, temporary, size, &out.descriptor);
-    if (status == GRU_OK) {
-        status = write_contents(&out, text, config);
-        if (close(out.descriptor) != 0 && status == GRU_OK) status = fail_io("write", path);
-        if (status == GRU_OK && rename(temporary, path) != 0) status = fail_io("replace", path);
-        if (status != GRU_OK) (void)unlink(temporary);
-    }
-    free(temporary);
-    return status;
+    GRU_TRY(gru_output_write(output, size, sizeof size));
+    GRU_TRY(gru_output_write(output, c->header.to, length));
+    GRU_TRY(gru_output_write(output, "        ", padded - length));
+    return visit_all(c->config, write_tensor, c);
 }
 
 gru_status gru_file_save(const char *path, const gru_stack_config *config, const char *prefix) {
-    char *text = NULL;
+    contents c = {.config = config};
     if (!path) return gru_fail(GRU_BAD_ARGUMENT, "path is NULL");
     if (!prefix) prefix = "";
     GRU_TRY(check_config(config, prefix));
-    GRU_TRY(make_header(config, prefix, &text));
-    const gru_status status = write_file(path, text, config);
-    cJSON_free(text);
+    GRU_TRY(make_header(config, prefix, &c.header));
+    const gru_status status = gru_file_replace(path, write_contents, &c);
+    free(c.header.to);
     return status;
 }

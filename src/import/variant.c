@@ -1,13 +1,12 @@
 /* variant.c: the table of a layer's options and their words. */
 #include "variant.h"
 
-#include <cjson/cJSON.h>
-#include <errno.h>
 #include <float.h>
 #include <stddef.h>
 #include <string.h>
 
 #include "core/error.h"
+#include "text.h"
 
 enum { WORDS = 3 };
 
@@ -15,44 +14,50 @@ typedef struct option {
     const char *name;
     size_t offset;            /* in gru_stack_layer */
     const char *words[WORDS]; /* by value; none: a number */
+    int above_zero;           /* of a number: 0 would select the default */
 } option;
 
 #define CONFIG(member) (offsetof(gru_stack_layer, config) + offsetof(gru_layer_config, member))
 
 static const option options[GRU_VARIANT_FIELDS] = {
-    {"reset", CONFIG(reset_mode), {"after", "before", "all"}},
-    {"update", CONFIG(update), {"keep", "write"}},
-    {"gate", CONFIG(gate), {"sigmoid", "hard_sigmoid"}},
-    {"candidate", CONFIG(candidate), {"tanh", "relu", "linear"}},
-    {"merge", offsetof(gru_stack_layer, merge), {"concat", "sum", "separate"}},
-    {"clip", CONFIG(clip), {NULL}},
-    {"hard_slope", CONFIG(hard_slope), {NULL}},
+    {"reset", CONFIG(reset_mode), {"after", "before", "all"}, 0},
+    {"update", CONFIG(update), {"keep", "write"}, 0},
+    {"gate", CONFIG(gate), {"sigmoid", "hard_sigmoid"}, 0},
+    {"candidate", CONFIG(candidate), {"tanh", "relu", "linear"}, 0},
+    {"merge", offsetof(gru_stack_layer, merge), {"concat", "sum", "separate"}, 0},
+    {"clip", CONFIG(clip), {NULL}, 0},
+    {"hard_slope", CONFIG(hard_slope), {NULL}, 1},
 };
 
 const char *gru_variant_field(int field) {
     return options[field].name;
 }
 
-/* ---- numbers ---- */
-
-void gru_number_write(double number, char text[GRU_VARIANT_TEXT]) {
-    cJSON item = {.type = cJSON_Number};
-    (void)cJSON_SetNumberHelper(&item, number);
-    (void)cJSON_PrintPreallocated(&item, text, GRU_VARIANT_TEXT,
-                                  0); /* a number takes 26 characters at most */
+int gru_variant_find(const char *name) {
+    for (int field = 0; field < GRU_VARIANT_FIELDS; field++)
+        if (strcmp(name, options[field].name) == 0) return field;
+    return -1;
 }
 
-gru_status gru_number_read(const gru_metadata *line, float *number) {
-    errno = 0;
-    cJSON *item = cJSON_ParseWithOpts(line->text, NULL, 1);
-    const int full = !item && errno == ENOMEM; /* the reader does not tell it from bad text */
-    const int valid = cJSON_IsNumber(item) && item->valuedouble >= 0 && item->valuedouble <= (double)FLT_MAX;
-    if (valid) *number = (float)item->valuedouble;
-    cJSON_Delete(item);
-    if (full) return gru_fail(GRU_OUT_OF_MEMORY, "no memory to read metadata of %s", line->source);
-    return valid ? GRU_OK
-                 : gru_fail(GRU_BAD_DATA, "%s: metadata \"%s\" is \"%s\", expected a number, 0 or more",
-                            line->source, line->key, line->text);
+/* ---- numbers ---- */
+
+gru_status gru_variant_number(const gru_metadata *line, float *number) {
+    double wide;
+    if (!gru_number_read(line->text, &wide) || !(wide >= 0 && wide <= (double)FLT_MAX))
+        return gru_fail(GRU_BAD_DATA, "%s: metadata \"%s\" is \"%s\", expected a number, 0 or more",
+                        line->source, line->key, line->text);
+    if (wide > 0 && (float)wide == 0)
+        return gru_fail(GRU_BAD_DATA, "%s: metadata \"%s\" is \"%s\", which single precision rounds to 0",
+                        line->source, line->key, line->text);
+    *number = (float)wide;
+    return GRU_OK;
+}
+
+static gru_status read_number(const option *o, const gru_metadata *line, float *number) {
+    GRU_TRY(gru_variant_number(line, number));
+    if (*number > 0 || !o->above_zero) return GRU_OK;
+    return gru_fail(GRU_BAD_DATA, "%s: metadata \"%s\" is \"%s\", expected a number above 0", line->source,
+                    line->key, line->text);
 }
 
 /* ---- fields ---- */
@@ -61,7 +66,7 @@ static gru_status write_number(const option *o, float number, const char *who, c
     if (!(number >= 0 && number <= FLT_MAX))
         return gru_fail(GRU_BAD_ARGUMENT, "%s.%s is %g, expected a finite number, 0 or more", who, o->name,
                         (double)number);
-    gru_number_write((double)number, text);
+    gru_number_write(number, text);
     return GRU_OK;
 }
 
@@ -88,7 +93,7 @@ gru_status gru_variant_read(gru_stack_layer *layer, int field, const gru_metadat
     char *place = (char *)layer + o->offset;
     if (!o->words[0]) {
         float number = 0;
-        GRU_TRY(gru_number_read(line, &number));
+        GRU_TRY(read_number(o, line, &number));
         memcpy(place, &number, sizeof number);
         return GRU_OK;
     }

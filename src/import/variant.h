@@ -2,9 +2,10 @@
  *
  * Keys start with the prefix of the tensors: "encoder.gru.reset" belongs to "encoder.weight_ih_l0".
  *
- *   PREFIXgru.FIELD        for every layer
- *   PREFIXgru.lK.FIELD     for layer K alone, before the other
- *   PREFIXgru.dropout      number, of the stack
+ *   PREFIXgru.FIELD          for every layer
+ *   PREFIXgru.lK.FIELD       for layer K alone, before the other
+ *   PREFIXgru.dropout        number below 1, of the stack
+ *   PREFIXgru.initial_state  zeros (default), learned: h0_l0 and so on [H] hold an initial state of every sublayer
  *
  *   reset       after (default), before, all
  *   update      keep (default), write
@@ -12,7 +13,7 @@
  *   candidate   tanh (default), relu, linear
  *   merge       concat (default), sum, separate
  *   clip        number, 0 (default): none
- *   hard_slope  number, 0.2 (default)
+ *   hard_slope  number above 0, 0.2 (default)
  *
  * The direction is in the tensors' names: a layer with only "_reverse" tensors is a reverse layer. */
 #ifndef GRU_VARIANT_H
@@ -24,6 +25,8 @@ enum { GRU_VARIANT_FIELDS = 7, GRU_VARIANT_TEXT = 64 };
 
 /* "reset" ... */
 const char *gru_variant_field(int field);
+/* The field of this name; -1: none. */
+int gru_variant_find(const char *name);
 
 /* The value of a field of a layer as text. GRU_BAD_ARGUMENT, with the name who of the layer, if it is not valid. */
 gru_status gru_variant_write(const gru_stack_layer *layer, int field, const char *who,
@@ -34,11 +37,10 @@ typedef struct gru_metadata {
     const char *source, *key, *text; /* the file and the key, for sentences; the value */
 } gru_metadata;
 
-/* Sets a field of a layer. GRU_BAD_DATA if the text is none of its words, or no number from 0 to the largest float. */
+/* Sets a field of a layer. GRU_BAD_DATA if the text is none of its words, or no number that the field can have. */
 gru_status gru_variant_read(gru_stack_layer *layer, int field, const gru_metadata *line);
 
-/* Numbers as JSON writes them, whatever the locale. write: the shortest text that reads back the same double. */
-void gru_number_write(double number, char text[GRU_VARIANT_TEXT]);
-gru_status gru_number_read(const gru_metadata *line, float *number);
+/* A number from 0, which a float holds: neither its largest nor its smallest numbers are passed. GRU_BAD_DATA if not. */
+gru_status gru_variant_number(const gru_metadata *line, float *number);
 
 #endif

@@ -4,8 +4,11 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "support/file_maker.h"
@@ -24,6 +27,7 @@ typedef struct numbers {
 
 typedef struct sample {
     numbers numbers;
+    double states[LAYERS][2][4];
     gru_stack_layer layers[LAYERS];
     gru_stack_config config;
 } sample;
@@ -65,6 +69,10 @@ static void make_sample(sample *s) {
     add_weights(s, 1, 0, GRU_F16);
     add_weights(s, 2, 0, GRU_BF16);
     add_weights(s, 2, 1, GRU_F64);
+    tester_fill(s->states[1][0], GRU_F16, 4, 0.5,
+                98); /* one sublayer of f16 and one of f64 learned an initial state */
+    tester_fill(s->states[2][1], GRU_F64, 2, 0.5, 99);
+    l[1].h0[0] = s->states[1][0], l[2].h0[1] = s->states[2][1];
     l[0].weights[0].bR = NULL;
     l[2].weights[1].bW = l[2].weights[1].bR = NULL;
     s->config.layers = s->layers, s->config.count = LAYERS, s->config.dropout = 0.25f;
@@ -125,8 +133,20 @@ TEST(save, what_was_saved_is_what_is_loaded) {
     check_stored(file, "net.bias_hh_l1_reverse", GRU_F16, s.layers[1].weights[0].bR);
     check_stored(file, "net.weight_ih_l2", GRU_BF16, s.layers[2].weights[0].W);
     check_stored(file, "net.weight_hh_l2_reverse", GRU_F64, s.layers[2].weights[1].R);
-    CHECK(strcmp(gru_file_metadata(file, "net.gru.reset"), "before") == 0, "reset of the file");
-    CHECK(strcmp(gru_file_metadata(file, "net.gru.l1.reset"), "after") == 0, "reset of layer 1");
+    check_stored(file, "net.h0_l0", GRU_F32, NULL);
+    check_stored(file, "net.h0_l1_reverse", GRU_F16, s.layers[1].h0[0]);
+    check_stored(file, "net.h0_l2_reverse", GRU_F64, s.layers[2].h0[1]);
+    static const char *const words[][2] = {
+        {"reset", "before"},      {"l1.reset", "after"}, {"hard_slope", "0.16666667"},
+        {"l1.hard_slope", "0.2"}, {"clip", "0.7"},       {"l2.clip", "0"},
+        {"dropout", "0.25"},      {"l2.merge", "sum"},   {"initial_state", "learned"},
+    };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        char key[64];
+        (void)snprintf(key, sizeof key, "net.gru.%s", words[i][0]);
+        const char *text = gru_file_metadata(file, key);
+        CHECK(text && strcmp(text, words[i][1]) == 0, "%s is %s", key, text ? text : "not there");
+    }
     gru_context *context = tester_context(NULL, 1);
     gru_stack *direct = NULL, *loaded = NULL;
     const gru_load_options options = file_fixture_f64_options();
@@ -264,12 +284,135 @@ TEST(save, stacks_that_cannot_be_saved) {
     REFUSED(GRU_BAD_ARGUMENT, s.layers[2].weights[1].W = NULL, "config.layers[2].weights[1].W is NULL");
     REFUSED(GRU_BAD_ARGUMENT, s.layers[0].weights[0].on_device = 1, "on_device is 1");
     REFUSED(GRU_UNSUPPORTED, s.layers[0].weights[0].type = GRU_INT8, "type is int8");
+    REFUSED(GRU_BAD_ARGUMENT, s.layers[0].merge = GRU_MERGE_SEPARATE,
+            "config.layers[0].merge is GRU_MERGE_SEPARATE, which only the last layer, 2, can have");
+    REFUSED(GRU_BAD_ARGUMENT, s.layers[2].config.hidden = (1 << 24) + 1,
+            "hidden is 16777217, expected 1 to 16777216");
+    REFUSED(GRU_BAD_ARGUMENT, s.layers[0].config.inputs = (1 << 24) + 1,
+            "inputs is 16777217, expected 1 to 16777216");
+    REFUSED(GRU_BAD_ARGUMENT, s.config.dropout = NAN, "config.dropout is nan");
     make_sample(&s);
     CHECK(gru_file_save(NULL, &s.config, NULL) == GRU_BAD_ARGUMENT, "path NULL");
     CHECK(gru_file_save(f.path, NULL, NULL) == GRU_BAD_ARGUMENT, "config NULL");
     CHECK(gru_file_save(f.path, &s.config, "\xff.") == GRU_BAD_ARGUMENT &&
               strstr(gru_last_error(), "not UTF-8"),
           "%s", gru_last_error());
+    const size_t length = 3000000; /* 41 names and keys begin with it */
+    char *prefix = tester_allocate(length + 1);
+    memset(prefix, 'p', length);
+    prefix[length] = '\0';
+    CHECK(gru_file_save(f.path, &s.config, prefix) == GRU_BAD_ARGUMENT &&
+              strstr(gru_last_error(), "with a prefix of 3000000 bytes has") &&
+              strstr(gru_last_error(), "expected at most 100000000"),
+          "%s", gru_last_error());
+    tester_free(prefix);
     CHECK(entries_in(f.name) == 0, "a refused save wrote");
+    remove_folder(&f);
+}
+
+/* ---- the folder ---- */
+
+/* Saves in a process that the system kills in the middle of it, after so many bytes of the file. */
+static void save_and_die(const char *path, const gru_stack_config *config, rlim_t bytes) {
+    int end;
+    const pid_t child = fork();
+    if (child == 0) {
+        const struct rlimit limit = {bytes, bytes}, none = {0, 0};
+        (void)signal(SIGXFSZ, SIG_DFL);
+        if (setrlimit(RLIMIT_FSIZE, &limit) == 0 && setrlimit(RLIMIT_CORE, &none) == 0)
+            (void)gru_file_save(path, config, NULL);
+        _exit(0);
+    }
+    REQUIRE(child > 0 && waitpid(child, &end, 0) == child, "no child");
+    REQUIRE(WIFSIGNALED(end) && WTERMSIG(end) == SIGXFSZ, "the child ended with %x", (unsigned)end);
+}
+
+TEST(save, what_dead_writers_left_is_removed) {
+    static sample s;
+    make_sample(&s);
+    const folder f = make_folder();
+    size_t size;
+    save_or_skip(f.path, &s.config, NULL);
+    void *old = file_read(f.path, &size);
+    for (rlim_t bytes = 0; bytes < 900; bytes += 100) {
+        save_and_die(f.path, &s.config, bytes);
+        CHECK(entries_in(f.name) == 2, "%d files are there", entries_in(f.name));
+    }
+    size_t now = 0;
+    void *bytes = file_read(f.path, &now);
+    CHECK(old && bytes && now == size && memcmp(bytes, old, size) == 0, "a killed writer changed the file");
+    save_or_skip(f.path, &s.config, NULL);
+    CHECK(entries_in(f.name) == 1, "%d files are there", entries_in(f.name));
+    free(old);
+    free(bytes);
+    remove_folder(&f);
+}
+
+/* Names that look like leftovers: of a writer that lives, of a link, of a folder. None is touched or waited for. */
+TEST(save, what_is_no_leftover_stays) {
+    static sample s;
+    make_sample(&s);
+    const folder f = make_folder();
+    char living[64], link[64], within[64];
+    (void)snprintf(living, sizeof living, "%s/.gru-save-0.tmp", f.name);
+    (void)snprintf(link, sizeof link, "%s/.gru-save-1.tmp", f.name);
+    (void)snprintf(within, sizeof within, "%s/.gru-save-2.tmp", f.name);
+    const int descriptor = open(living, O_RDWR | O_CREAT, 0600);
+    REQUIRE(descriptor >= 0 && flock(descriptor, LOCK_EX) == 0 && write(descriptor, "mine", 4) == 4,
+            "no file");
+    REQUIRE(symlink(living, link) == 0 && mkdir(within, 0700) == 0, "no link or folder");
+    save_or_skip(f.path, &s.config, NULL);
+    struct stat facts;
+    CHECK(fstat(descriptor, &facts) == 0 && facts.st_nlink == 1 && facts.st_size == 4,
+          "a living writer's file");
+    CHECK(lstat(link, &facts) == 0 && S_ISLNK(facts.st_mode), "the link is gone");
+    CHECK(entries_in(f.name) == 4, "%d files are there", entries_in(f.name));
+    (void)close(descriptor); /* also ends the lock */
+    save_or_skip(f.path, &s.config, NULL);
+    CHECK(lstat(living, &facts) != 0, "a leftover is still there");
+    (void)unlink(link);
+    (void)rmdir(within);
+    remove_folder(&f);
+}
+
+TEST(save, links_are_followed) {
+    static sample s;
+    make_sample(&s);
+    const folder f = make_folder(), other = make_folder();
+    char link[64];
+    struct stat facts;
+    (void)snprintf(link, sizeof link, "%s/link", other.name);
+    REQUIRE(symlink(f.path, link) == 0, "no link");
+    const gru_status status = gru_file_save(link, &s.config, NULL);
+    if (status == GRU_NOT_BUILT) SKIP("%s", gru_last_error());
+    CHECK(status == GRU_IO && strstr(gru_last_error(), "is a symbolic link to a file that is not there"),
+          "%s", gru_last_error());
+    save_or_skip(f.path, &s.config, NULL);
+    s.config.dropout = 0.5f;
+    save_or_skip(link, &s.config, NULL);
+    CHECK(lstat(link, &facts) == 0 && S_ISLNK(facts.st_mode), "the link was replaced");
+    gru_file *file = NULL;
+    file_fixture_open(f.path, &file);
+    CHECK(strcmp(gru_file_metadata(file, "gru.dropout"), "0.5") == 0, "the file was not");
+    gru_file_close(file);
+    CHECK(entries_in(f.name) == 1 && entries_in(other.name) == 1, "something lies beside");
+    (void)unlink(link);
+    remove_folder(&f);
+    remove_folder(&other);
+}
+
+/* The longest name that the system allows leaves no room for a longer one beside it. */
+TEST(save, long_names) {
+    static sample s;
+    make_sample(&s);
+    const folder f = make_folder();
+    char path[300];
+    (void)snprintf(path, sizeof path, "%s/%0250d", f.name, 7);
+    save_or_skip(path, &s.config, NULL);
+    CHECK(unlink(path) == 0, "it has another name");
+    REQUIRE(chdir(f.name) == 0, "no folder");
+    save_or_skip("plain", &s.config, NULL);
+    CHECK(unlink("plain") == 0, "it lies elsewhere");
+    REQUIRE(chdir("/") == 0, "no way back");
     remove_folder(&f);
 }

@@ -23,7 +23,7 @@ int main(void) {
         fprintf(stderr, "the library is version %d, the headers are another\n", gru_version());
         return 1;
     }
-    /* so that a static program must find cJSON too, or know that the library has none */
+    /* so that a static program links the part for files, or knows that the library has none */
     gru_file *file = NULL;
     const gru_status parsed = gru_file_parse("\2\0\0\0\0\0\0\0[]", 10, &file);
     if (parsed != GRU_BAD_DATA && parsed != GRU_NOT_BUILT) return fail("gru_file_parse");
