@@ -306,6 +306,7 @@ static gru_run pick_run(const gru_sizes *need) {
     run.hT_slots = make_indices(run.slot_count + 1);
     run.h0 = make_state(run.h0_slots ? run.slot_count : now.N, &run.h0_stride, READ);
     run.hT = make_state(run.hT_slots ? run.slot_count : now.N, &run.hT_stride, WRITTEN);
+    if (!run.h0_slots && !run.hT_slots && byte() % 16) run.slot_count = 0; /* else refused at once */
     if (now.N >= 0 && now.N < 64 && byte() % 2)
         run.h_restart = make_block((size_t)(now.N * H) * gru_type_bytes(now.config.state_type), READ);
     run.restart = make_input(1, 1);
