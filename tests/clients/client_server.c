@@ -65,6 +65,7 @@ static gru_status alone(const server *s, const float *x, float *h, int fresh) {
     step.x.data = x;
     step.y.data = NULL;
     step.h0_slots = step.hT_slots = NULL;
+    step.slot_count = 0;
     step.restart.data = NULL;
     step.h0 = fresh ? NULL : h;
     step.hT = h;
