@@ -116,7 +116,10 @@ def read(path: str | os.PathLike[str], prefix: str | None,
                 if name.startswith(prefix)}
         variant = Variant(io_type=types[0], state_type=types[1], weight_type=types[2])
         layers = layers_of(held, prefix, variant)
-        metadata.check(source.metadata, {prefix: len(layers)})
+        metadata.check(source.metadata, {prefix: len(layers)}, _prefixes(tensors))
+        if source.metadata.get(f"{prefix}gru.initial_state") == "learned":
+            raise BadData(f"{path}: {prefix}gru.initial_state is learned, which only gru_stack_load reads: load the tensors "
+                          f"{prefix}h0_l0 and so on, and give them as h0")
         rate = float(source.metadata.get(f"{prefix}gru.dropout", 0))
         return _described(layers, prefix, source.metadata), rate
     except Refused as error:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import numpy as np
 
@@ -41,13 +41,14 @@ def _check_value(key: str, field: str, text: str) -> None:
                       f"single precision holds{', below 1' if field == 'dropout' else ''}")
 
 
-def check(metadata: dict[str, str], layers: dict[str, int]) -> None:
-    """Refuses words of GRUs that the loader would refuse, or take for nothing. layers: how many each prefix has."""
+def check(metadata: dict[str, str], layers: dict[str, int], others: Collection[str] = ()) -> None:
+    """Refuses words of GRUs that the loader would refuse, or take for nothing. layers: how many each prefix has. others:
+    prefixes of further GRUs, which are not checked."""
     for key, text in metadata.items():
         ways = list(_matches(key))
         match = next((found for found in ways if found["prefix"] in layers), None)
         if match is None:
-            if ways and _is_field(ways[-1]["field"]):
+            if ways and _is_field(ways[-1]["field"]) and ways[-1]["prefix"] not in others:
                 raise Refused(f"metadata {key} is of a GRU with the prefix {ways[-1]['prefix']!r}, which is not there")
             continue
         field, layer = match["field"], match["layer"]
