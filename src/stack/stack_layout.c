@@ -332,7 +332,7 @@ static void set_input(const gru_stack_call *call, int32_t k, int32_t d, gru_run 
 void gru_stack_sublayer_run(const gru_stack_call *call, int32_t k, int32_t d, gru_run *run) {
     *run = call->data;
     set_input(call, k, d, run);
-    if (call->run->packed) run->packed = call->run->packed[layer->first_sublayer + d];
+    if (call->run->packed) run->packed = call->run->packed[call->stack->layers[k].first_sublayer + d];
     if (k + 1 < call->stack->count)
         run->absent_output = GRU_ABSENT_ZERO; /* the next layer does not read it */
     if (training(call)) set_reserve(call, k, d, run);
