@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import PackedSequence
 from libgru._errors import BadArgument
 from libgru.torch import _fallback, _ops, _plans, _ragged    # noqa: F401 (the operators)
 from libgru.torch._packed_weights import PackedWeights, is_plain
-from libgru.torch._plans import TYPES, Shape
+from libgru.torch._plans import TYPES, Shape, shape_of
 
 _DEFAULTS = {"reset": "after", "update": "keep", "gate": "sigmoid", "candidate": "tanh", "clip": 0.0, "hard_slope": 0.0}
 
@@ -40,7 +40,9 @@ class GRU(torch.nn.RNNBase):    # type: ignore[misc]
                         "hard_slope": float(hard_slope)}
         self.inference_weights = inference_weights
         self._packed = PackedWeights()
-        _plans.plan(self._shape(1, "f32"), False)    # fails now if a word is wrong, or if the library is missing
+        self._texts = {(is_first, io, packed): self._shape(is_first, io, packed).text() for is_first in (True, False)
+                       for io in TYPES.values() for packed in {io, *(("f16", "bf16") if io == "f32" else ())}}
+        _plans.plan(self._shape(True, "f32", "f32"), False)    # fails now if a word is wrong, or if the library is missing
 
     def extra_repr(self) -> str:
         shown = [f"{key}={value!r}" for key, value in self.variant.items() if value != _DEFAULTS[key]]
@@ -97,14 +99,14 @@ class GRU(torch.nn.RNNBase):    # type: ignore[misc]
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh") if self.bias else ("weight_ih", "weight_hh")
         return [getattr(self, f"{name}_l{k}{end}") for end in ("", "_reverse")[:self._directions] for name in names]
 
-    def _shape(self, inputs: int, io: str, packed: str | None = None) -> Shape:
-        words = self.variant
-        return Shape(inputs, self.hidden_size, self.bidirectional, words["reset"], words["update"], words["gate"],
-                     words["candidate"], words["clip"], words["hard_slope"], io, packed or io)
+    def _shape(self, is_first: bool, io: str, packed: str) -> Shape:
+        inputs = self.input_size if is_first else self._directions * self.hidden_size
+        return Shape(inputs, self.hidden_size, self.bidirectional, **self.variant, io=io, packed=packed)
 
-    def _shape_of(self, k: int, x: Tensor) -> Shape:
-        """What layer k computes on such an input. Without x's own width, which torch.compile may hold as a symbol."""
-        return self._shape(self.input_size if k == 0 else self._directions * self.hidden_size, TYPES[x.dtype])
+    def _text(self, k: int, x: Tensor, packed: str | None = None) -> str:
+        """What layer k computes on such an input. Made with the module: torch.compile may hold its numbers as symbols."""
+        io = TYPES[x.dtype]
+        return self._texts[k == 0, io, packed or io]
 
     def _check_types(self, x: Tensor, hx: Tensor | None, weights: list[Tensor]) -> None:
         for name, tensor in (("hx", hx), ("a weight", weights[0])):
@@ -125,10 +127,9 @@ class GRU(torch.nn.RNNBase):    # type: ignore[misc]
         why = _fallback.reason(x, every if hx is None else [hx, *every])
         if why is not None:
             return self._fall_back(why, x, hx, every, lengths)
-        cast = self._autocast(x)
-        if cast is not None:
-            x, hx = x.to(cast), None if hx is None else hx.to(cast)
-            layers = [[weight.to(cast) for weight in weights] for weights in layers]
+        outputs = x.dtype if hx is None else hx.dtype
+        if self._is_autocast(x):    # computed in the parameters' type; the outputs have the one that autocast makes
+            x, hx = x.to(layers[0][0].dtype), None if hx is None else hx.to(layers[0][0].dtype)
         self._check_types(x, hx, layers[0])
         if lengths is not None:
             lengths = lengths.to(torch.int32)
@@ -139,7 +140,7 @@ class GRU(torch.nn.RNNBase):    # type: ignore[misc]
             last.append(hT)
             if self.dropout and self.training and k + 1 < self.num_layers:
                 x = torch.nn.functional.dropout(x, self.dropout)
-        return x, torch.cat(last) if len(last) > 1 else last[0]
+        return x.to(outputs), (torch.cat(last) if len(last) > 1 else last[0]).to(outputs)
 
     def _fall_back(self, why: str, x: Tensor, hx: Tensor | None, weights: list[Tensor], lengths: Tensor | None) -> tuple[Tensor, Tensor]:
         self.check_default(why)
@@ -157,26 +158,22 @@ class GRU(torch.nn.RNNBase):    # type: ignore[misc]
     def _layer(self, k: int, x: Tensor, h0: Tensor | None, weights: list[Tensor],
                lengths: Tensor | None) -> tuple[Tensor, Tensor]:
         given = (x, *weights) if h0 is None else (x, h0, *weights)
-        shape = self._shape_of(k, x)
         if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given):
-            y, hT, _, _ = torch.ops.libgru.train(x, h0, weights, lengths, shape.text())
+            y, hT, _, _ = torch.ops.libgru.train(x, h0, weights, lengths, self._text(k, x))
             return y, hT
-        packed, shape = self._packed_layer(k, weights, shape)
+        packed, text = self._packed_layer(k, x, weights)
         if is_plain(*given):
             h0 = None if h0 is None else h0.contiguous()
-            return _plans.forward(shape, _plans.readable(x), h0, packed, lengths, False)[:2]
-        y, hT = torch.ops.libgru.infer(x, h0, packed, lengths, shape.text())
+            return _plans.forward(shape_of(text), _plans.readable(x), h0, packed, lengths, False)[:2]
+        y, hT = torch.ops.libgru.infer(x, h0, packed, lengths, text)
         return y, hT
 
-    def _packed_layer(self, k: int, weights: list[Tensor], shape: Shape) -> tuple[Tensor, Shape]:
+    def _packed_layer(self, k: int, x: Tensor, weights: list[Tensor]) -> tuple[Tensor, str]:
         """Packed weights of layer k for inference, and what they compute."""
-        rounding = self.inference_weights if shape.io == "f32" else None
-        packed = self._packed.of(k, weights, shape, rounding, keep=not self.training)
-        return packed, shape._replace(packed=rounding) if rounding in ("f16", "bf16") else shape
+        rounding = self.inference_weights if x.dtype == torch.float32 else None
+        text = self._text(k, x, rounding if rounding in ("f16", "bf16") else None)
+        return self._packed.of(k, weights, text, rounding == "int8", keep=not self.training), text
 
     @staticmethod
-    def _autocast(x: Tensor) -> torch.dtype | None:
-        """The type that autocast asks for; None: leave all as it is."""
-        if x.device.type == "meta" or not torch.is_autocast_enabled(x.device.type):
-            return None
-        return torch.get_autocast_dtype(x.device.type)
+    def _is_autocast(x: Tensor) -> bool:
+        return x.device.type != "meta" and bool(torch.is_autocast_enabled(x.device.type))

@@ -12,27 +12,24 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._library.autograd import Info, make_autograd_impl
 
 from libgru._errors import Unsupported
 from libgru.torch import _plans
 from libgru.torch._plans import shape_of
 
 
-@torch.library.custom_op("libgru::pack", mutates_args=(), schema="(Tensor[] weights, str layer) -> Tensor")
-def pack(weights: Sequence[Tensor], layer: str) -> Tensor:
+def _pack(weights: Sequence[Tensor], layer: str) -> Tensor:
     return _plans.pack(shape_of(layer), list(weights))
 
 
-@pack.register_fake
-def _(weights: Sequence[Tensor], layer: str) -> Tensor:
+def _fake_pack(weights: Sequence[Tensor], layer: str) -> Tensor:
     shape = shape_of(layer)
     size = sum(_plans.plan(shape, bool(d)).packed for d in range(shape.directions))
     return weights[0].new_empty(size, dtype=torch.uint8)
 
 
-@torch.library.custom_op("libgru::infer", mutates_args=(), schema=(
-    "(Tensor x, Tensor? h0, Tensor packed, Tensor? lengths, str layer) -> (Tensor, Tensor)"))
-def infer(x: Tensor, h0: Tensor | None, packed: Tensor, lengths: Tensor | None, layer: str) -> tuple[Tensor, Tensor]:
+def _infer(x: Tensor, h0: Tensor | None, packed: Tensor, lengths: Tensor | None, layer: str) -> tuple[Tensor, Tensor]:
     h0 = None if h0 is None else h0.contiguous()
     return _plans.forward(shape_of(layer), _plans.readable(x), h0, packed, lengths, False)[:2]
 
@@ -43,14 +40,11 @@ def _outputs(x: Tensor, layer: str) -> tuple[Tensor, Tensor]:
     return x.new_empty(T, N, shape.directions * shape.hidden), x.new_empty(shape.directions, N, shape.hidden)
 
 
-@infer.register_fake
-def _(x: Tensor, h0: Tensor | None, packed: Tensor, lengths: Tensor | None, layer: str) -> tuple[Tensor, Tensor]:
+def _fake_infer(x: Tensor, h0: Tensor | None, packed: Tensor, lengths: Tensor | None, layer: str) -> tuple[Tensor, Tensor]:
     return _outputs(x, layer)
 
 
-@torch.library.custom_op("libgru::train", mutates_args=(), schema=(
-    "(Tensor x, Tensor? h0, Tensor[] weights, Tensor? lengths, str layer) -> (Tensor, Tensor, Tensor, Tensor)"))
-def train(x: Tensor, h0: Tensor | None, weights: Sequence[Tensor], lengths: Tensor | None,
+def _train(x: Tensor, h0: Tensor | None, weights: Sequence[Tensor], lengths: Tensor | None,
           layer: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     shape, packed = shape_of(layer), _plans.pack(shape_of(layer), list(weights))
     h0 = None if h0 is None else h0.contiguous()
@@ -59,8 +53,7 @@ def train(x: Tensor, h0: Tensor | None, weights: Sequence[Tensor], lengths: Tens
     return y, hT, reserve, packed
 
 
-@train.register_fake
-def _(x: Tensor, h0: Tensor | None, weights: Sequence[Tensor], lengths: Tensor | None,
+def _fake_train(x: Tensor, h0: Tensor | None, weights: Sequence[Tensor], lengths: Tensor | None,
       layer: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     shape, (T, N) = shape_of(layer), x.shape[:2]
     plans = [_plans.plan(shape, bool(d)) for d in range(shape.directions)]
@@ -68,18 +61,14 @@ def _(x: Tensor, h0: Tensor | None, weights: Sequence[Tensor], lengths: Tensor |
     return (*_outputs(x, layer), *(x.new_empty(size, dtype=torch.uint8) for size in sizes))
 
 
-@torch.library.custom_op("libgru::backward", mutates_args=(), schema=(
-    "(Tensor? dy, Tensor? dhT, Tensor x, Tensor? lengths, Tensor packed, Tensor reserve, str layer) -> "
-    "(Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)"))
-def backward(dy: Tensor | None, dhT: Tensor | None, x: Tensor, lengths: Tensor | None, packed: Tensor, reserve: Tensor,
+def _backward(dy: Tensor | None, dhT: Tensor | None, x: Tensor, lengths: Tensor | None, packed: Tensor, reserve: Tensor,
              layer: str) -> tuple[Tensor, ...]:
     dy = None if dy is None else _plans.readable(dy)
     dhT = None if dhT is None else dhT.contiguous()
     return tuple(_plans.backward(shape_of(layer), dy, dhT, _plans.readable(x), lengths, packed, reserve))
 
 
-@backward.register_fake
-def _(dy: Tensor | None, dhT: Tensor | None, x: Tensor, lengths: Tensor | None, packed: Tensor, reserve: Tensor,
+def _fake_backward(dy: Tensor | None, dhT: Tensor | None, x: Tensor, lengths: Tensor | None, packed: Tensor, reserve: Tensor,
       layer: str) -> tuple[Tensor, ...]:
     return tuple(_plans.empty_gradients(shape_of(layer), x))
 
@@ -114,8 +103,33 @@ def _nothing(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
     """Saves nothing: the gradient only raises."""
 
 
-# Without these torch would take the missing gradients for zeros.
-torch.library.register_autograd("libgru::train", _gradients, setup_context=_save)
-torch.library.register_autograd("libgru::backward", _twice, setup_context=_nothing)
-torch.library.register_autograd("libgru::pack", _never, setup_context=_nothing)
-torch.library.register_autograd("libgru::infer", _never, setup_context=_nothing)
+def _refuse_tangents() -> None:
+    """torch would drop tangents without a word. torch.func.jvp has an interpreter on top; dual tensors have a level."""
+    interpreter = torch._C._functorch.peek_interpreter_stack()
+    if interpreter is not None and interpreter.key() == torch._C._functorch.TransformType.Jvp or \
+            getattr(torch.autograd.forward_ad, "_current_level", -1) >= 0:
+        raise Unsupported("libgru has no forward differentiation. Inside libgru.torch.fallback() PyTorch's own GRU runs, which has")
+
+
+def _register(schema: str, kernel: Any, fake: Any, gradient: Any, save: Any) -> None:
+    """Defines an operator. Each has a gradient, if only one that raises: torch would take a missing one for zeros."""
+    name = schema.partition("(")[0]
+    _library.define(schema, tags=(torch.Tag.pt2_compliant_tag,))
+    _library.impl(name, kernel, "CPU")
+    torch.library.register_fake(f"libgru::{name}", fake, lib=_library)
+    differentiated = make_autograd_impl(getattr(torch.ops.libgru, name).default, Info(gradient, save))
+
+    def checked(keyset: Any, *given: Any, **named: Any) -> Any:
+        _refuse_tangents()
+        return differentiated(keyset, *given, **named)
+    _library.impl(name, checked, "Autograd", with_keyset=True)
+
+
+_library = torch.library.Library("libgru", "DEF")
+_register("pack(Tensor[] weights, str layer) -> Tensor", _pack, _fake_pack, _never, _nothing)
+_register("infer(Tensor x, Tensor? h0, Tensor packed, Tensor? lengths, str layer) -> (Tensor, Tensor)",
+          _infer, _fake_infer, _never, _nothing)
+_register("train(Tensor x, Tensor? h0, Tensor[] weights, Tensor? lengths, str layer) -> (Tensor, Tensor, Tensor, Tensor)",
+          _train, _fake_train, _gradients, _save)
+_register("backward(Tensor? dy, Tensor? dhT, Tensor x, Tensor? lengths, Tensor packed, Tensor reserve, str layer) -> "
+          "(Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)", _backward, _fake_backward, _twice, _nothing)

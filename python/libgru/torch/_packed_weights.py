@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from libgru.torch import _plans
-from libgru.torch._plans import Shape
 
 
 class _Entry(NamedTuple):
@@ -16,7 +15,7 @@ class _Entry(NamedTuple):
     versions: list[int]
     places: list[int]
     storages: list[Any]
-    shape: Shape
+    layer: str
     packed: Tensor
 
 
@@ -33,14 +32,12 @@ def round_int8(weight: Tensor) -> Tensor:
     return (weight / scale).round() * scale
 
 
-def _pack(weights: list[Tensor], shape: Shape, rounding: str | None) -> Tensor:
-    if rounding == "int8":
+def _pack(weights: list[Tensor], layer: str, to_int8: bool) -> Tensor:
+    if to_int8:
         weights = [round_int8(weight) if weight.dim() == 2 else weight for weight in weights]
-    elif rounding:
-        shape = shape._replace(packed=rounding)
     if is_plain(*weights):
-        return _plans.pack(shape, weights)
-    packed: Tensor = torch.ops.libgru.pack(weights, shape.text())
+        return _plans.pack(_plans.shape_of(layer), weights)
+    packed: Tensor = torch.ops.libgru.pack(weights, layer)
     return packed
 
 
@@ -59,16 +56,16 @@ class PackedWeights:
     def clear(self) -> None:
         self._entries.clear()
 
-    def of(self, k: int, weights: list[Tensor], shape: Shape, rounding: str | None, keep: bool) -> Tensor:
-        """Packed weights of layer k. keep: they may come from an earlier call, and serve later ones."""
+    def of(self, k: int, weights: list[Tensor], layer: str, to_int8: bool, keep: bool) -> Tensor:
+        """Packed weights of layer k. layer: what it computes. to_int8: rounded so. keep: they may come from an earlier call, and serve later ones."""
         if not keep or not is_plain(*weights) or any(weight.is_inference() for weight in weights):
-            return _pack(weights, shape, rounding)
+            return _pack(weights, layer, to_int8)
         entry = self._entries.get(k)
-        if entry is not None and entry.shape == shape and self._is_current(entry, weights):
+        if entry is not None and entry.layer == layer and self._is_current(entry, weights):
             return entry.packed
-        packed = _pack(weights, shape, rounding)
+        packed = _pack(weights, layer, to_int8)
         self._entries[k] = _Entry(list(weights), [weight._version for weight in weights], [weight.data_ptr() for weight in weights],
-                                  [weight.untyped_storage() for weight in weights], shape, packed)
+                                  [weight.untyped_storage() for weight in weights], layer, packed)
         return packed
 
     def _is_current(self, entry: _Entry, weights: list[Tensor]) -> bool:

@@ -163,7 +163,9 @@ def forward(shape: Shape, x: Tensor, h0: Tensor | None, packed: Tensor, lengths:
         run.workspace_size = sizes.workspace
         if training:
             run.mode, run.reserve, run.reserve_size = lib["GRU_TRAIN"], saved, sizes.reserve
-            saved += each.reserve_bytes(T, N)
+            padded = each.reserve_bytes(T, N)
+            ctypes.memset(saved + sizes.reserve, 0, padded - sizes.reserve)
+            saved += padded
         lib.call("gru_layer_forward", each.handle, ctypes.byref(run))
         del owner
         weights += each.packed

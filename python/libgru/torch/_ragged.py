@@ -13,7 +13,7 @@ from libgru import _context
 from libgru._library import library
 from libgru.torch import _fallback, _plans
 from libgru.torch._packed_weights import is_plain
-from libgru.torch._plans import Shape
+from libgru.torch._plans import Shape, shape_of
 
 
 def forward(module: Any, given: PackedSequence, hx: Tensor | None) -> tuple[PackedSequence, Tensor]:
@@ -41,13 +41,13 @@ def _run(module: Any, given: PackedSequence, hx: Tensor) -> tuple[Tensor, Tensor
         _fallback.tell(why)
         return _fallback.run_packed(module, data, sizes, hx, every)
     needs = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (data, hx, *every))
-    if needs or not is_plain(data, hx, *every) or module._autocast(data) is not None or (module.dropout and module.training):
+    if needs or not is_plain(data, hx, *every) or module._is_autocast(data) or (module.dropout and module.training):
         return _through_rows(module, PackedSequence(data, sizes), hx)
     module._check_types(data, hx, layers[0])
     last = []
     for k, weights in enumerate(layers):
-        packed, shape = module._packed_layer(k, weights, module._shape_of(k, data))
-        data, hT = _stretches(shape, data, sizes, hx[k * module._directions:(k + 1) * module._directions], packed)
+        packed, text = module._packed_layer(k, data, weights)
+        data, hT = _stretches(shape_of(text), data, sizes, hx[k * module._directions:(k + 1) * module._directions], packed)
         last.append(hT)
     return data, torch.cat(last)
 

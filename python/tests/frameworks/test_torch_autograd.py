@@ -44,21 +44,35 @@ class Derivatives(Case):
             "grad": lambda m: torch.func.grad(lambda x: m(x)[0].sum())(x),
             "grad of weights": lambda m: torch.func.grad(lambda p: torch.func.functional_call(m, p, (x,))[0].sum())(
                 weights(m))["weight_hh_l0"],
-            "vmap": lambda m: torch.func.vmap(lambda x: m(x)[0])(torch.stack([x, 2 * x])),
             "hessian product": lambda m: torch.func.jvp(torch.func.grad(lambda x: m(x)[0].square().sum()), (x,),
                                                         (torch.ones_like(x),))[1],
-            "gradients per sample": lambda m: torch.func.vmap(
-                torch.func.grad(lambda p, x: torch.func.functional_call(m, p, (x[:, None],))[0].sum()), (None, 1))(
-                    weights(m), x)["weight_ih_l0"],
         }
         for what, function in functions.items():
             self.near(function(ours).detach(), function(stock).detach(), what)
+        for module in (stock, ours):    # PyTorch's own GRU has no rule for batches of batches
+            with self.assertRaisesRegex(RuntimeError, "Batching rule not implemented"):
+                torch.func.vmap(lambda x: module(x)[0])(torch.stack([x, 2 * x]))
+
+    def test_gradients_per_sample_by_expanded_weights(self) -> None:
+        from torch.nn.utils._per_sample_grad import call_for_per_sample_grads
+        x, results = torch.randn(3, 6, 5), []
+        for module in pair(5, 4, batch_first=True):
+            try:
+                y, _ = call_for_per_sample_grads(module, batch_size=3, loss_reduction="sum")(x)
+                y.sum().backward()
+                results.append(module.weight_hh_l0.grad_sample)
+            except RuntimeError as error:
+                results.append(type(error))
+        if isinstance(results[0], torch.Tensor):
+            self.near(results[1], results[0])
+        else:
+            self.assertEqual(*results)
 
     def test_an_operator_under_a_transform_raises(self) -> None:
         """Also where the module cannot see the transform, as inside a compiled function."""
         _, ours = pair(5, 4)
         x, weights = torch.randn(6, 3, 5), list(ours.parameters())
-        layer = ours._shape(5, "f32").text()
+        layer = ours._text(0, x)
         with self.assertRaises(Exception):
             torch.func.jvp(lambda x: torch.ops.libgru.train(x, None, [w.detach() for w in weights], None, layer)[0], (x,),
                            (torch.ones_like(x),))
@@ -117,8 +131,9 @@ class Compiled(Case):
 
     def test_opcheck(self) -> None:
         _, ours = pair(3, 5, 1, bidirectional=True)
-        layer, weights = ours._shape(3, "f32").text(), list(ours.parameters())
+        weights = list(ours.parameters())
         x, h0 = torch.randn(4, 2, 3, requires_grad=True), torch.randn(2, 2, 5, requires_grad=True)
+        layer = ours._text(0, x)
         torch.library.opcheck(torch.ops.libgru.train.default, (x, h0, weights, None, layer))
         torch.library.opcheck(torch.ops.libgru.train.default, (x, None, weights, None, layer))
         given = [t.detach() for t in (x, h0)]
@@ -154,17 +169,27 @@ class Compiled(Case):
         net(x)[0].sum().backward()
         self.near(found, net[1].weight_hh_l0.grad)
 
-    def test_compile_under_jvp_does_not_lie(self) -> None:
+    def test_compile_under_forward_differentiation_does_not_lie(self) -> None:
+        """It raises, or gives the right number."""
         stock, ours = pair(5, 4)
         x = torch.randn(6, 3, 5)
 
         def jvp(module: Any) -> torch.Tensor:
             return torch.func.jvp(lambda x: module(x)[0], (x,), (torch.ones_like(x),))[1]
-        try:
-            found = torch.compile(lambda: jvp(ours), backend="eager")()
-        except Exception:
-            return    # it raised: no wrong number
-        self.near(found.detach(), jvp(stock).detach())
+
+        def dual(module: Any) -> torch.Tensor:
+            with torch.autograd.forward_ad.dual_level():
+                given = torch.autograd.forward_ad.make_dual(x, torch.ones_like(x))
+                return torch.autograd.forward_ad.unpack_dual(module(given)[0]).tangent
+        for function in (jvp, dual):
+            for backend in ("eager", "aot_eager"):
+                torch._dynamo.reset()
+                try:
+                    found = torch.compile(lambda: function(ours), backend=backend)()
+                except Exception as error:
+                    self.assertNotIsInstance(error, AssertionError)
+                    continue
+                self.near(found.detach(), function(stock).detach(), f"{function.__name__} {backend}")
 
     def test_export(self) -> None:
         _, ours = pair(5, 4, 2)
@@ -202,7 +227,8 @@ class Compiled(Case):
         x = torch.randn(6, 3, 5)
         with torch.autocast("cpu", torch.bfloat16):
             wanted, found = stock(x), ours(x)
-        for a, b in zip(found, wanted):
+            narrow = [module(x.bfloat16()) for module in (stock, ours)]
+        for a, b in zip((*found, *narrow[1]), (*wanted, *narrow[0])):
             self.assertEqual(a.dtype, b.dtype)
         self.assertLess(float((found[0].float() - ours(x)[0]).abs().max()), 2e-2)
         found[0].float().sum().backward()
