@@ -96,7 +96,7 @@ void release(void *opaque) {
 
 bench_candidate describe() {
     bench_candidate candidate = {};
-    candidate.name = "Eigen, fixed size";
+    candidate.name = "Eigen fixed";
     candidate.prepare = prepare;
     candidate.run = run;
     candidate.release = release;

@@ -109,24 +109,34 @@ INLINE void narrow_blocks(const gru_cpu_step *step, int is_default, const step_d
     }
 }
 
-/* Computes the cell of a block after the sums of the next block. Directly after its own sums it would fill the processor's
- * queue with operations that wait for weights, and the loads of the next weights would wait for the queue. */
+/* Whole blocks, the first of them at `unit`, in steps of `stride` units. Computes the cell of a block after the sums of the
+ * next block. Directly after its own sums it would fill the processor's queue with operations that wait for weights, and the
+ * loads of the next weights would wait for the queue. */
+INLINE void whole_blocks(const gru_cpu_step *step, int is_default, const step_data *data, int32_t type,
+                         size_t unit, size_t stride, size_t count) {
+    cell_sums last[STEP_WIDE], sums[STEP_WIDE];
+    step_sums(step, data->x, data->h, type, STEP_WIDE, unit, last);
+    for (; count > 1; count--, unit += stride) {
+        step_sums(step, data->x, data->h, type, STEP_WIDE, unit + stride, sums);
+        step_cell(step, is_default, last, data, STEP_WIDE, unit);
+        memcpy(last, sums, sizeof last);
+    }
+    step_cell(step, is_default, last, data, STEP_WIDE, unit);
+}
+
+/* A stream's two states change places in each step, so every other step goes through the blocks backward: it begins with the
+ * weights that the last one ended with, which are still in the level 1 cache where not all are. No block's sums depend on
+ * the order. */
 INLINE void step_blocks(const gru_cpu_step *step, int is_default, const step_data *data, int32_t type) {
     const size_t rest = step->H % STEP_UNITS;
     const int narrow = LANES > 1 && rest > 0 && rest <= STEP_UNITS - LANES;
-    const size_t end = narrow ? step->H - rest : step->H;
-    cell_sums last[STEP_WIDE], sums[STEP_WIDE];
-    if (end > 0) {
-        step_sums(step, data->x, data->h, type, STEP_WIDE, 0, last);
-        size_t unit = STEP_UNITS;
-        for (; unit < end; unit += STEP_UNITS) {
-            step_sums(step, data->x, data->h, type, STEP_WIDE, unit, sums);
-            step_cell(step, is_default, last, data, STEP_WIDE, unit - STEP_UNITS);
-            memcpy(last, sums, sizeof last);
-        }
-        step_cell(step, is_default, last, data, STEP_WIDE, unit - STEP_UNITS);
-    }
-    if (narrow) narrow_blocks(step, is_default, data, type, end);
+    const int backward = (uintptr_t)data->h > (uintptr_t)data->next;
+    const size_t count = (step->H + (narrow ? 0 : STEP_UNITS - 1)) / STEP_UNITS, end = count * STEP_UNITS;
+    if (narrow && backward) narrow_blocks(step, is_default, data, type, end);
+    if (count > 0)
+        whole_blocks(step, is_default, data, type, backward ? end - STEP_UNITS : 0,
+                     backward ? -(size_t)STEP_UNITS : STEP_UNITS, count);
+    if (narrow && !backward) narrow_blocks(step, is_default, data, type, end);
 }
 
 INLINE void step_type(const gru_cpu_step *step, const step_data *data, int32_t type) {
