@@ -19,6 +19,9 @@ typedef struct emu_options {
     int driver_version;     // of cudaDriverGetVersion
     int cublaslt_version;   // of cublasLtGetVersion
     int no_pedantic_bias;   // no algorithm adds a bias in strict f32
+    int pageable;           // the device reaches ordinary host memory, says its attribute
+    int wrong_products;     // sum of 1: f16, 2: bf16, 4: TF32, 8: f32 of cuBLASLt: these lose their first k
+    unsigned contexts;      // bit d: device d has a primary context; tests may clear it
     int fail_allocation;    // the n-th allocation of device memory from now fails; 0: none
 } emu_options;
 extern emu_options emu_option;
@@ -30,6 +33,7 @@ extern const int emu_is_checker;
 const char *emu_take_findings(void);
 uint64_t emu_launches(void);    // grids that ran
 uint64_t emu_loaded(void);      // kernels used or asked about so far: a warm layer adds none
+int emu_carveouts(void);        // shared-memory carve-outs that kernels asked for, cuBLASLt's apart
 uint64_t emu_allocations(void); // live allocations of device memory
 
 #ifdef __cplusplus

@@ -76,6 +76,7 @@ static cudaError_t allocate(void **out, size_t bytes, cudaMemoryType type) {
     device_region.protect(PROT_READ | PROT_WRITE); // it may have grown
     int device = 0;
     cudaGetDevice(&device);
+    emu_option.contexts |= 1u << device;
     const Allocation a = {memory + ZONE, bytes, type, device};
     mark_zones(a);
     memset(a.data, 0xFF, bytes);
@@ -141,6 +142,7 @@ cudaError_t cudaPointerGetAttributes(cudaPointerAttributes *out, const void *p) 
     return cudaSuccess;
 }
 cudaError_t cudaMemGetInfo(size_t *available, size_t *total) {
+    if (device_error()) return device_error();
     *total = device_region.capacity;
     *available = device_region.available();
     return cudaSuccess;

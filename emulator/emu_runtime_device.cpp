@@ -1,10 +1,14 @@
 // The devices: how many, of which kind, which one a host thread has chosen.
 #include "emu_device.h"
 #include "emu_memory.h"
+#include "include/cuda.h"
 #include <cstring>
+#include <map>
+#include <string>
 
 using namespace emu;
 static thread_local int current = 0;
+static thread_local std::vector<int> pushed; // the driver's stack: its top is current
 
 static constexpr int THREADS_PER_BLOCK = 1024, THREADS = 2048, REGISTERS = 65536,
                      L2 = 50 << 20; // as of an H100
@@ -42,7 +46,9 @@ static int attribute(cudaDeviceAttr which) {
     case cudaDevAttrMaxRegistersPerMultiprocessor:
         return REGISTERS;
     case cudaDevAttrPageableMemoryAccess:
-        return 0;
+        return emu_option.pageable;
+    case cudaDevAttrClockRate:
+        return 1755000; // kilohertz, as of an H100
     case cudaDevAttrCooperativeLaunch:
         return 1;
     case cudaDevAttrMaxSharedMemoryPerBlockOptin:
@@ -59,12 +65,13 @@ cudaError_t cudaGetDeviceCount(int *count) {
 }
 cudaError_t cudaGetDevice(int *device) {
     if (cudaError_t error = no_device()) return error;
-    *device = current;
+    *device = pushed.empty() ? current : pushed.back();
     return cudaSuccess;
 }
-cudaError_t cudaSetDevice(int device) {
+cudaError_t cudaSetDevice(int device) { // which makes a context, since CUDA 12
     if (cudaError_t error = check(device)) return error;
-    current = device;
+    (pushed.empty() ? current : pushed.back()) = device;
+    emu_option.contexts |= 1u << device;
     return cudaSuccess;
 }
 cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr which, int device) {
@@ -101,6 +108,35 @@ cudaError_t cudaDriverGetVersion(int *version) {
 }
 cudaError_t cudaRuntimeGetVersion(int *version) {
     *version = CUDART_VERSION;
+    return cudaSuccess;
+}
+CUresult cuDevicePrimaryCtxRetain(CUcontext *context, CUdevice device) {
+    if (device < 0 || device >= emu_option.devices) return CUDA_ERROR_INVALID_DEVICE;
+    emu_option.contexts |= 1u << device;
+    *context = reinterpret_cast<CUcontext>(uintptr_t(device) + 1);
+    return CUDA_SUCCESS;
+}
+CUresult cuCtxPushCurrent(CUcontext context) {
+    const int device = int(reinterpret_cast<uintptr_t>(context)) - 1;
+    if (device < 0 || !(emu_option.contexts >> device & 1)) return CUDA_ERROR_INVALID_CONTEXT;
+    pushed.push_back(device);
+    return CUDA_SUCCESS;
+}
+CUresult cuCtxPopCurrent(CUcontext *context) {
+    if (pushed.empty()) return CUDA_ERROR_INVALID_CONTEXT;
+    *context = reinterpret_cast<CUcontext>(uintptr_t(pushed.back()) + 1);
+    pushed.pop_back();
+    return CUDA_SUCCESS;
+}
+cudaError_t cudaGetDriverEntryPointByVersion(const char *name, void **function, unsigned, unsigned long long,
+                                             cudaDriverEntryPointQueryResult *result) {
+    static const std::map<std::string, void *> known = {
+        {"cuDevicePrimaryCtxRetain", reinterpret_cast<void *>(cuDevicePrimaryCtxRetain)},
+        {"cuCtxPushCurrent", reinterpret_cast<void *>(cuCtxPushCurrent)},
+        {"cuCtxPopCurrent", reinterpret_cast<void *>(cuCtxPopCurrent)}};
+    const auto found = known.find(name);
+    *function = found == known.end() ? nullptr : found->second;
+    *result = *function ? cudaDriverEntryPointSuccess : cudaDriverEntryPointSymbolNotFound;
     return cudaSuccess;
 }
 }

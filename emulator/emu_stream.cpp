@@ -105,6 +105,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *out, unsigned flags) {
     Lock lock;
     *out = new CUstream_st;
     cudaGetDevice(&(*out)->device);
+    emu_option.contexts |= 1u << (*out)->device;
     (*out)->blocking = !(flags & cudaStreamNonBlocking);
     streams.push_back(*out);
     return cudaSuccess;

@@ -6,7 +6,7 @@
 #include <mutex>
 #include <unistd.h>
 
-emu_options emu_option = {1, EMU_RANDOM, 1, 3, 1, 90, 8, 13000, 130000, 0, 0};
+emu_options emu_option = {1, EMU_RANDOM, 1, 3, 1, 90, 8, 13000, 130000, 0, 0, 0, 0, 0};
 
 namespace emu {
 static std::string &findings = *new std::string; // outlives every static object of the program

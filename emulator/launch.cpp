@@ -4,12 +4,15 @@
 #include "emu_stream.h"
 #include <algorithm>
 #include <map>
+#include <set>
 
 namespace emu {
 namespace {
 struct Kernel {
     size_t dynamic_limit = 48 << 10;
     bool large_clusters = false; // more than 8 blocks
+    int carveout = -1;           // preferred share of shared memory; -1: the driver's choice
+    bool of_cublaslt = false;
 };
 std::map<const void *, Kernel> &kernels = *new std::map<const void *, Kernel>;
 
@@ -67,7 +70,9 @@ cudaError_t check(const Launch &l, const Kernel &kernel) {
 } // namespace
 
 bool load_kernel(const void *function) {
-    return load(function) != nullptr;
+    Kernel *kernel = load(function);
+    if (kernel) kernel->of_cublaslt = true;
+    return kernel != nullptr;
 }
 cudaError_t launch(const cudaLaunchConfig_t *config, const void *function,
                    std::shared_ptr<const KernelCall> call) {
@@ -76,6 +81,7 @@ cudaError_t launch(const cudaLaunchConfig_t *config, const void *function,
     const CUstream_st *stream = stream_of(config->stream);
     int device = 0;
     if (cudaError_t error = cudaGetDevice(&device)) return error;
+    emu_option.contexts |= 1u << device;
     if (!stream || (!is_legacy(stream) && stream->device != device))
         return remember(cudaErrorInvalidResourceHandle);
     const Kernel *kernel = load(function);
@@ -98,6 +104,12 @@ using namespace emu;
 uint64_t emu_loaded(void) {
     return kernels.size();
 }
+int emu_carveouts(void) {
+    std::set<int> different;
+    for (const auto &[function, kernel] : kernels)
+        if (!kernel.of_cublaslt) different.insert(kernel.carveout);
+    return int(different.size());
+}
 extern "C" {
 cudaError_t cudaFuncSetAttribute(const void *function, cudaFuncAttribute attribute, int value) {
     Lock lock;
@@ -107,6 +119,7 @@ cudaError_t cudaFuncSetAttribute(const void *function, cudaFuncAttribute attribu
         if (value < 0 || value > 227 << 10) return remember(cudaErrorInvalidValue);
         kernel->dynamic_limit = size_t(value);
     }
+    if (attribute == cudaFuncAttributePreferredSharedMemoryCarveout) kernel->carveout = value;
     if (attribute == cudaFuncAttributeNonPortableClusterSizeAllowed) kernel->large_clusters = value != 0;
     return cudaSuccess;
 }

@@ -71,10 +71,11 @@ static void write(const Product &p) {
     const std::vector<float> a = operand(p.a, p.A, across, tf32),
                              b = operand(p.b, p.B, down, tf32); // [m][k], [n][k]
     const uint64_t k = across ? p.a.rows : p.a.columns;
+    const uint64_t first = p.a.type == CUDA_R_32F && emu_option.wrong_products & 8 ? 1 : 0;
     for (uint64_t i = 0; i < p.d.rows; i++)
         for (uint64_t j = 0; j < p.d.columns; j++) {
             float sum = 0;
-            for (uint64_t l = 0; l < k; l++) sum = std::fma(a[i * k + l], b[j * k + l], sum);
+            for (uint64_t l = first; l < k; l++) sum = std::fma(a[i * k + l], b[j * k + l], sum);
             sum *= p.alpha;
             if (p.beta != 0) sum += p.beta * load(p.C, p.c.type, index(p.c, i, j));
             if (p.desc.epilogue == CUBLASLT_EPILOGUE_BIAS) sum += load(p.desc.bias, p.d.type, i);

@@ -1,6 +1,7 @@
 // mma.sync by the definition: each lane works out its four sums from the fragments of the lanes that hold
 // their rows and columns. (Apart from the header, so that the checker does not watch the arithmetic.)
 #include "mma.h"
+#include "control.h"
 
 namespace emu {
 namespace {
@@ -35,7 +36,8 @@ void mma(Operand kind, float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b
     const unsigned per = kind == Operand::TF32 ? 1 : 2, g = self->lane / 4, c = self->lane % 4;
     const Line rows[2] = {{kind, per, slots, g, 0, 2}, {kind, per, slots, g, 1, 2}};
     const Line columns[2] = {{kind, per, slots, 2 * c, 4, 1}, {kind, per, slots, 2 * c + 1, 4, 1}};
+    const unsigned first = emu_option.wrong_products >> int(kind) & 1;
     for (unsigned i = 0; i < 4; i++)
-        for (unsigned k = 0; k < 8 * per; k++) d[i] += rows[i >> 1].k[k] * columns[i & 1].k[k];
+        for (unsigned k = first; k < 8 * per; k++) d[i] += rows[i >> 1].k[k] * columns[i & 1].k[k];
 }
 } // namespace emu

@@ -35,3 +35,7 @@ const gru_engine *gru_registry_engine(int32_t index) {
     const int32_t count = (int32_t)(sizeof engines / sizeof *engines);
     return index >= 0 && index < count ? engines[index] : NULL;
 }
+
+const gru_engine *gru_registry_reference(void) {
+    return &gru_engine_cpu_reference;
+}

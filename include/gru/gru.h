@@ -59,7 +59,8 @@ enum {
     GRU_NOT_BUILT       = 4,             /**< The library was built without this part: CUDA, or files. */
     GRU_NO_DEVICE       = 5,             /**< Driver, device or cuBLASLt is missing, or has a wrong version. */
     GRU_OUT_OF_MEMORY   = 6,             /**< An allocation failed. */
-    GRU_DEVICE_FAILED   = 7,             /**< A CUDA call failed; the sentence says if the context is still usable. */
+    GRU_DEVICE_FAILED   = 7,             /**< A CUDA call failed; the sentence says if the context is still usable. Or
+                                              GRU_CHECK_DEVICE found a wrong result. */
     GRU_IO              = 8              /**< The system refused a read or write; the sentence gives its reason. */
 };
 /** Returns the name of a status, such as "GRU_OK"; "unknown" for any other value. The string is static. */
@@ -78,10 +79,14 @@ enum {
     GRU_BATCH_INVARIANT     = 2,         /**< Use only engines in which a row's bits do not depend on N. */
     GRU_SKIP_POINTER_CHECKS = 4,         /**< CUDA: do not ask the driver whether the device can reach each pointer.
                                               An invalid pointer then destroys the CUDA context. */
-    GRU_CHECK_WEIGHTS       = 8          /**< Debugging: store a checksum of the weights in the reserve. Backward then
+    GRU_CHECK_WEIGHTS       = 8,         /**< Debugging: store a checksum of the weights in the reserve. Backward then
                                               refuses a reserve that was made with other weights; on CUDA,
                                               gru_context_check() reports it. Costs one more reading of all
                                               weights in forward and one in backward. */
+    GRU_CHECK_DEVICE        = 16         /**< CUDA: before the context is made, run small layers forward and backward
+                                              and compare them with the CPU's reference: each engine, each arithmetic.
+                                              GRU_DEVICE_FAILED names what differs. Once per device and process.
+                                              GRU_BACKEND_AUTO always does. CPU: nothing. */
 };
 
 /** Allocator for the memory of contexts and layers. Runs never allocate. */
@@ -99,12 +104,13 @@ typedef void (*gru_parallel)(void *user, int32_t count, void (*task)(void *argum
 
 /** How to create a context. */
 typedef struct gru_context_config {
-    int32_t backend;                     /**< GRU_BACKEND_...; AUTO: CUDA if there is a usable device, else the CPU. */
+    int32_t backend;                     /**< GRU_BACKEND_...; AUTO: CUDA if there is a usable device that passes the
+                                              check of GRU_CHECK_DEVICE, else the CPU. */
     int32_t device;                      /**< CUDA device ordinal. */
     int32_t threads;                     /**< CPU threads. 0: as many as processors it may use. 1: the caller only.
                                               If the system refuses threads (RLIMIT_NPROC), the context has fewer:
                                               gru_context_threads() tells. */
-    uint32_t flags;                      /**< GRU_ALLOW_TF32 | ... | GRU_CHECK_WEIGHTS. */
+    uint32_t flags;                      /**< GRU_ALLOW_TF32 | ... | GRU_CHECK_DEVICE. */
     gru_allocator allocator;             /**< All zero: malloc and cudaMalloc. */
     gru_parallel parallel;               /**< Thread pool of the caller; NULL: the context starts its own threads. */
     void *parallel_user;                 /**< First argument of parallel. */
@@ -422,8 +428,8 @@ GRU_API const char *gru_engine_at(int32_t index);
 /** Returns the engine that gru_layer_forward() would use for this run, or "" if none can run it. Does not check the
  * run's pointers, strides and sizes of buffers. run NULL: for a run of any size. The string is static. */
 GRU_API const char *gru_engine_name(const gru_layer *layer, const gru_run *run);
-/** Returns one line with the reason of each faster engine that declined this run, or "". The string is the thread's
- * until its next call. */
+/** Returns one line with the reason of each faster engine that declined this run, or "". Where GRU_BACKEND_AUTO passed
+ * over a GPU, the lines of its engines say why. The string is the thread's until its next call. */
 GRU_API const char *gru_engine_reasons(const gru_layer *layer, const gru_run *run);
 
 #ifdef __cplusplus

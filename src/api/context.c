@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "check_view.h"
+#include "device_check.h"
 #include "core/engine.h"
 #include "core/error.h"
 #include "core/host_memory.h"
@@ -22,11 +23,12 @@ static gru_status check_config(const gru_context_config *config) {
     if (config->threads < 0 || config->threads > MAX_THREADS)
         return gru_fail(GRU_BAD_ARGUMENT, "config.threads is %d, expected 0 to %d", config->threads,
                         MAX_THREADS);
-    const uint32_t known = GRU_ALLOW_TF32 | GRU_BATCH_INVARIANT | GRU_SKIP_POINTER_CHECKS | GRU_CHECK_WEIGHTS;
+    const uint32_t known =
+        GRU_ALLOW_TF32 | GRU_BATCH_INVARIANT | GRU_SKIP_POINTER_CHECKS | GRU_CHECK_WEIGHTS | GRU_CHECK_DEVICE;
     if (config->flags & ~known)
         return gru_fail(GRU_BAD_ARGUMENT,
                         "config.flags is 0x%x, expected GRU_ALLOW_TF32 | GRU_BATCH_INVARIANT | "
-                        "GRU_SKIP_POINTER_CHECKS | GRU_CHECK_WEIGHTS at most",
+                        "GRU_SKIP_POINTER_CHECKS | GRU_CHECK_WEIGHTS | GRU_CHECK_DEVICE at most",
                         config->flags);
     if (!config->allocator.allocate != !config->allocator.release)
         return gru_fail(GRU_BAD_ARGUMENT,
@@ -58,22 +60,28 @@ static gru_status name_engine(gru_context *context) {
     return GRU_OK;
 }
 
-static gru_status open_one(gru_context *context, const gru_backend *backend) {
+/* check: only if the device computes what the reference computes. */
+static gru_status open_one(gru_context *context, const gru_backend *backend, int check) {
     context->backend = backend;
     context->config.backend = backend->id;
-    return backend->open(context);
+    gru_status status = backend->open(context);
+    if (status != GRU_OK || !check) return status;
+    status = gru_check_device(context);
+    if (status != GRU_OK) backend->close(context);
+    return status;
 }
 
-/* Opens the first backend that opens. Out of memory is an error, not a reason to try the next backend: the device exists. */
+/* Opens the first backend that opens and passes its check. Out of memory is an error, not a reason to try the next backend: the device exists. */
 static gru_status open_any(gru_context *context) {
     const gru_backend *backend;
     gru_status status = GRU_NOT_BUILT;
     char before[1024]; /* the sentence of a backend that does not open is no failure of this call */
     (void)snprintf(before, sizeof before, "%s", gru_last_error());
     for (int32_t i = 0; (backend = gru_registry_backend(i)) != NULL; i++) {
-        status = open_one(context, backend);
+        status = open_one(context, backend, 1);
         if (status == GRU_OK && i > 0) (void)gru_fail(status, "%s", before);
         if (status == GRU_OK || status == GRU_OUT_OF_MEMORY) break;
+        (void)snprintf(context->passed_over, sizeof context->passed_over, "%s", gru_last_error());
     }
     return status;
 }
@@ -84,7 +92,8 @@ static gru_status open_backend(gru_context *context) {
     const gru_backend *backend;
     if (wanted == GRU_BACKEND_AUTO) return open_any(context);
     for (int32_t i = 0; (backend = gru_registry_backend(i)) != NULL; i++)
-        if (backend->id == wanted) return open_one(context, backend);
+        if (backend->id == wanted)
+            return open_one(context, backend, (context->config.flags & GRU_CHECK_DEVICE) != 0);
     return gru_fail(GRU_NOT_BUILT,
                     "config.backend is GRU_BACKEND_CUDA, but this library was built without CUDA");
 }

@@ -87,7 +87,8 @@ static const gru_engine *plan_jobs(const gru_job *jobs, gru_plan *plan) {
 static const char *reason(const gru_layer *layer, const gru_engine *engine, const gru_job *jobs,
                           gru_plan *plan) {
     const gru_context *context = layer->context;
-    if (engine->backend != context->backend) return "the context has another backend";
+    if (engine->backend != context->backend)
+        return *context->passed_over ? context->passed_over : "the context has another backend";
     if (context->config.engine && strcmp(engine->name, context->config.engine) != 0)
         return "the context names another engine in config.engine";
     const char *why = declined(engine, context, &layer->config);

@@ -13,7 +13,8 @@ struct gru_context {
     const struct gru_backend *backend;
     gru_context_config config; /* defaults filled in; engine points to engine_name or is NULL */
     char engine_name[32];
-    void *device; /* the backend's own: its threads, or facts about the device */
+    char passed_over[320]; /* why AUTO did not take the backend before this one; "": it was not asked */
+    void *device;          /* the backend's own: its threads, or facts about the device */
 };
 
 static inline void gru_context_retain(gru_context *context) {

@@ -12,7 +12,7 @@
 #include "cuda/run/cuda_check_run.h"
 #include "cuda_engine.h"
 
-enum { OLDEST_CAPABILITY = 80 };
+enum { OLDEST_CAPABILITY = 80, MOST_CHUNK_BYTES = 16 << 20, L2_SHARES = 3 };
 
 /* ---- devices ---- */
 
@@ -47,12 +47,16 @@ static gru_status query(gru_cuda_device *device, enum cudaDeviceAttr which, int 
 }
 
 static gru_status query_attributes(gru_cuda_device *device) {
-    int major = 0, minor = 0;
+    int major = 0, minor = 0, l2 = 0, kilohertz = 0;
     GRU_TRY(query(device, cudaDevAttrComputeCapabilityMajor, &major));
     GRU_TRY(query(device, cudaDevAttrComputeCapabilityMinor, &minor));
     GRU_TRY(query(device, cudaDevAttrMultiProcessorCount, &device->multiprocessors));
     GRU_TRY(query(device, cudaDevAttrMaxSharedMemoryPerBlockOptin, &device->shared_bytes));
     GRU_TRY(query(device, cudaDevAttrPageableMemoryAccess, &device->pageable));
+    GRU_TRY(query(device, cudaDevAttrL2CacheSize, &l2));
+    device->chunk_bytes = l2 / L2_SHARES < MOST_CHUNK_BYTES ? l2 / L2_SHARES : MOST_CHUNK_BYTES;
+    GRU_TRY(query(device, cudaDevAttrClockRate, &kilohertz));
+    device->clock = kilohertz > 0 ? 1e3 * kilohertz : 1.5e9; /* a virtual device may not tell */
     device->capability = 10 * major + minor;
     if (device->capability >= OLDEST_CAPABILITY) return GRU_OK;
     return gru_fail(GRU_NO_DEVICE, "CUDA device %d has compute capability %d.%d, expected %d.%d or more",
@@ -70,11 +74,18 @@ static gru_status clear_error(gru_cuda_device *device, cudaStream_t stream) {
 static gru_status init_device(gru_context *context) {
     gru_cuda_device *device = gru_cuda_device_of(context);
     void *error;
-    GRU_TRY(query_attributes(device));
     GRU_TRY(gru_cuda_blas_open(context));
     GRU_TRY(gru_cuda_allocate(context, sizeof *device->device_error, &error));
     device->device_error = error;
     return clear_error(device, cudaStreamLegacy);
+}
+
+static void free_device(gru_context *context) {
+    gru_cuda_device *device = gru_cuda_device_of(context);
+    gru_cuda_free_blocks(context);
+    (void)pthread_mutex_destroy(&device->mutex);
+    gru_host_free(context, device, sizeof *device);
+    context->device = NULL;
 }
 
 static void cuda_close(gru_context *context) {
@@ -83,10 +94,7 @@ static void cuda_close(gru_context *context) {
     if (device->device_error) gru_cuda_release(context, device->device_error);
     gru_cuda_blas_close(context);
     gru_cuda_leave(device, previous);
-    gru_cuda_free_blocks(context);
-    (void)pthread_mutex_destroy(&device->mutex);
-    gru_host_free(context, device, sizeof *device);
-    context->device = NULL;
+    free_device(context);
 }
 
 static gru_status cuda_open(gru_context *context) {
@@ -100,7 +108,13 @@ static gru_status cuda_open(gru_context *context) {
     (void)pthread_mutex_init(&device->mutex, NULL);
     context->device = device;
     int previous;
-    gru_status status = gru_cuda_enter(device, &previous);
+    gru_status status = query_attributes(device);
+    if (status == GRU_OK) status = gru_cuda_find_driver(device);
+    if (status != GRU_OK) {
+        free_device(context);
+        return status;
+    }
+    status = gru_cuda_enter(device, &previous);
     if (status == GRU_OK) {
         status = init_device(context);
         gru_cuda_leave(device, previous);

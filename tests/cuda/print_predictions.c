@@ -11,7 +11,8 @@
  * multiprocessor, are placed 66, 30 and 15 times on an H100 (published, not measured here). */
 static const gru_cuda_occupancy occupancy = {2 * 132, 2 * 15, {{132, 66, 30, 15}, {132, 66, 30, 15}}};
 
-static const gru_cuda_device h200 = {.multiprocessors = 132, .capability = 90, .shared_bytes = 227 * 1024};
+static const gru_cuda_device h200 = {
+    .multiprocessors = 132, .capability = 90, .shared_bytes = 227 * 1024, .clock = 1.755e9};
 static const char *const math_names[] = {"f32", "tf32", "f16", "bf16"};
 static const int32_t hidden[] = {64, 128, 256, 512, 1024, 2048, 4096};
 static const int64_t batches[] = {1, 8, 16, 32, 64, 128, 256};

@@ -8,9 +8,9 @@
 
 /* An H100, an A100, and an RTX 4090, which has no clusters and less shared memory. */
 static const gru_cuda_device devices[] = {
-    {.multiprocessors = 132, .capability = 90, .shared_bytes = 227 * 1024},
-    {.multiprocessors = 108, .capability = 80, .shared_bytes = 163 * 1024},
-    {.multiprocessors = 128, .capability = 89, .shared_bytes = 99 * 1024},
+    {.multiprocessors = 132, .capability = 90, .shared_bytes = 227 * 1024, .clock = 1.755e9},
+    {.multiprocessors = 108, .capability = 80, .shared_bytes = 163 * 1024, .clock = 1.41e9},
+    {.multiprocessors = 128, .capability = 89, .shared_bytes = 99 * 1024, .clock = 2.52e9},
 };
 enum { DEVICES = sizeof devices / sizeof *devices };
 
@@ -147,7 +147,8 @@ TEST(cuda_plan, time_grows_with_the_sizes) {
 /* ---- whole calls, of one direction and of two ---- */
 
 /* The devices above, and an H200, as print_predictions.c has it, which places clusters of eight. */
-static const gru_cuda_device h200 = {.multiprocessors = 132, .capability = 90, .shared_bytes = 227 * 1024};
+static const gru_cuda_device h200 = {
+    .multiprocessors = 132, .capability = 90, .shared_bytes = 227 * 1024, .clock = 1.755e9};
 static const gru_cuda_occupancy h200_occupancy = {264, 30, {{132, 66, 30, 15}, {132, 66, 30, 15}}};
 
 static const gru_cuda_device *device_at(int m) {
@@ -170,6 +171,7 @@ static void take_figures(gru_cuda_device *device, const gru_cuda_device *from) {
     device->multiprocessors = from->multiprocessors;
     device->capability = from->capability;
     device->shared_bytes = from->shared_bytes;
+    device->clock = from->clock;
 }
 
 static pair make_pair(int32_t reset_mode) {

@@ -64,7 +64,7 @@ void gru_cuda_blas_close(gru_context *context) {
 
 gru_status gru_cuda_blas_status(gru_cuda_device *device, cublasStatus_t status, const char *what) {
     if (status == CUBLAS_STATUS_SUCCESS) return GRU_OK;
-    const cudaError_t error = cudaPeekAtLastError(); /* a failed device may be the cause */
+    const cudaError_t error = gru_cuda_lost_error(); /* may be the cause */
     if (error != cudaSuccess) return gru_cuda_status(device, error, what);
     return gru_fail(status == CUBLAS_STATUS_ALLOC_FAILED ? GRU_OUT_OF_MEMORY : GRU_DEVICE_FAILED,
                     "%s failed on CUDA device %d: %s; the context can still be used", what, device->ordinal,

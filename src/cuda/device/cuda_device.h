@@ -2,6 +2,7 @@
 #ifndef GRU_CUDA_DEVICE_H
 #define GRU_CUDA_DEVICE_H
 
+#include <cuda.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -9,13 +10,24 @@
 #include "core/error.h"
 #include "cuda/kernels/cuda_kernels.h"
 
+/* The driver's context of a device, and what makes it current. */
+typedef struct gru_cuda_driver {
+    CUcontext primary;
+    __typeof__(cuCtxPushCurrent) *push;
+    __typeof__(cuCtxPopCurrent) *pop;
+} gru_cuda_driver;
+
 /* The device of a context (context->device). Constant after the context's creation, except lost and blocks. */
 typedef struct gru_cuda_device {
     int ordinal, multiprocessors, capability; /* ordinal: cudaSetDevice's; capability: 10 major + minor */
     int shared_bytes;                         /* that a block may have */
+    double clock;                             /* cycles per second, at most */
     int pageable;                             /* the device reaches ordinary host memory */
     int tf32;                                 /* GRU_ALLOW_TF32 */
     int invariant;                            /* GRU_BATCH_INVARIANT */
+    int64_t
+        chunk_bytes; /* of projected input: it stays in L2, beside weights and x, until its steps read it */
+    gru_cuda_driver driver;
     atomic_int lost;                     /* 1: a kernel failed, and every further call to the device fails */
     gru_cuda_device_error *device_error; /* device memory */
     struct gru_cuda_blas *blas;          /* cuda_blaslt.h */
@@ -32,7 +44,14 @@ static inline gru_cuda_device *gru_cuda_device_of(const gru_context *context) {
 gru_status gru_cuda_status(gru_cuda_device *device, cudaError_t error, const char *what);
 #define GRU_CUDA_TRY(device, expression, what) GRU_TRY(gru_cuda_status((device), (expression), (what)))
 
-/* Makes the device current in this thread; gru_cuda_leave restores the previous one. Fails when the device was lost. */
+/* The error with which the current device was lost, or cudaSuccess. The runtime's last error does not tell: it may be an older
+ * one of the application. */
+cudaError_t gru_cuda_lost_error(void);
+
+/* Sets device->driver. Before anything else is done with the device: makes its context. */
+gru_status gru_cuda_find_driver(gru_cuda_device *device);
+/* Makes the device current in this thread; gru_cuda_leave restores the previous one, and makes no context on it. Fails when the
+ * device was lost. */
 gru_status gru_cuda_enter(gru_cuda_device *device, int *previous);
 void gru_cuda_leave(const gru_cuda_device *device, int previous);
 /* The same for releasing memory, also after the device was lost: returns the argument of gru_cuda_leave. */

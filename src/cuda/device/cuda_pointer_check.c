@@ -2,7 +2,17 @@
  * whole process, so a bad pointer must be found before the launch. */
 #include "cuda_pointer_check.h"
 
-static int is_reachable(const gru_cuda_device *device, const struct cudaPointerAttributes *attributes) {
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* Whether the process has memory there, which a device with page tables of the host reaches. The driver does not know. */
+static int is_mapped(const void *data) {
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    return msync((void *)((uintptr_t)data / page * page), 1, MS_ASYNC) == 0;
+}
+
+static int is_reachable(const gru_cuda_device *device, const void *data,
+                        const struct cudaPointerAttributes *attributes) {
     switch (attributes->type) {
     case cudaMemoryTypeDevice:
         return attributes->device == device->ordinal;
@@ -11,7 +21,7 @@ static int is_reachable(const gru_cuda_device *device, const struct cudaPointerA
     case cudaMemoryTypeHost:
         return attributes->devicePointer != NULL || device->pageable;
     default:
-        return device->pageable;
+        return device->pageable && is_mapped(data);
     }
 }
 
@@ -19,11 +29,13 @@ gru_status gru_cuda_check_memory(gru_cuda_device *device, const char *name, cons
     struct cudaPointerAttributes attributes;
     if (!data) return GRU_OK;
     GRU_CUDA_TRY(device, cudaPointerGetAttributes(&attributes, data), "querying a pointer");
-    if (is_reachable(device, &attributes)) return GRU_OK;
+    if (is_reachable(device, data, &attributes)) return GRU_OK;
     if (attributes.type == cudaMemoryTypeDevice)
         return gru_fail(GRU_BAD_ARGUMENT,
                         "%s is %p, memory of CUDA device %d; expected memory of CUDA device %d", name, data,
                         attributes.device, device->ordinal);
+    if (device->pageable)
+        return gru_fail(GRU_BAD_ARGUMENT, "%s is %p, where this process has no memory", name, data);
     return gru_fail(GRU_BAD_ARGUMENT,
                     "%s is %p, host memory; expected memory of CUDA device %d: gru_allocate gives it", name,
                     data, device->ordinal);

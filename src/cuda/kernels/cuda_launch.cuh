@@ -55,7 +55,8 @@ cudaError_t start(void (*kernel)(Argument), const Launch &launch, const Argument
 }
 
 /* Loads the kernel on the current device and allows it its dynamic shared memory. Does nothing where the device has less
- * shared memory. */
+ * shared memory. A multiprocessor runs two kernels at once only if they divide L1 and shared memory alike: all kernels ask for
+ * the same division, so that a step can start while the one before it ends. */
 template <class Argument> cudaError_t load(void (*kernel)(Argument), int shared_bytes) {
     int device, most;
     cudaFuncAttributes facts;
@@ -65,6 +66,9 @@ template <class Argument> cudaError_t load(void (*kernel)(Argument), int shared_
         return error;
     if (shared_bytes > most) return cudaSuccess;
     if (const cudaError_t error = cudaFuncGetAttributes(&facts, kernel)) return error;
+    if (const cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
+                                                       cudaSharedmemCarveoutMaxShared))
+        return error;
     if (shared_bytes <= 48 * 1024) return cudaSuccess; /* allowed to every kernel */
     return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes);
 }

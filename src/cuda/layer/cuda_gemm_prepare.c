@@ -167,7 +167,8 @@ static gru_status warm_up(gru_context *context, const gru_cuda_gemm *gemm) {
 
 gru_status gru_cuda_gemm_create(gru_layer *layer, const gru_cuda_gemm_shape *shape, gru_cuda_gemm **gemm) {
     gru_context *context = layer->context;
-    const int fixed = gru_cuda_device_of(context)->invariant && shape->kind != GRU_CUDA_GEMM_SUM_ROWS;
+    const gru_cuda_device *device = gru_cuda_device_of(context);
+    const int fixed = device->invariant && shape->kind != GRU_CUDA_GEMM_SUM_ROWS;
     gru_cuda_gemm *created = gru_host_allocate(context, sizeof *created, "the algorithms of a GEMM");
     if (!created) return GRU_OUT_OF_MEMORY;
     memset(created, 0, sizeof *created);
@@ -175,7 +176,8 @@ gru_status gru_cuda_gemm_create(gru_layer *layer, const gru_cuda_gemm_shape *sha
     created->fixed_rows = fixed ? GRU_CUDA_FIXED_ROWS : 0;
     created->buckets = 1;
     while (!fixed && created->buckets < GRU_CUDA_GEMM_BUCKETS &&
-           gru_cuda_bucket_rows(created, created->buckets - 1) < gru_cuda_chunk_rows(&layer->config))
+           gru_cuda_bucket_rows(created, created->buckets - 1) <
+               gru_cuda_chunk_rows(&layer->config, device->chunk_bytes))
         created->buckets++;
     gru_status status = choose_algorithms(layer, created);
     if (status == GRU_OK) status = warm_up(context, created);

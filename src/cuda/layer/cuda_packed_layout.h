@@ -1,16 +1,15 @@
-/* cuda_packed_layout.h: byte offsets of packed weights, as forward and backward read them, and the size of chunks. */
+/* cuda_packed_layout.h: byte offsets of packed weights, as forward and backward read them, and the rows of chunks. */
 #ifndef GRU_CUDA_PACKED_LAYOUT_H
 #define GRU_CUDA_PACKED_LAYOUT_H
 
 #include "core/engine.h"
 #include "cuda/kernels/cuda_layout.h"
 
-/* Rows of projected input in one chunk: those of several steps, or of one step that has more. They stay in L2 (50 MB on an
- * H100), beside weights and x, until their steps read them. */
-enum { GRU_CUDA_CHUNK_BYTES = 16 << 20 };
-static inline int64_t gru_cuda_chunk_rows(const gru_layer_config *config) {
+/* Rows of projected input in one chunk of so many bytes (gru_cuda_device.chunk_bytes): those of several steps, or of one step
+ * that has more. */
+static inline int64_t gru_cuda_chunk_rows(const gru_layer_config *config, int64_t chunk_bytes) {
     const int64_t row = gru_cuda_projected_row(config->hidden) * (int64_t)sizeof(float);
-    return row > GRU_CUDA_CHUNK_BYTES ? 1 : GRU_CUDA_CHUNK_BYTES / row;
+    return row > chunk_bytes ? 1 : chunk_bytes / row;
 }
 
 /* Packed weights. Byte offsets of

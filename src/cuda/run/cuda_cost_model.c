@@ -1,18 +1,18 @@
 /* cuda_cost_model.c: a model of a step's time, and the tile that it makes shortest.
  *
- * The model counts what a step reads from L2 and multiplies, block by block, and adds what every launch costs. Its numbers
- * are of an H100 and come from published measurements; none has been measured by this library yet. They decide between
- * tiles of one engine, whose bits are the same, and between engines. */
+ * The model counts what a step reads from L2 and multiplies, block by block, and adds what every launch costs. Clock and
+ * multiprocessors are the device's. The other numbers are of an H100 and come from published measurements; none has been
+ * measured by this library yet. They decide between tiles of one engine, whose bits are the same, and between engines. */
 #include "cuda_cost_model.h"
 
 #include <math.h>
 
 #include "cuda/kernels/cuda_backward_kernels.h"
 
-static const double clock_rate = 1.755e9; /* cycles per second */
 static const double slack = 1.3; /* what kernels take for reading and multiplying, against the rates below */
-static const double read_block = 112e9; /* bytes per second from L2 into one multiprocessor: 64 a cycle */
-static const double read_all = 6.7e12;  /* and into all of them */
+static const double read_block = 112e9 / 1.755e9; /* bytes a cycle from L2 into one multiprocessor: 64 */
+static const double read_share =
+    6.7e12 / (132 * 112e9);                    /* of that, where all read at once: 6.7 TB/s on an H100 */
 static const double launch_dependent = 0.8e-6; /* from one step's end to the next one's products */
 static const double launch_plain = 1.35e-6;    /* the same without overlap, in a graph */
 static const double body = 0.8e-6;             /* latencies of reading, adding and finishing one output */
@@ -35,18 +35,22 @@ static double number_bytes(gru_cuda_compute_type compute_type) {
     return compute_type == GRU_CUDA_F32 || compute_type == GRU_CUDA_TF32 ? 4 : 2;
 }
 
+static double read_rate(const gru_cuda_device *device) {
+    return read_block * device->clock;
+}
+
 /* Multiplications and additions per second of one multiprocessor: mma.sync reaches 2680 a cycle with 16 bits; fused
  * multiply-adds are 256 a cycle at best, of which large tiles should reach five sixths, and small ones, which wait for
  * states, half. */
-static double rate(gru_cuda_compute_type compute_type, int large) {
-    if (compute_type == GRU_CUDA_F32) return (large ? 213 : 128) * clock_rate;
-    return (compute_type == GRU_CUDA_TF32 ? 1340 : 2680) * clock_rate;
+static double rate(const gru_cuda_device *device, gru_cuda_compute_type compute_type, int large) {
+    if (compute_type == GRU_CUDA_F32) return (large ? 213 : 128) * device->clock;
+    return (compute_type == GRU_CUDA_TF32 ? 1340 : 2680) * device->clock;
 }
 
 /* One launch of `gates` sums over K for each output in this tile, so many blocks at once, without what the launch itself
  * costs. */
-static double product_seconds(const gru_cuda_size *size, gru_cuda_block_tile tile, int gates, double K,
-                              int64_t at_once) {
+static double product_seconds(const gru_cuda_device *device, const gru_cuda_size *size,
+                              gru_cuda_block_tile tile, int gates, double K, int64_t at_once) {
     const double bytes = number_bytes(size->compute_type);
     const int64_t units = tile.unit_octets * 8, rows = tile.batch_octets * 8;
     const int64_t blocks =
@@ -56,8 +60,10 @@ static double product_seconds(const gru_cuda_size *size, gru_cuda_block_tile til
         size->compute_type == GRU_CUDA_F32 || units >= 16 ? (double)units : 16; /* an mma has 16 rows */
     const double read = (double)(units * gates + rows) * K * bytes / tile.split;
     const double arithmetic = 2 * multiplied * gates * (double)rows * K / tile.split;
-    const double one = fmax(read / read_block, arithmetic / rate(size->compute_type, tile.unit_octets == 8));
+    const double one =
+        fmax(read / read_rate(device), arithmetic / rate(device, size->compute_type, tile.unit_octets == 8));
     const double outputs = (double)divide_up(units * rows / tile.split, THREADS);
+    const double read_all = read_share * read_rate(device) * device->multiprocessors;
     return slack * fmax(waves * one, read * (double)blocks / read_all) + waves * outputs * output +
            (tile.split > 1 ? gather_sums : 0);
 }
@@ -74,9 +80,9 @@ static double step_seconds(const gru_cuda_device *device, const gru_cuda_size *s
                            gru_cuda_block_tile tile) {
     const double launch = launch_seconds(device) + body;
     if (size->reset_mode != GRU_RESET_BEFORE)
-        return launch + product_seconds(size, tile, 3, size->H, device->multiprocessors);
-    return 2 * launch + product_seconds(size, tile, 2, size->H, device->multiprocessors) +
-           product_seconds(size, tile, 1, size->H, device->multiprocessors);
+        return launch + product_seconds(device, size, tile, 3, size->H, device->multiprocessors);
+    return 2 * launch + product_seconds(device, size, tile, 2, size->H, device->multiprocessors) +
+           product_seconds(device, size, tile, 1, size->H, device->multiprocessors);
 }
 
 /* A backward step: one sum over the gradients of all gates; with reset BEFORE one over two and one over the third. */
@@ -84,9 +90,9 @@ static double backward_step_seconds(const gru_cuda_device *device, const gru_cud
                                     gru_cuda_block_tile tile) {
     const double launch = launch_seconds(device) + body, H = size->H;
     if (size->reset_mode != GRU_RESET_BEFORE)
-        return launch + product_seconds(size, tile, 1, 3 * H, device->multiprocessors);
-    return 2 * launch + product_seconds(size, tile, 1, 2 * H, device->multiprocessors) +
-           product_seconds(size, tile, 1, H, device->multiprocessors);
+        return launch + product_seconds(device, size, tile, 1, 3 * H, device->multiprocessors);
+    return 2 * launch + product_seconds(device, size, tile, 1, 2 * H, device->multiprocessors) +
+           product_seconds(device, size, tile, 1, H, device->multiprocessors);
 }
 
 /* The fastest of these tiles that the device has room for. */
@@ -143,7 +149,7 @@ static gru_cuda_choice fastest_split(const gru_cuda_device *device, const gru_cu
             if (at_once == 0) continue;
             const gru_cuda_choice choice = {tile, 0, size->directions,
                                             launch_seconds(device) + body +
-                                                product_seconds(size, tile, gates, K, at_once)};
+                                                product_seconds(device, size, tile, gates, K, at_once)};
             if (choice.seconds < best.seconds) best = choice;
             if (tile.batch_octets == gru_cuda_override.batch_octets && tile.split == gru_cuda_override.split)
                 return choice;
@@ -178,7 +184,7 @@ static double cluster_seconds(const gru_cuda_device *device, const gru_cuda_size
     if (at_once == 0 || divide_up(size->N, 8) > MAX_ROWS_Y) return HUGE_VAL;
     return launch_seconds(device) + 2 * body + exchange_cluster +
            slack * (double)divide_up(clusters, at_once) *
-               fmax(bytes / read_block, arithmetic / rate(size->compute_type, 0));
+               fmax(bytes / read_rate(device), arithmetic / rate(device, size->compute_type, 0));
 }
 
 /* All blocks are there at once: few rows share them, many leave too few for each. */
@@ -191,8 +197,8 @@ static double grid_seconds(const gru_cuda_device *device, const gru_cuda_size *s
     if (room < 1 || divide_up(size->N, 8) > MAX_ROWS_Y) return HUGE_VAL;
     return launch_plain + 2 * body + exchange_grid +
            fmax(slack * (double)divide_up(tiles, room) * ((double)units * 3 + 8) * size->H *
-                    number_bytes(size->compute_type) / read_block,
-                product_seconds(size, tile, 3, size->H, device->multiprocessors));
+                    number_bytes(size->compute_type) / read_rate(device),
+                product_seconds(device, size, tile, 3, size->H, device->multiprocessors));
 }
 
 gru_cuda_choice gru_cuda_choose_step_fused(const gru_cuda_device *device, const gru_cuda_size *size,

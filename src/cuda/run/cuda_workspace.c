@@ -16,8 +16,10 @@ static size_t batch_octets(int64_t N) {
 }
 
 /* At least the rows of one step; else as many as fit the chunk, and no more than there are. */
-static int64_t chunk_rows(const gru_layer_config *config, int64_t T, int64_t N) {
-    const int64_t forced = gru_cuda_override.chunk_rows, most = forced ? forced : gru_cuda_chunk_rows(config);
+static int64_t chunk_rows(const gru_layer *layer, int64_t T, int64_t N) {
+    const int64_t bytes = gru_cuda_device_of(layer->context)->chunk_bytes;
+    const int64_t forced = gru_cuda_override.chunk_rows,
+                  most = forced ? forced : gru_cuda_chunk_rows(&layer->config, bytes);
     return N > most ? N : N > 0 && T > most / N ? most : T * N;
 }
 
@@ -56,7 +58,7 @@ gru_cuda_workspace gru_cuda_workspace_of(const gru_layer *layer, int64_t T, int6
         ws.barrier_counter = take(&ws.bytes, gru_size_times(octets, sizeof(uint32_t)));
     }
     ws.state = take(&ws.bytes, units);
-    ws.chunk_rows = chunk_rows(config, T, N);
+    ws.chunk_rows = chunk_rows(layer, T, N);
     ws.steps = chunk_steps(ws.chunk_rows, N);
     if (gru_cuda_layer_of(layer)->gemms[GRU_CUDA_GEMM_A] && ws.bytes != SIZE_MAX) take_projection(&ws, layer);
     return ws;
@@ -99,8 +101,7 @@ static void take_whole(gru_cuda_backward_workspace *ws, const gru_layer_config *
 gru_cuda_backward_workspace gru_cuda_backward_workspace_of(const gru_layer *layer, int64_t T, int64_t N) {
     const gru_layer_config *config = &layer->config;
     gru_cuda_gemm *const *gemms = gru_cuda_layer_of(layer)->gemms;
-    const int64_t chunk = chunk_rows(config, T, N),
-                  padded = gru_cuda_gemm_rows(gemms[GRU_CUDA_GEMM_C], chunk);
+    const int64_t chunk = chunk_rows(layer, T, N), padded = gru_cuda_gemm_rows(gemms[GRU_CUDA_GEMM_C], chunk);
     const size_t rows = gru_size_times((size_t)T, (size_t)N);
     const size_t groups = GATES * (size_t)gru_cuda_groups(config->hidden, config->weight_type);
     const size_t tiles = gru_size_times(batch_octets(N), groups * GRU_CUDA_FRAGMENT_BYTES);
