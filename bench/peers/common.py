@@ -24,9 +24,9 @@ LIMITS = {"default": 1e10, "quick": 1e9}  # operations in one run above which T 
 
 
 def shapes(wanted):
-    """-> [(name, T, whole T, N, I, H)]: names of shapes.def, default, quick or all."""
+    """-> [(name, T, whole T, N, I, H)]: names of bench_shapes.def, default, quick or all."""
     pattern = re.compile(r"^SHAPE\((\w+), (\d+), (\d+), (\d+), (\d+), ([01])\)")
-    with open(os.path.join(HERE, "..", "shapes.def"), encoding="utf-8") as file:
+    with open(os.path.join(HERE, "..", "bench_shapes.def"), encoding="utf-8") as file:
         known = [(m[1], *map(int, m.groups()[1:])) for m in map(pattern.match, file) if m]
     chosen = [s for s in known if wanted in ("all", "default") or (wanted == "quick" and s[5])
               or s[0] in wanted.split(",")]
@@ -123,14 +123,17 @@ def processor():
 
 
 def commit():
-    answer = subprocess.run(["git", "-C", HERE, "rev-parse", "--short", "HEAD"], capture_output=True, text=True,
-                            check=False)
+    try:
+        answer = subprocess.run(["git", "-C", HERE, "rev-parse", "--short", "HEAD"], capture_output=True, text=True,
+                                check=False)
+    except OSError:  # no git here
+        return ""
     return answer.stdout.strip()
 
 
 def arguments(description, extend, stages):
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--shape", default="default", help="default, quick, all or names of shapes.def")
+    parser.add_argument("--shape", default="default", help="default, quick, all or names of bench_shapes.def")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--stage", default="forward", choices=stages,
                         help="train: forward in training; backward alone; both")
