@@ -60,9 +60,11 @@ class Call:
         """Address and stride of [rows][width]."""
         return _arrays.rows(name, self._found(name, array, self.state, (rows, width), write))
 
-    def options(self, lengths: Any, restart: Any, attention: Any) -> None:
+    def options(self, lengths: Any, mask: Any, repeat_last: bool, restart: Any, attention: Any) -> None:
         """What layers and stacks share."""
         self.dense(self.run, "lengths", "lengths", lengths, "int32", (self.N,))
+        self.view(self.run.mask, "mask", mask, "byte", None)
+        self.run.absent_output = library()["GRU_ABSENT_LAST" if repeat_last else "GRU_ABSENT_ZERO"]
         self.view(self.run.restart, "restart", restart, "byte", None)
         self.view(self.run.attention, "attention", attention, self.weight_gradient, None)
 

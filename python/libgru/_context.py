@@ -28,7 +28,7 @@ class Context:
                  allow_tf32: bool = False, batch_invariant: bool = False, check_weights: bool = False) -> None:
         lib = library()
         config = lib.new("gru_context_config")
-        config.backend = lib.choice("GRU_BACKEND_", backend, "backend")
+        config.backend = lib.choice(["GRU_BACKEND_"], backend, "backend")
         config.threads, config.device = threads, device
         config.engine = None if engine is None else engine.encode()
         config.flags = (allow_tf32 * lib["GRU_ALLOW_TF32"] | batch_invariant * lib["GRU_BATCH_INVARIANT"]

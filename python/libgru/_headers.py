@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-HEADERS = ("gru.h", "stack.h", "import.h")    # an order in which each finds what it needs
+HEADERS = ("gru.h", "stack.h", "import.h", "stream.h")    # an order in which each finds what it needs
 
 _NUMBERS: dict[str, Any] = {
     "int32_t": ctypes.c_int32, "uint32_t": ctypes.c_uint32, "int64_t": ctypes.c_int64, "uint64_t": ctypes.c_uint64,

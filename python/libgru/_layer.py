@@ -43,7 +43,8 @@ class Layer:
 
     W [3H][I], R [3H][H], bW [3H], bR [3H]: weights, with the gates in the order r, z, n, as in torch.nn.GRU. See Weights.
     reset: "after" (PyTorch, Keras), "before", "all". update: "keep", "write". gate: "sigmoid", "hard_sigmoid".
-    candidate: "tanh", "relu", "linear". clip: bound of the pre-activations, 0: none. hard_slope: of the hard sigmoid, 0: 0.2.
+    candidate: "tanh", "relu", "linear". Both also take the names of GRU_ACTIVATION_... such as "silu", and numbers
+    gate_alpha, ... candidate_beta for those that have some, 0: their default. clip: bound of the pre-activations, 0: none. hard_slope: of the hard sigmoid, 0: 0.2.
     direction: "forward", "reverse". io_type, state_type, weight_type: "f32", "f16", "bf16", "f64"; by default f64 for weights
     of f64, else f32. context: the device; None: the CPU.
 
@@ -56,11 +57,12 @@ class Layer:
     def __init__(self, W: Any, R: Any, bW: Any = None, bR: Any = None, *, W_scale: Any = None, R_scale: Any = None,
                  reset: str = "after", update: str = "keep", gate: str = "sigmoid", candidate: str = "tanh",
                  clip: float = 0.0, hard_slope: float = 0.0, direction: str = "forward", io_type: str | None = None,
-                 state_type: str | None = None, weight_type: str | None = None, context: Context | None = None) -> None:
+                 state_type: str | None = None, weight_type: str | None = None, gate_alpha: float = 0.0, gate_beta: float = 0.0,
+                 candidate_alpha: float = 0.0, candidate_beta: float = 0.0, context: Context | None = None) -> None:
         lib, given = library(), Weights(W, R, bW, bR, W_scale, R_scale)
         self.context = context or default_context()
-        self.variant = Variant(reset, update, gate, candidate, clip, hard_slope, io_type, state_type,
-                               weight_type).with_types_of(given)
+        self.variant = Variant(reset, update, gate, candidate, clip, hard_slope, io_type, state_type, weight_type, gate_alpha,
+                               gate_beta, candidate_alpha, candidate_beta).with_types_of(given)
         self.direction = direction
         self.inputs, self.hidden = given.sizes()
         config, weights = lib.new("gru_layer_config"), lib.new("gru_weights")
@@ -92,33 +94,34 @@ class Layer:
         run.T, run.N = T, N
         return str(library().c.gru_engine_name(self._handle, ctypes.byref(run)).decode())
 
-    def forward(self, x: Any = None, h0: Any = None, *, projected: Any = None, lengths: Any = None, restart: Any = None,
-                h_restart: Any = None, attention: Any = None, y: Any = None, hT: Any = None, stream: int = 0) -> Output:
+    def forward(self, x: Any = None, h0: Any = None, *, projected: Any = None, lengths: Any = None, mask: Any = None,
+                repeat_last: bool = False, restart: Any = None, h_restart: Any = None, attention: Any = None, y: Any = None, hT: Any = None, stream: int = 0) -> Output:
         """Runs the layer over sequences.
 
         x [T][N][I] of the io type; or projected [T][N][3H]: W x + bW, computed by the caller. h0 [N][H] of the state type:
-        first state, None: zeros. lengths [N] int32: steps of each sequence; after them y is 0 and the state stays.
+        first state, None: zeros. lengths [N] int32: steps of each sequence; or mask [T][N] of bytes or bools: 0 where a
+        sequence has no such step. There y is 0, or with repeat_last the last output before, and the state stays.
         restart [T][N] of bytes or bools: where it is not 0, h_restart [N][H] (None: zeros) replaces the state before that
         step. attention [T][N] in 0..1, f32 (f64 with f64): weights of the steps (AUGRU).
         y, hT: arrays to write to; None: new numpy arrays. CUDA: y and hT have to be given; stream is a cudaStream_t.
 
         Raises BadArgument, BadData (lengths), Unsupported; then nothing has been written.
         """
-        call = self._call(x, projected, h0, lengths, restart, h_restart, attention, stream)
+        call = self._call(x, projected, h0, lengths, mask, repeat_last, restart, h_restart, attention, stream)
         return self._run(call, "GRU_INFERENCE", y, hT)
 
     def forward_training(self, x: Any = None, h0: Any = None, *, projected: Any = None, lengths: Any = None,
-                         restart: Any = None, h_restart: Any = None, attention: Any = None, y: Any = None, hT: Any = None,
-                         recompute: bool = False, stream: int = 0) -> Training:
+                         mask: Any = None, repeat_last: bool = False, restart: Any = None, h_restart: Any = None,
+                         attention: Any = None, y: Any = None, hT: Any = None, recompute: bool = False, stream: int = 0) -> Training:
         """The same, and keeps what a backward pass needs: `training = layer.forward_training(x)`, then `training.y`,
         `training.hT` and `training.backward(dy)`. Its inputs and the layer's weights must not change in between.
         recompute: backward computes the activations again."""
-        call = self._call(x, projected, h0, lengths, restart, h_restart, attention, stream)
+        call = self._call(x, projected, h0, lengths, mask, repeat_last, restart, h_restart, attention, stream)
         output = self._run(call, "GRU_TRAIN_RECOMPUTE" if recompute else "GRU_TRAIN", y, hT)
         return Training(self, call, output)
 
-    def _call(self, x: Any, projected: Any, h0: Any, lengths: Any, restart: Any, h_restart: Any, attention: Any,
-              stream: int) -> Call:
+    def _call(self, x: Any, projected: Any, h0: Any, lengths: Any, mask: Any, repeat_last: bool, restart: Any, h_restart: Any,
+              attention: Any, stream: int) -> Call:
         io, state = self.variant.io_type or "", self.variant.state_type or ""
         call = Call(library().new("gru_run"), self.context, io, state)
         run = call.run
@@ -132,7 +135,7 @@ class Layer:
         if h0 is not None:
             run.h0, run.h0_stride = call.states("h0", h0, call.N, self.hidden)
         call.dense(run, "h_restart", "h_restart", h_restart, state, (call.N, self.hidden))
-        call.options(lengths, restart, attention)
+        call.options(lengths, mask, repeat_last, restart, attention)
         return call
 
     def _run(self, call: Call, mode: str, y: Any, hT: Any) -> Output:

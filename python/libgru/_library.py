@@ -3,12 +3,13 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from libgru import _headers
-from libgru._errors import BY_STATUS, Error, NotBuilt
+from libgru._errors import BY_STATUS, BadArgument, Error, NotBuilt
 
 HERE = Path(__file__).resolve().parent
 
@@ -74,11 +75,14 @@ class Library:
         if status:
             raise BY_STATUS.get(status, Error)(self.c.gru_last_error().decode(errors="replace"))
 
-    def choice(self, prefix: str, name: str, argument: str) -> int:
-        """The value of GRU_PREFIX_NAME for a word such as "after"."""
-        words = {key[len(prefix):].lower(): value for key, value in self.known.constants.items() if key.startswith(prefix)}
+    def choice(self, prefixes: Sequence[str], name: str, argument: str) -> int:
+        """The value of GRU_PREFIX_NAME for a word such as "after"; of the first prefix that has it."""
+        words: dict[str, int] = {}
+        for prefix in prefixes:
+            for key, value in self.known.constants.items():
+                if key.startswith(prefix):
+                    words.setdefault(key[len(prefix):].lower(), value)
         if not isinstance(name, str) or name not in words:
-            from libgru._errors import BadArgument
             raise BadArgument(f"{argument} is {name!r}, expected {', '.join(words)}")
         return words[name]
 

@@ -87,7 +87,7 @@ class Stack:
         sizes = layer.weights.sizes()
         _weights.fill_config(struct.config, layer.variant, sizes, layer.direction)
         struct.bidirectional = int(layer.reverse is not None)
-        struct.merge = lib.choice("GRU_MERGE_", layer.merge, "merge")
+        struct.merge = lib.choice(["GRU_MERGE_"], layer.merge, "merge")
         owners = _weights.fill_weights(struct.weights[0], layer.weights, sizes, cuda)
         if layer.reverse is not None:
             owners += _weights.fill_weights(struct.weights[1], layer.reverse, sizes, cuda)
@@ -124,20 +124,20 @@ class Stack:
             lib.call("gru_wait", self.context._handle, None)
         del owners
 
-    def forward(self, x: Any, h0: Sequence[Any] | None = None, *, lengths: Any = None, restart: Any = None,
-                attention: Any = None, y: Any = None, y_reverse: Any = None, hT: Sequence[Any] | None = None,
+    def forward(self, x: Any, h0: Sequence[Any] | None = None, *, lengths: Any = None, mask: Any = None,
+                repeat_last: bool = False, restart: Any = None, attention: Any = None, y: Any = None, y_reverse: Any = None, hT: Sequence[Any] | None = None,
                 stream: int = 0) -> StackOutput:
         """Runs all layers. x [T][N][inputs]. h0: a list of [N][H], one for each sublayer. y, y_reverse, hT: arrays to write to.
         All else as in Layer.forward()."""
-        call = self._call(x, h0, lengths, restart, attention, stream)
+        call = self._call(x, h0, lengths, mask, repeat_last, restart, attention, stream)
         return self._run(call, "GRU_INFERENCE", y, y_reverse, hT)
 
-    def forward_training(self, x: Any, h0: Sequence[Any] | None = None, *, lengths: Any = None, restart: Any = None,
-                         attention: Any = None, y: Any = None, y_reverse: Any = None, hT: Sequence[Any] | None = None,
+    def forward_training(self, x: Any, h0: Sequence[Any] | None = None, *, lengths: Any = None, mask: Any = None,
+                         repeat_last: bool = False, restart: Any = None, attention: Any = None, y: Any = None, y_reverse: Any = None, hT: Sequence[Any] | None = None,
                          seed: int = 0, offset: int = 0, recompute: bool = False, stream: int = 0) -> StackTraining:
         """The same, and keeps what backward() needs, as Layer.forward_training(). seed, offset: of dropout; use offset + N for
         the next batch."""
-        call = self._call(x, h0, lengths, restart, attention, stream)
+        call = self._call(x, h0, lengths, mask, repeat_last, restart, attention, stream)
         if self.dropout:
             if self.context.is_cuda:
                 raise BadArgument("dropout on CUDA needs its seed in CUDA memory, which this package does not provide yet")
@@ -147,7 +147,8 @@ class Stack:
         output = self._run(call, "GRU_TRAIN_RECOMPUTE" if recompute else "GRU_TRAIN", y, y_reverse, hT)
         return StackTraining(self, call, output)
 
-    def _call(self, x: Any, h0: Sequence[Any] | None, lengths: Any, restart: Any, attention: Any, stream: int) -> _StackCall:
+    def _call(self, x: Any, h0: Sequence[Any] | None, lengths: Any, mask: Any, repeat_last: bool, restart: Any, attention: Any,
+              stream: int) -> _StackCall:
         variant = self.layers[0].variant
         call = _StackCall(library().new("gru_stack_run"), self.context, variant.io_type or "", variant.state_type or "")
         call.run.stream = stream or None
@@ -159,7 +160,7 @@ class Stack:
             strides = [stride for _, stride in found]
             call.pointers("h0", call.stack, [address for address, _ in found])
         call.strides = strides
-        call.options(lengths, restart, attention)
+        call.options(lengths, mask, repeat_last, restart, attention)
         return call
 
     def _run(self, call: _StackCall, mode: str, y: Any, y_reverse: Any, hT: Sequence[Any] | None) -> StackOutput:

@@ -9,8 +9,10 @@ from libgru import _arrays
 from libgru._errors import BadArgument
 from libgru._library import library
 
-WORDS = {"reset": ("reset_mode", "GRU_RESET_"), "update": ("update", "GRU_UPDATE_"), "gate": ("gate", "GRU_GATE_"),
-         "candidate": ("candidate", "GRU_CANDIDATE_")}
+# Member of gru_layer_config, and the beginnings of its constants, the first first.
+WORDS = {"reset": ("reset_mode", ["GRU_RESET_"]), "update": ("update", ["GRU_UPDATE_"]),
+         "gate": ("gate", ["GRU_GATE_", "GRU_ACTIVATION_"]), "candidate": ("candidate", ["GRU_CANDIDATE_", "GRU_ACTIVATION_"])}
+NUMBERS = ("clip", "hard_slope", "gate_alpha", "gate_beta", "candidate_alpha", "candidate_beta")
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,10 @@ class Variant:
     io_type: str | None = None         # None: f64 for weights of f64, else f32
     state_type: str | None = None      # None: f64 for io of f64, else f32
     weight_type: str | None = None     # None: f64 for io of f64, else f32
+    gate_alpha: float = 0.0            # numbers of some activations; 0: their default
+    gate_beta: float = 0.0
+    candidate_alpha: float = 0.0
+    candidate_beta: float = 0.0
 
     def with_types_of(self, weights: Weights) -> Variant:
         """The same with every type named."""
@@ -66,12 +72,13 @@ def fill_config(config: Any, variant: Variant, sizes: tuple[int, int], direction
     """Sets a gru_layer_config. Every type of the variant is named."""
     lib = library()
     config.inputs, config.hidden = sizes
-    for name, (member, prefix) in WORDS.items():
-        setattr(config, member, lib.choice(prefix, getattr(variant, name), name))
+    for name, (member, prefixes) in WORDS.items():
+        setattr(config, member, lib.choice(prefixes, getattr(variant, name), name))
+    for name in NUMBERS:
+        setattr(config, name, getattr(variant, name))
     if direction not in ("forward", "reverse"):
         raise BadArgument(f"direction is {direction!r}, expected forward or reverse")
     config.direction = lib["GRU_" + direction.upper()]
-    config.clip, config.hard_slope = variant.clip, variant.hard_slope
     config.io_type = type_value(variant.io_type, "io_type")
     config.state_type = type_value(variant.state_type, "state_type")
     config.weight_type = type_value(variant.weight_type, "weight_type")

@@ -58,7 +58,8 @@ class _Plan:
         self.context = _context_of(threads)
         self.element = torch.empty(0, dtype=DTYPES[shape.io]).element_size()
         config = lib.new("gru_layer_config")
-        variant = Variant(*shape[3:9], shape.io, shape.io, shape.packed)
+        variant = Variant(shape.reset, shape.update, shape.gate, shape.candidate, shape.clip, shape.hard_slope, shape.io, shape.io,
+                          shape.packed)
         fill_config(config, variant, (shape.inputs, shape.hidden), "reverse" if reverse else "forward")
         self.handle = ctypes.c_void_p()
         lib.call("gru_layer_create", self.context._handle, ctypes.byref(config), None, ctypes.byref(self.handle))

@@ -55,6 +55,8 @@ class Bits(unittest.TestCase):
             self.same(found, wanted, "state")
         stream.reset()
         self.same(stream.step(x[0]), y[0], "after a reset")
+        stream.states = hT
+        self.same(stream.step(x[0, 0]), stack.forward(x[:1], hT).y[0, 0], "after states were set")
 
     def test_strides_threads_and_training(self) -> None:
         draw = Draw(7)

@@ -7,7 +7,7 @@ import subprocess
 import unittest
 from typing import Any
 
-from support import INCLUDE, ROOT, compiled
+from support import INCLUDE, compiled
 
 from libgru import _headers
 from libgru._library import library
@@ -63,10 +63,6 @@ class Mirrors(unittest.TestCase):
         self.assertEqual(self.known.functions["gru_order_counts"],
                          (ctypes.c_int32, [ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p]))
         self.assertEqual(self.known.functions["gru_context_release"], (None, [ctypes.c_void_p]))
-
-    def test_the_package_s_version_is_the_header_s(self) -> None:
-        numbers = ".".join(str(self.known.constants[f"GRU_VERSION_{part}"]) for part in ("MAJOR", "MINOR", "PATCH"))
-        self.assertIn(f'\nversion = "{numbers}"', (ROOT / "python" / "pyproject.toml").read_text())
 
 
 if __name__ == "__main__":

@@ -86,6 +86,30 @@ class Values(unittest.TestCase):
             ups, downs = (loss(libgru.Stack.from_state(parts), x) for parts in moved)
             self.assertAlmostEqual((ups - downs) / 2e-6, np.trace(gradient[:, :]), 5, name)
 
+    def test_masks_and_other_activations(self) -> None:
+        """A step that a mask leaves out is as if it were not there; silu against its formula."""
+        draw = Draw(5)
+        W, R, bW, bR = (array.astype(np.float64) for array in draw.weights(3, 4))
+        layer, x = libgru.Layer(W, R, bW, bR, candidate="silu"), draw(5, 1, 3, kind=np.float64)
+        mask = np.array([1, 0, 1, 1, 0], bool)[:, None]
+        h, outputs = np.zeros((1, 4)), []
+        for t in range(5):
+            if mask[t, 0]:
+                a, c = x[t] @ W.T + bW, h @ R.T + bR
+                r, z = (1 / (1 + np.exp(-(a[:, k:k + 4] + c[:, k:k + 4]))) for k in (0, 4))
+                v = a[:, 8:] + r * c[:, 8:]
+                h = (1 - z) * v / (1 + np.exp(-v)) + z * h
+            outputs.append(h)
+        run = layer.forward_training(x, mask=mask, repeat_last=True)
+        self.near(run.y, np.array(outputs), 1e-12, "repeated")
+        self.near(layer.forward(x, mask=mask).y, np.where(mask[:, :, None], outputs, 0), 1e-12, "zeros")
+        found = run.backward(np.ones_like(run.y)).dx
+        self.assertFalse(found[[1, 4]].any())
+        short = layer.forward_training(x[[0, 2, 3]]).backward(np.ones((3, 1, 4))).dx
+        self.near(found[[0, 2, 3]], short, 1e-12, "dx")
+        leaky = libgru.Layer(W, R, candidate="leaky_relu", candidate_alpha=0.5).forward(x).y
+        self.assertFalse(np.array_equal(leaky, libgru.Layer(W, R, candidate="leaky_relu").forward(x).y))
+
     def test_attention_projected_restart_and_scale(self) -> None:
         """Each option against the equation that it stands for, in numpy."""
         draw = Draw(4)
