@@ -149,11 +149,13 @@ typedef struct gru_load_options {
  *     PREFIXgru.reset      after, before, all        PREFIXgru.gate        sigmoid, hard_sigmoid
  *     PREFIXgru.update     keep, write               PREFIXgru.hard_slope  a number above 0
  *     PREFIXgru.candidate  tanh, relu, linear        PREFIXgru.clip        a number, 0: none
- *     PREFIXgru.merge      concat, sum, separate     PREFIXgru.dropout     a number below 1, of the stack
+ *     PREFIXgru.merge      concat, sum, separate,    PREFIXgru.dropout     a number below 1, of the stack
+ *                          average, multiply
  *     PREFIXgru.initial_state  zeros, learned: each sublayer has an initial state [H], h0_l0, h0_l0_reverse and so on,
  *                              of the type of its weights
  *
- * They hold for all layers; PREFIXgru.lK.reset and so on hold for layer K alone. Refused by its name: a key after
+ * They hold for all layers; PREFIXgru.lK.reset and so on hold for layer K alone, PREFIXgru.lK.reverse.reset and so on
+ * for its reverse direction alone, if it has two. Refused by its name: a key after
  * PREFIXgru. that says nothing known, a layer that is not there, a number that single precision rounds to 0, and a
  * key of a prefix that no GRU here has. options NULL: all defaults. The file may be closed afterwards.
  * GRU_BAD_DATA names the tensor that is missing or has another shape. */

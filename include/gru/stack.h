@@ -108,15 +108,15 @@ GRU_API gru_status gru_stack_update(gru_stack *stack, const gru_weights *weights
 
 typedef struct gru_states gru_states;    /**< The states of N sequences in all sublayers. */
 
-/** Allocates [N][H_k] for each sublayer of a stack, in memory of its context, and sets all to zero. The caller releases
- * it; it keeps the context alive. */
+/** Allocates [N][H_k] for each sublayer of a stack, in memory of its context, and sets all to the learned
+ * initial states, or to zero. The caller releases it; it keeps the context alive. */
 GRU_API gru_status gru_states_create(const gru_stack *stack, int64_t N, gru_states **states);
 GRU_API void gru_states_release(gru_states *states);                    /**< NULL: nothing. No run may be pending. */
 /** Returns them for gru_stack_run.h0. The array belongs to states. */
 GRU_API const void *const *gru_states_initial(const gru_states *states);
 /** Returns the same memory for gru_stack_run.hT: a run with both goes on where the last ended. */
 GRU_API void *const *gru_states_final(gru_states *states);
-/** Sets all states to zero. CUDA: in stream order. */
+/** Sets all states to what they were at first. CUDA: in stream order. */
 GRU_API gru_status gru_states_reset(gru_states *states, void *stream);
 
 /* ---- runs ------------------------------------------------------------------------------------------------------ */

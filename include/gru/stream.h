@@ -21,12 +21,13 @@ typedef struct gru_stream_config {
 
 typedef struct gru_stream gru_stream;    /**< A layer or a stack with the states of its sequences. */
 
-/** Creates a stream of a layer, from zero states. config NULL: one row. The layer must outlive the stream. Any number
+/** Creates a stream of a layer, with zero states. config NULL: one row. The layer must outlive the stream. Any number
  * of streams share its weights, and see what gru_layer_update() changes between steps. GRU_UNSUPPORTED for reverse
  * layers, which need the last step first, and for layers without inputs. The caller releases it. */
 GRU_API gru_status gru_stream_create(const gru_layer *layer, const gru_stream_config *config,
                                      gru_stream **stream);
-/** The same of a stack, all of whose layers must be forward ones. */
+/** The same of a stack, all of whose layers must be forward ones. It starts from the stack's learned initial states,
+ * where it has them. */
 GRU_API gru_status gru_stream_create_stack(const gru_stack *stack, const gru_stream_config *config,
                                            gru_stream **stream);
 GRU_API void gru_stream_release(gru_stream *stream);                    /**< NULL: nothing. No step may be pending. */
@@ -39,7 +40,8 @@ GRU_API void gru_stream_release(gru_stream *stream);                    /**< NUL
  * call. Threads: different streams may step at once. One stream may not: GRU_BAD_ARGUMENT says so where two steps are
  * seen to meet. */
 GRU_API gru_status gru_stream_step(gru_stream *stream, const void *x, void *y);
-/** Sets the states of one row, 0 to N - 1, to zeros; row -1: of all rows. As real-time safe as a step. */
+/** Sets the states of one row, 0 to N - 1, to those that the stream began with; row -1: of all rows. As real-time safe
+ * as a step. */
 GRU_API gru_status gru_stream_reset(gru_stream *stream, int64_t row);
 
 /** Returns the bytes of all states: for each sublayer [N][H_k] of state_type, one after the other. */

@@ -194,9 +194,30 @@ static gru_status load_cell(gru_loader *l, int32_t k, int reverse, int64_t input
 
 /* ---- all of it ---- */
 
+static const char *prefix_of(const gru_loader *l) {
+    l->name[l->prefix_length] = '\0';
+    return l->name;
+}
+
 static int64_t outputs_of(const gru_stack_layer *layer) {
     const int concat = layer->bidirectional && layer->merge == GRU_MERGE_CONCAT;
     return (int64_t)layer->config.hidden * (concat ? 2 : 1);
+}
+
+/* What a reverse direction with a variant of its own shares with the other. */
+static gru_status complete_reverse(const gru_loader *l, int32_t k) {
+    gru_stack_layer *layer = &l->layers[k];
+    gru_layer_config *reverse = &layer->reverse_config;
+    if (!layer->bidirectional)
+        return gru_fail(GRU_BAD_DATA,
+                        "%s: metadata \"%sgru.l%d.reverse.\" is of a second direction, but layer %d has one",
+                        l->file->source, prefix_of(l), k, k);
+    reverse->inputs = layer->config.inputs;
+    reverse->hidden = layer->config.hidden;
+    reverse->io_type = layer->config.io_type;
+    reverse->state_type = layer->config.state_type;
+    reverse->weight_type = layer->config.weight_type;
+    return GRU_OK;
 }
 
 static gru_status load_layer(gru_loader *l, int32_t k, const gru_load_options *options) {
@@ -209,7 +230,8 @@ static gru_status load_layer(gru_loader *l, int32_t k, const gru_load_options *o
     layer->config.state_type = options->state_type;
     layer->config.weight_type = options->weight_type;
     GRU_TRY(load_cell(l, k, !forward, inputs, 0));
-    return layer->bidirectional ? load_cell(l, k, 1, layer->config.inputs, 1) : GRU_OK;
+    if (layer->bidirectional) GRU_TRY(load_cell(l, k, 1, layer->config.inputs, 1));
+    return layer->reverse_config.hidden ? complete_reverse(l, k) : GRU_OK;
 }
 
 static gru_status load_layers(gru_loader *l, const gru_load_options *options) {

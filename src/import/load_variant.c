@@ -20,6 +20,7 @@ typedef struct option {
     const char *name; /* "reset", "dropout" */
     int field;        /* of a layer; -1: of the stack */
     int64_t layer;    /* -1: all */
+    int reverse;      /* of the layer's second direction alone */
 } option;
 
 static int is_of_stack(const char *name) {
@@ -31,9 +32,10 @@ static int read_option(const char *name, option *o) {
     *o = (option){.name = name, .field = gru_variant_find(name), .layer = -1};
     if (o->field >= 0 || is_of_stack(name)) return 1;
     if (*name++ != 'l' || (o->layer = gru_load_layer_number(&name)) < 0 || *name++ != '.') return 0;
-    o->name = name;
-    o->field = gru_variant_find(name);
-    return o->field >= 0;
+    o->reverse = strncmp(name, "reverse.", 8) == 0;
+    o->name = name + (o->reverse ? 8 : 0);
+    o->field = gru_variant_find(o->name);
+    return o->field >= 0 && (!o->reverse || gru_variant_is_of_direction(o->field));
 }
 
 /* The last "gru." of a key: no option has one in its name. NULL: there is none. */
@@ -80,19 +82,32 @@ static gru_status read_initial_state(gru_loader *l, const gru_metadata *line) {
                     line->key, line->text);
 }
 
+/* The reverse direction begins as the other; hidden 1 marks it as one of its own until its tensors are read. */
+static gru_status read_reverse(gru_stack_layer *layer, int field, const gru_metadata *line) {
+    gru_stack_layer own = *layer;
+    if (layer->reverse_config.hidden) own.config = layer->reverse_config;
+    GRU_TRY(gru_variant_read(&own, field, line));
+    layer->reverse_config = own.config;
+    layer->reverse_config.hidden = 1;
+    return GRU_OK;
+}
+
 static gru_status read_line(gru_loader *l, const option *o, const gru_metadata *line) {
     if (strcmp(o->name, "dropout") == 0) return read_dropout(l, line);
     if (strcmp(o->name, "initial_state") == 0) return read_initial_state(l, line);
     if (o->layer >= l->count)
         return gru_fail(GRU_BAD_DATA, "%s: metadata \"%s\" is of a layer that is not there: the GRU has %d",
                         line->source, line->key, l->count);
+    if (o->reverse) return read_reverse(&l->layers[o->layer], o->field, line);
     if (o->layer >= 0) return gru_variant_read(&l->layers[o->layer], o->field, line);
     for (int32_t k = 0; k < l->count; k++) GRU_TRY(gru_variant_read(&l->layers[k], o->field, line));
     return GRU_OK;
 }
 
-/* What holds for all layers, or what holds for one. */
-static gru_status read_lines(gru_loader *l, int of_one_layer) {
+/* What holds for all layers, for one, or for one direction of one. */
+enum { FOR_ALL, FOR_LAYER, FOR_DIRECTION };
+
+static gru_status read_lines(gru_loader *l, int scope) {
     const gru_file *file = l->file;
     const gru_name_start start = {l->name, l->prefix_length, "gru."};
     uint32_t i;
@@ -102,7 +117,7 @@ static gru_status read_lines(gru_loader *l, int of_one_layer) {
          key = gru_file_next_key(file, start, &i)) {
         const gru_metadata line = {file->source, key, key + strlen(key) + 1};
         if (read_option(key + l->prefix_length + strlen("gru."), &o)) {
-            if ((o.layer >= 0) == of_one_layer) GRU_TRY(read_line(l, &o, &line));
+            if ((o.layer >= 0) + o.reverse == scope) GRU_TRY(read_line(l, &o, &line));
         } else if (!is_of_another(l, key)) {
             return gru_fail(GRU_BAD_DATA, "%s: metadata \"%s\" names no option that this library knows",
                             file->source, key);
@@ -113,6 +128,7 @@ static gru_status read_lines(gru_loader *l, int of_one_layer) {
 
 gru_status gru_load_variant(gru_loader *l) {
     for (uint32_t i = 0; i < l->file->key_count; i++) GRU_TRY(check_owner(l, gru_file_key(l->file, i)));
-    GRU_TRY(read_lines(l, 0));
-    return read_lines(l, 1);
+    GRU_TRY(read_lines(l, FOR_ALL));
+    GRU_TRY(read_lines(l, FOR_LAYER));
+    return read_lines(l, FOR_DIRECTION);
 }

@@ -34,6 +34,22 @@ static int64_t outputs_of(const gru_stack_layer *layer) {
     return (int64_t)layer->config.hidden * (concat ? 2 : 1);
 }
 
+/* A reverse direction with a variant of its own: what its words do not check. */
+static gru_status check_reverse(const gru_stack_layer *layer, int32_t k) {
+    const gru_layer_config *c = &layer->config, *reverse = &layer->reverse_config;
+    if (!reverse->hidden) return GRU_OK;
+    if (reverse->hidden != c->hidden || reverse->inputs != c->inputs)
+        return gru_fail(
+            GRU_UNSUPPORTED,
+            "config.layers[%d].reverse_config has %d inputs and %d units, expected %d and %d: in a file "
+            "both directions have one size",
+            k, reverse->inputs, reverse->hidden, c->inputs, c->hidden);
+    if (!layer->bidirectional)
+        return gru_fail(GRU_BAD_ARGUMENT,
+                        "config.layers[%d].reverse_config is given, but the layer has one direction", k);
+    return GRU_OK;
+}
+
 /* What the variant's words do not check. Whatever loading would refuse is refused here. */
 static gru_status check_layer(const gru_stack_config *config, int32_t k) {
     const gru_stack_layer *layer = &config->layers[k];
@@ -61,6 +77,7 @@ static gru_status check_layer(const gru_stack_config *config, int32_t k) {
             GRU_BAD_ARGUMENT,
             "config.layers[%d].merge is GRU_MERGE_SEPARATE, which only the last layer, %d, can have", k,
             config->count - 1);
+    GRU_TRY(check_reverse(layer, k));
     for (int d = 0; d <= layer->bidirectional; d++) {
         (void)snprintf(who, sizeof who, "config.layers[%d].weights[%d]", k, d);
         GRU_TRY(check_weights(&layer->weights[d], who));
@@ -181,32 +198,51 @@ static gru_status add_tensor(void *user, const part *p) {
     return GRU_OK;
 }
 
-/* The word of a layer's field. */
-static gru_status word_of(const gru_stack_config *config, int32_t k, int field, char text[GRU_VARIANT_TEXT]) {
+/* The word of a field of direction d of a layer. */
+static gru_status word_of(const gru_stack_config *config, int32_t k, int d, int field,
+                          char text[GRU_VARIANT_TEXT]) {
     gru_stack_layer layer = config->layers[k];
     char who[NAME];
+    if (d) layer.config = layer.reverse_config;
     if (layer.config.hard_slope == 0) layer.config.hard_slope = 0.2f;
     if (!layer.bidirectional) layer.merge = GRU_MERGE_CONCAT; /* means nothing */
-    (void)snprintf(who, sizeof who, "config.layers[%d]", k);
+    (void)snprintf(who, sizeof who, d ? "config.layers[%d].reverse_config" : "config.layers[%d]", k);
     return gru_variant_write(&layer, field, who, text);
+}
+
+/* The words of a reverse direction that are not those of its layer. */
+static gru_status add_reverse_variant(header *h, const gru_stack_config *config, int32_t k) {
+    char forward[GRU_VARIANT_TEXT], reverse[GRU_VARIANT_TEXT], key[NAME];
+    if (!config->layers[k].reverse_config.hidden) return GRU_OK;
+    for (int field = 0; field < GRU_VARIANT_FIELDS; field++) {
+        if (!gru_variant_is_of_direction(field)) continue;
+        GRU_TRY(word_of(config, k, 0, field, forward));
+        GRU_TRY(word_of(config, k, 1, field, reverse));
+        if (strcmp(forward, reverse) == 0) continue;
+        (void)snprintf(key, sizeof key, "gru.l%d.reverse.%s", k, gru_variant_field(field));
+        add_word(h, key, reverse);
+        gru_text_add(&h->text, ",");
+    }
+    return GRU_OK;
 }
 
 /* Layer 0's words stand for all; another layer has its own where they differ. */
 static gru_status add_variant(header *h, const gru_stack_config *config) {
     char first[GRU_VARIANT_TEXT], text[GRU_VARIANT_TEXT], key[NAME];
     for (int field = 0; field < GRU_VARIANT_FIELDS; field++) {
-        GRU_TRY(word_of(config, 0, field, first));
+        GRU_TRY(word_of(config, 0, 0, field, first));
         (void)snprintf(key, sizeof key, "gru.%s", gru_variant_field(field));
         add_word(h, key, first);
         gru_text_add(&h->text, ",");
         for (int32_t k = 1; k < config->count; k++) {
-            GRU_TRY(word_of(config, k, field, text));
+            GRU_TRY(word_of(config, k, 0, field, text));
             if (strcmp(first, text) == 0) continue;
             (void)snprintf(key, sizeof key, "gru.l%d.%s", k, gru_variant_field(field));
             add_word(h, key, text);
             gru_text_add(&h->text, ",");
         }
     }
+    for (int32_t k = 0; k < config->count; k++) GRU_TRY(add_reverse_variant(h, config, k));
     gru_number_write(config->dropout, text);
     if (has_learned_states(config)) {
         add_word(h, "gru.initial_state", "learned");

@@ -8,7 +8,7 @@
 #include "core/error.h"
 #include "text.h"
 
-enum { WORDS = 3 };
+enum { WORDS = 5 };
 
 typedef struct option {
     const char *name;
@@ -24,13 +24,17 @@ static const option options[GRU_VARIANT_FIELDS] = {
     {"update", CONFIG(update), {"keep", "write"}, 0},
     {"gate", CONFIG(gate), {"sigmoid", "hard_sigmoid"}, 0},
     {"candidate", CONFIG(candidate), {"tanh", "relu", "linear"}, 0},
-    {"merge", offsetof(gru_stack_layer, merge), {"concat", "sum", "separate"}, 0},
+    {"merge", offsetof(gru_stack_layer, merge), {"concat", "sum", "separate", "average", "multiply"}, 0},
     {"clip", CONFIG(clip), {NULL}, 0},
     {"hard_slope", CONFIG(hard_slope), {NULL}, 1},
 };
 
 const char *gru_variant_field(int field) {
     return options[field].name;
+}
+
+int gru_variant_is_of_direction(int field) {
+    return options[field].offset != offsetof(gru_stack_layer, merge);
 }
 
 int gru_variant_find(const char *name) {
@@ -62,6 +66,12 @@ static gru_status read_number(const option *o, const gru_metadata *line, float *
 
 /* ---- fields ---- */
 
+static int word_count(const option *o) {
+    int count = 0;
+    while (count < WORDS && o->words[count]) count++;
+    return count;
+}
+
 static gru_status write_number(const option *o, float number, const char *who, char text[GRU_VARIANT_TEXT]) {
     if (!(number >= 0 && number <= FLT_MAX))
         return gru_fail(GRU_BAD_ARGUMENT, "%s.%s is %g, expected a finite number, 0 or more", who, o->name,
@@ -83,7 +93,7 @@ gru_status gru_variant_write(const gru_stack_layer *layer, int field, const char
     memcpy(&value, place, sizeof value);
     if (value < 0 || value >= WORDS || !o->words[value])
         return gru_fail(GRU_BAD_ARGUMENT, "%s.%s is %d, expected 0 (%s) to %d", who, o->name, value,
-                        o->words[0], o->words[2] ? 2 : 1);
+                        o->words[0], word_count(o) - 1);
     strcpy(text, o->words[value]);
     return GRU_OK;
 }
@@ -102,7 +112,11 @@ gru_status gru_variant_read(gru_stack_layer *layer, int field, const gru_metadat
         memcpy(place, &value, sizeof value);
         return GRU_OK;
     }
-    return gru_fail(GRU_BAD_DATA, "%s: metadata \"%s\" is \"%s\", expected %s, %s%s%s", line->source,
-                    line->key, line->text, o->words[0], o->words[1], o->words[2] ? ", " : "",
-                    o->words[2] ? o->words[2] : "");
+    char words[GRU_VARIANT_TEXT * WORDS] = "";
+    for (int value = 0; value < word_count(o); value++) {
+        if (value) strcat(words, ", ");
+        strcat(words, o->words[value]);
+    }
+    return gru_fail(GRU_BAD_DATA, "%s: metadata \"%s\" is \"%s\", expected %s", line->source, line->key,
+                    line->text, words);
 }

@@ -4,6 +4,7 @@
  *
  *   PREFIXgru.FIELD          for every layer
  *   PREFIXgru.lK.FIELD       for layer K alone, before the other
+ *   PREFIXgru.lK.reverse.FIELD   for the second direction of layer K alone, before both; not merge
  *   PREFIXgru.dropout        number below 1, of the stack
  *   PREFIXgru.initial_state  zeros (default), learned: h0_l0 and so on [H] hold an initial state of every sublayer
  *
@@ -11,7 +12,7 @@
  *   update      keep (default), write
  *   gate        sigmoid (default), hard_sigmoid
  *   candidate   tanh (default), relu, linear
- *   merge       concat (default), sum, separate
+ *   merge       concat (default), sum, separate, average, multiply
  *   clip        number, 0 (default): none
  *   hard_slope  number above 0, 0.2 (default)
  *
@@ -25,6 +26,8 @@ enum { GRU_VARIANT_FIELDS = 7, GRU_VARIANT_TEXT = 64 };
 
 /* "reset" ... */
 const char *gru_variant_field(int field);
+/* Whether the directions of a layer can differ in it. */
+int gru_variant_is_of_direction(int field);
 /* The field of this name; -1: none. */
 int gru_variant_find(const char *name);
 

@@ -27,21 +27,26 @@ static gru_status apply_dropout_between(const gru_stack_call *call, int32_t k) {
     return call->stack->context->backend->apply_dropout(call->stack->context, &dropout, call->data.stream);
 }
 
-/* A learned initial state is one row: here it becomes a row for each sequence, twice as many with each copy. */
-static gru_status repeat_initial_state(const gru_stack_call *call, int32_t k, int32_t d) {
-    const gru_stacked_layer *layer = &call->stack->layers[k];
-    gru_context *context = call->stack->context;
+/* Twice as many rows with each copy. */
+gru_status gru_stack_repeat_initial_state(const gru_stacked_layer *layer, int32_t d, int64_t N, void *rows,
+                                          void *stream) {
+    gru_context *context = layer->sublayers[d]->context;
     const gru_layer_config *config = &layer->sublayers[d]->config;
     const size_t row = (size_t)config->hidden * gru_type_bytes(config->state_type);
-    char *rows = gru_stack_initial_states(call, k, d);
-    if (!rows || call->data.N == 0) return GRU_OK;
-    GRU_TRY(context->backend->copy(context, rows, layer->initial_states[d], row, call->data.stream));
-    for (int64_t done = 1, count; done < call->data.N; done += count) {
-        count = done < call->data.N - done ? done : call->data.N - done;
-        GRU_TRY(context->backend->copy(context, rows + (size_t)done * row, rows, (size_t)count * row,
-                                       call->data.stream));
+    char *to = rows;
+    if (!layer->initial_states[d] || N == 0) return GRU_OK;
+    GRU_TRY(context->backend->copy(context, to, layer->initial_states[d], row, stream));
+    for (int64_t done = 1, count; done < N; done += count) {
+        count = done < N - done ? done : N - done;
+        GRU_TRY(context->backend->copy(context, to + (size_t)done * row, to, (size_t)count * row, stream));
     }
     return GRU_OK;
+}
+
+static gru_status repeat_initial_state(const gru_stack_call *call, int32_t k, int32_t d) {
+    void *rows = gru_stack_initial_states(call, k, d);
+    if (!rows) return GRU_OK;
+    return gru_stack_repeat_initial_state(&call->stack->layers[k], d, call->data.N, rows, call->data.stream);
 }
 
 static gru_status run_jobs(gru_pass pass, const gru_job *jobs, int32_t count) {

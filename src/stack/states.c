@@ -5,13 +5,13 @@
 #include "core/error.h"
 #include "core/host_memory.h"
 #include "core/number.h"
-#include "stack_layout.h"
+#include "stack_run.h"
 
 struct gru_states {
     gru_context *context;
     size_t bytes;  /* of this struct with its array */
     size_t length; /* of one copy of all states */
-    char *memory;  /* the states, then as many zeros for a reset */
+    char *memory;  /* the states, then what a reset copies to them */
     void *h[];     /* [sublayers] */
 };
 
@@ -28,12 +28,28 @@ static void lay_out(gru_states *states, const gru_stack *stack, int64_t N) {
         }
 }
 
-static gru_status copy_zeros(gru_states *states) {
+/* Where a reset finds the states of a sublayer. */
+static void *initial_of(const gru_states *states, int32_t sublayer) {
+    return (char *)states->h[sublayer] + states->length;
+}
+
+static gru_status copy_learned(gru_states *states, const gru_stack *stack, int64_t N) {
+    for (int32_t k = 0; k < stack->count; k++)
+        for (int32_t d = 0; d < stack->layers[k].directions; d++) {
+            const gru_stacked_layer *layer = &stack->layers[k];
+            GRU_TRY(gru_stack_repeat_initial_state(layer, d, N, initial_of(states, layer->first_sublayer + d),
+                                                   NULL));
+        }
+    return GRU_OK;
+}
+
+static gru_status set_initial(gru_states *states, const gru_stack *stack, int64_t N) {
     void *zeros = gru_host_allocate(states->context, states->length, "zero states");
     if (!zeros) return GRU_OUT_OF_MEMORY;
     memset(zeros, 0, states->length);
     gru_status status =
         gru_copy(states->context, states->memory + states->length, zeros, states->length, NULL);
+    if (status == GRU_OK) status = copy_learned(states, stack, N);
     if (status == GRU_OK) status = gru_states_reset(states, NULL);
     if (status == GRU_OK) status = gru_wait(states->context, NULL);
     gru_host_free(states->context, zeros, states->length);
@@ -50,7 +66,7 @@ static gru_status fill(gru_states *states, const gru_stack *stack, int64_t N) {
     GRU_TRY(gru_allocate(states->context, whole, &memory));
     states->memory = memory;
     lay_out(states, stack, N);
-    return copy_zeros(states);
+    return set_initial(states, stack, N);
 }
 
 gru_status gru_states_create(const gru_stack *stack, int64_t N, gru_states **states) {

@@ -140,6 +140,16 @@ static gru_status fill_call(gru_stream *stream, int64_t rows) {
     return gru_stack_layout_of(stack, 1, rows, &stream->call.layout);
 }
 
+static gru_status set_initial_states(gru_stream *stream, int64_t rows) {
+    void *queue = stream->run.data.stream;
+    for (int32_t k = 0; k < stream->count; k++) {
+        const stream_layer *layer = &stream->layers[k];
+        GRU_TRY(gru_stack_repeat_initial_state(&stream->stack->layers[k], 0, rows, layer->first, queue));
+        GRU_TRY(gru_copy(stream->context, layer->states[0], layer->first, layer->bytes, queue));
+    }
+    return gru_wait(stream->context, queue);
+}
+
 static gru_status fill(gru_stream *stream, const gru_stream_config *config) {
     const gru_stack *stack = stream->stack;
     const int64_t rows = config->rows ? config->rows : 1;
@@ -150,6 +160,7 @@ static gru_status fill(gru_stream *stream, const gru_stream_config *config) {
     stream->unaligned = io - 1;
     stream->prepared = prepare_steps(stream, rows);
     GRU_TRY(allocate(stream, rows));
+    GRU_TRY(set_initial_states(stream, rows));
     return fill_call(stream, rows);
 }
 

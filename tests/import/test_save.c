@@ -173,6 +173,47 @@ TEST(save, what_was_saved_is_what_is_loaded) {
     remove_folder(&f);
 }
 
+/* Each merge, with directions of one variant and of two. */
+TEST(save, merges_and_variants_of_directions_come_back) {
+    static const int32_t merges[] = {GRU_MERGE_CONCAT, GRU_MERGE_SUM, GRU_MERGE_AVERAGE, GRU_MERGE_MULTIPLY};
+    static const char *const words[] = {"concat", "sum", "average", "multiply"};
+    static sample s;
+    const folder f = make_folder();
+    gru_context *context = tester_context(NULL, 1);
+    const gru_load_options options = file_fixture_f64_options();
+    for (int i = 0; i < 4; i++) {
+        gru_file *file = NULL;
+        gru_stack *direct = NULL, *loaded = NULL;
+        make_sample(&s);
+        s.config.count = 1, s.layers[0].merge = merges[i];
+        s.layers[0].reverse_config = s.layers[0].config;
+        s.layers[0].reverse_config.reset_mode = GRU_RESET_ALL, s.layers[0].reverse_config.clip = 0;
+        s.layers[0].reverse_config.candidate = GRU_CANDIDATE_RELU;
+        if (i % 2) memset(&s.layers[0].reverse_config, 0, sizeof s.layers[0].reverse_config);
+        save_or_skip(f.path, &s.config, NULL);
+        file_fixture_open(f.path, &file);
+        const char *merge = gru_file_metadata(file, "gru.merge");
+        const char *reverse = gru_file_metadata(file, "gru.l0.reverse.candidate");
+        CHECK(merge && strcmp(merge, words[i]) == 0, "merge %d is %s", merges[i],
+              merge ? merge : "not there");
+        CHECK(i % 2 ? !reverse : reverse && strcmp(reverse, "relu") == 0, "the reverse candidate is %s",
+              reverse ? reverse : "not there");
+        REQUIRE(gru_stack_create(context, &s.config, &direct) == GRU_OK, "%s", gru_last_error());
+        REQUIRE(gru_stack_load(context, file, &options, &loaded) == GRU_OK, "%s", gru_last_error());
+        gru_file_close(file);
+        double x[T * N * INPUTS], y[2][T * N * 6] = {{0}};
+        tester_fill(x, GRU_F64, T * N * INPUTS, 1.0, 3);
+        file_fixture_run(direct, T, N, x, y[0]);
+        file_fixture_run(loaded, T, N, x, y[1]);
+        CHECK(y[0][0] != 0 && memcmp(y[0], y[1], sizeof y[0]) == 0, "merge %d computes something else",
+              merges[i]);
+        gru_stack_release(direct);
+        gru_stack_release(loaded);
+    }
+    gru_context_release(context);
+    remove_folder(&f);
+}
+
 TEST(save, the_same_stack_makes_the_same_bytes) {
     static sample s;
     make_sample(&s);
@@ -273,7 +314,7 @@ TEST(save, stacks_that_cannot_be_saved) {
             "inputs is 5, expected 6, what layer 0 puts out");
     REFUSED(GRU_BAD_ARGUMENT, s.layers[0].config.reset_mode = 3, "reset is 3, expected 0 (after) to 2");
     REFUSED(GRU_BAD_ARGUMENT, s.layers[1].config.update = -1, "update is -1, expected 0 (keep) to 1");
-    REFUSED(GRU_BAD_ARGUMENT, s.layers[2].merge = 3, "merge is 3");
+    REFUSED(GRU_BAD_ARGUMENT, s.layers[2].merge = 5, "merge is 5, expected 0 (concat) to 4");
     REFUSED(GRU_BAD_ARGUMENT, s.layers[2].bidirectional = 2, "bidirectional is 2");
     REFUSED(GRU_BAD_ARGUMENT, s.layers[1].config.direction = 2, "direction is 2");
     REFUSED(GRU_BAD_ARGUMENT, s.layers[1].config.clip = NAN, "clip is nan");
@@ -284,6 +325,14 @@ TEST(save, stacks_that_cannot_be_saved) {
     REFUSED(GRU_BAD_ARGUMENT, s.layers[2].weights[1].W = NULL, "config.layers[2].weights[1].W is NULL");
     REFUSED(GRU_BAD_ARGUMENT, s.layers[0].weights[0].on_device = 1, "on_device is 1");
     REFUSED(GRU_UNSUPPORTED, s.layers[0].weights[0].type = GRU_INT8, "type is int8");
+    REFUSED(GRU_UNSUPPORTED,
+            (s.layers[0].reverse_config = s.layers[0].config, s.layers[0].reverse_config.hidden = 2),
+            "config.layers[0].reverse_config has 5 inputs and 2 units, expected 5 and 3");
+    REFUSED(GRU_BAD_ARGUMENT, s.layers[1].reverse_config = s.layers[1].config,
+            "config.layers[1].reverse_config is given, but the layer has one direction");
+    REFUSED(GRU_BAD_ARGUMENT,
+            (s.layers[0].reverse_config = s.layers[0].config, s.layers[0].reverse_config.gate = 9),
+            "config.layers[0].reverse_config.gate is 9");
     REFUSED(GRU_BAD_ARGUMENT, s.layers[0].merge = GRU_MERGE_SEPARATE,
             "config.layers[0].merge is GRU_MERGE_SEPARATE, which only the last layer, 2, can have");
     REFUSED(GRU_BAD_ARGUMENT, s.layers[2].config.hidden = (1 << 24) + 1,

@@ -208,6 +208,53 @@ TEST(stream, streams_share_weights_and_see_their_updates) {
     gru_context_release(context);
 }
 
+/* A second stack of the fixture's layers, with learned initial states. */
+ENGINE_TEST(stream, learned_initial_states_begin_streams_and_states) {
+    enum { ROWS = 3 };
+    static const layer_spec specs[] = {{.hidden = 8}, {.hidden = 5}};
+    static const float learned[2][8] = {{0.5f, -0.5f, 0.25f, 1, -1, 0, 0.75f, 2},
+                                        {-0.25f, 0.125f, 3, 1, -0.5f}};
+    gru_context *context = tester_context(engine, 1);
+    for (int64_t rows = 1; rows <= ROWS; rows += 2) {
+        stack_fixture *fixture =
+            stack_fixture_make(context, specs, 2, (stack_fixture_sizes){.T = STEPS, .N = rows, .I = 4});
+        gru_states *states = NULL;
+        for (int k = 0; k < 2; k++) fixture->layers[k].h0[0] = learned[k];
+        gru_stack_release(fixture->stack);
+        REQUIRE(gru_stack_create(context, &fixture->config, &fixture->stack) == GRU_OK, "%s",
+                gru_last_error());
+        stepper s = stepper_make(fixture, rows);
+        const size_t bytes = gru_stream_state_bytes(s.stream);
+        float *read = stack_fixture_allocate(fixture, bytes), *at = read;
+        char *first = stack_fixture_allocate(fixture, s.y_bytes),
+             *y = stack_fixture_allocate(fixture, s.y_bytes);
+        REQUIRE(gru_stream_read_state(s.stream, read) == GRU_OK &&
+                    gru_wait(context, tester_device.stream) == GRU_OK,
+                "%s", gru_last_error());
+        REQUIRE(gru_states_create(fixture->stack, rows, &states) == GRU_OK, "%s", gru_last_error());
+        for (int k = 0; k < 2; k++)
+            for (int64_t n = 0; n < rows; n++, at += specs[k].hidden) {
+                float row[8];
+                CHECK(memcmp(at, learned[k], (size_t)specs[k].hidden * sizeof *at) == 0,
+                      "layer %d, row %d of a stream", k, (int)n);
+                copy(&s, row, (const float *)gru_states_initial(states)[k] + n * specs[k].hidden,
+                     (size_t)specs[k].hidden * sizeof *row);
+                REQUIRE(gru_wait(context, tester_device.stream) == GRU_OK, "%s", gru_last_error());
+                CHECK(memcmp(row, learned[k], (size_t)specs[k].hidden * sizeof *at) == 0,
+                      "layer %d, row %d of states", k, (int)n);
+            }
+        step(&s, fixture->x, first);
+        step(&s, fixture->x, y);
+        REQUIRE(gru_stream_reset(s.stream, -1) == GRU_OK, "%s", gru_last_error());
+        step(&s, fixture->x, y);
+        CHECK(memcmp(first, y, s.y_bytes) == 0, "after a reset the first step is another");
+        gru_states_release(states);
+        stepper_free(&s);
+        stack_fixture_free(fixture);
+    }
+    gru_context_release(context);
+}
+
 /* ---- refusals ---- */
 
 static void refused(gru_status got, gru_status status, const char *expected) {
