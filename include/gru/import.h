@@ -146,19 +146,24 @@ typedef struct gru_load_options {
  * unless the file's metadata says otherwise. gru_file_save() and gru-convert write these keys, after the prefix of
  * the tensors:
  *
- *     PREFIXgru.reset      after, before, all        PREFIXgru.gate        sigmoid, hard_sigmoid
- *     PREFIXgru.update     keep, write               PREFIXgru.hard_slope  a number above 0
- *     PREFIXgru.candidate  tanh, relu, linear        PREFIXgru.clip        a number, 0: none
- *     PREFIXgru.merge      concat, sum, separate,    PREFIXgru.dropout     a number below 1, of the stack
- *                          average, multiply
+ *     PREFIXgru.reset          after, before, all
+ *     PREFIXgru.update         keep, write
+ *     PREFIXgru.gate, PREFIXgru.candidate
+ *                              the name of an activation in small letters: sigmoid, hard_sigmoid, leaky_relu, ...
+ *     PREFIXgru.gate_alpha, gate_beta, candidate_alpha, candidate_beta
+ *                              numbers of an activation that has them
+ *     PREFIXgru.hard_slope     a number above 0, alpha of the gate hard_sigmoid
+ *     PREFIXgru.clip           a number, 0: none
+ *     PREFIXgru.merge          concat, sum, separate, average, multiply
+ *     PREFIXgru.dropout        a number below 1, of the stack
  *     PREFIXgru.initial_state  zeros, learned: each sublayer has an initial state [H], h0_l0, h0_l0_reverse and so on,
  *                              of the type of its weights
  *
  * They hold for all layers; PREFIXgru.lK.reset and so on hold for layer K alone, PREFIXgru.lK.reverse.reset and so on
- * for its reverse direction alone, if it has two. Refused by its name: a key after
- * PREFIXgru. that says nothing known, a layer that is not there, a number that single precision rounds to 0, and a
- * key of a prefix that no GRU here has. options NULL: all defaults. The file may be closed afterwards.
- * GRU_BAD_DATA names the tensor that is missing or has another shape. */
+ * (but merge) for its reverse direction. Refused by its name: a key after PREFIXgru. that says nothing known, a layer
+ * or direction that is not there, a number that single precision rounds to 0, and a key of a prefix that no GRU here
+ * has. options NULL: all defaults. The file may be closed afterwards. GRU_BAD_DATA names the tensor that is missing
+ * or has another shape. */
 GRU_API gru_status gru_stack_load(gru_context *context, const gru_file *file, const gru_load_options *options,
                                   gru_stack **stack);
 

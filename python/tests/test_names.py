@@ -101,6 +101,8 @@ class Names(Case):
         for key, words in (("b.gru.reset", "is of a GRU with the prefix 'b.'"), ("gru.l0.clip", "with the prefix ''")):
             safetensors.write(path, {name: Tensor.of(array) for name, array in gru("a.").items()}, {key: "after"})
             self.refused(path, words)
+        safetensors.write(path, {name: Tensor.of(array) for name, array in gru("a.").items()}, {"a.gru.l0.reverse.reset": "all"})
+        self.refused(path, "a.gru.l0.reverse.reset is of one direction alone")
         safetensors.write(path, {name: Tensor.of(array) for name, array in gru("a.").items()}, {"b.gru.note": "after"})
         self.assertEqual(self.converted(path).metadata["b.gru.note"], "after")
 

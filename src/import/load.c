@@ -7,6 +7,7 @@
 #include "api/check_view.h"
 #include "core/error.h"
 #include "core/number.h"
+#include "stack/stack_check.h"
 
 enum { PARTS = GRU_LOAD_PARTS, PART_H0 = 4, NAME = GRU_LOAD_NAME, MOST_HIDDEN = INT32_MAX / 8 };
 static const char *const parts[PARTS] = {"weight_ih", "weight_hh", "bias_ih", "bias_hh", "h0"};
@@ -177,15 +178,34 @@ static gru_status read_sizes(const gru_loader *l, const cell *c, int64_t wanted,
     return GRU_OK;
 }
 
+/* Where a direction's configuration lies. The reverse direction gets one of its own if its size is another, which the stack
+ * takes where outputs stay side by side. */
+static gru_layer_config *config_of(gru_stack_layer *layer, int slot, const gru_tensor *R) {
+    const int apart = layer->merge == GRU_MERGE_CONCAT || layer->merge == GRU_MERGE_SEPARATE;
+    gru_layer_config *own = &layer->reverse_config;
+    if (slot == 0) return &layer->config;
+    if (own->direction != GRU_REVERSE && apart && R->rank == 2 && R->shape[1] != layer->config.hidden)
+        *own = layer->config;
+    else if (own->direction != GRU_REVERSE)
+        return &layer->config;
+    own->direction = GRU_REVERSE;
+    return own;
+}
+
 static gru_status load_cell(gru_loader *l, int32_t k, int reverse, int64_t inputs, int slot) {
     gru_stack_layer *layer = &l->layers[k];
     gru_weights *weights = &layer->weights[slot];
     const void **const to[PARTS] = {&weights->W, &weights->R, &weights->bW, &weights->bR, &layer->h0[slot]};
     const int32_t H = layer->config.hidden;
+    const int alike = slot == 1 && layer->merge != GRU_MERGE_CONCAT && layer->merge != GRU_MERGE_SEPARATE;
     cell c;
     GRU_TRY(find_cell(l, k, reverse, &c));
-    GRU_TRY(read_sizes(l, &c, inputs, &layer->config));
-    if (slot == 1) GRU_TRY(check_shape(l, &c, 1, 2, 3 * (int64_t)H, H)); /* as forward */
+    gru_layer_config *config = config_of(layer, slot, &c.tensors[1]);
+    GRU_TRY(read_sizes(l, &c, inputs, config));
+    if (alike) GRU_TRY(check_shape(l, &c, 1, 2, 3 * (int64_t)H, H));
+    config->io_type = layer->config.io_type;
+    config->state_type = layer->config.state_type;
+    config->weight_type = layer->config.weight_type;
     weights->type = c.tensors[0].type;
     for (int part = 0; part < PARTS; part++)
         if (c.found[part]) GRU_TRY(numbers_of(l, c.names[part], &c.tensors[part], to[part]));
@@ -194,44 +214,19 @@ static gru_status load_cell(gru_loader *l, int32_t k, int reverse, int64_t input
 
 /* ---- all of it ---- */
 
-static const char *prefix_of(const gru_loader *l) {
-    l->name[l->prefix_length] = '\0';
-    return l->name;
-}
-
 static int64_t outputs_of(const gru_stack_layer *layer) {
     const int concat = layer->bidirectional && layer->merge == GRU_MERGE_CONCAT;
-    return (int64_t)layer->config.hidden * (concat ? 2 : 1);
-}
-
-/* What a reverse direction with a variant of its own shares with the other. */
-static gru_status complete_reverse(const gru_loader *l, int32_t k) {
-    gru_stack_layer *layer = &l->layers[k];
-    gru_layer_config *reverse = &layer->reverse_config;
-    if (!layer->bidirectional)
-        return gru_fail(GRU_BAD_DATA,
-                        "%s: metadata \"%sgru.l%d.reverse.\" is of a second direction, but layer %d has one",
-                        l->file->source, prefix_of(l), k, k);
-    reverse->inputs = layer->config.inputs;
-    reverse->hidden = layer->config.hidden;
-    reverse->io_type = layer->config.io_type;
-    reverse->state_type = layer->config.state_type;
-    reverse->weight_type = layer->config.weight_type;
-    return GRU_OK;
+    return (int64_t)layer->config.hidden + (concat ? gru_stack_config_of(layer, 1)->hidden : 0);
 }
 
 static gru_status load_layer(gru_loader *l, int32_t k, const gru_load_options *options) {
     gru_stack_layer *layer = &l->layers[k];
-    const int forward = has_cell(l, k, 0), reverse = has_cell(l, k, 1);
     const int64_t inputs = k > 0 ? outputs_of(layer - 1) : -1;
-    layer->bidirectional = forward && reverse;
-    layer->config.direction = forward ? GRU_FORWARD : GRU_REVERSE;
     layer->config.io_type = options->io_type;
     layer->config.state_type = options->state_type;
     layer->config.weight_type = options->weight_type;
-    GRU_TRY(load_cell(l, k, !forward, inputs, 0));
-    if (layer->bidirectional) GRU_TRY(load_cell(l, k, 1, layer->config.inputs, 1));
-    return layer->reverse_config.hidden ? complete_reverse(l, k) : GRU_OK;
+    GRU_TRY(load_cell(l, k, layer->config.direction == GRU_REVERSE, inputs, 0));
+    return layer->bidirectional ? load_cell(l, k, 1, layer->config.inputs, 1) : GRU_OK;
 }
 
 static gru_status load_layers(gru_loader *l, const gru_load_options *options) {
@@ -241,6 +236,11 @@ static gru_status load_layers(gru_loader *l, const gru_load_options *options) {
     l->copies = calloc((size_t)l->count, 2 * PARTS * sizeof *l->copies);
     if (!l->layers || !l->copies)
         return gru_fail(GRU_OUT_OF_MEMORY, "no memory for the %d layers of %s", l->count, l->file->source);
+    for (int32_t k = 0; k < l->count; k++) {
+        const int forward = has_cell(l, k, 0), reverse = has_cell(l, k, 1);
+        l->layers[k].bidirectional = forward && reverse;
+        l->layers[k].config.direction = forward ? GRU_FORWARD : GRU_REVERSE;
+    }
     GRU_TRY(gru_load_variant(l));
     for (int32_t k = 0; k < l->count; k++) GRU_TRY(load_layer(l, k, options));
     return GRU_OK;

@@ -20,7 +20,7 @@ typedef struct option {
     const char *name; /* "reset", "dropout" */
     int field;        /* of a layer; -1: of the stack */
     int64_t layer;    /* -1: all */
-    int reverse;      /* of the layer's second direction alone */
+    int reverse;      /* of its reverse direction alone */
 } option;
 
 static int is_of_stack(const char *name) {
@@ -32,8 +32,8 @@ static int read_option(const char *name, option *o) {
     *o = (option){.name = name, .field = gru_variant_find(name), .layer = -1};
     if (o->field >= 0 || is_of_stack(name)) return 1;
     if (*name++ != 'l' || (o->layer = gru_load_layer_number(&name)) < 0 || *name++ != '.') return 0;
-    o->reverse = strncmp(name, "reverse.", 8) == 0;
-    o->name = name + (o->reverse ? 8 : 0);
+    o->reverse = strncmp(name, "reverse.", strlen("reverse.")) == 0;
+    o->name = o->reverse ? name + strlen("reverse.") : name;
     o->field = gru_variant_find(o->name);
     return o->field >= 0 && (!o->reverse || gru_variant_is_of_direction(o->field));
 }
@@ -82,14 +82,14 @@ static gru_status read_initial_state(gru_loader *l, const gru_metadata *line) {
                     line->key, line->text);
 }
 
-/* The reverse direction begins as the other; hidden 1 marks it as one of its own until its tensors are read. */
-static gru_status read_reverse(gru_stack_layer *layer, int field, const gru_metadata *line) {
-    gru_stack_layer own = *layer;
-    if (layer->reverse_config.hidden) own.config = layer->reverse_config;
-    GRU_TRY(gru_variant_read(&own, field, line));
-    layer->reverse_config = own.config;
-    layer->reverse_config.hidden = 1;
-    return GRU_OK;
+/* The reverse direction's own configuration starts as that of the layer. */
+static gru_status read_reverse_line(gru_stack_layer *layer, const option *o, const gru_metadata *line) {
+    if (!layer->bidirectional)
+        return gru_fail(GRU_BAD_DATA, "%s: metadata \"%s\" is of a direction that is not there", line->source,
+                        line->key);
+    if (layer->reverse_config.direction != GRU_REVERSE) layer->reverse_config = layer->config;
+    layer->reverse_config.direction = GRU_REVERSE;
+    return gru_variant_read(&layer->reverse_config, NULL, o->field, line);
 }
 
 static gru_status read_line(gru_loader *l, const option *o, const gru_metadata *line) {
@@ -98,16 +98,17 @@ static gru_status read_line(gru_loader *l, const option *o, const gru_metadata *
     if (o->layer >= l->count)
         return gru_fail(GRU_BAD_DATA, "%s: metadata \"%s\" is of a layer that is not there: the GRU has %d",
                         line->source, line->key, l->count);
-    if (o->reverse) return read_reverse(&l->layers[o->layer], o->field, line);
-    if (o->layer >= 0) return gru_variant_read(&l->layers[o->layer], o->field, line);
-    for (int32_t k = 0; k < l->count; k++) GRU_TRY(gru_variant_read(&l->layers[k], o->field, line));
+    const int32_t first = o->layer >= 0 ? (int32_t)o->layer : 0, end = o->layer >= 0 ? first + 1 : l->count;
+    if (o->reverse) return read_reverse_line(&l->layers[first], o, line);
+    for (int32_t k = first; k < end; k++)
+        GRU_TRY(gru_variant_read(&l->layers[k].config, &l->layers[k].merge, o->field, line));
     return GRU_OK;
 }
 
-/* What holds for all layers, for one, or for one direction of one. */
-enum { FOR_ALL, FOR_LAYER, FOR_DIRECTION };
+/* What holds for all layers, for one, or for one direction: whose lines are read. */
+enum { ALL, LAYER, DIRECTION };
 
-static gru_status read_lines(gru_loader *l, int scope) {
+static gru_status read_lines(gru_loader *l, int whose) {
     const gru_file *file = l->file;
     const gru_name_start start = {l->name, l->prefix_length, "gru."};
     uint32_t i;
@@ -117,7 +118,7 @@ static gru_status read_lines(gru_loader *l, int scope) {
          key = gru_file_next_key(file, start, &i)) {
         const gru_metadata line = {file->source, key, key + strlen(key) + 1};
         if (read_option(key + l->prefix_length + strlen("gru."), &o)) {
-            if ((o.layer >= 0) + o.reverse == scope) GRU_TRY(read_line(l, &o, &line));
+            if ((o.layer >= 0) + o.reverse == whose) GRU_TRY(read_line(l, &o, &line));
         } else if (!is_of_another(l, key)) {
             return gru_fail(GRU_BAD_DATA, "%s: metadata \"%s\" names no option that this library knows",
                             file->source, key);
@@ -128,7 +129,7 @@ static gru_status read_lines(gru_loader *l, int scope) {
 
 gru_status gru_load_variant(gru_loader *l) {
     for (uint32_t i = 0; i < l->file->key_count; i++) GRU_TRY(check_owner(l, gru_file_key(l->file, i)));
-    GRU_TRY(read_lines(l, FOR_ALL));
-    GRU_TRY(read_lines(l, FOR_LAYER));
-    return read_lines(l, FOR_DIRECTION);
+    GRU_TRY(read_lines(l, ALL));
+    GRU_TRY(read_lines(l, LAYER));
+    return read_lines(l, DIRECTION);
 }

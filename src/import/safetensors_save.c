@@ -3,16 +3,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/check_layer.h"
 #include "api/check_view.h"
+#include "core/activation.h"
 #include "core/error.h"
 #include "core/number.h"
 #include "json.h"
 #include "replace_file.h"
 #include "safetensors.h"
+#include "stack/stack_check.h"
 #include "text.h"
 #include "variant.h"
 
-enum { NAME = 80, PARTS = 5, MOST_UNITS = 1 << 24 }; /* NAME: of a tensor or a key, without its prefix */
+enum { NAME = 80, PARTS = 5 }; /* NAME: of a tensor or a key, without its prefix */
 
 /* ---- checks ---- */
 
@@ -29,77 +32,28 @@ static gru_status check_weights(const gru_weights *weights, const char *who) {
     return gru_check_reserved(who, weights->reserved, 4);
 }
 
-static int64_t outputs_of(const gru_stack_layer *layer) {
-    const int concat = layer->bidirectional && layer->merge == GRU_MERGE_CONCAT;
-    return (int64_t)layer->config.hidden * (concat ? 2 : 1);
-}
-
-/* A reverse direction with a variant of its own: what its words do not check. */
-static gru_status check_reverse(const gru_stack_layer *layer, int32_t k) {
-    const gru_layer_config *c = &layer->config, *reverse = &layer->reverse_config;
-    if (!reverse->hidden) return GRU_OK;
-    if (reverse->hidden != c->hidden || reverse->inputs != c->inputs)
-        return gru_fail(
-            GRU_UNSUPPORTED,
-            "config.layers[%d].reverse_config has %d inputs and %d units, expected %d and %d: in a file "
-            "both directions have one size",
-            k, reverse->inputs, reverse->hidden, c->inputs, c->hidden);
-    if (!layer->bidirectional)
-        return gru_fail(GRU_BAD_ARGUMENT,
-                        "config.layers[%d].reverse_config is given, but the layer has one direction", k);
-    return GRU_OK;
-}
-
-/* What the variant's words do not check. Whatever loading would refuse is refused here. */
-static gru_status check_layer(const gru_stack_config *config, int32_t k) {
-    const gru_stack_layer *layer = &config->layers[k];
-    const gru_layer_config *c = &layer->config;
+static gru_status check_sublayer(const gru_stack_layer *layer, int32_t k, int32_t d) {
     char who[NAME];
-    if (c->hidden < 1 || c->hidden > MOST_UNITS)
-        return gru_fail(GRU_BAD_ARGUMENT, "config.layers[%d].config.hidden is %d, expected 1 to %d", k,
-                        c->hidden, MOST_UNITS);
-    if (c->inputs < 1 || c->inputs > MOST_UNITS)
-        return gru_fail(GRU_BAD_ARGUMENT, "config.layers[%d].config.inputs is %d, expected 1 to %d", k,
-                        c->inputs, MOST_UNITS);
-    if (k > 0 && c->inputs != outputs_of(layer - 1))
-        return gru_fail(GRU_BAD_ARGUMENT,
-                        "config.layers[%d].config.inputs is %d, expected %lld, what layer %d puts out", k,
-                        c->inputs, (long long)outputs_of(layer - 1), k - 1);
-    if (c->direction != GRU_FORWARD && c->direction != GRU_REVERSE)
-        return gru_fail(GRU_BAD_ARGUMENT,
-                        "config.layers[%d].config.direction is %d, expected GRU_FORWARD or _REVERSE", k,
-                        c->direction);
-    if (layer->bidirectional != 0 && layer->bidirectional != 1)
-        return gru_fail(GRU_BAD_ARGUMENT, "config.layers[%d].bidirectional is %d, expected 0 or 1", k,
-                        layer->bidirectional);
-    if (layer->bidirectional && layer->merge == GRU_MERGE_SEPARATE && k + 1 < config->count)
-        return gru_fail(
-            GRU_BAD_ARGUMENT,
-            "config.layers[%d].merge is GRU_MERGE_SEPARATE, which only the last layer, %d, can have", k,
-            config->count - 1);
-    GRU_TRY(check_reverse(layer, k));
-    for (int d = 0; d <= layer->bidirectional; d++) {
-        (void)snprintf(who, sizeof who, "config.layers[%d].weights[%d]", k, d);
-        GRU_TRY(check_weights(&layer->weights[d], who));
-    }
-    (void)snprintf(who, sizeof who, "config.layers[%d].config", k);
-    return gru_check_reserved(who, c->reserved, 6);
+    const gru_status status = gru_check_layer_config(gru_stack_config_of(layer, d));
+    if (status != GRU_OK)
+        return gru_fail(status, "config.layers[%d]%s: %s", k, d ? ", reverse" : "", gru_last_error());
+    (void)snprintf(who, sizeof who, "config.layers[%d].weights[%d]", k, d);
+    return check_weights(&layer->weights[d], who);
 }
 
+/* Whatever loading would refuse is refused here. */
 static gru_status check_config(const gru_stack_config *config, const char *prefix) {
     size_t where;
-    if (!config) return gru_fail(GRU_BAD_ARGUMENT, "config is NULL");
-    if (config->count < 1)
-        return gru_fail(GRU_BAD_ARGUMENT, "config.count is %d, expected 1 or more", config->count);
-    if (!config->layers)
-        return gru_fail(GRU_BAD_ARGUMENT, "config.layers is NULL, expected [%d]", config->count);
-    if (!(config->dropout >= 0 && config->dropout < 1))
-        return gru_fail(GRU_BAD_ARGUMENT, "config.dropout is %g, expected 0 to below 1",
-                        (double)config->dropout);
+    GRU_TRY(gru_stack_check_config(config));
+    if (config->layers[0].config.inputs < 1)
+        return gru_fail(GRU_BAD_ARGUMENT, "config.layers[0].config.inputs is %d, expected 1 or more",
+                        config->layers[0].config.inputs);
     if (!gru_utf8_valid((const uint8_t *)prefix, strlen(prefix), &where))
         return gru_fail(GRU_BAD_ARGUMENT, "prefix is not UTF-8 at its byte %zu", where);
-    for (int32_t k = 0; k < config->count; k++) GRU_TRY(check_layer(config, k));
-    return gru_check_reserved("config", config->reserved, 8);
+    for (int32_t k = 0; k < config->count; k++)
+        for (int32_t d = 0; d <= config->layers[k].bidirectional; d++)
+            GRU_TRY(check_sublayer(&config->layers[k], k, d));
+    return GRU_OK;
 }
 
 /* ---- the tensors, in the order of the file ---- */
@@ -126,7 +80,8 @@ static int describe(const gru_stack_layer *layer, int32_t k, int d, int i, part 
     const gru_weights *w = &layer->weights[d];
     const void *const data[PARTS] = {w->W, w->R, w->bW, w->bR, layer->h0[d]};
     const int reverse = layer->bidirectional ? d : layer->config.direction == GRU_REVERSE;
-    const int64_t H = layer->config.hidden, columns[PARTS] = {layer->config.inputs, H, 1, 1, 1};
+    const int64_t H = gru_stack_config_of(layer, d)->hidden;
+    const int64_t columns[PARTS] = {layer->config.inputs, H, 1, 1, 1};
     if ((i == 2 || i == 3) && !w->bW && !w->bR) return 0;
     (void)snprintf(p->name, sizeof p->name, "%s_l%d%s", names[i], k, reverse ? "_reverse" : "");
     p->data = data[i];
@@ -198,65 +153,69 @@ static gru_status add_tensor(void *user, const part *p) {
     return GRU_OK;
 }
 
-/* The word of a field of direction d of a layer. */
-static gru_status word_of(const gru_stack_config *config, int32_t k, int d, int field,
-                          char text[GRU_VARIANT_TEXT]) {
-    gru_stack_layer layer = config->layers[k];
-    char who[NAME];
-    if (d) layer.config = layer.reverse_config;
-    if (layer.config.hard_slope == 0) layer.config.hard_slope = 0.2f;
-    if (!layer.bidirectional) layer.merge = GRU_MERGE_CONCAT; /* means nothing */
-    (void)snprintf(who, sizeof who, d ? "config.layers[%d].reverse_config" : "config.layers[%d]", k);
-    return gru_variant_write(&layer, field, who, text);
+/* The words of one direction of a layer, by field. */
+typedef struct words {
+    char text[GRU_VARIANT_FIELDS][GRU_VARIANT_TEXT];
+} words;
+
+static void find_words(const gru_stack_layer *layer, int32_t d, words *w) {
+    gru_layer_config config = *gru_stack_config_of(layer, d);
+    const int32_t merge =
+        layer->bidirectional ? layer->merge : GRU_MERGE_CONCAT; /* of one it means nothing */
+    gru_activations_fill(&config);
+    for (int field = 0; field < GRU_VARIANT_FIELDS; field++)
+        gru_variant_write(&config, merge, field, w->text[field]);
 }
 
-/* The words of a reverse direction that are not those of its layer. */
-static gru_status add_reverse_variant(header *h, const gru_stack_config *config, int32_t k) {
-    char forward[GRU_VARIANT_TEXT], reverse[GRU_VARIANT_TEXT], key[NAME];
-    if (!config->layers[k].reverse_config.hidden) return GRU_OK;
-    for (int field = 0; field < GRU_VARIANT_FIELDS; field++) {
-        if (!gru_variant_is_of_direction(field)) continue;
-        GRU_TRY(word_of(config, k, 0, field, forward));
-        GRU_TRY(word_of(config, k, 1, field, reverse));
-        if (strcmp(forward, reverse) == 0) continue;
-        (void)snprintf(key, sizeof key, "gru.l%d.reverse.%s", k, gru_variant_field(field));
-        add_word(h, key, reverse);
-        gru_text_add(&h->text, ",");
-    }
-    return GRU_OK;
+/* Whether a field has to be said, as other lines say something else of it or of its function. */
+static int differs(const words *w, const words *others, int field) {
+    for (int other = 0; other < GRU_VARIANT_FIELDS; other++)
+        if (gru_variant_owner(other) == gru_variant_owner(field) &&
+            strcmp(w->text[other], others->text[other]) != 0)
+            return 1;
+    return 0;
 }
 
-/* Layer 0's words stand for all; another layer has its own where they differ. */
-static gru_status add_variant(header *h, const gru_stack_config *config) {
-    char first[GRU_VARIANT_TEXT], text[GRU_VARIANT_TEXT], key[NAME];
+/* The lines "gru.WHOSEfield" of what differs; others NULL: of all. */
+static void add_words(header *h, const char *whose, const words *w, const words *others) {
+    char key[NAME];
     for (int field = 0; field < GRU_VARIANT_FIELDS; field++) {
-        GRU_TRY(word_of(config, 0, 0, field, first));
-        (void)snprintf(key, sizeof key, "gru.%s", gru_variant_field(field));
-        add_word(h, key, first);
+        if (!w->text[field][0] || (others && !differs(w, others, field))) continue;
+        (void)snprintf(key, sizeof key, "gru.%s%s", whose, gru_variant_field(field));
+        add_word(h, key, w->text[field]);
         gru_text_add(&h->text, ",");
-        for (int32_t k = 1; k < config->count; k++) {
-            GRU_TRY(word_of(config, k, 0, field, text));
-            if (strcmp(first, text) == 0) continue;
-            (void)snprintf(key, sizeof key, "gru.l%d.%s", k, gru_variant_field(field));
-            add_word(h, key, text);
-            gru_text_add(&h->text, ",");
-        }
     }
-    for (int32_t k = 0; k < config->count; k++) GRU_TRY(add_reverse_variant(h, config, k));
-    gru_number_write(config->dropout, text);
+}
+
+/* Layer 0's words stand for all; another layer has its own where they differ, and so has a reverse direction. */
+static void add_variant(header *h, const gru_stack_config *config) {
+    char whose[NAME], number[GRU_VARIANT_TEXT];
+    words first, own, reverse;
+    find_words(&config->layers[0], 0, &first);
+    add_words(h, "", &first, NULL);
+    for (int32_t k = 0; k < config->count; k++) {
+        const gru_stack_layer *layer = &config->layers[k];
+        (void)snprintf(whose, sizeof whose, "l%d.", k);
+        find_words(layer, 0, &own);
+        add_words(h, whose, &own, &first);
+        if (!layer->bidirectional) continue;
+        (void)snprintf(whose, sizeof whose, "l%d.reverse.", k);
+        find_words(layer, 1, &reverse);
+        add_words(h, whose, &reverse, &own);
+    }
     if (has_learned_states(config)) {
         add_word(h, "gru.initial_state", "learned");
         gru_text_add(&h->text, ",");
     }
-    add_word(h, "gru.dropout", text);
-    return GRU_OK;
+    gru_number_write(config->dropout, number);
+    add_word(h, "gru.dropout", number);
 }
 
 /* Adds the header, or without memory only its length. */
 static gru_status add_header(header *h, const gru_stack_config *config) {
     h->offset = 0;
     gru_text_add(&h->text, "{\"__metadata__\":{");
-    GRU_TRY(add_variant(h, config));
+    add_variant(h, config);
     gru_text_add(&h->text, "}");
     GRU_TRY(visit_all(config, add_tensor, h));
     gru_text_add(&h->text, "}");

@@ -98,20 +98,25 @@ void gru_text_add(gru_text *text, const char *more) {
     add_bytes(text, more, strlen(more));
 }
 
-static void add_escaped(gru_text *text, const char *string) {
+/* What stands behind a backslash, or 0. */
+static char letter_of(char c) {
     static const char named[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt";
-    for (; *string; string++) {
-        const char *found = strchr(named, *string);
+    const char *found = strchr(named, c);
+    return found ? letters[found - named] : '\0';
+}
+
+static void add_escaped(gru_text *text, const char *string) {
+    while (*string) {
+        size_t plain = 0;
+        while ((uint8_t)string[plain] >= 0x20 && string[plain] != '"' && string[plain] != '\\') plain++;
+        add_bytes(text, string, plain);
+        string += plain;
+        if (!*string) return;
+        const char letter = letter_of(*string);
         char escape[8];
-        if (found) {
-            (void)snprintf(escape, sizeof escape, "\\%c", letters[found - named]);
-            gru_text_add(text, escape);
-        } else if ((uint8_t)*string < 0x20) {
-            (void)snprintf(escape, sizeof escape, "\\u%04x", (unsigned)*string);
-            gru_text_add(text, escape);
-        } else {
-            add_bytes(text, string, 1);
-        }
+        (void)snprintf(escape, sizeof escape, letter ? "\\%c" : "\\u%04x", letter ? letter : *string);
+        gru_text_add(text, escape);
+        string++;
     }
 }
 

@@ -15,14 +15,9 @@
 
 /* ---- configuration ---- */
 
-/* Of direction d. */
-static const gru_layer_config *config_of(const gru_stack_layer *layer, int32_t d) {
-    return d && layer->reverse_config.hidden ? &layer->reverse_config : &layer->config;
-}
-
 static int64_t outputs_of(const gru_stack_layer *layer) {
     const int both = layer->bidirectional && layer->merge == GRU_MERGE_CONCAT;
-    return (int64_t)layer->config.hidden + (both ? config_of(layer, 1)->hidden : 0);
+    return (int64_t)layer->config.hidden + (both ? gru_stack_config_of(layer, 1)->hidden : 0);
 }
 
 /* The reverse direction's configuration, if it has one of its own, beside that of the forward direction. */
@@ -98,7 +93,7 @@ static gru_status check_initial_states(const gru_stack_layer *layer, int32_t k) 
     return GRU_OK;
 }
 
-static gru_status check_config(const gru_stack_config *config) {
+gru_status gru_stack_check_config(const gru_stack_config *config) {
     if (!config) return gru_fail(GRU_BAD_ARGUMENT, "config is NULL");
     if (config->count < 1)
         return gru_fail(GRU_BAD_ARGUMENT, "config.count is %d, expected 1 layer or more", config->count);
@@ -156,7 +151,7 @@ static gru_status create_layer(gru_stack *stack, const gru_stack_layer *source) 
                                  .outputs = (int32_t)outputs_of(source)};
     stack->sublayer_count += layer->directions;
     for (int32_t d = 0; d < layer->directions; d++) {
-        gru_layer_config config = *config_of(source, d);
+        gru_layer_config config = *gru_stack_config_of(source, d);
         if (source->bidirectional) config.direction = d ? GRU_REVERSE : GRU_FORWARD;
         const gru_status status =
             gru_layer_create(stack->context, &config, &source->weights[d], &layer->sublayers[d]);
@@ -172,7 +167,7 @@ static gru_status create_layer(gru_stack *stack, const gru_stack_layer *source) 
 gru_status gru_stack_create(gru_context *context, const gru_stack_config *config, gru_stack **stack) {
     if (!context) return gru_fail(GRU_BAD_ARGUMENT, "context is NULL");
     if (!stack) return gru_fail(GRU_BAD_ARGUMENT, "stack is NULL, expected a pointer to store the new stack");
-    GRU_TRY(check_config(config));
+    GRU_TRY(gru_stack_check_config(config));
     const size_t bytes = sizeof(gru_stack) + (size_t)config->count * sizeof(gru_stacked_layer);
     gru_stack *result = gru_host_allocate(context, bytes, "the stack");
     if (!result) return GRU_OUT_OF_MEMORY;

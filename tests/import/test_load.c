@@ -122,6 +122,8 @@ TEST(load, layers_and_directions_must_fit) {
     f = one_layer("[6,3]", "[6,2]", NULL, NULL);
     file_add_tensor(&f, "weight_ih_l0_reverse", "F32", "[3,3]", 36);
     file_add_tensor(&f, "weight_hh_l0_reverse", "F32", "[3,1]", 12);
+    check_load(&f, NULL, GRU_OK, NULL); /* side by side, sizes may differ */
+    file_add(&f, "__metadata__", "{\"gru.merge\":\"average\"}");
     check_load(&f, NULL, GRU_BAD_DATA, "\"weight_hh_l0_reverse\" is [3][1], expected [6][2]");
     f = one_layer("[6,3]", "[6,2]", NULL, NULL);
     file_add_tensor(&f, "bias_ih_l0_reverse", "F32", "[6]", 24);
@@ -168,11 +170,6 @@ TEST(load, metadata_is_believed_or_refused) {
         {"{\"gru.note.reset\":\"after\"}", "\"gru.note.reset\" names no option"},
         {"{\"gru.\":\"after\"}", "\"gru.\" names no option"},
         {"{\"gru.l0.rezet\":\"after\"}", "\"gru.l0.rezet\" names no option"},
-        {"{\"gru.l0.reverse.merge\":\"sum\"}", "\"gru.l0.reverse.merge\" names no option"},
-        {"{\"gru.reverse.reset\":\"all\"}", "\"gru.reverse.reset\" names no option"},
-        {"{\"gru.l0.reverse.reset\":\"all\"}",
-         "\"gru.l0.reverse.\" is of a second direction, but layer 0 has one"},
-        {"{\"gru.merge\":\"max\"}", "expected concat, sum, separate, average, multiply"},
         {"{\"gru.l0\":\"after\"}", "\"gru.l0\" names no option"},
         {"{\"gru.l0.dropout\":\"0.5\"}", "\"gru.l0.dropout\" names no option"},
         {"{\"gru.l00.reset\":\"after\"}", "\"gru.l00.reset\" names no option"},
@@ -201,6 +198,25 @@ TEST(load, metadata_is_believed_or_refused) {
         {"{\"gru.hard_slope\":\"0\"}", "\"gru.hard_slope\" is \"0\", expected a number above 0"},
         {"{\"gru.dropout\":\"1e-60\"}", "\"gru.dropout\" is \"1e-60\", which single precision rounds to 0"},
         {"{\"gru.dropout\":\"0.99999999999\"}", "\"gru.dropout\" is \"0.99999999999\""},
+        {"{\"gru.gate\":\"leaky_relu\",\"gru.gate_alpha\":\"0.3\",\"gru.candidate\":\"affine\",\"gru."
+         "candidate_alpha\":\"-2\","
+         "\"gru.candidate_beta\":\"0\"}",
+         NULL},
+        {"{\"gru.gate\":\"leaky_relu\",\"gru.gate_alpha\":\"0.3\",\"gru.l0.gate\":\"sigmoid\"}", NULL},
+        {"{\"gru.gate\":\"hard_sigmoid\",\"gru.hard_slope\":\"0.3\",\"gru.gate_beta\":\"0.4\"}", NULL},
+        {"{\"gru.gate\":\"Relu\"}", "\"gru.gate\" is \"Relu\", expected a function such as sigmoid"},
+        {"{\"gru.gate\":\"leaky_relu\",\"gru.gate_alpha\":\"0\"}",
+         "\"gru.gate_alpha\" is \"0\", expected another number than 0"},
+        {"{\"gru.gate\":\"leaky_relu\",\"gru.gate_alpha\":\"1e-50\"}",
+         "\"gru.gate_alpha\" is \"1e-50\", which single"},
+        {"{\"gru.candidate\":\"affine\",\"gru.candidate_alpha\":\"-1e39\"}",
+         "\"gru.candidate_alpha\" is \"-1e39\""},
+        {"{\"gru.merge\":\"ave\"}",
+         "\"gru.merge\" is \"ave\", expected concat, sum, separate, average, multiply"},
+        {"{\"gru.l0.reverse.reset\":\"all\"}",
+         "\"gru.l0.reverse.reset\" is of a direction that is not there"},
+        {"{\"gru.l0.reverse.merge\":\"sum\"}", "\"gru.l0.reverse.merge\" names no option"},
+        {"{\"gru.reverse.reset\":\"all\"}", "\"gru.reverse.reset\" names no option"},
         {"{\"gru.initial_state\":\"one\"}", "\"gru.initial_state\" is \"one\", expected zeros, learned"},
         {"{\"gru.initial_state\":\"zeros\"}", NULL},
         {"{\"gru.initial_state\":\"learned\"}", "has no tensor \"h0_l0\""},

@@ -33,7 +33,8 @@ typedef struct sample {
 } sample;
 
 static void add_weights(sample *s, int k, int d, int32_t type) {
-    const gru_layer_config *c = &s->layers[k].config;
+    const gru_stack_layer *layer = &s->layers[k];
+    const gru_layer_config *c = d && layer->reverse_config.hidden ? &layer->reverse_config : &layer->config;
     gru_weights *w = &s->layers[k].weights[d];
     const size_t H = (size_t)c->hidden, I = (size_t)c->inputs,
                  counts[4] = {3 * H * I, 3 * H * H, 3 * H, 3 * H};
@@ -173,6 +174,8 @@ TEST(save, what_was_saved_is_what_is_loaded) {
     remove_folder(&f);
 }
 
+/* ---- every option ---- */
+
 /* Each merge, with directions of one variant and of two. */
 TEST(save, merges_and_variants_of_directions_come_back) {
     static const int32_t merges[] = {GRU_MERGE_CONCAT, GRU_MERGE_SUM, GRU_MERGE_AVERAGE, GRU_MERGE_MULTIPLY};
@@ -207,6 +210,67 @@ TEST(save, merges_and_variants_of_directions_come_back) {
         file_fixture_run(loaded, T, N, x, y[1]);
         CHECK(y[0][0] != 0 && memcmp(y[0], y[1], sizeof y[0]) == 0, "merge %d computes something else",
               merges[i]);
+        gru_stack_release(direct);
+        gru_stack_release(loaded);
+    }
+    gru_context_release(context);
+    remove_folder(&f);
+}
+
+/* Layers and directions that differ in size, functions and their numbers, and in how directions become one. */
+static void make_mixture(sample *s) {
+    make_sample(s);
+    gru_stack_layer *l = s->layers;
+    l[0].config.gate = GRU_ACTIVATION_LEAKY_RELU, l[0].config.gate_alpha = 0.3f;
+    l[0].config.candidate = GRU_ACTIVATION_SCALED_TANH;
+    l[0].config.candidate_alpha = 1.7f, l[0].config.candidate_beta = -0.6f;
+    l[0].reverse_config = l[0].config;
+    l[0].reverse_config.hidden = 2, l[0].reverse_config.reset_mode = GRU_RESET_ALL;
+    l[0].reverse_config.gate = GRU_GATE_SIGMOID, l[0].reverse_config.gate_alpha = 0;
+    l[0].reverse_config.candidate_alpha = 0, l[0].reverse_config.clip = 0;
+    l[1].config.inputs = 5, l[1].config.gate = GRU_GATE_SIGMOID;
+    l[1].config.candidate = GRU_ACTIVATION_SOFTSIGN;
+    l[2].config.gate = GRU_ACTIVATION_LEAKY_RELU;
+    l[2].config.candidate = GRU_ACTIVATION_ELU, l[2].config.candidate_alpha = 2;
+    l[2].merge = GRU_MERGE_MULTIPLY;
+    l[2].reverse_config = l[2].config;
+    l[2].reverse_config.gate = GRU_ACTIVATION_HARD_SIGMOID;
+    l[2].reverse_config.gate_alpha = 0.3f, l[2].reverse_config.gate_beta = 0.25f;
+    l[2].reverse_config.candidate = GRU_ACTIVATION_AFFINE;
+    l[2].reverse_config.candidate_alpha = -2, l[2].reverse_config.candidate_beta = 0;
+    add_weights(s, 0, 1, GRU_F32);
+    add_weights(s, 1, 0, GRU_F16);
+}
+
+TEST(save, options_of_every_direction_come_back) {
+    static sample s;
+    make_mixture(&s);
+    const folder f = make_folder();
+    gru_context *context = tester_context(NULL, 1);
+    gru_stack *direct = NULL, *loaded = NULL;
+    gru_file *file = NULL;
+    const gru_load_options options = file_fixture_f64_options();
+    for (int merge = GRU_MERGE_SUM; merge <= GRU_MERGE_MULTIPLY; merge++) {
+        if (merge == GRU_MERGE_SEPARATE) continue;
+        s.layers[2].merge = merge;
+        save_or_skip(f.path, &s.config, "");
+        file_fixture_open(f.path, &file);
+        REQUIRE(gru_stack_create(context, &s.config, &direct) == GRU_OK, "%s", gru_last_error());
+        REQUIRE(gru_stack_load(context, file, &options, &loaded) == GRU_OK, "%s", gru_last_error());
+        gru_file_close(file);
+        for (int32_t k = 0; k < 5; k++) {
+            gru_layer_config a, b;
+            REQUIRE(gru_stack_sublayer(direct, k, &a, NULL) == GRU_OK &&
+                        gru_stack_sublayer(loaded, k, &b, NULL) == GRU_OK,
+                    "%s", gru_last_error());
+            CHECK(memcmp(&a, &b, sizeof a) == 0, "sublayer %d has another configuration", k);
+        }
+        double x[T * N * INPUTS], y[2][T * N * 2];
+        tester_fill(x, GRU_F64, T * N * INPUTS, 1.0, 3);
+        file_fixture_run(direct, T, N, x, y[0]);
+        file_fixture_run(loaded, T, N, x, y[1]);
+        CHECK(memcmp(y[0], y[1], sizeof y[0]) == 0 && y[0][0] != 0,
+              "merge %d: the loaded stack computes something else", merge);
         gru_stack_release(direct);
         gru_stack_release(loaded);
     }
@@ -308,37 +372,39 @@ TEST(save, stacks_that_cannot_be_saved) {
     REFUSED(GRU_BAD_ARGUMENT, s.config.layers = NULL, "config.layers is NULL");
     REFUSED(GRU_BAD_ARGUMENT, s.config.dropout = 1, "config.dropout is 1");
     REFUSED(GRU_BAD_ARGUMENT, s.config.reserved[2] = 1, "config.reserved[2]");
-    REFUSED(GRU_BAD_ARGUMENT, s.layers[1].config.hidden = 0, "config.layers[1].config.hidden is 0");
+    REFUSED(GRU_BAD_ARGUMENT, s.layers[2].config.hidden = 0, "config.layers[2]: config.hidden is 0");
     REFUSED(GRU_BAD_ARGUMENT, s.layers[0].config.inputs = 0, "config.layers[0].config.inputs is 0");
     REFUSED(GRU_BAD_ARGUMENT, s.layers[1].config.inputs = 5,
-            "inputs is 5, expected 6, what layer 0 puts out");
-    REFUSED(GRU_BAD_ARGUMENT, s.layers[0].config.reset_mode = 3, "reset is 3, expected 0 (after) to 2");
-    REFUSED(GRU_BAD_ARGUMENT, s.layers[1].config.update = -1, "update is -1, expected 0 (keep) to 1");
-    REFUSED(GRU_BAD_ARGUMENT, s.layers[2].merge = 5, "merge is 5, expected 0 (concat) to 4");
+            "layers[1].config.inputs is 5, expected the outputs of the layer below: 6");
+    REFUSED(GRU_BAD_ARGUMENT, s.layers[0].config.reset_mode = 3,
+            "config.layers[0]: config.reset_mode is 3, expected 0 to 2");
+    REFUSED(GRU_BAD_ARGUMENT, s.layers[1].config.update = -1,
+            "config.layers[1]: config.update is -1, expected 0 to 1");
+    REFUSED(GRU_BAD_ARGUMENT, s.layers[2].merge = 5, "merge is 5");
+    REFUSED(GRU_BAD_ARGUMENT, s.layers[1].config.gate = 77, "config.layers[1]: config.gate is 77");
+    REFUSED(GRU_BAD_ARGUMENT, s.layers[1].config.gate_alpha = 1, "config.layers[1]: config.gate_alpha is 1");
+    REFUSED(GRU_BAD_ARGUMENT, s.layers[1].reverse_config = s.layers[1].config,
+            "layers[1].reverse_config is given, but the layer has one direction");
+    REFUSED(GRU_BAD_ARGUMENT,
+            (s.layers[2].reverse_config = s.layers[2].config, s.layers[2].reverse_config.clip = -1),
+            "config.layers[2], reverse: config.clip is -1");
+    REFUSED(GRU_BAD_ARGUMENT, s.layers[1].h0[1] = s.states, "layers[1].h0[1] is given");
     REFUSED(GRU_BAD_ARGUMENT, s.layers[2].bidirectional = 2, "bidirectional is 2");
     REFUSED(GRU_BAD_ARGUMENT, s.layers[1].config.direction = 2, "direction is 2");
     REFUSED(GRU_BAD_ARGUMENT, s.layers[1].config.clip = NAN, "clip is nan");
     REFUSED(GRU_BAD_ARGUMENT, s.layers[1].config.clip = -1, "clip is -1");
     REFUSED(GRU_BAD_ARGUMENT, s.layers[1].config.hard_slope = INFINITY, "hard_slope is inf");
-    REFUSED(GRU_BAD_ARGUMENT, s.layers[1].config.reserved[0] = 1, "config.layers[1].config.reserved[0]");
+    REFUSED(GRU_BAD_ARGUMENT, s.layers[1].config.reserved[0] = 1, "config.layers[1]: config.reserved[0]");
     REFUSED(GRU_BAD_ARGUMENT, s.layers[2].weights[1].R = NULL, "config.layers[2].weights[1].R is NULL");
     REFUSED(GRU_BAD_ARGUMENT, s.layers[2].weights[1].W = NULL, "config.layers[2].weights[1].W is NULL");
     REFUSED(GRU_BAD_ARGUMENT, s.layers[0].weights[0].on_device = 1, "on_device is 1");
     REFUSED(GRU_UNSUPPORTED, s.layers[0].weights[0].type = GRU_INT8, "type is int8");
-    REFUSED(GRU_UNSUPPORTED,
-            (s.layers[0].reverse_config = s.layers[0].config, s.layers[0].reverse_config.hidden = 2),
-            "config.layers[0].reverse_config has 5 inputs and 2 units, expected 5 and 3");
-    REFUSED(GRU_BAD_ARGUMENT, s.layers[1].reverse_config = s.layers[1].config,
-            "config.layers[1].reverse_config is given, but the layer has one direction");
-    REFUSED(GRU_BAD_ARGUMENT,
-            (s.layers[0].reverse_config = s.layers[0].config, s.layers[0].reverse_config.gate = 9),
-            "config.layers[0].reverse_config.gate is 9");
     REFUSED(GRU_BAD_ARGUMENT, s.layers[0].merge = GRU_MERGE_SEPARATE,
-            "config.layers[0].merge is GRU_MERGE_SEPARATE, which only the last layer, 2, can have");
+            "layers[0].merge is GRU_MERGE_SEPARATE, which only the last layer, 2, can have");
     REFUSED(GRU_BAD_ARGUMENT, s.layers[2].config.hidden = (1 << 24) + 1,
             "hidden is 16777217, expected 1 to 16777216");
     REFUSED(GRU_BAD_ARGUMENT, s.layers[0].config.inputs = (1 << 24) + 1,
-            "inputs is 16777217, expected 1 to 16777216");
+            "inputs is 16777217, expected 0 to 16777216");
     REFUSED(GRU_BAD_ARGUMENT, s.config.dropout = NAN, "config.dropout is nan");
     make_sample(&s);
     CHECK(gru_file_save(NULL, &s.config, NULL) == GRU_BAD_ARGUMENT, "path NULL");

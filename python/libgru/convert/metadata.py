@@ -45,6 +45,9 @@ def check(metadata: dict[str, str], layers: dict[str, int], others: Collection[s
     """Refuses words of GRUs that the loader would refuse, or take for nothing. layers: how many each prefix has. others:
     prefixes of further GRUs, which are not checked."""
     for key, text in metadata.items():
+        of_direction = re.fullmatch(r"(.*)gru\.l[0-9]+\.reverse\.[^.]*", key, re.DOTALL)
+        if of_direction and of_direction[1] in layers:
+            raise Refused(f"metadata {key} is of one direction alone, which gru_stack_load reads and this package does not")
         ways = list(_matches(key))
         match = next((found for found in ways if found["prefix"] in layers), None)
         if match is None:
