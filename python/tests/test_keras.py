@@ -77,8 +77,8 @@ class Keras(Case):
         for version in (2, 3):
             name = f"keras{version}_two_layers"
             first, second = self.names(name, "GRU")
-            self.both("activation is silu", name, first, activation="silu")
-            self.both("recurrent_activation is tanh", name, first, recurrent_activation="tanh")
+            self.both("activation is softmax", name, first, activation="softmax")
+            self.both("recurrent_activation is glu", name, first, recurrent_activation="glu")
             self.both("units is 5", name, first, units=5)
             self.both("reversed order of time", name, first, go_backwards=True)
             self.both("its bias is [2, 12], expected 3 times 4", name, first, reset_after=False)

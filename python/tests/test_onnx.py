@@ -78,18 +78,33 @@ class Onnx(Case):
                              ({"candidate": "relu"}, {"activations": ["Sigmoid", "Relu"], "clip": 2.5}),
                              ({"candidate": "relu"}, {"activations": ["Sigmoid", "ThresholdedRelu"],
                                                       "activation_alpha": [0.0]}),
+                             ({"gate": "hard_sigmoid", "hard_slope": "0.25", "gate_beta": "0.75"},
+                              {"activations": ["HardSigmoid", "Tanh"], "activation_alpha": [0.25], "activation_beta": [0.75]}),
+                             ({"gate": "relu", "candidate": "softsign"}, {"activations": ["Relu", "Softsign"]}),
+                             ({"gate": "tanh", "candidate": "softplus"}, {"activations": ["Tanh", "Softplus"]}),
+                             ({"gate": "affine", "gate_alpha": "0.5", "gate_beta": "0.25", "candidate": "scaled_tanh",
+                               "candidate_alpha": "1.5", "candidate_beta": "-0.75"},
+                              {"activations": ["Affine", "ScaledTanh"], "activation_alpha": [0.5, 1.5],
+                               "activation_beta": [0.25, -0.75]}),
+                             ({"gate": "softsign", "candidate": "elu", "candidate_alpha": "1.0"},
+                              {"activations": ["Softsign", "Elu"]}),
+                             ({"gate": "elu", "gate_alpha": "0.5", "candidate": "hard_sigmoid", "candidate_alpha": "0.2",
+                               "candidate_beta": "0.5"}, {"activations": ["Elu", "HardSigmoid"], "activation_alpha": [0.5]}),
+                             ({"gate": "leaky_relu", "gate_alpha": "0.25", "candidate": "thresholded_relu",
+                               "candidate_alpha": "0.125", "clip": "2.0"},
+                              {"activations": ["LeakyRelu", "ThresholdedRelu"], "activation_alpha": [0.25, 0.125], "clip": 2.0}),
                              ({"clip": "0.5"}, {"clip": 0.5})):
             with self.subTest(given):
                 source = self.good(self.one(**given))
                 for field, text in words.items():
                     self.assertEqual(source.metadata[f"gru.gru.{field}"], text)
 
-    def test_a_hard_sigmoid_with_another_middle_moves_into_the_biases(self) -> None:
-        source = self.good(self.one(activations=["HardSigmoid", "Tanh"], activation_alpha=[0.25], activation_beta=[0.75]))
+    def test_the_beta_0_of_a_hard_sigmoid_moves_into_the_biases(self) -> None:
+        source = self.good(self.one(activations=["HardSigmoid", "Tanh"], activation_alpha=[0.25], activation_beta=[0.0]))
         z, r, n = np.split(self.weights()["B"][0][:3 * H], 3)
-        np.testing.assert_array_equal(source.tensors["gru.bias_ih_l0"].bits, np.concatenate([r + 1, z + 1, n]))
+        np.testing.assert_array_equal(source.tensors["gru.bias_ih_l0"].bits, np.concatenate([r - 2, z - 2, n]))
         without = {name: array for name, array in self.weights().items() if name != "B"}
-        path = self.save([self.gru("x W R", activations=["HardSigmoid", "Tanh"], activation_beta=[0.6])],
+        path = self.save([self.gru("x W R", activations=["HardSigmoid", "Tanh"], activation_beta=[0.0])],
                          self.constant(**without))
         self.assertIn("gru.bias_ih_l0", self.good(path).tensors)
 
@@ -103,12 +118,19 @@ class Onnx(Case):
     def test_refusals(self) -> None:
         wide = {"W": draw(1, 3 * H, I), "R": draw(1, 3 * H, H), "B": draw(1, 6 * H)}
         for words, path in (
-                ("Softsign", lambda: self.one(activations=["Sigmoid", "Softsign"])),
+                ("Cosine", lambda: self.one(activations=["Sigmoid", "Cosine"])),
                 ("alpha not given", lambda: self.one(activations=["Sigmoid", "Affine"])),
-                ("alpha 2", lambda: self.one(activations=["Sigmoid", "Affine"], activation_alpha=[2.0])),
+                ("alpha not given", lambda: self.one(activations=["Sigmoid", "ThresholdedRelu"])),
+                ("beta not given", lambda: self.one(activations=["ScaledTanh", "Tanh"], activation_alpha=[2.0])),
+                ("another number than 0 for alpha", lambda: self.one(activations=["Sigmoid", "Affine"], activation_alpha=[0.0],
+                                                                     activation_beta=[1.0])),
+                ("alpha above 0", lambda: self.one(activations=["Sigmoid", "LeakyRelu"], activation_alpha=[-0.5])),
+                ("alpha above 0", lambda: self.one(activations=["Elu", "Tanh"], activation_alpha=[-1.0])),
                 ("clip is -1", lambda: self.one(clip=-1.0)),
-                ("and a clip", lambda: self.one(clip=1.0, activations=["HardSigmoid", "Tanh"], activation_beta=[0.6])),
-                ("alpha above 0", lambda: self.one(activations=["HardSigmoid", "Tanh"], activation_alpha=[0.0])),
+                ("another number than 0 for beta", lambda: self.one(clip=1.0, activations=["HardSigmoid", "Tanh"],
+                                                                    activation_beta=[0.0])),
+                ("another number than 0 for alpha", lambda: self.one(activations=["HardSigmoid", "Tanh"],
+                                                                     activation_alpha=[0.0])),
                 ("R is [1, 12, 4], expected [1][15][5]", lambda: self.one(hidden_size=5)),
                 ("R is [1, 12, 4], expected [2][12][4]", lambda: self.one(direction="bidirectional")),
                 ("R is [2, 12, 4], expected [1][12][4]", lambda: self.one(2)),

@@ -1,13 +1,17 @@
 """What a GRU is, whoever trained it: cells in the library's order of gates, r, z, n, and their variant."""
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from libgru.convert.activations import Function, function
 from libgru.convert.refused import Refused
 from libgru.convert.tensor import WEIGHTS, Array, Tensor
 
+VARIANT_FIELDS = ("reset", "gate", "candidate", "clip", "hard_slope", "gate_alpha", "gate_beta", "candidate_alpha",
+                  "candidate_beta")
 PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
@@ -15,16 +19,30 @@ PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 class Variant:
     """What the tensors do not tell. The words are those of the file's metadata (gru/import.h)."""
     reset: str = "after"
-    gate: str = "sigmoid"
-    candidate: str = "tanh"
-    hard_slope: float = 0.2
+    gate: Function = Function("sigmoid")
+    candidate: Function = Function("tanh")
     clip: float = 0.0
 
+    @staticmethod
+    def of_words(words: Mapping[str, str]) -> Variant:
+        """Of a file's metadata, by the names of VARIANT_FIELDS; what is not there has its default."""
+        def number(field: str) -> float:
+            return float(words.get(field, 0))
+        gate = words.get("gate", "sigmoid")
+        alpha = number("hard_slope") if gate == "hard_sigmoid" else number("gate_alpha")
+        return Variant(words.get("reset", "after"), function(gate, alpha, number("gate_beta")),
+                       function(words.get("candidate", "tanh"), number("candidate_alpha"), number("candidate_beta")),
+                       number("clip"))
+
     def words(self) -> dict[str, str]:
-        """The fields as metadata. The slope only where it means something."""
-        words = {"reset": self.reset, "gate": self.gate, "candidate": self.candidate}
-        if self.gate == "hard_sigmoid":
-            words["hard_slope"] = repr(self.hard_slope)
+        """The fields as metadata. Numbers only where they mean something; a hard sigmoid's alpha is called its slope."""
+        words = {"reset": self.reset, "gate": self.gate.word, "candidate": self.candidate.word}
+        hard = self.gate.word == "hard_sigmoid"
+        for key, number in (("hard_slope" if hard else "gate_alpha", self.gate.alpha),
+                            ("gate_beta", 0.0 if hard and self.gate.beta == 0.5 else self.gate.beta),
+                            ("candidate_alpha", self.candidate.alpha), ("candidate_beta", self.candidate.beta)):
+            if number:
+                words[key] = repr(number)
         if self.clip:
             words["clip"] = repr(self.clip)
         return words
@@ -133,6 +151,19 @@ class Gru:
             self.layers = [replace(layer, forward=layer.forward and layer.forward.starting(),
                                    reverse=layer.reverse and layer.reverse.starting()) for layer in self.layers]
         return learned
+
+
+def layer_words(metadata: Mapping[str, str], prefix: str, layer: int) -> dict[str, str]:
+    """What a file's metadata say of a layer. The layer's own words come before those of all layers, whose numbers are not for a
+    function of its own."""
+    words: dict[str, str] = {}
+    for level in (f"{prefix}gru.", f"{prefix}gru.l{layer}."):
+        own = {field: metadata[level + field] for field in (*VARIANT_FIELDS, "merge") if level + field in metadata}
+        for function_field in {"gate", "candidate"} & own.keys():
+            for number in ("alpha", "beta"):
+                words.pop(f"{function_field}_{number}", None)
+        words.update(own)
+    return words
 
 
 def _shape(shape: tuple[int, ...]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from libgru.convert.activations import Function
 from libgru.convert.gru import Variant
 from libgru.convert.refused import Refused
 
@@ -84,17 +85,33 @@ def _function(layer: Layer, field: str, default: str) -> str:
     return str(value)
 
 
+# Keras' names of functions that the library calls otherwise, and those with numbers. Keras 3 has other numbers, and leaky_relu.
+_OTHER_NAMES = {"swish": "silu", "hard_swish": "hard_silu", "celu": "elu"}
+_WITHOUT_NUMBERS = ("sigmoid", "tanh", "relu", "linear", "softsign", "softplus", "selu", "silu", "gelu", "exponential", "relu6",
+                    "hard_tanh", "hard_silu", "mish")
+
+
+def _known(layer: Layer, field: str, default: str, major: int) -> Function:
+    """The library's function of a field; Refused where it has none."""
+    name = _function(layer, field, default)
+    word = _OTHER_NAMES.get(name, name)
+    numbers = {"hard_sigmoid": Function("hard_sigmoid", 1 / 6 if major >= 3 else 0.2, 0.5), "elu": Function("elu", 1.0)}
+    if major >= 3:
+        numbers["leaky_relu"] = Function("leaky_relu", 0.2)
+    if word in numbers:
+        return numbers[word]
+    if word in _WITHOUT_NUMBERS:
+        return Function(word)
+    raise Refused(f"{layer.text()}: {field} is {name}, expected one of {', '.join([*_WITHOUT_NUMBERS, *numbers])}")
+
+
 def variant(layer: Layer, version: str) -> Variant:
     """Of one GRU or cell; Refused for functions that the library does not have."""
     major = int(version.split(".")[0]) if version.split(".")[0].isdigit() else 2
     if layer.kind == "CuDNNGRU":
         return Variant()
     gate_field = "inner_activation" if major < 2 else "recurrent_activation"
-    gate = _function(layer, gate_field, "sigmoid" if major > 2 else "hard_sigmoid")
-    candidate = _function(layer, "activation", "tanh")
-    if gate not in ("sigmoid", "hard_sigmoid"):
-        raise Refused(f"{layer.text()}: {gate_field} is {gate}, expected sigmoid or hard_sigmoid")
-    if candidate not in ("tanh", "relu", "linear"):
-        raise Refused(f"{layer.text()}: activation is {candidate}, expected tanh, relu or linear")
+    gate = _known(layer, gate_field, "sigmoid" if major > 2 else "hard_sigmoid", major)
+    candidate = _known(layer, "activation", "tanh", major)
     reset = "after" if layer.config.get("reset_after", major > 2) else "before"
-    return Variant(reset, gate, candidate, 1 / 6 if major >= 3 else 0.2)
+    return Variant(reset, gate, candidate)

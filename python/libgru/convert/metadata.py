@@ -1,16 +1,19 @@
 """The words that a file's metadata may hold for a GRU, as the library's loader reads them (gru/import.h)."""
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Iterable
 
 import numpy as np
 
+from libgru.convert.activations import TABLE
 from libgru.convert.refused import Refused
 
-_WORDS = {"reset": ("after", "before", "all"), "update": ("keep", "write"), "gate": ("sigmoid", "hard_sigmoid"),
-          "candidate": ("tanh", "relu", "linear"), "merge": ("concat", "sum", "separate", "average", "multiply")}
-_NUMBERS = ("clip", "hard_slope", "dropout")
+_WORDS = {"reset": ("after", "before", "all"), "update": ("keep", "write"), "gate": tuple(TABLE), "candidate": tuple(TABLE),
+          "merge": ("concat", "sum", "separate", "average", "multiply")}
+_SIGNED = ("gate_alpha", "gate_beta", "candidate_alpha", "candidate_beta")
+_NUMBERS = ("clip", "hard_slope", "dropout", *_SIGNED)
 _OF_STACK = {"initial_state": ("zeros", "learned")}    # and dropout: not of a layer alone
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")    # as JSON writes them
 
@@ -32,13 +35,14 @@ def _check_value(key: str, field: str, text: str) -> None:
         if text not in words:
             raise Refused(f"metadata {key} is {text!r}, expected {', '.join(words)}")
         return
-    number = float(text) if _NUMBER.fullmatch(text) else -1.0
+    number = float(text) if _NUMBER.fullmatch(text) else math.nan
     with np.errstate(over="ignore", under="ignore"):
         single = float(np.float32(number))
-    if not 0 <= single < np.inf or number and not single or field == "dropout" and single >= 1 \
+    low = "" if field in _SIGNED else " above 0" if field == "hard_slope" else " from 0"
+    if not np.isfinite(single) or low and single < 0 or number and not single or field == "dropout" and single >= 1 \
             or field == "hard_slope" and not single:
-        raise Refused(f"metadata {key} is {text!r}, expected a number {'above' if field == 'hard_slope' else 'from'} 0 that "
-                      f"single precision holds{', below 1' if field == 'dropout' else ''}")
+        raise Refused(f"metadata {key} is {text!r}, expected a number{low} that single precision holds"
+                      f"{', below 1' if field == 'dropout' else ''}")
 
 
 def check(metadata: dict[str, str], layers: dict[str, int], others: Collection[str] = ()) -> None:

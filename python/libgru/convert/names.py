@@ -4,7 +4,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from libgru.convert.gru import PARTS, Cell, Gru, Layer, Part, Variant
+from libgru.convert.gru import PARTS, Cell, Gru, Layer, Part, Variant, layer_words
 from libgru.convert.metadata import check_value
 from libgru.convert.parametrized import effective
 from libgru.convert.refused import Refused
@@ -55,15 +55,10 @@ def _cell(who: str, found: dict[str, Part]) -> Cell:
 
 def _variant(source: Source, prefix: str, layer: int) -> tuple[Variant, str]:
     """PyTorch's, unless the input's own metadata says otherwise (a file of this library)."""
-    words: dict[str, str] = {}
-    for field in ("reset", "gate", "candidate", "merge", "hard_slope", "clip"):
-        text = source.metadata.get(f"{prefix}gru.l{layer}.{field}", source.metadata.get(f"{prefix}gru.{field}"))
-        if text is not None:
-            check_value(f"{prefix}gru.{field}", text)
-            words[field] = text
-    variant = Variant(words.get("reset", "after"), words.get("gate", "sigmoid"), words.get("candidate", "tanh"),
-                      float(words.get("hard_slope", 0.2)), float(words.get("clip", 0)))
-    return variant, words.get("merge", "concat")
+    words = layer_words(source.metadata, prefix, layer)
+    for field, text in words.items():
+        check_value(f"{prefix}gru.{field}", text)
+    return Variant.of_words(words), words.get("merge", "concat")
 
 
 def _given_states(prefix: str, cells: Cells, parts: dict[str, Part], name: str) -> None:

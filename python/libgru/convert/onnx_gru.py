@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import onnx.helper
 
+from libgru.convert.activations import Function
 from libgru.convert.gru import Cell, Part, Variant, zrn_to_rzn
 from libgru.convert.onnx_constants import Constants, Graph
 from libgru.convert.refused import Refused
@@ -15,32 +16,36 @@ from libgru.convert.tensor import Array, Tensor, Unheld
 _ATTRIBUTES = {"activation_alpha", "activation_beta", "activations", "clip", "direction", "hidden_size", "layout",
                "linear_before_reset", "output_sequence"}
 _DIRECTIONS = {"forward": 1, "reverse": 1, "bidirectional": 2}
-# Defaults of alpha and beta, of the functions that have them. Affine and ScaledTanh are operators no more, and runtimes
-# differ in what they take where a node does not say it.
+_WORDS = {"relu": "relu", "tanh": "tanh", "sigmoid": "sigmoid", "affine": "affine", "leakyrelu": "leaky_relu",
+          "thresholdedrelu": "thresholded_relu", "scaledtanh": "scaled_tanh", "hardsigmoid": "hard_sigmoid", "elu": "elu",
+          "softsign": "softsign", "softplus": "softplus"}
+# Defaults of alpha and beta, of the functions that have them. Affine and ScaledTanh are operators no more, and for these and
+# ThresholdedRelu runtimes differ in what they take where a node does not say it.
 _UNSAID = float("nan")
-_ALPHA = {"affine": _UNSAID, "leakyrelu": 0.01, "thresholdedrelu": 1.0, "scaledtanh": _UNSAID, "hardsigmoid": 0.2,
+_ALPHA = {"affine": _UNSAID, "leakyrelu": 0.01, "thresholdedrelu": _UNSAID, "scaledtanh": _UNSAID, "hardsigmoid": 0.2,
           "elu": 1.0}
 _BETA = {"affine": 0.0, "scaledtanh": _UNSAID, "hardsigmoid": 0.5}
-# Functions that are another one at certain alpha and beta.
-_SAME = {("affine", 1.0, 0.0): "linear", ("leakyrelu", 0.0, 0.0): "relu", ("leakyrelu", 1.0, 0.0): "linear",
-         ("thresholdedrelu", 0.0, 0.0): "relu", ("scaledtanh", 1.0, 1.0): "tanh", ("elu", 0.0, 0.0): "relu",
-         ("tanh", 0.0, 0.0): "tanh", ("relu", 0.0, 0.0): "relu", ("sigmoid", 0.0, 0.0): "sigmoid"}
 
 
 @dataclass(frozen=True)
-class Function:
-    """As the node names it, with its numbers."""
+class Named:
+    """As the node names a function, with its numbers."""
     name: str
     alpha: float
     beta: float
 
-    def word(self) -> str:
-        """The library's name; the given one where it has none."""
-        return _SAME.get((self.name.lower(), self.alpha, self.beta), self.name)
-
     def text(self) -> str:
         alpha, beta = ("not given" if number != number else f"{number:g}" for number in (self.alpha, self.beta))
         return f"{self.name} with alpha {alpha} and beta {beta}"
+
+    def checked(self, node: Node, of: str) -> Function:
+        """The library's; Refused where it has none. of: the gates or the candidate."""
+        found = Function(_WORDS.get(self.name.lower(), self.name), self.alpha, self.beta).plain()
+        if self.alpha != self.alpha or self.beta != self.beta:
+            raise Refused(f"{node.text()}: {of} function is {self.text()}, expected the number that is not given")
+        if found.fault():
+            raise Refused(f"{node.text()}: {of} function is {self.text()}, {found.fault()}")
+        return found
 
 
 @dataclass
@@ -77,7 +82,7 @@ def _text(value: Any) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
-def _functions(node: Node) -> list[Function]:
+def _functions(node: Node) -> list[Named]:
     """Two for each direction. alpha and beta are consumed in order by the functions that have them."""
     count = 2 * _DIRECTIONS[node.direction]
     names = [_text(name) for name in node.attributes.get("activations", ["Sigmoid", "Tanh"] * (count // 2))]
@@ -88,7 +93,7 @@ def _functions(node: Node) -> list[Function]:
     for name in names:
         values = [float(given.pop(0)) if given else defaults[name.lower()] if name.lower() in defaults else 0.0
                   for given, defaults in _taking(name.lower(), alphas, betas)]
-        found.append(Function(name, *values))
+        found.append(Named(name, *values))
     return found
 
 
@@ -97,24 +102,16 @@ def _taking(name: str, alphas: list[float], betas: list[float]) -> list[tuple[li
     return [(alphas if name in _ALPHA else [], _ALPHA), (betas if name in _BETA else [], _BETA)]
 
 
-def _variant(node: Node, gate: Function, candidate: Function) -> tuple[Variant, float]:
-    """Of one direction; and what its gates' sums lack: a hard sigmoid with another middle is one with other biases."""
+def _variant(node: Node, gate: Named, candidate: Named) -> tuple[Variant, float]:
+    """Of one direction; and what its gates' sums lack: a hard sigmoid with beta 0 is one with 0.5 and other biases."""
     clip = float(node.attributes.get("clip", 0.0))
     if clip < 0 or not np.isfinite(clip):
         raise Refused(f"{node.text()}: clip is {clip:g}, expected a number above 0, or none")
-    word, shift, slope = gate.word(), 0.0, 0.2
-    if gate.name.lower() == "hardsigmoid":
-        if not 0 < gate.alpha < np.inf or clip and gate.beta != 0.5:
-            raise Refused(f"{node.text()}: the gates' function is {gate.text()}{' and a clip' if clip else ''}, "
-                          "expected an alpha above 0, and a beta of 0.5 where there is a clip")
-        word, slope, shift = "hard_sigmoid", gate.alpha, (gate.beta - 0.5) / gate.alpha
-    if word not in ("sigmoid", "hard_sigmoid"):
-        raise Refused(f"{node.text()}: the gates' function is {gate.text()}, expected Sigmoid or HardSigmoid")
-    if candidate.word() not in ("tanh", "relu", "linear"):
-        raise Refused(f"{node.text()}: the candidate's function is {candidate.text()}, expected Tanh, Relu or what equals "
-                      "them or a linear one")
+    shift = 0.0
+    if gate.name.lower() == "hardsigmoid" and not gate.beta and gate.alpha > 0 and not clip:
+        gate, shift = Named(gate.name, gate.alpha, 0.5), -0.5 / gate.alpha
     reset = "after" if node.attributes.get("linear_before_reset", 0) else "before"
-    return Variant(reset, word, candidate.word(), slope, clip), shift
+    return Variant(reset, gate.checked(node, "the gates'"), candidate.checked(node, "the candidate's"), clip), shift
 
 
 def _constant(node: Node, index: int, name: str, constants: Constants) -> tuple[Array, tuple[str, ...]] | None:

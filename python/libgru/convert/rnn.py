@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from libgru.convert.gru import PARTS, Variant
+from libgru.convert.gru import PARTS, Variant, layer_words
 from libgru.convert.source import Source
 
 Numbers = NDArray[np.float64]
@@ -30,42 +30,23 @@ class Loaded:
     h0: Numbers
 
 
-def _field(source: Source, prefix: str, layer: int, field: str, default: str) -> str:
-    common = source.metadata.get(f"{prefix}gru.{field}", default)
-    return source.metadata.get(f"{prefix}gru.l{layer}.{field}", common)
-
-
 def load(source: Source, prefix: str) -> list[tuple[list[Loaded], str]]:
     """Layers of a file that was read back, as gru_stack_load finds them: their cells and their merge."""
     layers: list[tuple[list[Loaded], str]] = []
     learned = source.metadata.get(f"{prefix}gru.initial_state") == "learned"
     while any(f"{prefix}weight_hh_l{len(layers)}{end}" in source.tensors for end in ("", "_reverse")):
         k = len(layers)
-        reset, gate, candidate, slope, clip = (
-            _field(source, prefix, k, field, default) for field, default in
-            (("reset", "after"), ("gate", "sigmoid"), ("candidate", "tanh"), ("hard_slope", "0.2"), ("clip", "0")))
-        variant = Variant(reset, gate, candidate, float(slope), float(clip))
+        words = layer_words(source.metadata, prefix, k)
+        variant = Variant.of_words(words)
         cells = []
         for end in ("", "_reverse"):
             found = [source.tensors.get(f"{prefix}{part}_l{k}{end}") for part in PARTS]
             if found[1] is not None:
                 zeros = np.zeros(found[1].shape[0])
                 h0 = source.tensors[f"{prefix}h0_l{k}{end}"].values() if learned else np.zeros(found[1].shape[1])
-                cells.append(Loaded(variant, end != "", *(zeros if t is None else t.values() for t in found), h0))
-        layers.append((cells, _field(source, prefix, k, "merge", "concat")))
+                cells.append(Loaded(variant, end != "", *(zeros if t is None else t.values() for t in found), h0=h0))
+        layers.append((cells, words.get("merge", "concat")))
     return layers
-
-
-def _gate(variant: Variant, x: Numbers) -> Numbers:
-    if variant.gate == "hard_sigmoid":
-        return np.clip(variant.hard_slope * x + 0.5, 0, 1)
-    return 1 / (1 + np.exp(-x))
-
-
-def _candidate(variant: Variant, x: Numbers) -> Numbers:
-    if variant.candidate == "tanh":
-        return np.tanh(x)
-    return np.maximum(x, 0) if variant.candidate == "relu" else x
 
 
 def run_cell(cell: Loaded, x: Numbers, h: Numbers) -> tuple[Numbers, Numbers]:
@@ -75,14 +56,14 @@ def run_cell(cell: Loaded, x: Numbers, h: Numbers) -> tuple[Numbers, Numbers]:
     y = np.zeros((*x.shape[:2], H))
     for t in range(len(x))[::-1] if cell.reverse else range(len(x)):
         pre, rec = x[t] @ cell.W.T + cell.bW, h @ cell.R.T + cell.bR
-        r, z = (_gate(v, np.clip(pre[:, k:k + H] + rec[:, k:k + H], -limit, limit)) for k in (0, H))
+        r, z = (v.gate(np.clip(pre[:, k:k + H] + rec[:, k:k + H], -limit, limit)) for k in (0, H))
         if v.reset == "after":
             sums = pre[:, 2 * H:] + r * rec[:, 2 * H:]
         elif v.reset == "before":
             sums = pre[:, 2 * H:] + (r * h) @ cell.R[2 * H:].T + cell.bR[2 * H:]
         else:
             sums = r * (pre[:, 2 * H:] + rec[:, 2 * H:])
-        h = (1 - z) * _candidate(v, np.clip(sums, -limit, limit)) + z * h
+        h = (1 - z) * v.candidate(np.clip(sums, -limit, limit)) + z * h
         y[t] = h
     return y, h
 
