@@ -14,7 +14,8 @@ INLINE vec clip_slope(const gru_cpu_cell *cell, vec v, vec slope) {
 INLINE vec gate_slope(const gru_cpu_cell *cell, vec saved, vec value, int general) {
     const vec zero = vec_set1(0.0f), one = vec_set1(1.0f);
     if (general) {
-        const vec inner = vec_activations[cell->f.row].slope(&cell->f, vec_clip(cell, saved), value);
+        const vec inner =
+            vec_activations[cell->functions[0].row].slope(&cell->functions[0], vec_clip(cell, saved), value);
         return clip_slope(cell, saved, inner);
     }
     if (cell->gate == GRU_GATE_SIGMOID) {
@@ -30,7 +31,8 @@ INLINE vec candidate_slope(const gru_cpu_cell *cell, vec saved, vec value, int g
     const vec one = vec_set1(1.0f);
     vec slope = one;
     if (general) {
-        slope = vec_activations[cell->g.row].slope(&cell->g, vec_clip(cell, saved), value);
+        slope =
+            vec_activations[cell->functions[1].row].slope(&cell->functions[1], vec_clip(cell, saved), value);
         return clip_slope(cell, saved, slope);
     }
     if (cell->candidate == GRU_CANDIDATE_TANH) slope = vec_fnma(value, value, one);

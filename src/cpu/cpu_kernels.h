@@ -36,8 +36,8 @@ typedef struct gru_cpu_cell {
     float clip, slope;     /* clip 0: none */
     int32_t has_attention; /* rows have attention weights */
     int32_t is_default; /* AFTER, KEEP, sigmoid, tanh, no clip, no attention: specialised at compile time */
-    int32_t is_general; /* gate and candidate are not looked at, but f and g, which are set only then */
-    gru_activation f, g;
+    const gru_activation
+        *functions; /* [2] f and g, in the place of gate and candidate; NULL: the common cell */
 } gru_cpu_cell;
 
 /* Rows of one step. Pointers to whole rows, padded to panels; a is in panels: [P][3][16]. */
@@ -53,7 +53,7 @@ typedef struct gru_cpu_rows {
 } gru_cpu_rows;
 
 /* Activations that a step saves for backward, in panels of 16 units. For a sigmoid or tanh without clip, the value; for
- * all else, and where is_general, the pre-activation, which tells on which side of a kink it was. AUX: c_n with AFTER, a_n + c_n with ALL, r h
+ * all else, and in the general cell, the pre-activation, which tells on which side of a kink it was. AUX: c_n with AFTER, a_n + c_n with ALL, r h
  * with BEFORE. */
 enum { SAVED_R, SAVED_Z, SAVED_N, SAVED_AUX, SAVED };
 
@@ -107,10 +107,10 @@ typedef struct gru_cpu_kernels {
     /* out[m][0 .. 16 gates) = the panel times in[m], m < rows, rows <= MAX_ROWS. */
     void (*product)(const gru_cpu_panel *panel, const float *const *in, float *const *out, int32_t rows);
 
-    gru_cpu_cell_kernels common, general; /* general: of cells that are is_general */
+    gru_cpu_cell_kernels common, general; /* general: of cells with functions */
 
-    /* A streaming step, products and cell, of the operands that own points to. AFTER and ALL, without attention; not
-     * is_general. */
+    /* A streaming step, products and cell, of the operands that own points to. AFTER and ALL, without attention; only
+     * the common cell. */
     gru_step_run streaming_step;
 
     /* to[i pitch + c] = rows[c][first + i], c < count, i < width. */
@@ -127,7 +127,7 @@ typedef struct gru_cpu_kernels {
 
 static inline const gru_cpu_cell_kernels *gru_cpu_cell_kernels_of(const gru_cpu_kernels *kernels,
                                                                   const gru_cpu_cell *cell) {
-    return cell->is_general ? &kernels->general : &kernels->common;
+    return cell->functions ? &kernels->general : &kernels->common;
 }
 
 extern const gru_cpu_kernels gru_cpu_kernels_scalar;

@@ -60,11 +60,11 @@ INLINE vec vec_clip(const gru_cpu_cell *cell, vec v) {
 
 #include "cpu_activations.inl"
 
-/* f of the equations. general: of a cell that is_general, from the table; else 0. It is a constant everywhere, so that the
+/* f of the equations. general: of a cell with functions, from the table; else 0. It is a constant everywhere, so that the
  * common cell has neither the calls nor the question. */
 INLINE vec vec_gate(const gru_cpu_cell *cell, vec v, int general) {
     v = vec_clip(cell, v);
-    if (general) return vec_activations[cell->f.row].value(&cell->f, v);
+    if (general) return vec_activations[cell->functions[0].row].value(&cell->functions[0], v);
     if (cell->gate == GRU_GATE_SIGMOID) return vec_sigmoid(v);
     const vec line = vec_fma(vec_set1(cell->slope), v, vec_set1(0.5f));
     return vec_max(vec_set1(0.0f), vec_min(vec_set1(1.0f), line));
@@ -73,7 +73,7 @@ INLINE vec vec_gate(const gru_cpu_cell *cell, vec v, int general) {
 /* g of the equations. */
 INLINE vec vec_candidate(const gru_cpu_cell *cell, vec v, int general) {
     v = vec_clip(cell, v);
-    if (general) return vec_activations[cell->g.row].value(&cell->g, v);
+    if (general) return vec_activations[cell->functions[1].row].value(&cell->functions[1], v);
     if (cell->candidate == GRU_CANDIDATE_TANH) return vec_tanh(v);
     return cell->candidate == GRU_CANDIDATE_RELU ? vec_max(vec_set1(0.0f), v) : v;
 }

@@ -9,8 +9,7 @@ static void describe_cell(const gru_layer_config *config, const gru_run *run, gr
     cell->clip = config->clip;
     cell->slope = config->hard_slope;
     cell->has_attention = run->attention.data != NULL;
-    cell->is_general = !gru_activations_are_common(config);
-    if (cell->is_general) cell->f = gru_gate_of(config), cell->g = gru_candidate_of(config);
+    cell->functions = NULL;
     cell->is_default = cell->reset_mode == GRU_RESET_AFTER && cell->update == GRU_UPDATE_KEEP &&
                        cell->gate == GRU_GATE_SIGMOID && cell->candidate == GRU_CANDIDATE_TANH &&
                        cell->clip == 0 && !cell->has_attention;
@@ -34,6 +33,10 @@ void gru_cpu_operands_of(const gru_layer *layer, const gru_run *run, gru_cpu_ope
     const size_t line = PANEL * gru_type_bytes(config->weight_type); /* one gate of one k */
     const int split = config->reset_mode == GRU_RESET_BEFORE;
     describe_cell(config, run, &operands->cell);
+    if (!gru_activations_are_common(config)) {
+        operands->functions[0] = gru_gate_of(config), operands->functions[1] = gru_candidate_of(config);
+        operands->cell.functions = operands->functions;
+    }
     operands->W_pitch = I * GATES * line;
     operands->R_pitch = H * GATES * line;
     describe_panel(&operands->W, packed + layout.W, packed + layout.bW, I, config->weight_type, GATES);

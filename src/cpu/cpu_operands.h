@@ -9,6 +9,8 @@ typedef struct gru_cpu_operands {
     gru_cpu_cell cell;
     gru_cpu_panel W, R, R_n; /* the first panel's; R_n: the candidate's second product of BEFORE */
     size_t W_pitch, R_pitch; /* bytes from one panel's weights to the next's */
+    gru_activation
+        functions[2]; /* what cell.functions points to, if anything: so operands stay where they are */
 } gru_cpu_operands;
 
 /* By pointer and field by field: clearing and copying the struct would take longer than the arithmetic of a streaming

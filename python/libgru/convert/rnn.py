@@ -43,8 +43,9 @@ def load(source: Source, prefix: str) -> list[tuple[list[Loaded], str]]:
             found = [source.tensors.get(f"{prefix}{part}_l{k}{end}") for part in PARTS]
             if found[1] is not None:
                 zeros = np.zeros(found[1].shape[0])
+                W, R, bW, bR = (zeros if tensor is None else tensor.values() for tensor in found)
                 h0 = source.tensors[f"{prefix}h0_l{k}{end}"].values() if learned else np.zeros(found[1].shape[1])
-                cells.append(Loaded(variant, end != "", *(zeros if t is None else t.values() for t in found), h0=h0))
+                cells.append(Loaded(variant, end != "", W, R, bW, bR, h0))
         layers.append((cells, words.get("merge", "concat")))
     return layers
 
