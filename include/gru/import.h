@@ -178,6 +178,27 @@ GRU_API gru_status gru_stack_load(gru_context *context, const gru_file *file, co
  * owner and attributes. A symbolic link is followed. Files of that name whose writers were killed are removed. */
 GRU_API gru_status gru_file_save(const char *path, const gru_stack_config *config, const char *prefix);
 
+/** A tensor to write: dense, in host memory. */
+typedef struct gru_named_tensor {
+    const char *name;                    /**< Its whole name. */
+    const void *data;                    /**< NULL only if it has no numbers. */
+    int32_t type;                        /**< f32, f16, bf16 or f64. */
+    int32_t rank;                        /**< Number of dimensions, 0 to 8. */
+    int64_t shape[8];                    /**< Dimensions. */
+    uint64_t reserved[2];                /**< Zero. */
+} gru_named_tensor;
+
+/** Writes what the layers of a stack hold, as gru_layer_read() reads it: in f32, or f64 for layers in f64. Also its
+ * variant, its learned initial states, and further tensors [count], such as a linear layer behind it (a head). Their
+ * names may not be those of the stack's tensors. CUDA: waits for the stream. Else as gru_file_save(). */
+GRU_API gru_status gru_stack_save(const char *path, const gru_stack *stack, const char *prefix,
+                                  const gru_named_tensor *tensors, int32_t count, void *stream);
+
+/** Takes the weights of all sublayers from a file: gru_stack_update(). Its sublayers must have the same sizes, directions
+ * and variants; initial states stay. prefix NULL: the only GRU in the file. Allocates memory for the weights twice. */
+GRU_API gru_status gru_stack_update_from_file(gru_stack *stack, const gru_file *file, const char *prefix,
+                                              void *stream);
+
 #ifdef __cplusplus
 }
 #endif

@@ -46,3 +46,15 @@ gru_status gru_file_save(const char *path, const gru_stack_config *config, const
     (void)path, (void)config, (void)prefix;
     return not_built();
 }
+
+gru_status gru_stack_save(const char *path, const gru_stack *stack, const char *prefix,
+                          const gru_named_tensor *tensors, int32_t count, void *stream) {
+    (void)path, (void)stack, (void)prefix, (void)tensors, (void)count, (void)stream;
+    return not_built();
+}
+
+gru_status gru_stack_update_from_file(gru_stack *stack, const gru_file *file, const char *prefix,
+                                      void *stream) {
+    (void)stack, (void)file, (void)prefix, (void)stream;
+    return not_built();
+}

@@ -87,4 +87,8 @@ gru_tensor gru_file_describe(const gru_file *file, const gru_file_entry *entry);
 /* "F32" and so on; NULL for a type that this library does not write. */
 const char *gru_dtype_name(int32_t type);
 
+/* gru_file_save with further tensors, which are checked here. */
+gru_status gru_file_save_all(const char *path, const gru_stack_config *config, const char *prefix,
+                             const gru_named_tensor *tensors, int32_t count);
+
 #endif

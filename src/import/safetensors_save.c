@@ -56,13 +56,78 @@ static gru_status check_config(const gru_stack_config *config, const char *prefi
     return GRU_OK;
 }
 
+/* Bytes of a tensor, SIZE_MAX: too large. */
+static size_t bytes_of(const gru_named_tensor *tensor) {
+    size_t bytes = gru_type_bytes(tensor->type);
+    for (int32_t i = 0; i < tensor->rank; i++) bytes = gru_size_times(bytes, (size_t)tensor->shape[i]);
+    return bytes;
+}
+
+/* A name that the loader would take for a part of the GRU. */
+static int is_of_gru(const char *name, const char *prefix) {
+    static const char *const starts[] = {"weight_ih_l", "weight_hh_l", "bias_ih_l", "bias_hh_l", "h0_l"};
+    const size_t length = strlen(prefix);
+    if (strncmp(name, prefix, length) != 0) return 0;
+    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
+        if (strncmp(name + length, starts[i], strlen(starts[i])) == 0) return 1;
+    return 0;
+}
+
+static gru_status check_name(const gru_named_tensor *tensors, int32_t i, const char *prefix) {
+    const char *name = tensors[i].name;
+    size_t where;
+    if (!name) return gru_fail(GRU_BAD_ARGUMENT, "tensors[%d].name is NULL", i);
+    if (!gru_utf8_valid((const uint8_t *)name, strlen(name), &where))
+        return gru_fail(GRU_BAD_ARGUMENT, "tensors[%d].name is not UTF-8 at its byte %zu", i, where);
+    if (is_of_gru(name, prefix) || strcmp(name, "__metadata__") == 0)
+        return gru_fail(GRU_BAD_ARGUMENT,
+                        "tensors[%d].name is \"%.200s\", a name that the stack's file needs itself", i, name);
+    for (int32_t k = 0; k < i; k++)
+        if (strcmp(tensors[k].name, name) == 0)
+            return gru_fail(GRU_BAD_ARGUMENT, "tensors[%d].name is \"%.200s\", as that of tensors[%d]", i,
+                            name, k);
+    return GRU_OK;
+}
+
+static gru_status check_tensor(const gru_named_tensor *tensors, int32_t i, const char *prefix) {
+    const gru_named_tensor *t = &tensors[i];
+    char who[NAME];
+    GRU_TRY(check_name(tensors, i, prefix));
+    if (!gru_dtype_name(t->type))
+        return gru_fail(GRU_UNSUPPORTED, "tensors[%d].type is %d, expected f32, f16, bf16 or f64", i,
+                        t->type);
+    if (t->rank < 0 || t->rank > GRU_TENSOR_RANK)
+        return gru_fail(GRU_BAD_ARGUMENT, "tensors[%d].rank is %d, expected 0 to %d", i, t->rank,
+                        GRU_TENSOR_RANK);
+    for (int32_t k = 0; k < t->rank; k++)
+        if (t->shape[k] < 0)
+            return gru_fail(GRU_BAD_ARGUMENT, "tensors[%d].shape[%d] is %lld, expected 0 or more", i, k,
+                            (long long)t->shape[k]);
+    if (bytes_of(t) >= GRU_JSON_TOO_LARGE)
+        return gru_fail(GRU_BAD_ARGUMENT, "tensors[%d] has %zu bytes, expected less than %zu", i, bytes_of(t),
+                        GRU_JSON_TOO_LARGE);
+    if (!t->data && bytes_of(t) > 0)
+        return gru_fail(GRU_BAD_ARGUMENT, "tensors[%d].data is NULL, expected %zu bytes", i, bytes_of(t));
+    (void)snprintf(who, sizeof who, "tensors[%d]", i);
+    return gru_check_reserved(who, t->reserved, 2);
+}
+
 /* ---- the tensors, in the order of the file ---- */
 
+/* What a file is made of. */
+typedef struct saved {
+    const gru_stack_config *config;
+    const char *prefix;
+    const gru_named_tensor *tensors; /* [count] beside the stack's */
+    int32_t count;
+} saved;
+
 typedef struct part {
-    char name[NAME];
-    const void *data; /* NULL: zeros */
+    char room[NAME];
+    const char *prefix, *name; /* name may be in room */
+    const void *data;          /* NULL: zeros */
     int32_t type, rank;
-    int64_t shape[2];
+    int64_t shape[GRU_TENSOR_RANK];
     size_t bytes;
 } part;
 
@@ -83,7 +148,8 @@ static int describe(const gru_stack_layer *layer, int32_t k, int d, int i, part 
     const int64_t H = gru_stack_config_of(layer, d)->hidden;
     const int64_t columns[PARTS] = {layer->config.inputs, H, 1, 1, 1};
     if ((i == 2 || i == 3) && !w->bW && !w->bR) return 0;
-    (void)snprintf(p->name, sizeof p->name, "%s_l%d%s", names[i], k, reverse ? "_reverse" : "");
+    (void)snprintf(p->room, sizeof p->room, "%s_l%d%s", names[i], k, reverse ? "_reverse" : "");
+    p->name = p->room;
     p->data = data[i];
     p->type = w->type;
     p->rank = i < 2 ? 2 : 1;
@@ -95,19 +161,37 @@ static int describe(const gru_stack_layer *layer, int32_t k, int d, int i, part 
 
 typedef gru_status (*visitor)(void *user, const part *p);
 
+static part part_of(const gru_named_tensor *tensor) {
+    part p = {
+        .prefix = "", .name = tensor->name, .data = tensor->data, .type = tensor->type, .rank = tensor->rank};
+    memcpy(p.shape, tensor->shape, sizeof p.shape);
+    p.bytes = bytes_of(tensor);
+    return p;
+}
+
+static gru_status visit_stack(const saved *s, size_t element, visitor visit, void *user) {
+    const int parts = has_learned_states(s->config) ? PARTS : PARTS - 1;
+    for (int32_t k = 0; k < s->config->count; k++) {
+        const gru_stack_layer *layer = &s->config->layers[k];
+        for (int d = 0; d <= layer->bidirectional; d++)
+            for (int i = 0; i < parts; i++) {
+                part p = {.prefix = s->prefix};
+                if (gru_type_bytes(layer->weights[d].type) == element && describe(layer, k, d, i, &p))
+                    GRU_TRY(visit(user, &p));
+            }
+    }
+    return GRU_OK;
+}
+
 /* Calls visit for every tensor: large elements first, so that each is aligned though nothing lies between them. */
-static gru_status visit_all(const gru_stack_config *config, visitor visit, void *user) {
-    const int parts = has_learned_states(config) ? PARTS : PARTS - 1;
-    for (size_t element = 8; element >= 2; element /= 2)
-        for (int32_t k = 0; k < config->count; k++) {
-            const gru_stack_layer *layer = &config->layers[k];
-            for (int d = 0; d <= layer->bidirectional; d++)
-                for (int i = 0; i < parts; i++) {
-                    part p;
-                    if (gru_type_bytes(layer->weights[d].type) == element && describe(layer, k, d, i, &p))
-                        GRU_TRY(visit(user, &p));
-                }
+static gru_status visit_all(const saved *s, visitor visit, void *user) {
+    for (size_t element = 8; element >= 2; element /= 2) {
+        GRU_TRY(visit_stack(s, element, visit, user));
+        for (int32_t i = 0; i < s->count; i++) {
+            const part p = part_of(&s->tensors[i]);
+            if (gru_type_bytes(p.type) == element) GRU_TRY(visit(user, &p));
         }
+    }
     return GRU_OK;
 }
 
@@ -137,13 +221,14 @@ static void add_sizes(header *h, const char *key, const size_t *sizes, int count
 
 static gru_status add_tensor(void *user, const part *p) {
     header *h = user;
-    const size_t shape[2] = {(size_t)p->shape[0], (size_t)p->shape[1]};
+    size_t shape[GRU_TENSOR_RANK];
+    for (int i = 0; i < GRU_TENSOR_RANK; i++) shape[i] = (size_t)p->shape[i];
     const size_t place[2] = {h->offset, h->offset + p->bytes};
     if (place[1] >= GRU_JSON_TOO_LARGE)
         return gru_fail(GRU_BAD_ARGUMENT, "config has %zu bytes of weights or more, expected less than %zu",
                         place[1], GRU_JSON_TOO_LARGE);
     gru_text_add(&h->text, ",");
-    gru_text_add_string(&h->text, h->prefix, p->name);
+    gru_text_add_string(&h->text, p->prefix, p->name);
     gru_text_add(&h->text, ":{\"dtype\":");
     gru_text_add_string(&h->text, gru_dtype_name(p->type), "");
     add_sizes(h, ",\"shape\":", shape, p->rank);
@@ -212,29 +297,29 @@ static void add_variant(header *h, const gru_stack_config *config) {
 }
 
 /* Adds the header, or without memory only its length. */
-static gru_status add_header(header *h, const gru_stack_config *config) {
+static gru_status add_header(header *h, const saved *s) {
     h->offset = 0;
     gru_text_add(&h->text, "{\"__metadata__\":{");
-    add_variant(h, config);
+    add_variant(h, s->config);
     gru_text_add(&h->text, "}");
-    GRU_TRY(visit_all(config, add_tensor, h));
+    GRU_TRY(visit_all(s, add_tensor, h));
     gru_text_add(&h->text, "}");
     return GRU_OK;
 }
 
 /* *text: the header, to be freed. */
-static gru_status make_header(const gru_stack_config *config, const char *prefix, gru_text *text) {
-    header h = {.prefix = prefix};
-    GRU_TRY(add_header(&h, config));
+static gru_status make_header(const saved *s, gru_text *text) {
+    header h = {.prefix = s->prefix};
+    GRU_TRY(add_header(&h, s));
     if (h.text.length > GRU_LARGEST_HEADER)
         return gru_fail(
             GRU_BAD_ARGUMENT,
             "the header of %d layers with a prefix of %zu bytes has %zu bytes, expected at most %d",
-            config->count, strlen(prefix), h.text.length, GRU_LARGEST_HEADER);
+            s->config->count, strlen(s->prefix), h.text.length, GRU_LARGEST_HEADER);
     h.text.to = malloc(h.text.length);
     if (!h.text.to) return gru_fail(GRU_OUT_OF_MEMORY, "no memory for a header of %zu bytes", h.text.length);
     h.text.length = 0;
-    (void)add_header(&h, config); /* it failed before or not at all */
+    (void)add_header(&h, s); /* it failed before or not at all */
     *text = h.text;
     return GRU_OK;
 }
@@ -242,7 +327,7 @@ static gru_status make_header(const gru_stack_config *config, const char *prefix
 /* ---- the file ---- */
 
 typedef struct contents {
-    const gru_stack_config *config;
+    const saved *saved;
     gru_text header;
     const gru_output *output;
 } contents;
@@ -267,16 +352,22 @@ static gru_status write_contents(const gru_output *output, void *user) {
     GRU_TRY(gru_output_write(output, size, sizeof size));
     GRU_TRY(gru_output_write(output, c->header.to, length));
     GRU_TRY(gru_output_write(output, "        ", padded - length));
-    return visit_all(c->config, write_tensor, c);
+    return visit_all(c->saved, write_tensor, c);
 }
 
-gru_status gru_file_save(const char *path, const gru_stack_config *config, const char *prefix) {
-    contents c = {.config = config};
+gru_status gru_file_save_all(const char *path, const gru_stack_config *config, const char *prefix,
+                             const gru_named_tensor *tensors, int32_t count) {
+    const saved s = {config, prefix ? prefix : "", tensors, count};
+    contents c = {.saved = &s};
     if (!path) return gru_fail(GRU_BAD_ARGUMENT, "path is NULL");
-    if (!prefix) prefix = "";
-    GRU_TRY(check_config(config, prefix));
-    GRU_TRY(make_header(config, prefix, &c.header));
+    GRU_TRY(check_config(config, s.prefix));
+    for (int32_t i = 0; i < count; i++) GRU_TRY(check_tensor(tensors, i, s.prefix));
+    GRU_TRY(make_header(&s, &c.header));
     const gru_status status = gru_file_replace(path, write_contents, &c);
     free(c.header.to);
     return status;
+}
+
+gru_status gru_file_save(const char *path, const gru_stack_config *config, const char *prefix) {
+    return gru_file_save_all(path, config, prefix, NULL, 0);
 }

@@ -1,0 +1,171 @@
+/* stack_save.c: saves the weights that a stack's layers hold, and updates them from a file. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/error.h"
+#include "core/number.h"
+#include "safetensors.h"
+#include "stack/stack_layout.h"
+
+/* ---- what a stack holds ---- */
+
+/* A description of a stack, with memory for its numbers. */
+typedef struct holding {
+    gru_stack_config config;
+    gru_stack_layer *layers;
+    char *numbers; /* of all sublayers */
+} holding;
+
+static int32_t number_type(const gru_stack *stack) {
+    return stack->io_type == GRU_F64 ? GRU_F64 : GRU_F32;
+}
+
+static size_t sublayer_count_of(const gru_layer_config *config) {
+    const size_t H = (size_t)config->hidden;
+    return 3 * H * ((size_t)config->inputs + H + 2) + H;
+}
+
+/* Numbers of all weights and initial states. */
+static size_t count_numbers(const gru_stack *stack) {
+    size_t count = 0;
+    for (int32_t k = 0; k < stack->count; k++)
+        for (int32_t d = 0; d < stack->layers[k].directions; d++)
+            count = gru_size_plus(count, sublayer_count_of(&stack->layers[k].sublayers[d]->config));
+    return count;
+}
+
+static gru_status read_initial_state(const gru_stacked_layer *layer, int32_t d, int32_t type, void *to,
+                                     void *stream) {
+    const gru_layer *sublayer = layer->sublayers[d];
+    const size_t H = (size_t)sublayer->config.hidden;
+    const int32_t from = sublayer->config.state_type;
+    void *raw = malloc(H * gru_type_bytes(from));
+    if (!raw) return gru_fail(GRU_OUT_OF_MEMORY, "no memory for an initial state of %zu numbers", H);
+    gru_status status =
+        gru_copy(sublayer->context, raw, layer->initial_states[d], H * gru_type_bytes(from), stream);
+    if (status == GRU_OK) status = gru_wait(sublayer->context, stream);
+    for (size_t i = 0; i < H && status == GRU_OK; i++)
+        gru_store_double(to, type, i, gru_load_double(raw, from, i));
+    free(raw);
+    return status;
+}
+
+/* Reads one sublayer into *next, and steps over its numbers. */
+static gru_status read_sublayer(const gru_stacked_layer *layer, int32_t d, int32_t type, char **next,
+                                gru_stack_layer *to, void *stream) {
+    const gru_layer *sublayer = layer->sublayers[d];
+    const size_t H = (size_t)sublayer->config.hidden, element = gru_type_bytes(type);
+    char *const W = *next, *const R = W + 3 * H * (size_t)sublayer->config.inputs * element;
+    char *const bW = R + 3 * H * H * element, *const bR = bW + 3 * H * element;
+    char *const state = bR + 3 * H * element;
+    const gru_weights_out out = {.W = W, .R = R, .bW = bW, .bR = bR, .type = type};
+    GRU_TRY(gru_layer_read(sublayer, &out, stream));
+    to->weights[d] = (gru_weights){.W = W, .R = R, .bW = bW, .bR = bR, .type = type};
+    *next = state + H * element;
+    if (!layer->initial_states[d]) return GRU_OK;
+    to->h0[d] = state;
+    return read_initial_state(layer, d, type, state, stream);
+}
+
+static gru_status read_layers(const gru_stack *stack, holding *h, void *stream) {
+    char *next = h->numbers;
+    for (int32_t k = 0; k < stack->count; k++) {
+        const gru_stacked_layer *layer = &stack->layers[k];
+        gru_stack_layer *to = &h->layers[k];
+        to->config = layer->sublayers[0]->config;
+        to->bidirectional = layer->directions == 2;
+        to->merge = layer->merge;
+        if (!layer->alike) to->reverse_config = layer->sublayers[1]->config;
+        for (int32_t d = 0; d < layer->directions; d++)
+            GRU_TRY(read_sublayer(layer, d, number_type(stack), &next, to, stream));
+    }
+    return GRU_OK;
+}
+
+static gru_status hold(const gru_stack *stack, holding *h, void *stream) {
+    const size_t bytes = gru_size_times(count_numbers(stack), gru_type_bytes(number_type(stack)));
+    h->layers = stack->count > 0 ? calloc((size_t)stack->count, sizeof *h->layers) : NULL;
+    h->numbers = bytes < SIZE_MAX ? malloc(bytes) : NULL;
+    if (!h->layers || !h->numbers)
+        return gru_fail(GRU_OUT_OF_MEMORY, "no memory for the weights of %d layers: %zu bytes", stack->count,
+                        bytes);
+    h->config = (gru_stack_config){.layers = h->layers, .count = stack->count, .dropout = stack->dropout};
+    return read_layers(stack, h, stream);
+}
+
+gru_status gru_stack_save(const char *path, const gru_stack *stack, const char *prefix,
+                          const gru_named_tensor *tensors, int32_t count, void *stream) {
+    holding h = {.layers = NULL};
+    if (!stack) return gru_fail(GRU_BAD_ARGUMENT, "stack is NULL");
+    if (count < 0) return gru_fail(GRU_BAD_ARGUMENT, "count is %d, expected 0 or more", count);
+    if (count > 0 && !tensors) return gru_fail(GRU_BAD_ARGUMENT, "tensors is NULL, expected [%d]", count);
+    gru_status status = hold(stack, &h, stream);
+    if (status == GRU_OK) status = gru_file_save_all(path, &h.config, prefix, tensors, count);
+    free(h.layers);
+    free(h.numbers);
+    return status;
+}
+
+/* ---- from a file ---- */
+
+static int same_variant(const gru_layer_config *a, const gru_layer_config *b) {
+    gru_layer_config c = *b; /* in our number types */
+    c.io_type = a->io_type, c.state_type = a->state_type, c.weight_type = a->weight_type;
+    return memcmp(a, &c, sizeof c) == 0;
+}
+
+/* Whether both stacks have the same sublayers. */
+static gru_status check_alike(const gru_stack *stack, const gru_stack *loaded) {
+    if (stack->sublayer_count != loaded->sublayer_count)
+        return gru_fail(GRU_BAD_DATA, "the file has %d sublayers, expected %d", loaded->sublayer_count,
+                        stack->sublayer_count);
+    for (int32_t k = 0; k < stack->sublayer_count; k++) {
+        gru_layer_config ours, theirs;
+        GRU_TRY(gru_stack_sublayer(stack, k, &ours, NULL));
+        GRU_TRY(gru_stack_sublayer(loaded, k, &theirs, NULL));
+        if (ours.inputs != theirs.inputs || ours.hidden != theirs.hidden)
+            return gru_fail(GRU_BAD_DATA,
+                            "sublayer %d of the file has %d inputs and %d units, expected %d and %d", k,
+                            theirs.inputs, theirs.hidden, ours.inputs, ours.hidden);
+        if (!same_variant(&ours, &theirs))
+            return gru_fail(GRU_BAD_DATA, "sublayer %d of the file has another direction or variant", k);
+    }
+    return GRU_OK;
+}
+
+static gru_status update_from(gru_stack *stack, const gru_stack *loaded, void *stream) {
+    holding h = {.layers = NULL};
+    gru_weights *weights =
+        stack->sublayer_count > 0 ? calloc((size_t)stack->sublayer_count, sizeof *weights) : NULL;
+    gru_status status =
+        weights ? hold(loaded, &h, NULL)
+                : gru_fail(GRU_OUT_OF_MEMORY, "no memory for %d sublayers", stack->sublayer_count);
+    for (int32_t k = 0; k < stack->count && status == GRU_OK; k++)
+        for (int32_t d = 0; d < loaded->layers[k].directions; d++)
+            weights[loaded->layers[k].first_sublayer + d] = h.layers[k].weights[d];
+    if (status == GRU_OK) status = gru_stack_update(stack, weights, stream);
+    if (status == GRU_OK) status = gru_wait(stack->context, stream); /* the copies end here */
+    free(h.layers);
+    free(h.numbers);
+    free(weights);
+    return status;
+}
+
+/* By way of a stack in host memory, in f32 or f64, which holds every stored number of f32 and 16 bits as it is. */
+gru_status gru_stack_update_from_file(gru_stack *stack, const gru_file *file, const char *prefix,
+                                      void *stream) {
+    const gru_context_config cpu = {.backend = GRU_BACKEND_CPU, .threads = 1};
+    gru_context *context = NULL;
+    gru_stack *loaded = NULL;
+    if (!stack) return gru_fail(GRU_BAD_ARGUMENT, "stack is NULL");
+    const int32_t type = number_type(stack);
+    const gru_load_options options = {
+        .prefix = prefix, .io_type = type, .state_type = type, .weight_type = type};
+    gru_status status = gru_context_create(&cpu, &context);
+    if (status == GRU_OK) status = gru_stack_load(context, file, &options, &loaded);
+    if (status == GRU_OK) status = check_alike(stack, loaded);
+    if (status == GRU_OK) status = update_from(stack, loaded, stream);
+    gru_stack_release(loaded);
+    gru_context_release(context);
+    return status;
+}
