@@ -212,8 +212,9 @@ static void add_word(header *h, const char *key, const char *value) {
 
 static void add_sizes(header *h, const char *key, const size_t *sizes, int count) {
     gru_text_add(&h->text, key);
+    gru_text_add(&h->text, "[");
     for (int i = 0; i < count; i++) {
-        gru_text_add(&h->text, i ? "," : "[");
+        if (i) gru_text_add(&h->text, ",");
         gru_text_add_size(&h->text, sizes[i]);
     }
     gru_text_add(&h->text, "]");

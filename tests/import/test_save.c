@@ -176,47 +176,6 @@ TEST(save, what_was_saved_is_what_is_loaded) {
 
 /* ---- every option ---- */
 
-/* Each merge, with directions of one variant and of two. */
-TEST(save, merges_and_variants_of_directions_come_back) {
-    static const int32_t merges[] = {GRU_MERGE_CONCAT, GRU_MERGE_SUM, GRU_MERGE_AVERAGE, GRU_MERGE_MULTIPLY};
-    static const char *const words[] = {"concat", "sum", "average", "multiply"};
-    static sample s;
-    const folder f = make_folder();
-    gru_context *context = tester_context(NULL, 1);
-    const gru_load_options options = file_fixture_f64_options();
-    for (int i = 0; i < 4; i++) {
-        gru_file *file = NULL;
-        gru_stack *direct = NULL, *loaded = NULL;
-        make_sample(&s);
-        s.config.count = 1, s.layers[0].merge = merges[i];
-        s.layers[0].reverse_config = s.layers[0].config;
-        s.layers[0].reverse_config.reset_mode = GRU_RESET_ALL, s.layers[0].reverse_config.clip = 0;
-        s.layers[0].reverse_config.candidate = GRU_CANDIDATE_RELU;
-        if (i % 2) memset(&s.layers[0].reverse_config, 0, sizeof s.layers[0].reverse_config);
-        save_or_skip(f.path, &s.config, NULL);
-        file_fixture_open(f.path, &file);
-        const char *merge = gru_file_metadata(file, "gru.merge");
-        const char *reverse = gru_file_metadata(file, "gru.l0.reverse.candidate");
-        CHECK(merge && strcmp(merge, words[i]) == 0, "merge %d is %s", merges[i],
-              merge ? merge : "not there");
-        CHECK(i % 2 ? !reverse : reverse && strcmp(reverse, "relu") == 0, "the reverse candidate is %s",
-              reverse ? reverse : "not there");
-        REQUIRE(gru_stack_create(context, &s.config, &direct) == GRU_OK, "%s", gru_last_error());
-        REQUIRE(gru_stack_load(context, file, &options, &loaded) == GRU_OK, "%s", gru_last_error());
-        gru_file_close(file);
-        double x[T * N * INPUTS], y[2][T * N * 6] = {{0}};
-        tester_fill(x, GRU_F64, T * N * INPUTS, 1.0, 3);
-        file_fixture_run(direct, T, N, x, y[0]);
-        file_fixture_run(loaded, T, N, x, y[1]);
-        CHECK(y[0][0] != 0 && memcmp(y[0], y[1], sizeof y[0]) == 0, "merge %d computes something else",
-              merges[i]);
-        gru_stack_release(direct);
-        gru_stack_release(loaded);
-    }
-    gru_context_release(context);
-    remove_folder(&f);
-}
-
 /* Layers and directions that differ in size, functions and their numbers, and in how directions become one. */
 static void make_mixture(sample *s) {
     make_sample(s);
