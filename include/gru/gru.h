@@ -42,7 +42,7 @@ extern "C" {
 #endif
 
 #define GRU_VERSION_MAJOR 0              /**< Version of this header. */
-#define GRU_VERSION_MINOR 2              /**< Before 1.0 a new minor version may change the API. */
+#define GRU_VERSION_MINOR 3              /**< Before 1.0 a new minor version may change the API. */
 #define GRU_VERSION_PATCH 0              /**< A new patch version changes no API. */
 /** Returns the version of the loaded library: major * 10000 + minor * 100 + patch. Never fails. */
 GRU_API int32_t gru_version(void);
