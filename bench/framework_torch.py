@@ -3,8 +3,9 @@
 
     bench/framework_torch.py [--threads 1] [--rounds 15]
 
-Each case runs its candidates one after the other, round after round; the table has medians of the time of a call. Every
-candidate's output is compared with torch.nn.GRU's before it is timed. Needs the packages torch and libgru.
+Each case runs its candidates one after the other, round after round; the table has medians of the time of a call: processor
+time on one thread, so that other programs disturb less, else the clock's. Every candidate's output is compared with that of
+torch.nn.GRU before it is timed. Needs the packages torch and libgru.
 """
 import argparse
 import statistics
@@ -23,20 +24,21 @@ Call = Callable[[], Any]
 
 def turns(calls: dict[str, Call], rounds: int) -> dict[str, float]:
     """Median seconds of each call."""
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     counts = {}
     for name, call in calls.items():
-        start, count = time.perf_counter(), 0
-        while time.perf_counter() - start < 0.05:
+        start, count = clock(), 0
+        while clock() - start < 0.05:
             call()
             count += 1
         counts[name] = max(1, count // 2)
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
-            start = time.perf_counter()
+            start = clock()
             for _ in range(counts[name]):
                 call()
-            times[name].append((time.perf_counter() - start) / counts[name])
+            times[name].append((clock() - start) / counts[name])
     return {name: statistics.median(values) for name, values in times.items()}
 
 
@@ -73,7 +75,7 @@ def both(T: int, N: int, H: int) -> dict[str, Call]:
         return module.weight_hh_l0.grad
     calls: dict[str, Call] = {name: (lambda module=module: call(module)) for name, module in modules(H).items()}
     wanted, found = (call().clone() for call in calls.values())
-    assert (found - wanted).abs().max() < 1e-4 * wanted.abs().max()
+    assert (found - wanted).abs().max() <= 1e-4 * wanted.abs().max()    # with T = 1 and no h0 all are 0
     return calls
 
 

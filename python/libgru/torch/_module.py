@@ -140,7 +140,8 @@ class GRU(torch.nn.RNNBase):    # type: ignore[misc]
             last.append(hT)
             if self.dropout and self.training and k + 1 < self.num_layers:
                 x = torch.nn.functional.dropout(x, self.dropout)
-        return x.to(outputs), (torch.cat(last) if len(last) > 1 else last[0]).to(outputs)
+        hT = torch.cat(last) if len(last) > 1 else last[0]
+        return (x, hT) if x.dtype == outputs else (x.to(outputs), hT.to(outputs))
 
     def _fall_back(self, why: str, x: Tensor, hx: Tensor | None, weights: list[Tensor], lengths: Tensor | None) -> tuple[Tensor, Tensor]:
         self.check_default(why)
@@ -161,18 +162,19 @@ class GRU(torch.nn.RNNBase):    # type: ignore[misc]
         if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given):
             y, hT, _, _ = torch.ops.libgru.train(x, h0, weights, lengths, self._text(k, x))
             return y, hT
-        packed, text = self._packed_layer(k, x, weights)
-        if is_plain(*given):
+        plain = is_plain(*given)
+        packed, text = self._packed_layer(k, x, weights, plain)
+        if plain:
             h0 = None if h0 is None else h0.contiguous()
             return _plans.forward(shape_of(text), _plans.readable(x), h0, packed, lengths, False)[:2]
         y, hT = torch.ops.libgru.infer(x, h0, packed, lengths, text)
         return y, hT
 
-    def _packed_layer(self, k: int, x: Tensor, weights: list[Tensor]) -> tuple[Tensor, str]:
+    def _packed_layer(self, k: int, x: Tensor, weights: list[Tensor], plain: bool) -> tuple[Tensor, str]:
         """Packed weights of layer k for inference, and what they compute."""
         rounding = self.inference_weights if x.dtype == torch.float32 else None
         text = self._text(k, x, rounding if rounding in ("f16", "bf16") else None)
-        return self._packed.of(k, weights, text, rounding == "int8", keep=not self.training), text
+        return self._packed.of(k, weights, text, rounding == "int8", plain, keep=not self.training), text
 
     @staticmethod
     def _is_autocast(x: Tensor) -> bool:

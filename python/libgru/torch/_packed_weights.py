@@ -32,10 +32,10 @@ def round_int8(weight: Tensor) -> Tensor:
     return (weight / scale).round() * scale
 
 
-def _pack(weights: list[Tensor], layer: str, to_int8: bool) -> Tensor:
+def _pack(weights: list[Tensor], layer: str, to_int8: bool, plain: bool) -> Tensor:
     if to_int8:
         weights = [round_int8(weight) if weight.dim() == 2 else weight for weight in weights]
-    if is_plain(*weights):
+    if plain:
         return _plans.pack(_plans.shape_of(layer), weights)
     packed: Tensor = torch.ops.libgru.pack(weights, layer)
     return packed
@@ -56,14 +56,15 @@ class PackedWeights:
     def clear(self) -> None:
         self._entries.clear()
 
-    def of(self, k: int, weights: list[Tensor], layer: str, to_int8: bool, keep: bool) -> Tensor:
-        """Packed weights of layer k. layer: what it computes. to_int8: rounded so. keep: they may come from an earlier call, and serve later ones."""
-        if not keep or not is_plain(*weights) or any(weight.is_inference() for weight in weights):
-            return _pack(weights, layer, to_int8)
+    def of(self, k: int, weights: list[Tensor], layer: str, to_int8: bool, plain: bool, keep: bool) -> Tensor:
+        """Packed weights of layer k. layer: what it computes. to_int8: rounded so. plain: is_plain() of the weights. keep: they
+        may come from an earlier call, and serve later ones."""
+        if not keep or not plain or weights[0].is_inference():
+            return _pack(weights, layer, to_int8, plain)
         entry = self._entries.get(k)
         if entry is not None and entry.layer == layer and self._is_current(entry, weights):
             return entry.packed
-        packed = _pack(weights, layer, to_int8)
+        packed = _pack(weights, layer, to_int8, plain)
         self._entries[k] = _Entry(list(weights), [weight._version for weight in weights], [weight.data_ptr() for weight in weights],
                                   [weight.untyped_storage() for weight in weights], layer, packed)
         return packed

@@ -46,7 +46,7 @@ def _run(module: Any, given: PackedSequence, hx: Tensor) -> tuple[Tensor, Tensor
     module._check_types(data, hx, layers[0])
     last = []
     for k, weights in enumerate(layers):
-        packed, text = module._packed_layer(k, data, weights)
+        packed, text = module._packed_layer(k, data, weights, True)
         data, hT = _stretches(shape_of(text), data, sizes, hx[k * module._directions:(k + 1) * module._directions], packed)
         last.append(hT)
     return data, torch.cat(last)
