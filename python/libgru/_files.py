@@ -11,7 +11,7 @@ from typing import Any
 from libgru import _arrays
 from libgru._errors import BadArgument, BadData
 from libgru._stack import StackLayer
-from libgru._weights import Variant, Weights
+from libgru._weights import NUMBERS, Variant, Weights
 from libgru.convert import metadata, safetensors
 from libgru.convert.budget import Budget
 from libgru.convert.refused import Refused
@@ -91,7 +91,7 @@ def _choose(path: Path, tensors: Mapping[str, Tensor], prefix: str | None) -> st
 def _with_words(layer: StackLayer, words: Mapping[str, str]) -> StackLayer:
     """The layer with what the metadata says of it."""
     named: dict[str, Any] = {key: words[key] for key in _VARIANT if key in words}
-    named.update((key, float(words[key])) for key in ("clip", "hard_slope") if key in words)
+    named.update((key, float(words[key])) for key in NUMBERS if key in words)
     return replace(layer, variant=replace(layer.variant, **named), merge=words.get("merge", layer.merge))
 
 
@@ -102,6 +102,19 @@ def _described(layers: list[StackLayer], prefix: str, given: Mapping[str, str]) 
                  for key, text in given.items() if key.startswith(start) and "." not in key[len(start):]}
         described.append(_with_words(layer, words))
     return described
+
+
+def _with_initial_states(layers: list[StackLayer], prefix: str, held: Mapping[str, Any]) -> list[StackLayer]:
+    found = []
+    for k, layer in enumerate(layers):
+        ends = ("_reverse",) if layer.direction == "reverse" else ("", "_reverse")[:1 if layer.reverse is None else 2]
+        names = [f"{prefix}h0_l{k}{end}" for end in ends]
+        for name in names:
+            if name not in held:
+                raise BadData(f"the metadata says that initial states are learned, but there is no tensor {name}")
+        states = [held[name] for name in names]
+        found.append(replace(layer, h0=states[0], h0_reverse=states[1] if len(states) > 1 else None))
+    return found
 
 
 def read(path: str | os.PathLike[str], prefix: str | None,
@@ -118,8 +131,7 @@ def read(path: str | os.PathLike[str], prefix: str | None,
         layers = layers_of(held, prefix, variant)
         metadata.check(source.metadata, {prefix: len(layers)}, _prefixes(tensors))
         if source.metadata.get(f"{prefix}gru.initial_state") == "learned":
-            raise BadData(f"{path}: {prefix}gru.initial_state is learned, which only gru_stack_load reads: load the tensors "
-                          f"{prefix}h0_l0 and so on, and give them as h0")
+            layers = _with_initial_states(layers, prefix, held)
         rate = float(source.metadata.get(f"{prefix}gru.dropout", 0))
         return _described(layers, prefix, source.metadata), rate
     except Refused as error:

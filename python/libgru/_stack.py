@@ -5,7 +5,7 @@ import ctypes
 import os
 import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,12 +21,15 @@ from libgru._weights import Variant, Weights
 @dataclass(frozen=True)
 class StackLayer:
     """One layer of a stack. reverse: weights of the other direction, None: there is none. direction: of a layer that has one.
-    merge: "concat" (side by side, forward first), "sum", or "separate", in the last layer only."""
+    merge: "concat" (side by side, forward first), "sum", "average", "multiply", or "separate", in the last layer only.
+    h0, h0_reverse: learned initial states [H] of the type of the weights, with which runs without h0 start; None: zeros."""
     weights: Weights
     reverse: Weights | None = None
     variant: Variant = field(default_factory=Variant)
     direction: str = "forward"
     merge: str = "concat"
+    h0: Any = None
+    h0_reverse: Any = None
 
 
 class StackOutput(NamedTuple):
@@ -62,8 +65,7 @@ class Stack:
     def __init__(self, layers: Sequence[StackLayer], *, dropout: float = 0.0, context: Context | None = None) -> None:
         lib = library()
         self.context = context or default_context()
-        self.layers = [StackLayer(layer.weights, layer.reverse, layer.variant.with_types_of(layer.weights), layer.direction,
-                                  layer.merge) for layer in layers]
+        self.layers = [replace(layer, variant=layer.variant.with_types_of(layer.weights)) for layer in layers]
         structs = (lib.known.structs["gru_stack_layer"] * len(self.layers))()
         owners = [self._fill(struct, layer) for struct, layer in zip(structs, self.layers)]
         config = lib.new("gru_stack_config")
@@ -79,8 +81,9 @@ class Stack:
                            for weights in (layer.weights, layer.reverse) if weights is not None]
         self.hidden = [weights.sizes()[1] for weights, _ in self._sublayers]
         self._widths = [weights.sizes()[0] for weights, _ in self._sublayers]
-        self.layers = [StackLayer(Weights(None, None), layer.reverse and Weights(None, None), layer.variant, layer.direction,
-                                  layer.merge) for layer in self.layers]    # the weights are the library's now
+        none = Weights(None, None)    # the arrays are the library's now
+        self.layers = [replace(layer, weights=none, reverse=layer.reverse and none, h0=None, h0_reverse=None)
+                       for layer in self.layers]
 
     def _fill(self, struct: Any, layer: StackLayer) -> list[Any]:
         lib, cuda = library(), self.context.is_cuda
@@ -91,6 +94,12 @@ class Stack:
         owners = _weights.fill_weights(struct.weights[0], layer.weights, sizes, cuda)
         if layer.reverse is not None:
             owners += _weights.fill_weights(struct.weights[1], layer.reverse, sizes, cuda)
+        for d, (name, array) in enumerate((("h0", layer.h0), ("h0_reverse", layer.h0_reverse))):
+            if array is not None:
+                kind = _arrays.memory("R", layer.weights.R).type
+                found = _arrays.check(name, _arrays.memory(name, array), ("f32" if kind == "int8" else kind,), sizes[1:], cuda=False)
+                struct.h0[d] = _arrays.dense(name, found)
+                owners.append(found.owner)
         return owners
 
     @staticmethod

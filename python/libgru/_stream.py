@@ -84,7 +84,7 @@ class Stream:
         return self._y_row.copy() if is_row else self._y.copy()
 
     def reset(self, row: int | None = None) -> None:
-        """Sets the states of one row to zeros; None: of all rows."""
+        """Sets the states of one row to zeros, or to a stack's learned initial states; None: of all rows."""
         self._lib.call("gru_stream_reset", self._handle, -1 if row is None else row)
 
     def _blocks(self, block: Any) -> list[Any]:

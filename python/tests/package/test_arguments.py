@@ -231,6 +231,9 @@ class Files(unittest.TestCase):
         for tensors, metadata in (
                 (self.weights, {}), ({**self.weights, **reverse, **upper}, {"gru__l1__clip": "0.5", "gru__reset": "before"}),
                 (reverse, {"gru__update": "write"}),
+                ({**self.weights, **reverse, "h0_l0": Draw(3)(H), "h0_l0_reverse": Draw(4)(H)},
+                 {"gru__initial_state": "learned", "gru__merge": "average", "gru__candidate": "leaky_relu",
+                  "gru__candidate_alpha": "0.25"}),
                 (self.weights, {"gru__gate": "hard_sigmoid", "gru__hard_slope": "0.25", "gru__candidate": "relu"})):
             self.write(tensors, **metadata)
             y = libgru.Stack.load(self.path).forward(x).y
@@ -266,6 +269,8 @@ class Files(unittest.TestCase):
         self.refused("there is no tensor weight_ih_l0")
         self.write({**self.weights, "weight_hh_l2": self.weights["weight_hh_l0"]})
         self.refused("there is a layer 2")
+        self.write(self.weights, gru__initial_state="learned")
+        self.refused("there is no tensor h0_l0")
         self.write(self.weights, gru__rezet="after")
         self.refused("gru.rezet")
         self.write(self.weights, gru__l3__reset="after")
