@@ -238,7 +238,7 @@ class Onnx(Case):
         self.assertEqual(status, 0)
         self.assertIn("it starts from h0, a constant that differs by sequence", errors)
 
-    def test_a_initial_state_of_all_sequences(self) -> None:
+    def test_an_initial_state_of_all_sequences(self) -> None:
         state = draw(2, 1, H)
         given = {**self.weights(2), "h0": np.repeat(state, N, 1)}
         node = self.gru("x W R B - h0", direction="bidirectional", linear_before_reset=1)
