@@ -24,8 +24,8 @@ const gru_activation_facts *gru_activation_facts_of(int32_t row) {
 
 /* A value from GRU_ACTIVATION_FIRST on; -1: none. */
 static int32_t row_of(int32_t value) {
-    const int32_t row = value - GRU_ACTIVATION_FIRST;
-    return value >= GRU_ACTIVATION_FIRST && row < GRU_ACTIVATIONS ? row : -1;
+    const int known = value >= GRU_ACTIVATION_FIRST && value < GRU_ACTIVATION_FIRST + GRU_ACTIVATIONS;
+    return known ? value - GRU_ACTIVATION_FIRST : -1;
 }
 
 int32_t gru_gate_row(int32_t gate) {
