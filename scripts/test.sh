@@ -17,7 +17,7 @@ if [ "${1:-}" = --full ]; then
 fi
 
 need_packages gcc g++ libc6-dev cmake ninja-build ccache pkg-config libcriterion-dev libdnnl-dev \
-    libopenblas-dev wamerican festlex-cmu
+    libopenblas-dev libeigen3-dev wamerican festlex-cmu
 python=$(venv .venv numpy h5py onnx)
 
 say "building"

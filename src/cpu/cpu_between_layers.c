@@ -6,20 +6,26 @@
 /* ---- two tensors become one ---- */
 
 /* A loop for each operation, so that each becomes vector code. */
-#define COMBINE_ROW(name, number)                                                                           \
-    static void name(gru_operation operation, number *to, const number *a, const number *b, size_t count) { \
-        if (operation == GRU_OPERATION_ADD)                                                                 \
-            for (size_t i = 0; i < count; i++) to[i] = a[i] + b[i];                                         \
-        else if (operation == GRU_OPERATION_AVERAGE)                                                        \
-            for (size_t i = 0; i < count; i++) to[i] = (a[i] + b[i]) / 2;                                   \
-        else if (operation == GRU_OPERATION_MULTIPLY)                                                       \
-            for (size_t i = 0; i < count; i++) to[i] = a[i] * b[i];                                         \
-        else                                                                                                \
-            for (size_t i = 0; i < count; i++) to[i] = a[i] / 2;                                            \
-    }
+static void combine_f32(gru_operation operation, float *to, const float *a, const float *b, size_t count) {
+    if (operation == GRU_OPERATION_ADD)
+        for (size_t i = 0; i < count; i++) to[i] = a[i] + b[i];
+    else if (operation == GRU_OPERATION_AVERAGE)
+        for (size_t i = 0; i < count; i++) to[i] = (a[i] + b[i]) / 2;
+    else if (operation == GRU_OPERATION_MULTIPLY)
+        for (size_t i = 0; i < count; i++) to[i] = a[i] * b[i];
+    else
+        for (size_t i = 0; i < count; i++) to[i] = a[i] / 2;
+}
 
-COMBINE_ROW(combine_f32, float)
-COMBINE_ROW(combine_f64, double)
+static void combine_f64(gru_operation operation, double *to, const double *a, const double *b, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (operation == GRU_OPERATION_MULTIPLY)
+            to[i] = a[i] * b[i];
+        else if (operation == GRU_OPERATION_HALVE)
+            to[i] = a[i] / 2;
+        else
+            to[i] = operation == GRU_OPERATION_AVERAGE ? (a[i] + b[i]) / 2 : a[i] + b[i];
+}
 
 /* 16-bit types are widened; HALVE has no b. */
 static void combine_row16(const gru_combination *c, void *to, const void *a, const void *b, size_t count) {

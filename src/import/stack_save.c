@@ -111,7 +111,7 @@ gru_status gru_stack_save(const char *path, const gru_stack *stack, const char *
 static int same_variant(const gru_layer_config *a, const gru_layer_config *b) {
     gru_layer_config c = *b; /* in our number types */
     c.io_type = a->io_type, c.state_type = a->state_type, c.weight_type = a->weight_type;
-    return memcmp(a, &c, sizeof c) == 0;
+    return gru_stack_same_config(a, &c);
 }
 
 /* Whether both stacks have the same sublayers. */

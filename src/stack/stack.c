@@ -24,7 +24,7 @@ static int64_t outputs_of(const gru_stack_layer *layer) {
 static gru_status check_reverse_config(const gru_stack_layer *layer, int32_t k) {
     static const gru_layer_config none = {0};
     const gru_layer_config *config = &layer->config, *reverse = &layer->reverse_config;
-    if (memcmp(reverse, &none, sizeof none) == 0) return GRU_OK;
+    if (gru_stack_same_config(reverse, &none)) return GRU_OK;
     if (!layer->bidirectional)
         return gru_fail(GRU_BAD_ARGUMENT,
                         "layers[%d].reverse_config is given, but the layer has one direction", k);
@@ -117,7 +117,7 @@ static int are_alike(const gru_stacked_layer *layer) {
     if (layer->directions == 1) return 1;
     gru_layer_config reverse = layer->sublayers[1]->config;
     reverse.direction = layer->sublayers[0]->config.direction;
-    return memcmp(&reverse, &layer->sublayers[0]->config, sizeof reverse) == 0;
+    return gru_stack_same_config(&reverse, &layer->sublayers[0]->config);
 }
 
 /* Keeps a learned initial state in the type and in the memory that runs take it from. */

@@ -2,6 +2,8 @@
 #ifndef GRU_STACK_LAYOUT_H
 #define GRU_STACK_LAYOUT_H
 
+#include <string.h>
+
 #include "gru/stack.h"
 #include "core/combination.h"
 #include "core/layer.h"
@@ -15,6 +17,12 @@ typedef struct gru_stacked_layer {
     int32_t first_sublayer;  /* number of sublayers[0] in the caller's order */
     int32_t inputs, outputs; /* numbers in one row of x, and of y after the merge */
 } gru_stacked_layer;
+
+/* Whether two configurations have the same bytes. */
+static inline int gru_stack_same_config(const gru_layer_config *config, const gru_layer_config *other) {
+    const void *a = config, *b = other;
+    return memcmp(a, b, sizeof *config) == 0;
+}
 
 struct gru_stack {
     gru_context *context;
