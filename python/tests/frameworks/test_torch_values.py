@@ -5,6 +5,8 @@ import copy
 import io
 import itertools
 import pickle
+import subprocess
+import sys
 import unittest
 import warnings
 from typing import Any
@@ -250,6 +252,17 @@ class Messages(Case):
                 self.near(found, wanted)
         ours(torch.randn(4, 0, 5))[0].sum().backward()
         self.assertEqual(float(ours.weight_hh_l0.grad.abs().sum()), 0)
+
+    def test_import_orders_and_a_fork(self) -> None:
+        """Each in a process of its own; the forked child runs the module that its parent ran."""
+        code = ("{}\ngru, x = libgru.torch.GRU(64, 64).eval(), torch.ones(20, 8, 64)\n"
+                "with torch.no_grad():\n y = gru(x)[0]\n child = os.fork()\n"
+                " if child == 0: os._exit(0 if torch.equal(gru(x)[0], y) else 1)\n"
+                "sys.exit(os.waitpid(child, 0)[1])")
+        for order in ("import os, sys, libgru; libgru.Context(); import numpy, torch, libgru.torch",
+                      "import os, sys, torch; torch.ones(3) @ torch.ones(3); import libgru.torch, numpy"):
+            ran = subprocess.run([sys.executable, "-c", code.format(order)], capture_output=True, text=True, timeout=300)
+            self.assertEqual(ran.returncode, 0, ran.stderr)
 
     def test_a_freed_tensor(self) -> None:
         ours, x = libgru.torch.GRU(5, 7), torch.randn(4, 3, 5)

@@ -294,6 +294,13 @@ class Libraries(unittest.TestCase):
         path = GOLDEN / "README.md"
         self.assertIn("cannot be loaded", child(self.CODE, LIBGRU_LIBRARY=str(path)).stdout)
 
+    def test_no_torch_and_an_old_torch(self) -> None:
+        code = "import sys, types\n{}\ntry: import libgru.torch\nexcept ImportError as error: print(type(error).__name__, error)"
+        ran = child(code.format("sys.modules['torch'] = None"))
+        self.assertIn("NotBuilt libgru.torch needs the package torch", ran.stdout, ran.stderr)
+        ran = child(code.format("torch = sys.modules['torch'] = types.ModuleType('torch'); torch.__version__ = '2.3.1+cpu'"))
+        self.assertIn("NotBuilt libgru.torch needs torch 2.4 or later, and this is 2.3.1+cpu", ran.stdout, ran.stderr)
+
 
 if __name__ == "__main__":
     unittest.main()
