@@ -240,6 +240,16 @@ public:
             throw std::invalid_argument("gru::Stack::update: expected weights of each sublayer");
         check(gru_stack_update(get(), weights.data(), stream));
     }
+    /** gru_stack_update_from_file(); prefix "": the only GRU in the file. */
+    void update(const File &file, const std::string &prefix = "", void *stream = nullptr) {
+        check(gru_stack_update_from_file(get(), file.get(), prefix.empty() ? nullptr : prefix.c_str(), stream));
+    }
+    /** gru_stack_save(). */
+    void save(const std::string &path, const std::string &prefix = "",
+              const std::vector<gru_named_tensor> &tensors = {}, void *stream = nullptr) const {
+        check(gru_stack_save(path.c_str(), get(), prefix.c_str(), tensors.data(),
+                             static_cast<std::int32_t>(tensors.size()), stream));
+    }
     /** gru_stack_forward(). */
     void forward(const gru_stack_run &run) const { check(gru_stack_forward(get(), &run)); }
     /** gru_stack_backward(). */

@@ -109,6 +109,34 @@ static void run_stack(const gru::Context &context) {
     expect_readme(y, "a stream of the stack ends elsewhere");
 }
 
+/* Saves a stack with a head beside it, and takes the weights back. A library without files says so. */
+static void keep(const gru::Context &context) {
+    const gru::Weights weights = readme_weights(),
+                       zeros{std::vector<float>(6), std::vector<float>(12), {}, {}};
+    gru_stack_layer description = GRU_INIT;
+    description.config = shape();
+    description.weights[0] = weights.view();
+    gru_stack_config config = GRU_INIT;
+    config.layers = &description, config.count = 1;
+    gru::Stack stack(context, config);
+    const float head[2] = {3, 4};
+    gru_named_tensor tensor = GRU_INIT;
+    tensor.name = "head", tensor.data = head, tensor.rank = 1, tensor.shape[0] = 2;
+    const char *path = "client_wrapper.safetensors";
+    try {
+        stack.save(path, "net.", {tensor});
+        const gru::File file(path);
+        expect(file.tensor("head").bytes == sizeof head, "the head is not there");
+        stack.update({zeros.view()});
+        stack.update(file);
+        expect(stack.weights(0).R == weights.R && gru::Stack(context, file).weights(0).W == weights.W,
+               "other weights came back");
+        std::remove(path);
+    } catch (const gru::Error &error) {
+        expect(error.status() == GRU_NOT_BUILT, error.what());
+    }
+}
+
 static void fail(const gru::Context &context) {
     gru_layer_config wrong = shape();
     wrong.hidden = -1;
@@ -132,6 +160,7 @@ int main() {
     run_layer(context);
     stream(context);
     run_stack(context);
+    keep(context);
     fail(context);
     if (!failures) std::printf("every object did what it should\n");
     return failures > 0;
