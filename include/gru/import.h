@@ -194,9 +194,9 @@ typedef struct gru_named_tensor {
 GRU_API gru_status gru_stack_save(const char *path, const gru_stack *stack, const char *prefix,
                                   const gru_named_tensor *tensors, int32_t count, void *stream);
 
-/** Takes the weights of all sublayers from a file: gru_stack_update(). Its sublayers must have the same sizes,
- * directions and variants; initial states stay. prefix NULL: the only GRU in the file. Allocates memory for the
- * weights twice. */
+/** Takes the weights and learned initial states of all sublayers from a file: gru_stack_update(). Its sublayers must
+ * have the same sizes, directions and variants, and initial states other than zeros only where the stack has learned
+ * ones. prefix NULL: the only GRU in the file. Allocates memory for the weights twice. */
 GRU_API gru_status gru_stack_update_from_file(gru_stack *stack, const gru_file *file, const char *prefix,
                                               void *stream);
 

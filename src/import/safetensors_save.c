@@ -11,6 +11,7 @@
 #include "json.h"
 #include "replace_file.h"
 #include "safetensors.h"
+#include "sort.h"
 #include "stack/stack_check.h"
 #include "text.h"
 #include "variant.h"
@@ -82,17 +83,34 @@ static gru_status check_name(const gru_named_tensor *tensors, int32_t i, const c
     if (is_of_gru(name, prefix) || strcmp(name, "__metadata__") == 0)
         return gru_fail(GRU_BAD_ARGUMENT,
                         "tensors[%d].name is \"%.200s\", a name that the stack's file needs itself", i, name);
-    for (int32_t k = 0; k < i; k++)
-        if (strcmp(tensors[k].name, name) == 0)
-            return gru_fail(GRU_BAD_ARGUMENT, "tensors[%d].name is \"%.200s\", as that of tensors[%d]", i,
-                            name, k);
     return GRU_OK;
 }
 
-static gru_status check_tensor(const gru_named_tensor *tensors, int32_t i, const char *prefix) {
+static int by_name(const void *user, uint32_t a, uint32_t b) {
+    const gru_named_tensor *tensors = user;
+    const int order = strcmp(tensors[a].name, tensors[b].name);
+    return order != 0 ? order : a < b ? -1 : 1;
+}
+
+/* Checked names; a file has no two tensors of one name. */
+static gru_status check_distinct(const gru_named_tensor *tensors, int32_t count) {
+    if (count < 2) return GRU_OK;
+    uint32_t *sorted = malloc((size_t)count * sizeof *sorted);
+    if (!sorted) return gru_fail(GRU_OUT_OF_MEMORY, "no memory to compare the names of %d tensors", count);
+    for (uint32_t i = 0; i < (uint32_t)count; i++) sorted[i] = i;
+    gru_sort(sorted, (uint32_t)count, by_name, tensors);
+    gru_status status = GRU_OK;
+    for (int32_t i = 1; i < count && status == GRU_OK; i++)
+        if (strcmp(tensors[sorted[i - 1]].name, tensors[sorted[i]].name) == 0)
+            status = gru_fail(GRU_BAD_ARGUMENT, "tensors[%u].name is \"%.200s\", as that of tensors[%u]",
+                              sorted[i], tensors[sorted[i]].name, sorted[i - 1]);
+    free(sorted);
+    return status;
+}
+
+static gru_status check_tensor(const gru_named_tensor *tensors, int32_t i) {
     const gru_named_tensor *t = &tensors[i];
     char who[NAME];
-    GRU_TRY(check_name(tensors, i, prefix));
     if (!gru_dtype_name(t->type))
         return gru_fail(GRU_UNSUPPORTED, "tensors[%d].type is %d, expected f32, f16, bf16 or f64", i,
                         t->type);
@@ -362,7 +380,9 @@ gru_status gru_file_save_all(const char *path, const gru_stack_config *config, c
     contents c = {.saved = &s};
     if (!path) return gru_fail(GRU_BAD_ARGUMENT, "path is NULL");
     GRU_TRY(check_config(config, s.prefix));
-    for (int32_t i = 0; i < count; i++) GRU_TRY(check_tensor(tensors, i, s.prefix));
+    for (int32_t i = 0; i < count; i++) GRU_TRY(check_name(tensors, i, s.prefix));
+    GRU_TRY(check_distinct(tensors, count));
+    for (int32_t i = 0; i < count; i++) GRU_TRY(check_tensor(tensors, i));
     GRU_TRY(make_header(&s, &c.header));
     const gru_status status = gru_file_replace(path, write_contents, &c);
     free(c.header.to);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/check_range.h"
 #include "core/error.h"
 #include "core/number.h"
 #include "safetensors.h"
@@ -114,6 +115,14 @@ static int same_variant(const gru_layer_config *a, const gru_layer_config *b) {
     return gru_stack_same_config(a, &c);
 }
 
+/* Whether a stack in host memory has learned another initial state than zeros, which stand in files for none. */
+static int starts_elsewhere(const gru_stacked_layer *layer, int32_t d) {
+    const gru_layer_config *config = &layer->sublayers[d]->config;
+    for (size_t i = 0; layer->initial_states[d] && i < (size_t)config->hidden; i++)
+        if (gru_load_double(layer->initial_states[d], config->state_type, i) != 0) return 1;
+    return 0;
+}
+
 /* Whether both stacks have the same sublayers. */
 static gru_status check_alike(const gru_stack *stack, const gru_stack *loaded) {
     if (stack->sublayer_count != loaded->sublayer_count)
@@ -130,7 +139,32 @@ static gru_status check_alike(const gru_stack *stack, const gru_stack *loaded) {
         if (!same_variant(&ours, &theirs))
             return gru_fail(GRU_BAD_DATA, "sublayer %d of the file has another direction or variant", k);
     }
+    for (int32_t k = 0; k < stack->count; k++)
+        for (int32_t d = 0; d < stack->layers[k].directions; d++)
+            if (!stack->layers[k].initial_states[d] && starts_elsewhere(&loaded->layers[k], d))
+                return gru_fail(GRU_BAD_DATA,
+                                "layer %d of the file has a learned initial state, and the stack has none",
+                                k);
     return GRU_OK;
+}
+
+/* The learned initial state of direction d, from numbers of this type; NULL: zeros. */
+static gru_status update_initial_state(const gru_stacked_layer *layer, int32_t d, const void *from,
+                                       int32_t type, void *stream) {
+    const gru_layer *sublayer = layer->sublayers[d];
+    const size_t H = (size_t)sublayer->config.hidden;
+    const int32_t to = sublayer->config.state_type;
+    if (!layer->initial_states[d]) return GRU_OK;
+    GRU_TRY(gru_check_range("h0", from, type, H, to));
+    void *rounded = malloc(H * gru_type_bytes(to));
+    if (!rounded) return gru_fail(GRU_OUT_OF_MEMORY, "no memory for an initial state of %zu numbers", H);
+    for (size_t i = 0; i < H; i++)
+        gru_store_double(rounded, to, i, from ? gru_load_double(from, type, i) : 0);
+    gru_status status =
+        gru_copy(sublayer->context, layer->initial_states[d], rounded, H * gru_type_bytes(to), stream);
+    if (status == GRU_OK) status = gru_wait(sublayer->context, stream); /* the copy ends here */
+    free(rounded);
+    return status;
 }
 
 static gru_status update_from(gru_stack *stack, const gru_stack *loaded, void *stream) {
@@ -144,6 +178,10 @@ static gru_status update_from(gru_stack *stack, const gru_stack *loaded, void *s
         for (int32_t d = 0; d < loaded->layers[k].directions; d++)
             weights[loaded->layers[k].first_sublayer + d] = h.layers[k].weights[d];
     if (status == GRU_OK) status = gru_stack_update(stack, weights, stream);
+    for (int32_t k = 0; k < stack->count; k++)
+        for (int32_t d = 0; d < stack->layers[k].directions && status == GRU_OK; d++)
+            status =
+                update_initial_state(&stack->layers[k], d, h.layers[k].h0[d], number_type(loaded), stream);
     if (status == GRU_OK) status = gru_wait(stack->context, stream); /* the copies end here */
     free(h.layers);
     free(h.numbers);

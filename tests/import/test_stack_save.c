@@ -129,6 +129,22 @@ TEST(stack_save, a_stack_is_updated_from_a_file) {
     expect_output(fixture, loaded, y, "the updated stack");
     gru_stack_release(loaded);
 
+    uint16_t other[4]; /* another learned initial state gives way, none is no place for it */
+    const void *learned = fixture->layers[1].h0[0];
+    tester_fill(other, GRU_BF16, 4, 1, 78);
+    fixture->layers[1].h0[0] = other;
+    REQUIRE(gru_stack_create(context, &fixture->config, &loaded) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_stack_update_from_file(loaded, file, NULL, NULL) == GRU_OK, "%s", gru_last_error());
+    expect_output(fixture, loaded, y, "the stack with another state");
+    gru_stack_release(loaded);
+    fixture->layers[1].h0[0] = NULL;
+    REQUIRE(gru_stack_create(context, &fixture->config, &loaded) == GRU_OK, "%s", gru_last_error());
+    CHECK(gru_stack_update_from_file(loaded, file, NULL, NULL) == GRU_BAD_DATA &&
+              strstr(gru_last_error(), "has a learned initial state, and the stack has none"),
+          "%s", gru_last_error());
+    gru_stack_release(loaded);
+    fixture->layers[1].h0[0] = learned;
+
     fixture->config.count = 1;
     REQUIRE(gru_stack_create(context, &fixture->config, &loaded) == GRU_OK, "%s", gru_last_error());
     CHECK(gru_stack_update_from_file(loaded, file, NULL, NULL) == GRU_BAD_DATA &&
