@@ -39,6 +39,7 @@ ask_gpu() { timeout 20 nvidia-smi --query-gpu="$1" --format=csv,noheader 2>/dev/
 
 on_gpu() {
     gpu=$(ask_gpu name,driver_version,memory.total,compute_cap)
+    [ -n "$gpu" ] || gpu=$(head -n 1 /proc/driver/nvidia/version 2>/dev/null) # there is no nvidia-smi
     name=$(ask_gpu name | tr '[:upper:] /' '[:lower:]--' | tr -cd 'a-z0-9-')
     bench=$build/bench/gru_bench
     programs=("$build"/tests/cuda/device_*)
