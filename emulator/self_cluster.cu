@@ -47,13 +47,13 @@ __global__ void published(int *out, int fault) { // block 0 reads what block 1 m
     GRU_SHARED(int, value, [32]);
     if (fault == ARRIVE_EARLY) cluster_arrive();
     value[threadIdx.x] = int(cluster_rank() * 100 + threadIdx.x);
-    if (fault != ARRIVE_EARLY && fault != NO_BARRIER) cluster_arrive();
+    if (fault != ARRIVE_EARLY && fault != NO_BARRIER) cluster_arrive_shared();
     if (fault == ARRIVE_TWICE) cluster_arrive();
     if (fault != NO_WAIT && fault != NO_BARRIER) cluster_wait();
     out[blockIdx.x * 32 + threadIdx.x] = cluster_map(value, cluster_rank() ^ 1)[31 - threadIdx.x];
     if (fault == NO_WAIT) cluster_wait();
     if (fault == LEAVE_EARLY) return;
-    cluster_arrive(); // nobody leaves while others read its memory
+    cluster_arrive_shared(); // nobody leaves while others read its memory
     cluster_wait();
 }
 static bool wrong_if(int fault) {

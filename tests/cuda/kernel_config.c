@@ -11,14 +11,14 @@
 #define STEPWISE(tile)                                    \
     {                                                     \
         "stepwise, tile " #tile, "cuda_stepwise", tile, { \
-            0, 0, 0, 0, 0                                 \
+            0                                             \
         }                                                 \
     }
-#define TILE(octets, split)                                                       \
-    {                                                                             \
-        "tile of 8 x " #octets " octets, split " #split, "cuda_large_batch", 0, { \
-            8, octets, split, 0, 0                                                \
-        }                                                                         \
+#define TILE(octets, blocks)                                                       \
+    {                                                                              \
+        "tile of 8 x " #octets " octets, split " #blocks, "cuda_large_batch", 0, { \
+            .unit_octets = 8, .batch_octets = octets, .split = blocks              \
+        }                                                                          \
     }
 
 const kernel_config kernel_configs[KERNEL_CONFIGS] = {
@@ -35,14 +35,14 @@ const kernel_config kernel_configs[KERNEL_CONFIGS] = {
     TILE(16, 2),
     TILE(16, 4),
     TILE(16, 8),
-    {"fused in a cluster", "cuda_fused_before", 0, {0, 0, 0, 1, 0}},
-    {"fused in a grid", "cuda_fused_before", 0, {0, 0, 0, 2, 0}},
+    {"fused in a cluster", "cuda_fused_before", 0, {.fused = 1}},
+    {"fused in a grid", "cuda_fused_before", 0, {.fused = 2}},
 };
 
 #define BACKWARD(engine, tile)                                      \
     {                                                               \
         "backward step of " engine ", tile " #tile, engine, tile, { \
-            0, 0, 0, 0, 0                                           \
+            0                                                       \
         }                                                           \
     }
 
@@ -55,8 +55,8 @@ const kernel_config backward_kernel_configs[BACKWARD_KERNEL_CONFIGS] = {
     TILE(8, 1),
     TILE(8, 4),
     TILE(16, 2), /* of 64 rows where there are none of 128 */
-    {"backward step fused in a cluster", "cuda_fused_before", 0, {0, 0, 0, 1, 0}},
-    {"backward step fused in a grid", "cuda_fused_before", 0, {0, 0, 0, 2, 0}},
+    {"backward step fused in a cluster", "cuda_fused_before", 0, {.fused = 1}},
+    {"backward step fused in a grid", "cuda_fused_before", 0, {.fused = 2}},
 };
 
 static int is_engine(const kernel_config *f, const char *engine) {
@@ -111,7 +111,7 @@ void kernel_config_override_backward(const kernel_config *f, gru_cuda_compute_ty
 }
 
 void kernel_config_clear_override(void) {
-    gru_cuda_override = (gru_cuda_test_override){0, 0, 0, 0, 0};
+    gru_cuda_override = (gru_cuda_test_override){0};
 }
 
 int kernel_config_was_used(const kernel_config *f, const gru_layer *layer, int64_t N) {

@@ -52,6 +52,7 @@ typedef struct gru_cuda_backward_step_args {
     int64_t s; /* -1, after step 0: stores dh0 and dh_restart; input and recurrent are not read */
     int32_t directions;
     int32_t depends, trigger; /* as in gru_cuda_step_args; depends is 0 in the first launch of a chunk */
+    int32_t default_path;     /* as in gru_cuda_step_args; and no direction wants dprojected */
 } gru_cuda_backward_step_args;
 
 /* Reset AFTER and ALL: the whole step in one launch. BEFORE: update gate and candidate (dh, da of z and n), then the reset gate

@@ -4,7 +4,7 @@
  * Only dh comes from the previous launch. So activations and slopes are computed while the launch waits for it, and after
  * the main loop one multiplication for each gradient is left. */
 #include "cuda_launch.cuh"
-#include "cuda_epilogue_backward.cuh"
+#include "cuda_epilogue_backward_default.cuh"
 
 namespace {
 
@@ -12,6 +12,39 @@ struct BackwardStep {
     gru_cuda_backward_step_args step;
     gru_cuda_gate_set gate_set;
 };
+
+/* The default path of a step with all gates. */
+template <class M, int UNIT_OCTETS, int ROW_OCTETS, class Loop>
+GRU_DEVICE void default_step(const gru_cuda_backward_step_args &step, Loop &mainloop, float *sums, int octet,
+                             int row_octet) {
+    constexpr int UNITS = UNIT_OCTETS * 8, ROWS = ROW_OCTETS * 8, APART = STEP_THREADS / UNITS;
+    constexpr int OUTPUTS = (ROWS + APART - 1) / APART;
+    const gru_cuda_sequence &seq = step.sequence[blockIdx.z].forward;
+    const int row = int(threadIdx.x) / UNITS, at = int(threadIdx.x) % UNITS;
+    const int n = row_octet * 8 + row, unit = octet * 8 + at;
+    const int rows = row < ROWS && unit < seq.octets * 8 ? seq.N - n : 0; /* from n on */
+    const DefaultBackwardOutput<M> out(step, n, unit, APART);
+    const int64_t octets = APART / 8 * GATES * out.gate; /* operands of dc from a row to the next */
+    DefaultLoads loads[OUTPUTS] = {};
+    Slopes slopes[OUTPUTS];
+    float direct[OUTPUTS] = {};
+    GRU_UNROLL for (int i = 0; i < OUTPUTS; i++) if (i * APART < rows) out.load(i, loads[i]);
+    GRU_UNROLL for (int i = 0; i < OUTPUTS; i++) out.compute_slopes(loads[i], slopes[i]);
+    mainloop.aim(read_exchange(step, GRU_CUDA_ALL_GATES), row_octet, seq.N - row_octet * 8);
+    /* What earlier launches wrote may only be read from here on. */
+    GRU_FAULT_POINT(earlier_launches_default) dependency_wait();
+    GRU_UNROLL for (int i = 0; i < OUTPUTS; i++) if (out.inside && i * APART < rows) direct[i] =
+        __ldcg(out.direct + i * out.direct_step);
+    mainloop.run(sums + Loop::Sums::BYTES / sizeof(float));
+    mainloop.store_partial_sums(sums);
+    GRU_FAULT_POINT(slices_stored_default) __syncthreads(); /* the partial sums of all warps are stored */
+    if (rows <= 0) return;
+    float dh[OUTPUTS];
+    GRU_UNROLL for (int i = 0; i < OUTPUTS; i++) dh[i] =
+        direct[i] + Loop::Sums::total(sums, 0, row + i * APART, at) + loads[i].dy;
+    GRU_UNROLL for (int i = 0; i < OUTPUTS; i++) if (i * APART < rows)
+        out.store(i, i * octets, slopes[i], dh[i]);
+}
 
 /* Block: UNIT_OCTETS x ROW_OCTETS octets of units and rows. Grid: rows, units with padding, directions. */
 template <class M, int UNIT_OCTETS, int ROW_OCTETS>
@@ -29,6 +62,9 @@ __global__ void __launch_bounds__(STEP_THREADS, (MIN_BLOCKS<M, ROW_OCTETS>))
     const gru_cuda_backward_sequence &bwd = step.sequence[blockIdx.z];
     const gru_cuda_sequence &seq = bwd.forward;
     const int octet = int(blockIdx.y) * UNIT_OCTETS, row_octet = int(blockIdx.x) * ROW_OCTETS;
+    Loop mainloop(bwd.R_transposed, octet, GATES * seq.groups, gate_set_groups(gate_set, seq.groups));
+    if (takes_default_path(step))
+        return default_step<M, UNIT_OCTETS, ROW_OCTETS>(step, mainloop, sums, octet, row_octet);
     BackwardCell cells[OUTPUTS] = {};
     auto load_cells = [&] {
         GRU_UNROLL for (int i = 0; i < OUTPUTS; i++) {
@@ -43,13 +79,13 @@ __global__ void __launch_bounds__(STEP_THREADS, (MIN_BLOCKS<M, ROW_OCTETS>))
     auto compute_all_slopes = [&] {
         GRU_UNROLL for (int i = 0; i < OUTPUTS; i++) compute_slopes<M>(step, gate_set, cells[i]);
     };
-    Loop mainloop(bwd.R_transposed, octet, GATES * seq.groups, gate_set_groups(gate_set, seq.groups));
     if (EARLY) load_cells();
     if (EARLY) compute_all_slopes();
     /* What earlier launches wrote may only be read from here on. */
     GRU_FAULT_POINT(earlier_launches) dependency_wait();
     if (EARLY) load_directs();
-    mainloop.run(read_exchange(step, gate_set), row_octet, (seq.N + 7) / 8);
+    mainloop.aim(read_exchange(step, gate_set), row_octet, seq.N - row_octet * 8);
+    mainloop.run(sums + Loop::Sums::BYTES / sizeof(float));
     mainloop.store_partial_sums(sums);
     if (!EARLY) load_cells();
     if (!EARLY) load_directs();
@@ -72,7 +108,8 @@ struct Variant {
 };
 
 template <class M, int UNIT_OCTETS, int ROW_OCTETS> Variant make_variant() {
-    return {{UNIT_OCTETS, ROW_OCTETS, 1, PartialSums<UNIT_OCTETS * 8, ROW_OCTETS * 8, 1>::BYTES},
+    using Loop = Mainloop<M, UNIT_OCTETS, ROW_OCTETS, 0, 1, 1>;
+    return {{UNIT_OCTETS, ROW_OCTETS, 1, Loop::Sums::BYTES + Loop::STAGE_BYTES},
             backward_step_kernel<M, UNIT_OCTETS, ROW_OCTETS>};
 }
 

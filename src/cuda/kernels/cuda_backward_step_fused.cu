@@ -11,6 +11,7 @@ template <class M> struct FusedGates {
     static constexpr int UNIT_OCTETS = M::TENSOR ? 2 : 1, UNITS = UNIT_OCTETS * 8;
     using Loop = Mainloop<M, UNIT_OCTETS, 1, 0, 1, 1>;
     using Sums = typename Loop::Sums;
+    static constexpr int SHARED_BYTES = Sums::BYTES + Loop::STAGE_BYTES;
     gru_cuda_gate_set gate_set;
     Loop mainloop;
     BackwardCell cell = {};
@@ -29,7 +30,8 @@ template <class M> struct FusedGates {
     GRU_DEVICE void run(const gru_cuda_backward_step_args &step, float *sums) {
         const gru_cuda_backward_sequence &bwd = step.sequence[blockIdx.z];
         load_direct(step, gate_set, cell);
-        mainloop.run(read_exchange(step, gate_set), int(blockIdx.y), (bwd.forward.N + 7) / 8);
+        mainloop.aim(read_exchange(step, gate_set), int(blockIdx.y), bwd.forward.N - int(blockIdx.y) * 8);
+        mainloop.run(sums + Sums::BYTES / sizeof(float));
         mainloop.store_partial_sums(sums);
         __syncthreads(); /* the partial sums of all warps are stored */
         float sum = 0.0f;
@@ -45,7 +47,7 @@ template <class M>
 __global__ void __launch_bounds__(STEP_THREADS, 2)
     backward_step_fused_kernel(const __grid_constant__ FusedStep<gru_cuda_backward_step_args> args) {
     using Gates = FusedGates<M>;
-    GRU_SHARED(float, sums, [Gates::Sums::BYTES / sizeof(float)]);
+    GRU_SHARED(float, sums, [Gates::SHARED_BYTES / sizeof(float)]);
     const gru_cuda_backward_step_args &step = args.step;
     if (step.trigger) dependency_trigger();
     const gru_cuda_backward_sequence &bwd = step.sequence[blockIdx.z];

@@ -1,6 +1,6 @@
 /* cuda_backward_step_large.cu: one backward step of a large batch, reset AFTER and ALL, by block tiles of 64 units x 64 or 128
  * rows. The blocks of a cluster split k of all three gates. */
-#include "cuda_epilogue_backward.cuh"
+#include "cuda_epilogue_backward_default.cuh"
 #include "cuda_launch_large.cuh"
 
 namespace {
@@ -35,6 +35,74 @@ GRU_DEVICE void epilogue_rows(const gru_cuda_backward_step_args &step, const Blo
     }
 }
 
+/* The default path of the epilogue. BATCH outputs of a thread are in flight; the slopes of the first are computed while the
+ * block waits for the partial sums. */
+template <class M, int ROWS, int SPLIT> struct DefaultBackwardRows {
+    using Sums = LargeSums<ROWS, GATES>;
+    static constexpr int APART = LARGE_THREADS / LARGE_UNITS, COUNT = ROWS / SPLIT / APART, BATCH = 2;
+    DefaultBackwardOutput<M> out;
+    Slopes slopes[BATCH];
+    float direct[BATCH], dy[BATCH];
+    int sums_at[2]; /* of the outputs in the lower and upper half of an octet */
+    int rows;       /* from the next output on */
+
+    GRU_DEVICE DefaultBackwardRows(const gru_cuda_backward_step_args &step, const BlockCoord &coord, int rank)
+        : out(step, first_row(coord, rank), first_unit(coord), APART),
+          rows(first_unit(coord) < coord.octets * 8
+                   ? step.sequence[blockIdx.z].forward.N - first_row(coord, rank)
+                   : 0) {
+        const int row = first_row(coord, rank) - coord.row_octet * 8,
+                  unit = first_unit(coord) - coord.octet * 8;
+        GRU_UNROLL for (int i = 0; i < 2; i++) sums_at[i] = Sums::at(0, row + i * APART, unit);
+        load();
+    }
+    static GRU_DEVICE int first_unit(const BlockCoord &coord) {
+        return coord.octet * 8 + int(threadIdx.x) % LARGE_UNITS;
+    }
+    static GRU_DEVICE int first_row(const BlockCoord &coord, int rank) {
+        return coord.row_octet * 8 + rank * (ROWS / SPLIT) + int(threadIdx.x) / LARGE_UNITS;
+    }
+    GRU_DEVICE bool present(int i) const { return i * APART < rows; }
+
+    GRU_DEVICE void load() {
+        DefaultLoads loads[BATCH] = {};
+        GRU_UNROLL for (int i = 0; i < BATCH; i++) {
+            direct[i] = 0.0f;
+            if (!present(i)) continue;
+            out.load(i, loads[i]);
+            if (out.inside) direct[i] = __ldcg(out.direct + i * out.direct_step);
+        }
+        GRU_UNROLL for (int i = 0; i < BATCH; i++) {
+            out.compute_slopes(loads[i], slopes[i]);
+            dy[i] = loads[i].dy;
+        }
+    }
+    GRU_DEVICE void run(float *sums) {
+        const int64_t octet = GATES * out.gate; /* operands of dc from a row octet to the next */
+        for (int batch = 0; batch < COUNT; batch += BATCH) {
+            float sum[BATCH] = {};
+            if (batch) load();
+            GRU_UNROLL for (int block = 0; block < SPLIT; block++) {
+                const float *part = SPLIT == 1 ? sums : cluster_map(sums, unsigned(block));
+                GRU_UNROLL for (int i = 0; i < BATCH; i++) sum[i] +=
+                    part[sums_at[i % 2] + i / 2 * 8 * LARGE_UNITS];
+            }
+            GRU_UNROLL for (int i = 0; i < BATCH; i++) if (present(i))
+                out.store(i, i / 2 * octet + i % 2 * APART * GROUP<M>, slopes[i], direct[i] + sum[i] + dy[i]);
+            rows -= BATCH * APART;
+            out.advance(BATCH, BATCH / 2 * octet);
+            GRU_UNROLL for (int i = 0; i < 2; i++) sums_at[i] += BATCH / 2 * 8 * LARGE_UNITS;
+        }
+    }
+};
+
+template <class M, int ROWS, int SPLIT>
+GRU_DEVICE void default_rows(const gru_cuda_backward_step_args &step, const BlockCoord &coord, float *sums) {
+    DefaultBackwardRows<M, ROWS, SPLIT> rows(step, coord, int(blockIdx.x) % SPLIT);
+    await_sums(SPLIT);
+    rows.run(sums);
+}
+
 template <class M, int ROWS>
 __global__ void __launch_bounds__(LARGE_THREADS, M::TENSOR ? 2 : 1)
     backward_step_large_kernel(const __grid_constant__ LargeStep<gru_cuda_backward_step_args> args) {
@@ -45,10 +113,16 @@ __global__ void __launch_bounds__(LARGE_THREADS, M::TENSOR ? 2 : 1)
     const BlockCoord coord =
         block_coord<ROWS>(bwd.forward, bwd.R_transposed, read_exchange(step, GRU_CUDA_ALL_GATES), args.split);
     typename LargeMainloop<M, ROWS, GATES>::Type mainloop(coord);
+    mainloop.prefetch(coord, shared);
     /* What earlier launches wrote may only be read from here on. */
     GRU_FAULT_POINT(earlier_launches) dependency_wait();
     float *sums = run_mainloop(mainloop, coord, shared, args.split);
-    epilogue_rows<M, ROWS>(step, coord, sums, int(blockIdx.x) % args.split, args.split);
+    if (takes_default_path(step)) {
+        visit_split(args.split, [&](auto split) { default_rows<M, ROWS, split.value>(step, coord, sums); });
+    } else {
+        await_sums(args.split);
+        epilogue_rows<M, ROWS>(step, coord, sums, int(blockIdx.x) % args.split, args.split);
+    }
     release_sums(args.split);
 }
 

@@ -6,6 +6,15 @@
 
 namespace {
 
+/* The options of the cell, as a gru_cuda_sequence has them at run time: the variant of the default path, whose choices the
+ * compiler makes. Both go through the same equations below. */
+struct DefaultVariant {
+    static constexpr int32_t gate = GRU_GATE_SIGMOID, candidate = GRU_CANDIDATE_TANH;
+    static constexpr float clip = 0.0f, hard_slope = 0.0f;
+    static constexpr gru_const_view attention = {};
+    int32_t reset_mode, update; /* AFTER or ALL; KEEP or WRITE */
+};
+
 template <bool FAST> GRU_DEVICE float sigmoid(float v) {
     return FAST ? __fdividef(1.0f, 1.0f + __expf(-v)) : 1.0f / (1.0f + expf(-v));
 }
@@ -15,13 +24,13 @@ template <bool FAST> GRU_DEVICE float hyperbolic_tangent(float v) {
     return FAST ? 1.0f - __fdividef(2.0f, 1.0f + __expf(2.0f * v)) : tanhf(v);
 }
 
-GRU_DEVICE float clipped(const gru_cuda_sequence &seq, float v) {
+template <class Variant> GRU_DEVICE float clipped(const Variant &seq, float v) {
     if (seq.clip == 0.0f) return v;
     return v > seq.clip ? seq.clip : v < -seq.clip ? -seq.clip : v;
 }
 
 /* The reset or update gate of a pre-activation: f. */
-template <class M> GRU_DEVICE float gate(const gru_cuda_sequence &seq, float v) {
+template <class M, class Variant> GRU_DEVICE float gate(const Variant &seq, float v) {
     v = clipped(seq, v);
     if (seq.gate == GRU_GATE_SIGMOID) return sigmoid<M::FAST>(v);
     v = __fmaf_rn(seq.hard_slope, v, 0.5f);
@@ -29,36 +38,37 @@ template <class M> GRU_DEVICE float gate(const gru_cuda_sequence &seq, float v) 
 }
 
 /* The candidate of a pre-activation: g. */
-template <class M> GRU_DEVICE float candidate(const gru_cuda_sequence &seq, float v) {
+template <class M, class Variant> GRU_DEVICE float candidate(const Variant &seq, float v) {
     v = clipped(seq, v);
     if (seq.candidate == GRU_CANDIDATE_TANH) return hyperbolic_tangent<M::FAST>(v);
     return seq.candidate == GRU_CANDIDATE_RELU && v < 0.0f ? 0.0f : v;
 }
 
 /* Attention w: KEEP z <- (1 - w) z, WRITE z <- 1 - (1 - w)(1 - z). */
-GRU_DEVICE float attended(const gru_cuda_sequence &seq, float z, float w) {
+template <class Variant> GRU_DEVICE float attended(const Variant &seq, float z, float w) {
     if (seq.update == GRU_UPDATE_KEEP) return (1.0f - w) * z;
     return 1.0f - (1.0f - w) * (1.0f - z);
 }
 
 /* The next state. */
-GRU_DEVICE float blend(const gru_cuda_sequence &seq, float z, float n, float h) {
+template <class Variant> GRU_DEVICE float blend(const Variant &seq, float z, float n, float h) {
     return seq.update == GRU_UPDATE_KEEP ? __fmaf_rn(z, h, (1.0f - z) * n) : __fmaf_rn(z, n, (1.0f - z) * h);
 }
 
 /* The candidate with reset AFTER and ALL. */
-template <class M> GRU_DEVICE float whole_candidate(const gru_cuda_sequence &seq, float r, float a, float c) {
+template <class M, class Variant>
+GRU_DEVICE float whole_candidate(const Variant &seq, float r, float a, float c) {
     return candidate<M>(seq, seq.reset_mode == GRU_RESET_AFTER ? __fmaf_rn(r, c, a) : r * (a + c));
 }
 
 /* ---- derivatives ---- */
 
-GRU_DEVICE bool clips(const gru_cuda_sequence &seq, float v) {
+template <class Variant> GRU_DEVICE bool clips(const Variant &seq, float v) {
     return seq.clip != 0.0f && (v > seq.clip || v < -seq.clip);
 }
 
 /* Derivative of a reset or update gate with respect to its pre-activation v. */
-GRU_DEVICE float gate_slope(const gru_cuda_sequence &seq, float v, float value) {
+template <class Variant> GRU_DEVICE float gate_slope(const Variant &seq, float v, float value) {
     if (clips(seq, v)) return 0.0f;
     if (seq.gate == GRU_GATE_SIGMOID) return value * (1.0f - value);
     v = __fmaf_rn(seq.hard_slope, v, 0.5f);
@@ -66,7 +76,7 @@ GRU_DEVICE float gate_slope(const gru_cuda_sequence &seq, float v, float value) 
 }
 
 /* Derivative of the candidate. */
-GRU_DEVICE float candidate_slope(const gru_cuda_sequence &seq, float v, float value) {
+template <class Variant> GRU_DEVICE float candidate_slope(const Variant &seq, float v, float value) {
     if (clips(seq, v)) return 0.0f;
     if (seq.candidate == GRU_CANDIDATE_TANH) return __fmaf_rn(-value, value, 1.0f);
     return seq.candidate == GRU_CANDIDATE_RELU && v < 0.0f ? 0.0f : 1.0f;
@@ -83,8 +93,9 @@ struct Slopes {
 };
 
 /* Sets z, h and attention; z is the update gate before attention w. Returns n's factor without the candidate's slope. */
-GRU_DEVICE float update_slopes(const gru_cuda_sequence &seq, Slopes &slopes, float v_z, float z, float w,
-                               float n, float h) {
+template <class Variant>
+GRU_DEVICE float update_slopes(const Variant &seq, Slopes &slopes, float v_z, float z, float w, float n,
+                               float h) {
     const float used = seq.attention.data ? attended(seq, z, w) : z;
     const bool keep = seq.update == GRU_UPDATE_KEEP;
     const float dz = keep ? h - n : n - h;
@@ -95,9 +106,9 @@ GRU_DEVICE float update_slopes(const gru_cuda_sequence &seq, Slopes &slopes, flo
 }
 
 /* Reset AFTER and ALL, from a and c of all gates. */
-template <class M>
-GRU_DEVICE void whole_slopes(const gru_cuda_sequence &seq, Slopes &slopes, const float *a, const float *c,
-                             float h, float w) {
+template <class M, class Variant>
+GRU_DEVICE void whole_slopes(const Variant &seq, Slopes &slopes, const float *a, const float *c, float h,
+                             float w) {
     const float v_r = a[GATE_R] + c[GATE_R], r = gate<M>(seq, v_r);
     const float v_z = a[GATE_Z] + c[GATE_Z], z = gate<M>(seq, v_z);
     const bool after = seq.reset_mode == GRU_RESET_AFTER;

@@ -87,9 +87,10 @@ typedef struct gru_cuda_step_args {
     gru_cuda_input input[GRU_CUDA_DIRECTIONS];
     int64_t s;
     int32_t directions;
-    int32_t last;    /* writes hT */
-    int32_t depends; /* may start before the previous launch has ended */
-    int32_t trigger; /* lets the next launch start early */
+    int32_t last;         /* writes hT */
+    int32_t depends;      /* may start before the previous launch has ended */
+    int32_t trigger;      /* lets the next launch start early */
+    int32_t default_path; /* every direction's sequence and input meet gru_cuda_takes_default_path */
 } gru_cuda_step_args;
 
 /* What one block computes: 8 unit_octets units of 8 batch_octets sequences. split: blocks of a cluster that share k (1 but for

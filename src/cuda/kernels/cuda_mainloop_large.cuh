@@ -20,6 +20,9 @@ struct BlockCoord {
     int octet, row_octet, row_octets, first, last;
 };
 
+/* A number that templates choose by. */
+template <int VALUE> struct Constant { static constexpr int value = VALUE; };
+
 template <int STATES> constexpr int SUMS_OF = GATES / STATES;
 
 /* The first word of fragment tile number `tile` of a group's states, counted from the block's first row octet. */
@@ -40,53 +43,62 @@ template <int ROWS, int STATES> struct LargeSums {
 
 template <class M, int ROWS, int STATES> struct MmaTile {
     static constexpr int ROW_OCTETS = ROWS / 8, PER_WARP = ROW_OCTETS / 2;
-    static constexpr int STAGE_WORDS = ROW_OCTETS * STATES * 32;
+    static constexpr int STAGE_WORDS = ROW_OCTETS * STATES * 32, COPIES = STAGE_WORDS / LARGE_THREADS;
     static constexpr int STAGE_BYTES = STAGES * STAGE_WORDS * 16;
     float sum[SUMS_OF<STATES>][PER_WARP][4] = {};
-    uint4 next[GATES][2];
-    const uint4 *weights;
-    int lane, unit_pair, row_half;
+    uint4 word[GATES][2];
+    const uint4 *weights; /* of the group that was fetched last */
+    const uint4 *states;  /* the first word of the next group to stage */
+    int offset[COPIES];   /* of the words that this thread copies; negative: their row does not exist */
+    int octet_apart;      /* words from an octet's weights to the next one's */
+    int lane, unit_pair, row_half, tiles; /* tiles: row octets of this warp that exist */
 
     GRU_DEVICE explicit MmaTile(const BlockCoord &coord)
         : lane(threadIdx.x % 32), unit_pair(int(threadIdx.x) / 32 % 4), row_half(int(threadIdx.x) / 128) {
-        const int octet = coord.octet + unit_pair * 2;
-        weights = octet < coord.octets ? coord.weights + int64_t(octet) * coord.groups * GATES * 32 + lane
-                                       : nullptr;
-        fetch(coord, coord.first);
+        const int octet = coord.octet + unit_pair * 2, group = min(coord.first, coord.groups - 1);
+        weights = coord.weights +
+                  (int64_t(min(octet, coord.octets - 2)) * coord.groups + group) * (GATES * 32) + lane;
+        octet_apart = coord.groups * (GATES * 32);
+        states = coord.states + (int64_t(coord.row_octet) * coord.groups + coord.first) * (STATES * 32);
+        tiles = octet < coord.octets ? coord.row_octets - coord.row_octet - row_half * PER_WARP : 0;
+        GRU_UNROLL for (int i = 0; i < COPIES; i++) {
+            const int word_at = int(threadIdx.x) + i * LARGE_THREADS, tile = word_at / 32;
+            offset[i] = coord.row_octet + tile / STATES < coord.row_octets
+                            ? (tile / STATES * coord.groups * STATES + tile % STATES) * 32 + word_at % 32
+                            : -1;
+        }
+        GRU_UNROLL for (int g = 0; g < GATES; g++) fetch(g);
     }
-    /* Loads the weights of a group for this warp into registers. */
-    GRU_DEVICE void fetch(const BlockCoord &coord, int k) {
-        GRU_UNROLL for (int g = 0; g < GATES; g++)
-            GRU_UNROLL for (int o = 0; o < 2; o++) if (weights && k < coord.last) next[g][o] =
-                load_stream(weights + ((int64_t(o) * coord.groups + k) * GATES + g) * 32);
+    /* Loads a gate's weights into registers. Not under a condition, which would wait for them: where there are none, others are
+     * loaded and not used. */
+    GRU_DEVICE void fetch(int g) {
+        GRU_UNROLL for (int o = 0; o < 2; o++) word[g][o] =
+            load_shared_stream(weights + o * octet_apart + g * 32);
     }
-    /* Copies the states of a group, all rows, into a stage. */
-    GRU_DEVICE void stage(const BlockCoord &coord, uint4 *stages, int k) {
-        uint4 *to = stages + (k - coord.first) % STAGES * STAGE_WORDS;
-        if (k < coord.last)
-            for (int i = int(threadIdx.x); i < STAGE_WORDS; i += LARGE_THREADS)
-                if (coord.row_octet + i / 32 / STATES < coord.row_octets)
-                    copy_async16(to + i, coord.states + state_word<STATES>(coord, i / 32, k) + i % 32);
+    GRU_DEVICE void prefetch(const BlockCoord &, uint4 *) {
+    } /* the weights of the first group are on their way */
+    GRU_DEVICE void stage_prefetched(const BlockCoord &coord, uint4 *to, int k) { stage(coord, to, k); }
+    /* Copies the states of a group, all rows, into a stage; of one group after the other. */
+    GRU_DEVICE void stage(const BlockCoord &coord, uint4 *to, int k) {
+        GRU_UNROLL for (int i = 0; i < COPIES; i++) if (k < coord.last && offset[i] >= 0)
+            copy_async16(to + int(threadIdx.x) + i * LARGE_THREADS, states + offset[i]);
+        states += STATES * 32;
         copy_async_commit();
     }
-    GRU_DEVICE void multiply(const BlockCoord &coord, const uint4 *stages, int k) {
-        uint4 w[GATES][2];
-        GRU_UNROLL for (int g = 0; g < GATES; g++) GRU_UNROLL for (int o = 0; o < 2; o++) w[g][o] =
-            next[g][o];
-        fetch(coord, k + 1);
-        const uint4 *from = stages + (k - coord.first) % STAGES * STAGE_WORDS + lane;
-        GRU_UNROLL for (int tile = 0; tile < PER_WARP; tile++) {
-            const int octet = row_half * PER_WARP + tile;
-            if (!weights || coord.row_octet + octet >= coord.row_octets)
-                continue; /* the same for the whole warp */
-            GRU_UNROLL for (int state = 0; state < STATES; state++) {
-                const uint4 h = from[(octet * STATES + state) * 32];
-                GRU_UNROLL for (int g = state; g < GATES; g += STATES) {
-                    float(&s)[4] = sum[g / STATES][tile];
-                    M::mma(s, {w[g][0].x, w[g][1].x, w[g][0].y, w[g][1].y}, {h.x, h.y});
-                    M::mma(s, {w[g][0].z, w[g][1].z, w[g][0].w, w[g][1].w}, {h.z, h.w});
-                }
-            }
+    /* Gate after gate: all row octets take the same fragments of weights, and the next group's are fetched into their place. */
+    GRU_DEVICE void multiply(const BlockCoord &coord, const uint4 *stage, int k) {
+        const uint4 *from = stage + row_half * (PER_WARP * STATES * 32) + lane;
+        uint4 h[PER_WARP];
+        weights += k + 1 < coord.last ? GATES * 32 : 0;
+        GRU_UNROLL for (int g = 0; g < GATES; g++) {
+            const uint4 low = word[g][0], high = word[g][1];
+            GRU_UNROLL for (int tile = 0; tile < PER_WARP; tile++) if ((g == 0 || STATES > 1) && tile < tiles)
+                h[tile] = from[(tile * STATES + g % STATES) * 32];
+            GRU_UNROLL for (int tile = 0; tile < PER_WARP; tile++) if (tile < tiles) /* of the whole warp */
+                M::mma(sum[g / STATES][tile], {low.x, high.x, low.y, high.y}, {h[tile].x, h[tile].y});
+            GRU_UNROLL for (int tile = 0; tile < PER_WARP; tile++) if (tile < tiles)
+                M::mma(sum[g / STATES][tile], {low.z, high.z, low.w, high.w}, {h[tile].z, h[tile].w});
+            fetch(g);
         }
     }
     GRU_DEVICE void store_partial_sums(float *sums) const {
@@ -115,27 +127,36 @@ template <int ROWS, int STATES> struct FmaTile {
           row(int(threadIdx.x) / 4 % 8 + int(threadIdx.x) / 128 * 8) {}
     /* Position of word c of row r in a fragment tile: the same word of eight rows is in eight different groups of banks. */
     static GRU_DEVICE int word(int r, int c) { return r * 4 + (c ^ r / 2 % 4); }
-    GRU_DEVICE void stage(const BlockCoord &coord, uint4 *stages, int k) {
-        uint4 *to = stages + (k - coord.first) % STAGES * STAGE_WORDS;
-        if (k < coord.last)
-            for (int i = int(threadIdx.x); i < STAGE_WORDS; i += LARGE_THREADS) {
-                const int tile = i / 32, at = tile * 32 + word(i % 32 / 4, i % 4);
-                const int octet = coord.octet + tile / GATES, state = tile - LARGE_OCTETS * GATES;
-                if (i >= WEIGHT_WORDS) {
-                    if (coord.row_octet + state / STATES < coord.row_octets)
-                        copy_async16(to + at, coord.states + state_word<STATES>(coord, state, k) + i % 32);
-                } else if (octet < coord.octets) {
-                    copy_async16(to + at,
-                                 coord.weights +
-                                     ((int64_t(octet) * coord.groups + k) * GATES + tile % GATES) * 32 +
-                                     i % 32);
-                }
+    /* Copies words first .. last - 1 of a stage: weights, then states. */
+    GRU_DEVICE void copy(const BlockCoord &coord, uint4 *to, int k, int first, int last) {
+        if (k >= coord.last) return;
+        for (int i = first + int(threadIdx.x); i < last; i += LARGE_THREADS) {
+            const int tile = i / 32, at = tile * 32 + word(i % 32 / 4, i % 4);
+            const int octet = coord.octet + tile / GATES, state = tile - LARGE_OCTETS * GATES;
+            if (i >= WEIGHT_WORDS) {
+                if (coord.row_octet + state / STATES < coord.row_octets)
+                    copy_async16(to + at, coord.states + state_word<STATES>(coord, state, k) + i % 32);
+            } else if (octet < coord.octets) {
+                copy_async16(to + at, coord.weights +
+                                          ((int64_t(octet) * coord.groups + k) * GATES + tile % GATES) * 32 +
+                                          i % 32);
             }
+        }
+    }
+    GRU_DEVICE void prefetch(const BlockCoord &coord, uint4 *stages) {
+        for (int i = 0; i < STAGES - 1; i++)
+            copy(coord, stages + i * STAGE_WORDS, coord.first + i, 0, WEIGHT_WORDS);
+    }
+    GRU_DEVICE void stage_prefetched(const BlockCoord &coord, uint4 *to, int k) {
+        copy(coord, to, k, WEIGHT_WORDS, STAGE_WORDS);
         copy_async_commit();
     }
-    GRU_DEVICE void multiply(const BlockCoord &coord, const uint4 *stages, int k) {
-        const uint4 *weights = stages + (k - coord.first) % STAGES * STAGE_WORDS,
-                    *states = weights + WEIGHT_WORDS;
+    GRU_DEVICE void stage(const BlockCoord &coord, uint4 *to, int k) {
+        copy(coord, to, k, 0, STAGE_WORDS);
+        copy_async_commit();
+    }
+    GRU_DEVICE void multiply(const BlockCoord &coord, const uint4 *weights, int) {
+        const uint4 *states = weights + WEIGHT_WORDS;
         GRU_UNROLL for (int c = 0; c < 4; c++) GRU_UNROLL for (int state = 0; state < STATES; state++) {
             float4 h[ROWS_EACH];
             GRU_UNROLL for (int j = 0; j < ROWS_EACH; j++) {
@@ -185,17 +206,35 @@ template <class M, int ROWS, int STATES> constexpr int large_shared_bytes() {
     return stages > sums ? stages : sums; /* the sums reuse the memory of the stages */
 }
 
-/* Sums the groups of k of this block, in stages. */
+/* Sums the groups of k of this block, in stages. What prefetch loads no step writes, so that may precede dependency_wait. */
 template <class Mainloop> GRU_DEVICE void sum_k(Mainloop &mainloop, const BlockCoord &coord, uint4 *stages) {
-    for (int k = coord.first; k < coord.first + STAGES - 1; k++) mainloop.stage(coord, stages, k);
+    constexpr int WORDS = Mainloop::STAGE_WORDS;
+    uint4 *filled = stages, *read = stages; /* the next stage of each; a ring */
+    auto next = [&](uint4 *&stage) {
+        stage = stage == stages + (STAGES - 1) * WORDS ? stages : stage + WORDS;
+    };
+    for (int i = 0; i < STAGES - 1; i++) {
+        mainloop.stage_prefetched(coord, filled, coord.first + i);
+        next(filled);
+    }
     for (int k = coord.first; k < coord.last; k++) {
         copy_async_wait<STAGES - 2>();
         __syncthreads(); /* this stage is complete for all threads, and all have read the one that is filled next */
-        mainloop.stage(coord, stages, k + STAGES - 1);
-        mainloop.multiply(coord, stages, k);
+        mainloop.stage(coord, filled, k + STAGES - 1);
+        next(filled);
+        mainloop.multiply(coord, read, k);
+        next(read);
     }
     copy_async_wait<0>();
     GRU_FAULT_POINT(stages_read) __syncthreads(); /* all stages are read: the sums reuse their memory */
+}
+
+/* Calls visit with the split as a constant. Not a switch, whose jump would go through a table in memory. */
+template <class Visit> GRU_DEVICE void visit_split(int split, Visit visit) {
+    if (split < 2) return visit(Constant<1>{});
+    if (split < 4) return visit(Constant<2>{});
+    if (split < 8) return visit(Constant<4>{});
+    return visit(Constant<8>{});
 }
 
 /* One output: adds the partial sums of the blocks of a cluster in the order of their ranks. */
@@ -225,25 +264,26 @@ GRU_DEVICE BlockCoord block_coord(const gru_cuda_sequence &seq, const void *weig
             min((rank + 1) * each, seq.groups)};
 }
 
-/* Runs the main loop and returns the sums, when all blocks of the cluster have stored theirs. release_sums waits until all
- * have read them. */
+/* Runs the main loop and stores its sums. Behind await_sums those of all blocks of the cluster are there; release_sums waits
+ * until all have been read. Between the two barriers of a cluster only shared memory passes from block to block. */
 template <class Mainloop>
 GRU_DEVICE float *run_mainloop(Mainloop &mainloop, const BlockCoord &coord, uint4 *shared, int split) {
     sum_k(mainloop, coord, shared);
     float *sums = reinterpret_cast<float *>(shared);
     mainloop.store_partial_sums(sums);
-    if (split > 1) {
-        cluster_arrive();
-        /* The partial sums of all blocks of the cluster are there. */
-        GRU_FAULT_POINT(partial_sums_stored) cluster_wait();
-    } else {
-        __syncthreads(); /* all warps have stored their sums */
-    }
+    if (split > 1) cluster_arrive_shared();
     return sums;
+}
+GRU_DEVICE void await_sums(int split) {
+    if (split == 1) {
+        __syncthreads(); /* all warps have stored their sums */
+        return;
+    }
+    GRU_FAULT_POINT(partial_sums_stored) cluster_wait();
 }
 GRU_DEVICE void release_sums(int split) {
     if (split == 1) return;
-    cluster_arrive();
+    cluster_arrive_shared();
     cluster_wait(); /* no block exits while others read its sums */
 }
 

@@ -26,11 +26,12 @@ GRU_DEVICE Slice slice_of(int warp, Slice all) {
     return {min(all.first + warp * each, all.last), min(all.first + (warp + 1) * each, all.last)};
 }
 
-/* Groups of k whose weights are loaded ahead. With one gate, weights and sums need a third of the registers. */
+/* Groups of k whose weights are loaded ahead. With one gate, weights and sums need a third of the registers; without tensor
+ * cores states need none. */
 template <class M, int UNIT_OCTETS, int ROW_OCTETS> constexpr int groups_ahead(int gates) {
-    if (gates == 1)
-        return ROW_OCTETS == 1 ? (UNIT_OCTETS == 1 ? 6 : 4) : M::TENSOR && ROW_OCTETS <= 4 ? 2 : 1;
-    return ROW_OCTETS >= 4 ? 1 : UNIT_OCTETS == 1 && ROW_OCTETS == 1 && M::TENSOR ? 4 : 2;
+    if (!M::TENSOR) return gates == 1 ? 6 : ROW_OCTETS == 2 ? 4 : 2;
+    if (gates == 1) return ROW_OCTETS == 1 ? (UNIT_OCTETS == 1 ? 6 : 4) : ROW_OCTETS <= 4 ? 2 : 1;
+    return ROW_OCTETS >= 4 ? 1 : UNIT_OCTETS == 1 && ROW_OCTETS == 1 ? 4 : 2;
 }
 
 /* Partial sums in shared memory, [slice][gate][row][unit]. The pitch is four more than the units, so that neither the stores of
@@ -57,9 +58,14 @@ struct Mainloop {
     /* As many as leave registers for MIN_BLOCKS blocks. */
     static constexpr int AHEAD = groups_ahead<M, UNIT_OCTETS, ROW_OCTETS>(GATES_EACH);
     using Sums = PartialSums<UNIT_OCTETS * 8, ROW_OCTETS * 8, COUNT>;
+    /* Without tensor cores states go through shared memory, where all lanes read each row: a ring of DEPTH groups for each
+     * warp. */
+    static constexpr int DEPTH = M::TENSOR ? 0 : 8 / ROW_OCTETS;
+    static constexpr int STAGE_BYTES = SLICES * DEPTH * ROW_OCTETS * GRU_CUDA_FRAGMENT_BYTES;
 
-    const uint4 *weights; /* this lane's first word of the block's first octet */
-    int groups, lane;
+    const uint4 *weights; /* this lane's first word of the next groups to fetch, first octet and gate */
+    const uint4 *states;  /* the first word of the slice's states, first row octet */
+    int groups, rows, lane;
     Slice slice;
     uint4 word[AHEAD][COUNT][UNIT_OCTETS];
     float sum[COUNT][ROW_OCTETS][PER_LANE];
@@ -67,59 +73,113 @@ struct Mainloop {
     /* all: the groups over which the block sums. */
     GRU_DEVICE Mainloop(const void *matrix, int octet, int groups_each, Slice all)
         : groups(groups_each), lane(threadIdx.x % 32), slice(slice_of(int(threadIdx.x) / 32, all)) {
-        weights = static_cast<const uint4 *>(matrix) + int64_t(octet) * groups * GATES_EACH * 32 + lane;
+        weights = static_cast<const uint4 *>(matrix) +
+                  ((int64_t(octet) * groups + slice.first) * GATES_EACH + FIRST) * 32 + lane;
         GRU_UNROLL for (int g = 0; g < COUNT; g++) GRU_UNROLL for (int tile = 0; tile < ROW_OCTETS; tile++)
             GRU_UNROLL for (int i = 0; i < PER_LANE; i++) sum[g][tile][i] = 0.0f;
         fetch(slice.first);
     }
 
-    /* Loads the weights of the next groups. No step writes weights, so this may precede dependency_wait. */
+    /* Loads the weights of AHEAD groups. No step writes weights, so this may precede dependency_wait. */
     GRU_DEVICE void fetch(int k) {
-        GRU_UNROLL for (int i = 0; i < AHEAD; i++) GRU_UNROLL for (int g = 0; g < COUNT; g++)
-            GRU_UNROLL for (int o = 0; o < UNIT_OCTETS; o++) if (k + i < slice.last) word[i][g][o] =
-                load_stream(weights + ((int64_t(o) * groups + k + i) * GATES_EACH + FIRST + g) * 32);
+        GRU_UNROLL for (int i = 0; i < AHEAD; i++) GRU_UNROLL for (int o = 0; o < UNIT_OCTETS; o++) {
+            const uint4 *from = weights + (o * groups + i) * (GATES_EACH * 32);
+            GRU_UNROLL for (int g = 0; g < COUNT; g++) if (k + i < slice.last) word[i][g][o] =
+                load_stream(from + g * 32);
+        }
+        weights += AHEAD * GATES_EACH * 32;
     }
 
-    /* exchange: [row octet][group][fragment tile]; octets from row_octets on do not exist. */
-    GRU_DEVICE void run(const void *exchange, int row_octet, int row_octets) {
-        const uint4 *states = static_cast<const uint4 *>(exchange) + int64_t(row_octet) * groups * 32;
+    /* What run multiplies with: exchange, [row octet][group][fragment tile]. exists: so many rows from the first of the tile
+     * on. Only computes addresses, so this may precede dependency_wait. */
+    GRU_DEVICE void aim(const void *exchange, int row_octet, int exists) {
+        rows = exists;
+        states = static_cast<const uint4 *>(exchange) + (int64_t(row_octet) * groups + slice.first) * 32;
+    }
+    /* stages: STAGE_BYTES of shared memory. */
+    GRU_DEVICE void run(void *stages) {
+        if constexpr (M::TENSOR)
+            run_mma();
+        else if (rows == 1)
+            run_fma<1>(static_cast<uint4 *>(stages));
+        else if (ROW_OCTETS == 1 && rows <= 4)
+            run_fma<4>(static_cast<uint4 *>(stages));
+        else
+            run_fma<8>(static_cast<uint4 *>(stages));
+    }
+
+    /* A load under a condition of its own would wait for the products before it, so a row octet that does not exist is replaced
+     * by the last one, and its sums are not used. */
+    GRU_DEVICE void run_mma() {
+        int octet_at[ROW_OCTETS];
+        GRU_UNROLL for (int tile = 0; tile < ROW_OCTETS; tile++) octet_at[tile] =
+            tile ? min(tile, (rows - 1) / 8) * (groups * 32) : 0;
+        const uint4 *from = states + lane;
         for (int k = slice.first; k < slice.last; k += AHEAD) {
             if (k != slice.first) fetch(k);
-            if constexpr (M::TENSOR)
-                multiply_mma<AHEAD>(states, k, row_octets - row_octet);
-            else
-                multiply_fma(states, k, row_octets - row_octet);
+            multiply_mma<AHEAD>(from, octet_at, k);
+            from += AHEAD * 32;
         }
     }
 
     /* Multiplies the next LENGTH groups, or as many as the slice has left. Loads of states bypass L1, because another launch
-     * wrote them. All loads of a round are issued before the first product. A load under a condition of its own would wait for
-     * the products before it, so a row octet that does not exist is replaced by the last one, and its sums are not used. */
-    template <int LENGTH> GRU_DEVICE void multiply_mma(const uint4 *states, int k, int tiles) {
+     * wrote them. All loads of a round are issued before the first product. */
+    template <int LENGTH>
+    GRU_DEVICE void multiply_mma(const uint4 *from, const int (&octet_at)[ROW_OCTETS], int k) {
         if constexpr (LENGTH > 1)
-            if (k + LENGTH > slice.last) return multiply_mma<LENGTH - 1>(states, k, tiles);
+            if (k + LENGTH > slice.last) return multiply_mma<LENGTH - 1>(from, octet_at, k);
         uint4 h[LENGTH][ROW_OCTETS];
         GRU_UNROLL for (int i = 0; i < LENGTH; i++) GRU_UNROLL for (int tile = 0; tile < ROW_OCTETS; tile++)
-            h[i][tile] = __ldcg(states + (int64_t(min(tile, tiles - 1)) * groups + k + i) * 32 + lane);
-        GRU_UNROLL for (int i = 0; i < LENGTH; i++) GRU_UNROLL for (int tile = 0; tile < ROW_OCTETS; tile++)
-            GRU_UNROLL for (int g = 0; g < COUNT; g++) {
+            h[i][tile] = __ldcg(from + octet_at[tile] + i * 32);
+        GRU_UNROLL for (int i = 0; i < LENGTH; i++) GRU_UNROLL for (int g = 0; g < COUNT; g++) {
             const uint4 low = word[i][g][0];
             const uint4 high = UNIT_OCTETS == 2 ? word[i][g][UNIT_OCTETS - 1] : make_uint4(0, 0, 0, 0);
-            M::mma(sum[g][tile], {low.x, high.x, low.y, high.y}, {h[i][tile].x, h[i][tile].y});
-            M::mma(sum[g][tile], {low.z, high.z, low.w, high.w}, {h[i][tile].z, h[i][tile].w});
+            GRU_UNROLL for (int tile = 0; tile < ROW_OCTETS; tile++)
+                M::mma(sum[g][tile], {low.x, high.x, low.y, high.y}, {h[i][tile].x, h[i][tile].y});
+            GRU_UNROLL for (int tile = 0; tile < ROW_OCTETS; tile++)
+                M::mma(sum[g][tile], {low.z, high.z, low.w, high.w}, {h[i][tile].z, h[i][tile].w});
         }
     }
 
-    /* Four lanes share a unit; each takes its 16 bytes of each row. */
-    GRU_DEVICE void multiply_fma(const uint4 *states, int k, int tiles) {
-        GRU_UNROLL for (int i = 0; i < AHEAD; i++) GRU_UNROLL for (int tile = 0; tile < ROW_OCTETS; tile++) {
-            if (k + i >= slice.last || tile >= tiles) continue;
-            const uint4 *from = states + (int64_t(tile) * groups + k + i) * 32 + lane % 4;
-            GRU_UNROLL for (int row = 0; row < 8; row++) {
-                const uint4 h = __ldcg(from + row * 4);
-                GRU_UNROLL for (int g = 0; g < COUNT; g++) add_products(word[i][g][0], h, sum[g][tile][row]);
+    /* Copies the states of group `at` of the slice into the warp's ring of stages; of rows that do not exist the last one. */
+    template <int PRESENT> GRU_DEVICE void stage(uint4 *ring, int at) {
+        uint4 *to = ring + unsigned(at) % DEPTH * (ROW_OCTETS * 32) + lane;
+        if (slice.first + at < slice.last && lane / 4 < PRESENT)
+            GRU_UNROLL for (int tile = 0; tile < ROW_OCTETS; tile++) {
+                if (tile && tile * 8 >= rows) continue;
+                const int row = min(tile * 8 + lane / 4, rows - 1);
+                copy_async16(to + tile * 32, states + (row / 8 * groups + at) * 32 + row % 8 * 4 + lane % 4);
             }
-        }
+        copy_async_commit();
+    }
+
+    /* Four lanes share a unit; each takes its 16 bytes of each of the PRESENT rows of an octet. Only the first states are waited
+     * for: those of DEPTH groups, and the weights of AHEAD, are on their way at any time. Weights are not fetched under a
+     * condition, which would wait for them: behind the last group it is fetched again, and not used. */
+    template <int PRESENT> GRU_DEVICE void run_fma(uint4 *stages) {
+        const int count = slice.last - slice.first;
+        uint4 *ring = stages + int(threadIdx.x) / 32 * (DEPTH * ROW_OCTETS * 32);
+        const uint4 *first = weights - AHEAD * GATES_EACH * 32;
+        GRU_UNROLL for (int i = 0; i < DEPTH; i++) stage<PRESENT>(ring, i);
+        for (int k = 0; k < count; k += AHEAD) GRU_UNROLL for (int i = 0; i < AHEAD; i++) {
+                if (k + i >= count) break;
+                copy_async_wait<DEPTH - 1>();
+                __syncwarp(); /* the copies of all lanes are there */
+                const uint4 *from = ring + unsigned(k + i) % DEPTH * (ROW_OCTETS * 32) + lane % 4;
+                GRU_UNROLL for (int tile = 0; tile < ROW_OCTETS; tile++) {
+                    if (tile && tile * 8 >= rows) continue;
+                    GRU_UNROLL for (int row = 0; row < PRESENT; row++) {
+                        const uint4 h = from[tile * 32 + row * 4];
+                        GRU_UNROLL for (int g = 0; g < COUNT; g++)
+                            add_products(word[i][g][0], h, sum[g][tile][row]);
+                    }
+                }
+                const uint4 *next = first + min(k + i + AHEAD, count - 1) * (GATES_EACH * 32);
+                GRU_UNROLL for (int g = 0; g < COUNT; g++) word[i][g][0] = load_stream(next + g * 32);
+                __syncwarp(); /* all lanes have read the stage */
+                stage<PRESENT>(ring, k + i + DEPTH);
+            }
+        copy_async_wait<0>();
     }
 
     static GRU_DEVICE void add_products(const uint4 &w, const uint4 &h, float &s) {

@@ -57,6 +57,9 @@ PTX void dependency_trigger() {
 PTX void cluster_arrive(EMU_SITE) {
     emu::cluster_arrive(file, line);
 }
+PTX void cluster_arrive_shared(EMU_SITE) {
+    emu::cluster_arrive(file, line);
+}
 PTX void cluster_wait(EMU_SITE) {
     emu::cluster_wait(file, line);
 }
@@ -89,6 +92,9 @@ PTX void load_matrix(uint32_t (&r)[4], const void *row, EMU_SITE) {
 PTX uint4 load_stream(const uint4 *p) {
     return *p;
 }
+PTX uint4 load_shared_stream(const uint4 *p) {
+    return *p;
+}
 PTX void copy_async16(void *shared, const void *global, EMU_SITE) {
     emu::copy_async(shared, global, 16, 16, file, line);
 }
@@ -118,6 +124,14 @@ PTX float tanh_approx(float x) {
 PTX uint4 load_stream(const uint4 *p) {
     uint4 v;
     asm volatile("ld.global.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+                 : "l"(p));
+    return v;
+}
+// Read by two warps of the block, soon after each other: the second finds it in L1.
+PTX uint4 load_shared_stream(const uint4 *p) {
+    uint4 v;
+    asm volatile("ld.global.v4.u32 {%0,%1,%2,%3}, [%4];"
                  : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
                  : "l"(p));
     return v;
@@ -162,6 +176,7 @@ template <int LEFT> PTX void copy_async_wait() {
 PTX void dependency_wait() {}
 PTX void dependency_trigger() {}
 PTX void cluster_arrive() {}
+PTX void cluster_arrive_shared() {}
 PTX void cluster_wait() {}
 PTX unsigned cluster_rank() {
     return 0;
@@ -178,6 +193,12 @@ PTX void dependency_trigger() {
 }
 PTX void cluster_arrive() {
     asm volatile("barrier.cluster.arrive.release;" ::: "memory");
+}
+// Orders accesses to shared memory alone. A plain arrival also waits until stores to global memory are visible to all.
+PTX void cluster_arrive_shared() {
+    asm volatile("fence.release.sync_restrict::shared::cta.cluster;\n\t"
+                 "barrier.cluster.arrive.relaxed;" ::
+                     : "memory");
 }
 PTX void cluster_wait() {
     asm volatile("barrier.cluster.wait.acquire;" ::: "memory");

@@ -14,6 +14,7 @@ template <class M> struct FusedTile {
     static constexpr int UNIT_OCTETS = M::TENSOR ? 2 : 1, UNITS = UNIT_OCTETS * 8;
     template <int GATE> using Loop = Mainloop<M, UNIT_OCTETS, 1, GATE, 1>;
     using Sums = PartialSums<UNITS, 8, 1>;
+    static constexpr int SHARED_BYTES = Sums::BYTES + Loop<GATE_R>::STAGE_BYTES;
 };
 
 /* c of one gate for the thread's output in this tile, bias included. */
@@ -22,7 +23,8 @@ GRU_DEVICE float recurrent_side(const gru_cuda_sequence &seq,
                                 typename FusedTile<M>::template Loop<GATE> &mainloop, const void *exchange,
                                 const Output &out, float *sums) {
     using Tile = FusedTile<M>;
-    mainloop.run(exchange, int(blockIdx.y), (seq.N + 7) / 8);
+    mainloop.aim(exchange, int(blockIdx.y), seq.N - int(blockIdx.y) * 8);
+    mainloop.run(sums + Tile::Sums::BYTES / sizeof(float));
     mainloop.store_partial_sums(sums);
     __syncthreads(); /* the partial sums of all warps are stored */
     float c = 0.0f;
@@ -40,7 +42,7 @@ __global__ void __launch_bounds__(STEP_THREADS, 1)
     using Reset = typename Tile::template Loop<GATE_R>;
     using Update = typename Tile::template Loop<GATE_Z>;
     using Candidate = typename Tile::template Loop<GATE_N>;
-    GRU_SHARED(float, sums, [Tile::Sums::BYTES / sizeof(float)]);
+    GRU_SHARED(float, sums, [Tile::SHARED_BYTES / sizeof(float)]);
     const gru_cuda_step_args &step = args.step;
     if (step.trigger) dependency_trigger();
     const gru_cuda_sequence &seq = step.sequence[blockIdx.z];

@@ -1,6 +1,7 @@
 /* cuda_step_large.cu: one step of a large batch, reset AFTER and ALL, by block tiles of 64 units x 64 or 128 rows. The blocks
  * of a cluster split k, and add their partial sums through distributed shared memory in the order of their ranks. */
 #include "cuda_epilogue.cuh"
+#include "cuda_epilogue_default.cuh"
 #include "cuda_launch_large.cuh"
 
 namespace {
@@ -43,6 +44,76 @@ GRU_DEVICE void epilogue_rows(const gru_cuda_step_args &step, const gru_cuda_seq
     }
 }
 
+/* The default path of the epilogue. A thread has one unit of every fourth row; BATCH of its outputs are in flight, with
+ * their partial sums of all blocks. The first inputs arrive while the block waits for those sums. */
+template <class M, int ROWS, int SPLIT> struct DefaultRows {
+    using Sums = LargeSums<ROWS, 1>;
+    static constexpr int APART = LARGE_THREADS / LARGE_UNITS, COUNT = ROWS / SPLIT / APART,
+                         BATCH = SPLIT == 8 ? 2 : 4;
+    DefaultOutput<M> out;
+    float a[BATCH][GATES] = {}, h[BATCH] = {};
+    int64_t octet;  /* operands from a row octet to the next */
+    int sums_at[2]; /* of the outputs in the lower and upper half of an octet, reset gate */
+    int rows;       /* from the next output on */
+
+    GRU_DEVICE DefaultRows(const gru_cuda_step_args &step, const gru_cuda_sequence &seq,
+                           const BlockCoord &coord, int rank)
+        : out(step, seq, step.input[blockIdx.z], first_row(coord, rank), first_unit(coord), APART),
+          octet(int64_t(seq.groups) * 8 * GROUP<M>),
+          rows(first_unit(coord) < seq.H ? seq.N - first_row(coord, rank) : 0) {
+        const int row = first_row(coord, rank) - coord.row_octet * 8,
+                  unit = first_unit(coord) - coord.octet * 8;
+        GRU_UNROLL for (int i = 0; i < 2; i++) sums_at[i] = Sums::at(0, row + i * APART, unit);
+        load();
+    }
+    static GRU_DEVICE int first_unit(const BlockCoord &coord) {
+        return coord.octet * 8 + int(threadIdx.x) % LARGE_UNITS;
+    }
+    static GRU_DEVICE int first_row(const BlockCoord &coord, int rank) {
+        return coord.row_octet * 8 + rank * (ROWS / SPLIT) + int(threadIdx.x) / LARGE_UNITS;
+    }
+    GRU_DEVICE bool present(int i) const { return i * APART < rows; }
+
+    GRU_DEVICE void load() {
+        GRU_UNROLL for (int i = 0; i < BATCH; i++) if (present(i)) {
+            h[i] = __ldcg(out.state + i * out.state_step);
+            GRU_UNROLL for (int g = 0; g < GATES; g++) a[i][g] = out.input[i * out.input_step + g * 8];
+        }
+    }
+    GRU_DEVICE void gather(float *sums, float (&c)[BATCH][GATES]) const {
+        GRU_UNROLL for (int i = 0; i < BATCH; i++) GRU_UNROLL for (int g = 0; g < GATES; g++) c[i][g] = 0.0f;
+        GRU_UNROLL for (int block = 0; block < SPLIT; block++) {
+            const float *part = SPLIT == 1 ? sums : cluster_map(sums, unsigned(block));
+            GRU_UNROLL for (int i = 0; i < BATCH; i++) GRU_UNROLL for (int g = 0; g < GATES; g++) c[i][g] +=
+                part[sums_at[i % 2] + (i / 2 * 8 + g * ROWS) * LARGE_UNITS];
+        }
+    }
+    GRU_DEVICE void advance() {
+        rows -= BATCH * APART;
+        out.advance(BATCH, BATCH / 2 * octet);
+        GRU_UNROLL for (int i = 0; i < 2; i++) sums_at[i] += BATCH / 2 * 8 * LARGE_UNITS;
+    }
+    GRU_DEVICE void run(float *sums) {
+        for (int batch = 0; batch < COUNT; batch += BATCH) {
+            float c[BATCH][GATES], next[BATCH];
+            if (batch) load();
+            gather(sums, c);
+            GRU_UNROLL for (int i = 0; i < BATCH; i++) next[i] = out.next_state(a[i], c[i], h[i]);
+            GRU_UNROLL for (int i = 0; i < BATCH; i++) if (present(i))
+                out.store(i, i / 2 * octet + i % 2 * APART * GROUP<M>, h[i], next[i]);
+            advance();
+        }
+    }
+};
+
+template <class M, int ROWS, int SPLIT>
+GRU_DEVICE void default_rows(const gru_cuda_step_args &step, const gru_cuda_sequence &seq,
+                             const BlockCoord &coord, float *sums) {
+    DefaultRows<M, ROWS, SPLIT> rows(step, seq, coord, int(blockIdx.x) % SPLIT);
+    await_sums(SPLIT);
+    rows.run(sums);
+}
+
 /* Minimum of resident blocks: two of the smaller tensor-core tile, so that the blocks of a step can start before those of the
  * previous step have ended. The other tiles need the registers for their sums. */
 template <class M, int ROWS> constexpr int LARGE_MIN_BLOCKS = ROWS <= 64 && M::TENSOR ? 2 : 1;
@@ -56,11 +127,18 @@ __global__ void __launch_bounds__(LARGE_THREADS, (LARGE_MIN_BLOCKS<M, ROWS>))
     const gru_cuda_sequence &seq = step.sequence[blockIdx.z];
     const BlockCoord coord = block_coord<ROWS>(seq, seq.R, seq.exchange[step.s % 2], args.split);
     typename LargeMainloop<M, ROWS, 1>::Type mainloop(coord);
+    mainloop.prefetch(coord, shared);
     /* What earlier launches wrote may only be read from here on. */
     GRU_FAULT_POINT(earlier_launches) dependency_wait();
     float *sums = run_mainloop(mainloop, coord, shared, args.split);
-    epilogue_rows<M, ROWS>(step, seq, step.input[blockIdx.z], coord, sums, int(blockIdx.x) % args.split,
-                           args.split);
+    if (step.default_path && !step.last) {
+        visit_split(args.split,
+                    [&](auto split) { default_rows<M, ROWS, split.value>(step, seq, coord, sums); });
+    } else {
+        await_sums(args.split);
+        epilogue_rows<M, ROWS>(step, seq, step.input[blockIdx.z], coord, sums, int(blockIdx.x) % args.split,
+                               args.split);
+    }
     release_sums(args.split);
 }
 

@@ -3,6 +3,7 @@
 
 #include "core/reserve.h"
 #include "cuda/layer/cuda_gemm.h"
+#include "cuda_cost_model.h"
 
 static const void *packed_part(const gru_job *job, size_t offset) {
     return (const char *)gru_run_packed(job->layer, job->run) + offset;
@@ -107,4 +108,11 @@ gru_cuda_input gru_cuda_given_input(const gru_job *job) {
                                   .type = job->layer->config.io_type,
                                   .gate_stride = job->layer->config.hidden};
     return input;
+}
+
+int gru_cuda_takes_default_path(const gru_cuda_sequence *seq, const gru_cuda_input *input) {
+    return !gru_cuda_override.general_path && seq->reset_mode != GRU_RESET_BEFORE &&
+           seq->gate == GRU_GATE_SIGMOID && seq->candidate == GRU_CANDIDATE_TANH && seq->clip == 0 &&
+           !seq->lengths && !seq->restart.data && !seq->attention.data && input->type == GRU_F32 &&
+           !input->gate_stride && !input->time_stride;
 }

@@ -32,4 +32,8 @@ gru_cuda_input gru_cuda_projected_input(const gru_job *job, const float *project
 /* What the caller has projected. */
 gru_cuda_input gru_cuda_given_input(const gru_job *job);
 
+/* Whether steps may take the default path of their kernels (kernels/cuda_epilogue_default.cuh). It leaves out every option that
+ * this function does not accept. */
+int gru_cuda_takes_default_path(const gru_cuda_sequence *seq, const gru_cuda_input *input);
+
 #endif

@@ -227,9 +227,15 @@ static int wants_states(const backward *call) {
 /* Behind step 0 comes one that hands on dh. */
 static gru_status run_steps(const backward *call, const gru_cuda_chunk *chunk) {
     const int64_t end = chunk->s == 0 && wants_states(call) ? -1 : chunk->s;
+    int default_path = 1;
+    for (int32_t d = 0; d < call->count; d++)
+        default_path &= gru_cuda_takes_default_path(&call->step.sequence[d].forward, &call->step.input[d]) &&
+                        !call->step.sequence[d].dprojected.data &&
+                        !call->direction[d].job->gradients->dattention.data;
     for (int64_t s = chunk->s + chunk->steps - 1; s >= end; s--) {
         gru_cuda_backward_step_args step = call->step;
         step.s = s;
+        step.default_path = default_path;
         step.depends = call->context.overlap && s != chunk->s + chunk->steps - 1;
         step.trigger = call->context.overlap && s != end;
         for (int32_t d = 0; d < call->count && s >= 0; d++) find_rows(call, &step, d, s - chunk->s);

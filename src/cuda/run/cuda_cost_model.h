@@ -39,8 +39,9 @@ gru_cuda_choice gru_cuda_choose_directions(gru_cuda_chooser *choose, const gru_c
  * chunks have so many rows of input. */
 typedef struct gru_cuda_test_override {
     int32_t unit_octets, batch_octets, split;
-    int32_t fused;      /* 0: the model's; 1: the cluster; 2: the grid */
-    int32_t chunk_rows; /* 0: as many as gru_cuda_chunk_rows says */
+    int32_t fused;        /* 0: the model's; 1: the cluster; 2: the grid */
+    int32_t chunk_rows;   /* 0: as many as gru_cuda_chunk_rows says */
+    int32_t general_path; /* 1: no step takes the default path */
 } gru_cuda_test_override;
 extern gru_cuda_test_override gru_cuda_override;
 

@@ -120,8 +120,11 @@ static void find_input(forward *call, int32_t d, int64_t i, int64_t steps) {
 
 static gru_status run_chunk(forward *call, int64_t s, int64_t steps) {
     const int64_t T = call->jobs[0].run->T;
+    gru_cuda_step_args *step = &call->step;
+    step->default_path = 1;
+    for (int32_t d = 0; d < call->count; d++)
+        step->default_path &= gru_cuda_takes_default_path(&step->sequence[d], &step->input[d]);
     for (int64_t i = 0; i < steps; i++) {
-        gru_cuda_step_args *step = &call->step;
         step->s = s + i;
         step->last = s + i + 1 >= T;
         step->depends = call->context.overlap && i > 0;
