@@ -1,4 +1,5 @@
 # Decides whether the CUDA backend is built (GRU_CUDA), and enables the language CUDA for it.
+set(GRU_KERNEL_FLAGS --fmad=false)    # what changes the instructions of kernels, here and in emulator/ptx
 if(DEFINED GRU_CUDA AND NOT GRU_CUDA)
     return()
 endif()
@@ -56,7 +57,7 @@ function(gru_add_cuda objects)
     target_include_directories(${objects} SYSTEM PRIVATE ${CUBLASLT_INCLUDE} ${CUDAToolkit_INCLUDE_DIRS})
     # Two architectures at a time, or one after the other where each tells of its kernels. No contraction that the source does not ask for, as in C. Nothing of the C++ library, so
     # that C programs link without it: the only guarded statics are in stubs for <<<>>>, which nobody calls.
-    set(flags --fmad=false -Xcompiler=-Wall,-Wextra,-ffp-contract=off
+    set(flags ${GRU_KERNEL_FLAGS} -Xcompiler=-Wall,-Wextra,-ffp-contract=off
               -Xcompiler=-fno-exceptions,-fno-rtti,-fno-threadsafe-statics)
     if(GRU_CUDA_REPORT)
         list(APPEND flags "SHELL:-Xptxas -v")

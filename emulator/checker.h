@@ -51,6 +51,13 @@ void checker_split_wait(const SplitClock &, ThreadClock &);
 void checker_fence(ThreadClock &);
 void checker_dependency_wait(ThreadClock &);
 void checker_dependency_trigger(const ThreadClock &);
-void checker_access(const void *, size_t, bool write, const void *code); // by the running thread
+
+// ---- accesses of the running thread; code: an address behind the instruction ----
+void checker_access(const void *, size_t, bool write, const void *code);
+enum class AtomicAccess { LOAD, STORE, READ_MODIFY_WRITE };
+void checker_atomic(const volatile void *, size_t, AtomicAccess, int order, const void *code); // __ATOMIC_...
+// A load that may find an older value in the multiprocessor's L1: of what another block or a launch that may still have
+// run has written since this block started.
+void checker_cached_read(const void *, size_t, const void *code);
 } // namespace emu
 #endif

@@ -80,4 +80,18 @@ void checker_check(const CheckedAccess &access) {
 void checker_access(const void *p, size_t bytes, bool write, const void *code) {
     if (running && bytes) checker_check({p, bytes, write, false, checker_code(code)});
 }
+// Stricter than the manual, by which griddepcontrol.wait makes the stores visible: this is the rule of our kernels.
+void checker_cached_read(const void *p, size_t bytes, const void *code) {
+    const GridFacts &now = checker_facts(checker_grid);
+    const WatchedRegion *region = checker_region(p);
+    if (!now.dependent || !region || region->base == shared_window) return;
+    const size_t first = size_t(static_cast<const unsigned char *>(p) - region->base) / 4;
+    for (size_t word = first; word <= first + (bytes - 1) / 4; word++) {
+        const uint32_t writer = region->words[word].write_grid;
+        if (writer >= now.open_from && writer < checker_grid)
+            return checker_report(
+                "load through L1 of what a launch wrote that may overlap this one: expected .cg",
+                {p, bytes, false, false, checker_code(code)}, nullptr, false);
+    }
+}
 } // namespace emu

@@ -144,17 +144,18 @@ static void give(ThreadClock &thread, Clock &to, bool releases) {
     } else if (thread.released)
         join(to, *thread.released);
 }
-void checker_atomic(const volatile void *address, size_t bytes, Atomic kind, int order, const void *code) {
+void checker_atomic(const volatile void *address, size_t bytes, AtomicAccess kind, int order,
+                    const void *code) {
     const void *p = const_cast<const void *>(address);
     if (!running) return;
-    checker_check({p, bytes, kind != Atomic::LOAD, true, checker_code(code)});
+    checker_check({p, bytes, kind != AtomicAccess::LOAD, true, checker_code(code)});
     if (!checker_region(p)) return;
     Clock &at = released_at[reinterpret_cast<uintptr_t>(p)];
     if (at.empty()) at.assign(threads, 0);
     const bool acquires = order == __ATOMIC_ACQUIRE || order == __ATOMIC_CONSUME || order >= __ATOMIC_ACQ_REL;
     const bool releases = order == __ATOMIC_RELEASE || order >= __ATOMIC_ACQ_REL;
-    if (kind != Atomic::STORE) take(running->clock, at, acquires);
-    if (kind == Atomic::STORE) std::fill(at.begin(), at.end(), 0u); // ends the release sequence
-    if (kind != Atomic::LOAD) give(running->clock, at, releases);
+    if (kind != AtomicAccess::STORE) take(running->clock, at, acquires);
+    if (kind == AtomicAccess::STORE) std::fill(at.begin(), at.end(), 0u); // ends the release sequence
+    if (kind != AtomicAccess::LOAD) give(running->clock, at, releases);
 }
 } // namespace emu

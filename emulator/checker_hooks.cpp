@@ -44,7 +44,7 @@ UNALIGNED(4);
 UNALIGNED(8);
 UNALIGNED(16);
 
-#define LOOK_ATOMIC(p, kind, order) emu::checker_atomic(p, sizeof *(p), emu::Atomic::kind, order, CODE)
+#define LOOK_ATOMIC(p, kind, order) emu::checker_atomic(p, sizeof *(p), emu::AtomicAccess::kind, order, CODE)
 #define FETCH(BITS, T, OPERATION)                                              \
     T __tsan_atomic##BITS##_fetch_##OPERATION(volatile T *p, T v, int order) { \
         LOOK_ATOMIC(p, READ_MODIFY_WRITE, order);                              \

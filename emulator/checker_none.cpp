@@ -26,4 +26,6 @@ void checker_fence(ThreadClock &) {}
 void checker_dependency_wait(ThreadClock &) {}
 void checker_dependency_trigger(const ThreadClock &) {}
 void checker_access(const void *, size_t, bool, const void *) {}
+void checker_atomic(const volatile void *, size_t, AtomicAccess, int, const void *) {}
+void checker_cached_read(const void *, size_t, const void *) {}
 } // namespace emu

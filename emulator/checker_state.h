@@ -46,7 +46,5 @@ void checker_clear_reports();
 void checker_unseen_stores(); // in device memory, since the last call
 
 void checker_check(const CheckedAccess &); // by the running thread
-enum class Atomic { LOAD, STORE, READ_MODIFY_WRITE };
-void checker_atomic(const volatile void *, size_t, Atomic, int order, const void *code);
 } // namespace emu
 #endif

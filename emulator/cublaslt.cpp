@@ -1,6 +1,6 @@
 // The interface of the stand-in for cuBLASLt: descriptors, algorithms, and the checks of a call. Stricter
 // than the library where that is vague: an algorithm found for some alignment refuses pointers with less.
-#include "matmul.h"
+#include "cublaslt_moods.h"
 #include "emu_stream.h"
 #include <algorithm>
 #include <cstring>
@@ -11,6 +11,7 @@
 struct cublasLtContext {};
 struct emu_matmul_preference {
     uint64_t workspace_bytes = 0;
+    uint32_t reductions = ~0u;                    // schemes that may join the parts of a split sum
     uint32_t alignment[4] = {256, 256, 256, 256}; // A B C D
 };
 
@@ -29,8 +30,6 @@ emu_matrix_layout &inside(cublasLtMatrixLayout_t layout) {
 // What an algorithm is made of, in its eight words.
 enum { ID, SPLIT_K, SCHEME, WORKSPACE, ALIGN_A, ALIGN_B, ALIGN_D, MARK };
 constexpr uint64_t MARKED = 0xE30A160; // written by the heuristic only
-constexpr int ALGORITHMS = 2;
-constexpr size_t WORKSPACE_BYTES = 1024; // of the first one
 
 template <class T> cublasStatus_t take(T &into, const void *from, size_t bytes) {
     if (bytes != sizeof into || !from) return CUBLAS_STATUS_INVALID_VALUE;
@@ -52,11 +51,13 @@ cublasStatus_t check(const emu_matmul_desc &desc, const emu_matrix_layout &a, co
         return CUBLAS_STATUS_INVALID_VALUE;
     const bool types = a.type == b.type && c.type == d.type && (d.type == CUDA_R_32F || d.type == a.type);
     const bool added = desc.epilogue == CUBLASLT_EPILOGUE_BIAS;
-    const bool bias = (!desc.bias_typed || desc.bias_type == d.type) &&
-                      !(added && emu_option.no_pedantic_bias && desc.compute == CUBLAS_COMPUTE_32F_PEDANTIC);
+    const bool bias = (!desc.bias_typed || desc.bias_type == d.type) && (!added || offers_bias(desc));
     const bool tf32 = desc.compute != CUBLAS_COMPUTE_32F_FAST_TF32 || a.type == CUDA_R_32F;
     return types && bias && tf32 && desc.scale == CUDA_R_32F ? CUBLAS_STATUS_SUCCESS
                                                              : CUBLAS_STATUS_NOT_SUPPORTED;
+}
+Sizes sizes_of(const emu_matmul_desc &desc, const emu_matrix_layout &a, const emu_matrix_layout &d) {
+    return {d.rows, d.columns, desc.transpose_a == CUBLAS_OP_T ? a.rows : a.columns};
 }
 bool aligned(const void *p, uint64_t to) {
     return reinterpret_cast<uintptr_t>(p) % to == 0;
@@ -191,11 +192,10 @@ cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t *out) {
 cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t preference,
                                                     cublasLtMatmulPreferenceAttributes_t which,
                                                     const void *value, size_t bytes) {
-    uint32_t ignored;
     if (which == CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES)
         return take(preference->workspace_bytes, value, bytes);
     if (which == CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK)
-        return take(ignored, value, bytes); // nothing is split
+        return take(preference->reductions, value, bytes);
     return take(preference->alignment[which - CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES], value, bytes);
 }
 cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t preference) {
@@ -203,7 +203,6 @@ cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t prefer
     return CUBLAS_STATUS_SUCCESS;
 }
 
-// Two algorithms: one with a workspace, where that is allowed, and one without.
 cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t desc,
                                               cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
                                               cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
@@ -213,17 +212,21 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
     *found = 0;
     if (const cublasStatus_t status = check(inside(desc), inside(a), inside(b), inside(c), inside(d)))
         return status;
-    for (int id = 0; id < ALGORITHMS && *found < wanted; id++) {
-        const size_t workspace = id == 0 ? WORKSPACE_BYTES : 0;
-        if (workspace > preference->workspace_bytes) continue;
+    const Sizes sizes = sizes_of(inside(desc), inside(a), inside(d));
+    const std::vector<uint64_t> ids =
+        offered(inside(desc), sizes, preference->workspace_bytes, preference->reductions);
+    const bool one_fails = ids.size() > 1 && wanted > 1 && first_fails(inside(desc), sizes);
+    for (const uint64_t id : ids) {
+        if (*found == wanted) break;
         cublasLtMatmulHeuristicResult_t &result = results[(*found)++];
         result = {};
-        result.workspaceSize = workspace;
+        if (*found == 1 && one_fails) result.state = CUBLAS_STATUS_NOT_SUPPORTED;
+        result.workspaceSize = algorithm(id).workspace;
         result.wavesCount = 1;
         uint64_t *algo = result.algo.data;
-        algo[ID] = uint64_t(id);
-        algo[SPLIT_K] = 1;
-        algo[WORKSPACE] = workspace;
+        algo[ID] = id;
+        algo[SPLIT_K] = algorithm(id).split;
+        algo[WORKSPACE] = algorithm(id).workspace;
         algo[ALIGN_A] = std::min(alignment[0], 16u);
         algo[ALIGN_B] = std::min(alignment[1], 16u);
         algo[ALIGN_D] = std::min(alignment[3], 16u);
@@ -258,7 +261,10 @@ cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t, cublasLtMatmulDesc_t de
                                        cublasLtMatmulHeuristicResult_t *result) {
     if (const cublasStatus_t status = check(inside(desc), inside(a), inside(b), inside(c), inside(d)))
         return status;
-    if (algo->data[MARK] != MARKED || algo->data[SPLIT_K] != 1) return CUBLAS_STATUS_NOT_SUPPORTED;
+    const uint64_t id = algo->data[ID];
+    if (algo->data[MARK] != MARKED || id >= ALGORITHMS || algo->data[SPLIT_K] != algorithm(id).split ||
+        !serves(id, inside(desc), sizes_of(inside(desc), inside(a), inside(d))))
+        return CUBLAS_STATUS_NOT_SUPPORTED;
     *result = {};
     result->algo = *algo;
     result->workspaceSize = size_t(algo->data[WORKSPACE]);
@@ -295,7 +301,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
                              *static_cast<const float *>(alpha),
                              *static_cast<const float *>(beta),
                              workspace,
-                             known.workspaceSize};
+                             known.workspaceSize,
+                             algorithm(algo->data[ID]).chains};
     return enqueue(stream, {nullptr, [product] { matmul_run(product); }}) ? CUBLAS_STATUS_EXECUTION_FAILED
                                                                           : CUBLAS_STATUS_SUCCESS;
 }

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <type_traits>
 
 #define EMU_SITE const char *file = __builtin_FILE(), int line = __builtin_LINE()
@@ -16,10 +17,18 @@ struct ThreadView {
     unsigned lane, warp, linear;         // linear: index in the block
     unsigned cluster_rank, cluster_size; // of the block in its cluster
 };
+struct Argument {
+    const void *data;
+    size_t bytes;
+};
 struct KernelCall { // a kernel with its arguments
     virtual ~KernelCall() = default;
     virtual void operator()() const = 0;
+    virtual Argument argument(size_t) const { return {nullptr, 0}; } // 0 bytes: there is no such argument
 };
+using Call = std::shared_ptr<const KernelCall>;
+// What a launch of this function runs instead; NULL: the launch fails with what was reported. Not set: the function.
+extern Call (*translate_call)(const void *function, const Call &);
 extern ThreadView *self; // of the running thread; NULL in host code
 
 // ---- barriers ----
@@ -46,6 +55,7 @@ __attribute__((no_sanitize("thread"))) T lane_value(const unsigned char *slots, 
 void *block_shared(const void *key,
                    size_t bytes); // a static array, made for the block at its first use, 0xFF
 void *dynamic_shared();
+extern unsigned char *shared_window;                // the memory that holds all of it
 void *map_shared_rank(const void *, unsigned rank); // the same array in another block of the cluster
 
 // ---- order between threads and launches ----

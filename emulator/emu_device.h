@@ -35,6 +35,7 @@ struct Thread {
     std::vector<std::vector<Copy>> copies; // committed groups, oldest first
     std::vector<Copy> uncommitted;
     bool cluster_arrived = false;
+    bool fenced = false;        // by PTX, since its last relaxed arrival
     unsigned cluster_phase = 0; // that it arrived at
     ThreadClock clock;
 };

@@ -16,7 +16,7 @@ static Thread *new_thread(void (*main)()) {
     }
     thread->copies.clear();
     thread->uncommitted.clear();
-    thread->spinning = thread->cluster_arrived = false;
+    thread->spinning = thread->cluster_arrived = thread->fenced = false;
     fiber_start(thread->fiber, main);
     return thread;
 }

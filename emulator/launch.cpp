@@ -74,8 +74,9 @@ bool load_kernel(const void *function) {
     if (kernel) kernel->of_cublaslt = true;
     return kernel != nullptr;
 }
-cudaError_t launch(const cudaLaunchConfig_t *config, const void *function,
-                   std::shared_ptr<const KernelCall> call) {
+Call (*translate_call)(const void *, const Call &) = nullptr;
+
+cudaError_t launch(const cudaLaunchConfig_t *config, const void *function, const Call &call) {
     Lock lock;
     if (device_error()) return device_error();
     const CUstream_st *stream = stream_of(config->stream);
@@ -88,7 +89,8 @@ cudaError_t launch(const cudaLaunchConfig_t *config, const void *function,
     if (!kernel) return remember(cudaErrorStreamCaptureUnsupported);
     auto request = std::make_shared<Launch>(from_config(*config));
     if (cudaError_t error = check(*request, *kernel)) return remember(error);
-    request->call = std::move(call);
+    request->call = translate_call ? translate_call(function, call) : call;
+    if (!request->call) return device_error();
     return enqueue(config->stream, {request, nullptr});
 }
 bool check_argument(unsigned index, const void *pointer) {

@@ -9,7 +9,7 @@
 #include "include/cuda_runtime_api.h"
 
 namespace emu {
-cudaError_t launch(const cudaLaunchConfig_t *, const void *kernel, std::shared_ptr<const KernelCall>);
+cudaError_t launch(const cudaLaunchConfig_t *, const void *kernel, const Call &);
 // Reports a pointer among the arguments that no kernel could follow; returns whether it is good.
 bool check_argument(unsigned index, const void *pointer);
 
@@ -35,6 +35,14 @@ template <class... P> struct BoundCall final : KernelCall {
     }
     __attribute__((no_sanitize("thread"))) void operator()() const override {
         call(std::index_sequence_for<P...>{});
+    }
+    Argument argument(size_t i) const override {
+        return std::apply(
+            [i](const auto &...each) {
+                const Argument all[] = {{&each, sizeof each}..., {nullptr, 0}};
+                return all[i < sizeof...(P) ? i : sizeof...(P)];
+            },
+            arguments);
     }
 };
 } // namespace emu

@@ -1,5 +1,5 @@
-// D = alpha A B + beta C + bias as cuBLASLt defines it: sums in f32, one chain of fused multiply-adds along
-// k; TF32 rounds the operands first. Everything that it reads must have been written.
+// D = alpha A B + beta C + bias as cuBLASLt defines it: sums in f32, in chains of fused multiply-adds along k;
+// TF32 rounds the operands first. Everything that it reads must have been written.
 #include "matmul.h"
 #include "number16.h"
 #include "emu_stream.h"
@@ -65,6 +65,16 @@ static std::vector<float> operand(const emu_matrix_layout &m, const void *base, 
         }
     return values;
 }
+// Every chains-th product is added in one chain of fused multiply-adds, then the chains are, in ascending order.
+static float dot(const float *a, const float *b, uint64_t first, uint64_t k, unsigned chains) {
+    float sum = 0;
+    for (unsigned chain = 0; chain < chains; chain++) {
+        float part = 0;
+        for (uint64_t l = first + chain; l < k; l += chains) part = std::fma(a[l], b[l], part);
+        sum = chain ? sum + part : part;
+    }
+    return sum;
+}
 static void write(const Product &p) {
     const bool tf32 = p.desc.compute == CUBLAS_COMPUTE_32F_FAST_TF32 && p.a.type == CUDA_R_32F;
     const bool across = p.desc.transpose_a == CUBLAS_OP_T, down = p.desc.transpose_b == CUBLAS_OP_N;
@@ -74,9 +84,7 @@ static void write(const Product &p) {
     const uint64_t first = p.a.type == CUDA_R_32F && emu_option.wrong_products & 8 ? 1 : 0;
     for (uint64_t i = 0; i < p.d.rows; i++)
         for (uint64_t j = 0; j < p.d.columns; j++) {
-            float sum = 0;
-            for (uint64_t l = first; l < k; l++) sum = std::fma(a[i * k + l], b[j * k + l], sum);
-            sum *= p.alpha;
+            float sum = dot(&a[i * k], &b[j * k], first, k, p.chains) * p.alpha;
             if (p.beta != 0) sum += p.beta * load(p.C, p.c.type, index(p.c, i, j));
             if (p.desc.epilogue == CUBLASLT_EPILOGUE_BIAS) sum += load(p.desc.bias, p.d.type, i);
             store(p.D, p.d.type, index(p.d, i, j), sum);

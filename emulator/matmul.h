@@ -26,6 +26,7 @@ struct Product {
     float alpha, beta;
     void *workspace;
     size_t workspace_bytes; // that it uses
+    unsigned chains;        // of additions, one behind the other in the end
 };
 size_t matmul_size(cudaDataType); // of an element; 0: a type that it does not know
 void matmul_run(const Product &); // in stream order

@@ -8,7 +8,7 @@
 #include "cuda/kernels/cuda_ptx.cuh"
 
 namespace self_test {
-enum { PLAIN = 1, CHECKER = 2, BOTH = 3 };
+enum { PLAIN = 1, CHECKER = 2, BOTH = 3, TRANSLATED = 4 }; // TRANSLATED: kernels are nvcc's PTX
 struct Case {
     const char *name;
     int builds;        // that must catch it; 0: a test, not a fault

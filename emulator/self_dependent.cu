@@ -10,10 +10,10 @@ __global__ void step(const int *in, const int *weights, int *out, int n, int fau
     const int i = int(blockIdx.x * blockDim.x + threadIdx.x);
     const int weight = weights[i]; // nobody writes these: early
     int late = 0;
-    if (fault == WAIT_LATE) late = in[n - 1 - i];
+    if (fault == WAIT_LATE) late = __ldcg(&in[n - 1 - i]);
     if (fault == WRITE_EARLY) out[i] = weight;
     if (fault != WAIT_MISSING) dependency_wait();
-    if (fault != WAIT_LATE) late = in[n - 1 - i];
+    if (fault != WAIT_LATE) late = __ldcg(&in[n - 1 - i]);
     out[i] = late + weight;
 }
 static bool steps_are_wrong(int fault, bool first_dependent = false) {
@@ -87,17 +87,25 @@ FAULT(wait_missing_in_between, CHECKER, "did not wait for") {
 FAULT(wait_missing_in_between_shows, PLAIN, nullptr) {
     return third_is_wrong(0);
 }
+// g++ does not tell which cache a load goes through.
+FAULT(cache_operator_missing, TRANSLATED, "load through L1") {
+    const Device<int> values(32, 0), out(32, 0);
+    How how;
+    if (start(produce, how, values.data, 20) != cudaSuccess) return true;
+    how.dependent = true;
+    return start(consume, how, static_cast<const int *>(values.data), out.data) != cudaSuccess;
+}
 
 // Triggered behind the wait, a launch may rely on all but the one before it.
 __global__ void late_trigger(const int *in, int *out) {
     dependency_wait();
     dependency_trigger();
-    out[threadIdx.x] = in[threadIdx.x] + 1;
+    out[threadIdx.x] = __ldcg(&in[threadIdx.x]) + 1;
 }
 __global__ void early_reader(const int *old, const int *fresh, int *out) {
     const int before = old[threadIdx.x]; // made two launches ago
     dependency_wait();
-    out[threadIdx.x] = before + fresh[threadIdx.x];
+    out[threadIdx.x] = before + __ldcg(&fresh[threadIdx.x]);
 }
 TEST(late_triggers_let_the_next_rely_on_more) {
     const Device<int> a(32, 0), b(32, 0), c(32, 0);

@@ -56,7 +56,8 @@ static void run_fault(const Case &fault, int seeds) {
 
 int main(int count, char **arguments) {
     using namespace self_test;
-    const int seeds = count > 1 ? atoi(arguments[1]) : 4, build = emu_is_checker ? CHECKER : PLAIN;
+    const int seeds = count > 1 ? atoi(arguments[1]) : 4;
+    const int build = (emu_is_checker ? CHECKER : PLAIN) | (emu::translate_call ? TRANSLATED : 0);
     int tests = 0, faults = 0;
     emu_option.verbose = count > 2;
     for (const Case &c : cases()) {

@@ -82,6 +82,16 @@ TEST(structs_carry_pointers) {
     CHECK(values.host()[3] == 1);
 }
 
+__global__ void increment_between(int *values) {
+    int *const between = reinterpret_cast<int *>(reinterpret_cast<char *>(values) + 2);
+    between[threadIdx.x] = 1;
+}
+FAULT(address_between_words, TRANSLATED, "not aligned") {
+    const Device<int> values(64, 0);
+    How how;
+    return start(increment_between, how, values.data) != cudaSuccess;
+}
+
 __global__ void fill_shared(int *out, int past) {
     GRU_SHARED(int, values, [32]);
     values[threadIdx.x + unsigned(past)] = int(threadIdx.x);
@@ -127,17 +137,6 @@ FAULT(race_of_16_bit_stores, CHECKER, "data race") {
 }
 
 #if defined(CUDA_EMU)
-// A class that a call returns goes straight to its place: no hook of the compiler tells of the store.
-__attribute__((noinline)) static __nv_bfloat16 made_elsewhere(float value) {
-    return __float2bfloat16(value);
-}
-__global__ void store16_unseen(__nv_bfloat16 *out) {
-    out[threadIdx.x] = made_elsewhere(float(threadIdx.x));
-}
-FAULT(store_that_no_hook_shows, CHECKER, "did not see") {
-    const Device<__nv_bfloat16> out(32);
-    return start(store16_unseen, {}, out.data) != cudaSuccess;
-}
 FAULT(host_touches_device_memory, BOTH, nullptr) {
     const Device<int> values(4, 0);
     (void)cudaDeviceSynchronize();

@@ -1,7 +1,6 @@
-// Threads, warps, blocks and cooperative grids: that correct programs come out right and silent under every
+// Threads, warps and blocks: that correct programs come out right and silent under every
 // schedule.
 #include "self.h"
-#include <cooperative_groups.h>
 
 __global__ void warp_functions(int *out) { // [7][32]
     const int lane = int(threadIdx.x);
@@ -87,28 +86,6 @@ TEST(fences_and_atomics_order_blocks) {
 }
 FAULT(fences_missing, CHECKER, "data race") {
     return sum_of_blocks(0) != 45;
-}
-
-__global__ void shift(int *values, int n, int rounds) {
-    const int i = int(blockIdx.x * blockDim.x + threadIdx.x);
-    for (int round = 0; round < rounds; round++) {
-        const int next = values[(i + 1) % n];
-        cooperative_groups::this_grid().sync();
-        values[i] = next;
-        cooperative_groups::this_grid().sync();
-    }
-}
-TEST(cooperative_grids_meet) {
-    std::vector<int> values(132);
-    for (int i = 0; i < 132; i++) values[size_t(i)] = i;
-    const Device<int> on_device(values);
-    How how;
-    how.grid = 4;
-    how.block = 33;
-    how.cooperative = true;
-    CHECK(start(shift, how, on_device.data, 132, 3) == cudaSuccess);
-    values = on_device.host();
-    for (int i = 0; i < 132; i++) CHECK(values[size_t(i)] == (i + 3) % 132);
 }
 
 __global__ void neighbours(unsigned char *bytes, float *sum) {

@@ -1,4 +1,4 @@
-// Shared memory: every array of every block lies apart in one region, 0xFF when the block starts, between red
+// Shared memory: every array of every block lies apart in one window, 0xFF when the block starts, between red
 // zones that are looked at when it ends; and copies in the background.
 #include "emu_device.h"
 #include <cstdio>
@@ -10,7 +10,7 @@
 namespace emu {
 static constexpr size_t REGION = size_t(512) << 20, ZONE = 128, STATIC_LIMIT = 48 << 10;
 static constexpr unsigned char ZONE_BYTE = 0xA5;
-static unsigned char *region = nullptr;
+unsigned char *shared_window = nullptr;
 static size_t region_used = 0;
 static std::map<size_t, std::vector<unsigned char *>> free_memory; // by size with zones
 
@@ -18,11 +18,11 @@ static size_t with_zones(size_t bytes) {
     return ZONE + (bytes + ZONE - 1) / ZONE * ZONE + ZONE;
 }
 static unsigned char *take_memory(size_t total) {
-    if (!region) {
+    if (!shared_window) {
         void *p =
             mmap(nullptr, REGION, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        region = static_cast<unsigned char *>(p);
-        checker_watch(region, REGION);
+        shared_window = static_cast<unsigned char *>(p);
+        checker_watch(shared_window, REGION);
     }
     std::vector<unsigned char *> &known = free_memory[total];
     if (!known.empty()) {
@@ -35,7 +35,7 @@ static unsigned char *take_memory(size_t total) {
         abort();
     }
     region_used += total;
-    return region + region_used - total;
+    return shared_window + region_used - total;
 }
 static SharedArray new_array(const void *key, size_t bytes) {
     const size_t total = with_zones(bytes);

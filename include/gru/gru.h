@@ -429,7 +429,8 @@ GRU_API const char *gru_engine_at(int32_t index);
  * run's pointers, strides and sizes of buffers. run NULL: for a run of any size. The string is static. */
 GRU_API const char *gru_engine_name(const gru_layer *layer, const gru_run *run);
 /** Returns one line with the reason of each faster engine that declined this run, or "". Where GRU_BACKEND_AUTO passed
- * over a GPU, the lines of its engines say why. The string is the thread's until its next call. */
+ * over a GPU, the lines of its engines say why. On a CUDA device a line follows for each matrix product of the layer
+ * that cuBLASLt has no algorithm for as it should be. The string is the thread's until its next call. */
 GRU_API const char *gru_engine_reasons(const gru_layer *layer, const gru_run *run);
 
 #ifdef __cplusplus

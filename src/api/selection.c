@@ -96,9 +96,9 @@ static const char *reason(const gru_layer *layer, const gru_engine *engine, cons
 }
 
 /* A line for each engine before `chosen` that has a reason; chosen NULL: for each of all. This thread's until the next call. */
-static const char *reasons(const gru_layer *layer, const gru_engine *chosen, const gru_job *jobs,
-                           gru_plan *plan) {
-    static _Thread_local char text[2048];
+enum { REASONS = 2048 };
+static char *reasons(const gru_layer *layer, const gru_engine *chosen, const gru_job *jobs, gru_plan *plan) {
+    static _Thread_local char text[REASONS];
     const gru_engine *engine;
     text[0] = '\0';
     for (int32_t i = 0; (engine = gru_registry_engine(i)) != NULL && engine != chosen; i++) {
@@ -158,5 +158,8 @@ const char *gru_engine_reasons(const gru_layer *layer, const gru_run *run) {
     const gru_job job = {layer, run, NULL};
     gru_plan plan;
     if (!layer || (run && (run->T < 0 || run->N < 0))) return "";
-    return reasons(layer, engine_of(&job, &plan), run ? &job : NULL, &plan);
+    char *text = reasons(layer, engine_of(&job, &plan), run ? &job : NULL, &plan);
+    if (layer->context->backend->report)
+        layer->context->backend->report(layer, text + strlen(text), REASONS - strlen(text));
+    return text;
 }

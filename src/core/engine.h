@@ -70,6 +70,8 @@ typedef struct gru_backend {
     gru_status (*check_run)(const gru_layer *layer, const gru_run *run);
     /* The same for one buffer of another struct, which a sentence calls `name`. NULL data passes. */
     gru_status (*check_buffer)(gru_context *context, const char *name, const void *data);
+    /* Writes what the prepared layer lacks on this device, a line each, or "". NULL: nothing. */
+    void (*report)(const gru_layer *layer, char *text, size_t bytes);
 } gru_backend;
 
 /* ---- engines ----
@@ -118,7 +120,7 @@ typedef struct gru_engine {
     const gru_backend *backend;
     const void *impl;              /* the engine's own facts, where engines share functions; or NULL */
     const gru_engine_pass *passes; /* [GRU_PASSES]; plan NULL: it has no such pass */
-    int any_size;                  /* plan never gives a reason */
+    int any_size;                  /* plan gives no reason that depends on sizes */
     int has_f64;                   /* it runs layers in double precision too */
 
     /* Can it run layers of this variant, in either direction, on this device? NULL, or a static sentence that says what is

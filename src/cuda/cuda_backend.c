@@ -7,6 +7,7 @@
 #include "cuda/device/cuda_blaslt.h"
 #include "cuda/device/cuda_memory.h"
 #include "cuda/device/cuda_pointer_check.h"
+#include "cuda/layer/cuda_gemm_report.h"
 #include "cuda/layer/cuda_layer.h"
 #include "cuda/layer/cuda_pack.h"
 #include "cuda/run/cuda_check_run.h"
@@ -219,4 +220,5 @@ const gru_backend gru_backend_cuda = {
     .destroy_prepared = gru_cuda_destroy_prepared,
     .check_run = gru_cuda_check_run,
     .check_buffer = gru_cuda_check_buffer,
+    .report = gru_cuda_report,
 };

@@ -42,13 +42,15 @@ ENGINE_TEST(bits, training_strides_slots_and_packed_weights) {
 /* ---- batch ------------------------------------------------------------------------------------------------------- */
 
 ENGINE_TEST(bits, one_row_in_any_batch) {
-    for_engine(engine, property_rows);
+    gru_context *context = tester_invariant_context(engine);
+    for_problems(context, -1, property_rows);
+    gru_context_release(context);
 }
 
 /* ---- cuts -------------------------------------------------------------------------------------------------------- */
 
 ENGINE_TEST(bits, one_call_or_many) {
-    gru_context *context = tester_context(engine, 1);
+    gru_context *context = tester_invariant_context(engine);
     for_problems(context, GRU_FORWARD, property_cuts);
     gru_context_release(context);
 }

@@ -5,7 +5,8 @@
 #include "control.h"
 #include "support/tester.h"
 
-/* GRU_EMU_SEED=3: the order of threads and streams; every fourth seed keeps first in, first out, another last in. */
+/* GRU_EMU_SEED=3: the order of threads and streams; every fourth seed keeps first in, first out, another last in.
+ * GRU_EMU_MOODS=1: the seed also draws the algorithms of cuBLASLt. GRU_EMU_DEVICE=80: a device of compute capability 8.0. */
 static void begin(void) {
     static cudaStream_t stream;
     const char *given = getenv("GRU_EMU_SEED");
@@ -14,7 +15,9 @@ static void begin(void) {
     emu_option.order = seed % 4 == 2   ? EMU_FIRST_IN_FIRST_OUT
                        : seed % 4 == 3 ? EMU_LAST_IN_FIRST_OUT
                                        : EMU_RANDOM;
+    emu_option.cublaslt_moods = getenv("GRU_EMU_MOODS") ? emu_moods_of(seed) : 0;
     emu_option.verbose = getenv("GRU_EMU_VERBOSE") != NULL;
+    if (getenv("GRU_EMU_DEVICE")) emu_option.compute_capability = atoi(getenv("GRU_EMU_DEVICE"));
     if (!stream) cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking); /* orders nothing by itself */
     tester_device.stream = stream;
 }

@@ -31,18 +31,26 @@ static gru_layer_config draw_config(const kernel_config *f, int compute_type, ui
     return config;
 }
 
-/* The property in every kernel configuration, each with one arithmetic, which the seed chooses. */
-static void for_forms(int32_t direction, property check) {
+static int is_large(const kernel_config *f) {
+    return strcmp(f->engine, "cuda_large_batch") == 0;
+}
+
+/* The property in every kernel configuration, each with one arithmetic, which the seed chooses. rows_differ: it compares calls of
+ * different numbers of rows. Their projections have the same bits with GRU_BATCH_INVARIANT, which large tiles decline: these get
+ * projected input. */
+static void for_forms(int32_t direction, int rows_differ, property check) {
     for (int i = 0; i < KERNEL_CONFIGS; i++) {
         if (!kernel_config_is_selected(i)) continue;
         const kernel_config *f = &kernel_configs[i];
+        const uint32_t flags = rows_differ && !is_large(f) ? GRU_BATCH_INVARIANT : 0;
+        const uint32_t given = rows_differ && is_large(f) ? PROBLEM_PROJECTED : 0;
         const int compute_type = (int)(((uint64_t)i + emu_option.seed) % COMPUTE_TYPES);
         const uint64_t draw = (uint64_t)i + 100 * emu_option.seed;
         gru_layer_config config = draw_config(f, compute_type, draw);
         if (direction >= 0) config.direction = direction;
-        gru_context *context = make_context(f, compute_type, 0);
-        problem *p =
-            problem_make(&shapes[i % SHAPES], &config, problem_options(draw) & property_options, draw);
+        gru_context *context = make_context(f, compute_type, flags);
+        problem *p = problem_make(&shapes[i % SHAPES], &config,
+                                  (problem_options(draw) & property_options) | given, draw);
         result plain;
         kernel_config_name(f, p->text, sizeof p->text);
         kernel_config_override(f, (gru_cuda_compute_type)compute_type, config.reset_mode);
@@ -56,19 +64,19 @@ static void for_forms(int32_t direction, property check) {
 }
 
 TEST(cuda_bits, repeated_calls) {
-    for_forms(-1, property_repeated);
+    for_forms(-1, 0, property_repeated);
 }
 
 TEST(cuda_bits, training_strides_slots_packed_weights_and_states_in_place) {
-    for_forms(-1, property_options_unseen);
+    for_forms(-1, 0, property_options_unseen);
 }
 
 TEST(cuda_bits, one_call_or_many) {
-    for_forms(GRU_FORWARD, property_cuts);
+    for_forms(GRU_FORWARD, 1, property_cuts);
 }
 
 TEST(cuda_bits, nan_and_infinity_stay_in_their_row) {
-    for_forms(-1, property_poison);
+    for_forms(-1, 0, property_poison);
 }
 
 /* ---- batch and tiles --------------------------------------------------------------------------------------------- */
@@ -78,7 +86,7 @@ static void rows_where_promised(gru_context *context, const problem *p, const re
 }
 
 TEST(cuda_bits, one_row_in_any_batch) {
-    for_forms(-1, rows_where_promised);
+    for_forms(-1, 1, rows_where_promised);
 }
 
 /* Every tile of cuda_stepwise and both fused launches give the bits of the first tile. */

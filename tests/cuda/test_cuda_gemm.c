@@ -110,7 +110,8 @@ static product open_product(int kind, int compute_type, uint32_t flags, int64_t 
                                             .adds_bias = kind == GRU_CUDA_GEMM_PROJECT && gap % 2 == 0};
     gru_cuda_device *device = gru_cuda_device_of(p.context);
     REQUIRE(gru_cuda_enter(device, &previous) == GRU_OK, "%s", gru_last_error());
-    const gru_status status = gru_cuda_gemm_create(p.layer, &p.kernel_config, &p.gemm);
+    const gru_status status =
+        gru_cuda_gemm_create(p.layer, &p.kernel_config, gru_cuda_layer_of(p.layer)->fixed_rows, &p.gemm);
     gru_cuda_leave(device, previous);
     REQUIRE(status == GRU_OK, "%s", gru_last_error());
     rows = gru_cuda_gemm_rows(p.gemm, rows);
@@ -176,7 +177,7 @@ static float *multiply(const product *p, int64_t rows, int add) {
 static double sum_of(const product *p, int64_t rows, int64_t r, int64_t i, int add, double *size) {
     const matrix *in = &p->in, *other = &p->other;
     const int64_t terms = p->kernel_config.kind == GRU_CUDA_GEMM_SUM_ROWS ? rows : in->row;
-    double sum = p->kernel_config.adds_bias ? (double)p->bias.here[i] : 0;
+    double sum = gru_cuda_gemm_adds_bias(p->gemm) ? (double)p->bias.here[i] : 0;
     if (add) sum = (double)p->out.here[r * p->out.row + i];
     *size = fabs(sum);
     for (int64_t k = 0; k < terms; k++) {
@@ -254,6 +255,7 @@ TEST(cuda_gemm, workspace_grows_with_the_rows) {
 
 /* The same numbers at other workspace among other rows. */
 static void check_invariance(int kind, int compute_type) {
+    emu_option.cublaslt_moods &= ~EMU_BLAS_GAPS; /* a layer chooses another number of rows then */
     product p = open_product(kind, compute_type, GRU_BATCH_INVARIANT, 3, 2, 300, 0);
     const int64_t rows = p.in.rows;
     CHECK(rows == 512, "%lld rows are multiplied for 300", (long long)rows);
@@ -291,25 +293,80 @@ TEST(cuda_gemm, a_batch_is_summed_as_it_is) {
     close_product(&p);
 }
 
-/* ---- the bias ---- */
+/* ---- what cuBLASLt lacks ---- */
 
-/* Where cuBLASLt has no product in strict f32 that adds a bias, the steps add it. */
-TEST(cuda_gemm, without_a_bias) {
-    const shape sizes = {3, 5, 7, 19, "any"};
-    const gru_layer_config config = GRU_INIT;
-    gru_context_config context_config = GRU_INIT;
+static gru_context *moody_context(int moods) {
+    gru_context_config config = GRU_INIT;
     gru_context *context = NULL;
-    context_config.backend = GRU_BACKEND_CUDA;
-    emu_option.no_pedantic_bias = 1;
-    REQUIRE(gru_context_create(&context_config, &context) == GRU_OK, "%s", gru_last_error());
-    problem *p = problem_make(&sizes, &config, PROBLEM_H0, 1);
+    config.backend = GRU_BACKEND_CUDA;
+    emu_option.cublaslt_moods = moods;
+    REQUIRE(gru_context_create(&config, &context) == GRU_OK, "%s", gru_last_error());
+    return context;
+}
+
+static void check_backward(const problem *p, result *r) {
+    gru_context *reference = tester_context("cpu_reference", 1);
+    problem *exact = problem_exact(p);
+    result exact_result;
+    gradients g, exact_g;
+    problem_run(exact, reference, &exact_result);
+    gradients_make(p, &g), gradients_make(exact, &exact_g);
+    REQUIRE(problem_backward(p, r, 0, &g) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(problem_backward(exact, &exact_result, 0, &exact_g) == GRU_OK, "%s", gru_last_error());
+    check_gradients_close(p, r->layer, &g, &exact_g);
+    gradients_free(&g), gradients_free(&exact_g);
+    result_free(&exact_result);
+    problem_free(exact);
+    gru_context_release(reference);
+}
+
+static void refuse_backward(const problem *p, result *r) {
+    gradients g;
+    gradients_make(p, &g);
+    CHECK(problem_backward(p, r, 0, &g) == GRU_UNSUPPORTED &&
+              strstr(gru_last_error(), "cuBLASLt has no algorithm"),
+          "the sentence is \"%s\"", gru_last_error());
+    gradients_free(&g);
+}
+
+/* Runs a training problem forward and backward, and expects these words among the reasons. */
+static void check_without(int moods, void (*backward)(const problem *p, result *r), const char *words) {
+    const shape sizes = {3, 21, 7, 19, "any"};
+    const gru_layer_config config = GRU_INIT;
+    const int before = emu_option.cublaslt_moods;
+    gru_context *context = moody_context(moods);
+    problem *p = problem_make(&sizes, &config, PROBLEM_H0 | PROBLEM_TRAIN, 1);
     result r;
     REQUIRE(problem_open(p, context, &r) == GRU_OK, "%s", gru_last_error());
-    CHECK(!gru_cuda_gemm_adds_bias(gru_cuda_layer_of(r.layer)->gemms[GRU_CUDA_GEMM_A]),
-          "it still adds the bias");
+    CHECK(strstr(gru_engine_reasons(r.layer, NULL), words), "the reasons are \"%s\", expected \"%s\"",
+          gru_engine_reasons(r.layer, NULL), words);
     check_call(p, &r);
+    backward(p, &r);
     result_free(&r);
     problem_free(p);
     gru_context_release(context);
-    emu_option.no_pedantic_bias = 0;
+    emu_option.cublaslt_moods = before;
+}
+
+/* Where cuBLASLt has no product in strict f32 that adds a bias, the steps add it. */
+TEST(cuda_gemm, without_a_bias) {
+    check_without(EMU_BLAS_NO_BIAS, check_backward,
+                  "cuBLASLt: the projection has no algorithm that adds the bias");
+}
+
+/* More rows than it has algorithms for are several products. */
+TEST(cuda_gemm, in_pieces) {
+    check_without(EMU_BLAS_GAPS, check_backward,
+                  "cuBLASLt: the projection has no algorithm for some numbers of rows");
+}
+
+/* Fewer rows than it has algorithms for are filled up. */
+TEST(cuda_gemm, in_fixed_rows) {
+    check_without(EMU_BLAS_NO_SMALL, check_backward,
+                  "cuBLASLt: has no algorithm for few rows: products have 256 rows");
+}
+
+/* Without sums over rows there is a forward pass only, and backward says so before it writes anything. */
+TEST(cuda_gemm, without_backward) {
+    check_without(EMU_BLAS_NO_SUMS, refuse_backward, "cuBLASLt: the gradient of R has no algorithm");
 }

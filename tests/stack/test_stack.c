@@ -160,7 +160,7 @@ ENGINE_TEST(stack, packed_weights_stand_in_for_those_of_every_cell) {
 ENGINE_TEST(stack, chunks_give_the_same_bits) {
     static const int64_t cuts[] = {5, 1, 6};
     const stack_fixture_sizes sizes = {.T = 12, .N = 3, .I = 7};
-    gru_context *context = tester_context(engine, 1);
+    gru_context *context = tester_invariant_context(engine);
     stack_fixture *fixture = stack_fixture_make(context, upwards, COUNT(upwards), sizes);
     stack_fixture_outputs whole;
     stack_fixture_run_sublayers(fixture, &whole);

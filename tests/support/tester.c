@@ -86,6 +86,16 @@ gru_context *tester_context(const char *engine, int32_t threads) {
     return context;
 }
 
+gru_context *tester_invariant_context(const char *engine) {
+    gru_context_config config = GRU_INIT;
+    gru_context *context = NULL;
+    config.engine = engine;
+    config.threads = 1;
+    config.flags = GRU_BATCH_INVARIANT;
+    REQUIRE(gru_context_create(&config, &context) == GRU_OK, "%s", gru_last_error());
+    return context;
+}
+
 gru_context *tester_device_context(uint32_t flags) {
     gru_context_config config = GRU_INIT;
     gru_context *context = NULL;

@@ -101,6 +101,8 @@ const char *tester_engine_missing(const char *engine);
     } while (0)
 /* A context with this engine only (NULL: the best of the CPU); ends the test if there is none. */
 gru_context *tester_context(const char *engine, int32_t threads);
+/* A context with this engine only and GRU_BATCH_INVARIANT: for tests that compare bits of calls with other numbers of rows. */
+gru_context *tester_invariant_context(const char *engine);
 /* A context of the first CUDA device with these flags. */
 gru_context *tester_device_context(uint32_t flags);
 

@@ -5,15 +5,22 @@ enum { WORKSPACE_ALIGNMENT = 256 }; /* what cuBLASLt wants; callers align theirs
 
 /* ---- sizes ---- */
 
-static const gru_cuda_gemm_bucket *bucket_for(const gru_cuda_gemm *gemm, int64_t rows) {
+static int32_t bucket_for(const gru_cuda_gemm *gemm, int64_t rows) {
     int32_t i = 0;
     while (i + 1 < gemm->buckets && gru_cuda_bucket_rows(gemm, i) < rows) i++;
-    return &gemm->algorithm_table[i];
+    return i;
+}
+
+/* The bucket of the first piece: that of all rows, or the next below it that has an algorithm. */
+static int32_t served_bucket(const gru_cuda_gemm *gemm, int64_t rows) {
+    int32_t i = bucket_for(gemm, rows);
+    while (!gemm->algorithm_table[i].served) i--;
+    return i;
 }
 
 /* Includes the bytes that aligning for cuBLASLt may take. */
 size_t gru_cuda_gemm_workspace(const gru_cuda_gemm *gemm, int64_t rows) {
-    const size_t bytes = bucket_for(gemm, rows)->workspace;
+    const size_t bytes = gemm->algorithm_table[bucket_for(gemm, rows)].workspace;
     return bytes ? bytes + WORKSPACE_ALIGNMENT - GRU_CUDA_GEMM_ALIGN : 0;
 }
 
@@ -65,12 +72,13 @@ static void advance(const gru_cuda_gemm *gemm, gru_cuda_gemm_args *args, int64_t
 
 gru_status gru_cuda_gemm_run(gru_cuda_device *device, const gru_cuda_gemm *gemm,
                              const gru_cuda_gemm_args *args, cudaStream_t stream) {
-    const int64_t most = gru_cuda_bucket_rows(gemm, gemm->buckets - 1);
     gru_cuda_gemm_args slice = *args;
     slice.workspace = align_workspace(args->workspace);
-    for (int64_t left = args->rows; left > 0; left -= most) {
+    for (int64_t left = args->rows; left > 0; left -= slice.rows) {
+        const int32_t i = served_bucket(gemm, left);
+        const int64_t most = gru_cuda_bucket_rows(gemm, i);
         slice.rows = gemm->fixed_rows || left > most ? most : left;
-        GRU_TRY(gru_cuda_gemm_run_bucket(device, gemm, bucket_for(gemm, slice.rows), &slice, stream));
+        GRU_TRY(gru_cuda_gemm_run_bucket(device, gemm, &gemm->algorithm_table[i], &slice, stream));
         advance(gemm, &slice, slice.rows);
     }
     return GRU_OK;

@@ -24,14 +24,16 @@ typedef struct gru_cuda_gemm_shape {
     int32_t adds_bias;
 } gru_cuda_gemm_shape;
 
-/* Bucket i serves up to 2^i rows, and the last one a whole chunk; more rows (of one step) are several products. With
- * GRU_BATCH_INVARIANT every product has the same number of rows, so that only a row's position in it can vary. */
-enum { GRU_CUDA_GEMM_BUCKETS = 14, GRU_CUDA_FIXED_ROWS = 256 };
+/* Bucket i serves up to 2^i rows, and the last one a whole chunk; more rows (of one step) are several products, and so are the
+ * rows of a bucket without an algorithm. With fixed rows (of the layer) every product has the same number, so that only a row's
+ * position in it can vary. */
+enum { GRU_CUDA_GEMM_BUCKETS = 14 };
 
 enum { GRU_CUDA_GEMM_ALIGN = 64 }; /* of all memory that a caller gives, rows of in excepted */
 
 typedef struct gru_cuda_gemm_bucket {
     cublasLtMatmulAlgo_t algorithm;
+    int32_t served;   /* 0: there is no algorithm; bucket 0 always has one */
     size_t workspace; /* the maximum of this bucket and those below, so that it grows with the rows */
 } gru_cuda_gemm_bucket;
 
@@ -43,7 +45,7 @@ typedef struct gru_cuda_gemm {
     size_t element;     /* bytes of a number of in and weights */
     int32_t fixed_rows; /* 0: any number */
     int32_t adds_bias;  /* 0: not wanted, or cuBLASLt has no algorithm that adds it */
-    int32_t buckets;
+    int32_t buckets;    /* 0: cuBLASLt has no algorithm, and the product cannot run */
     gru_cuda_gemm_bucket algorithm_table[GRU_CUDA_GEMM_BUCKETS];
 } gru_cuda_gemm;
 

@@ -51,15 +51,16 @@ static int supports(gru_cuda_device *device, const gru_cuda_gemm *gemm, int64_t 
     return !gemm->fixed_rows || (split <= 1 && result.workspaceSize == 0);
 }
 
-/* Chooses the best algorithm that supports the minimum and the maximum of rows of bucket i; found: whether there is one. */
+/* Chooses the best algorithm that supports the minimum and the maximum of rows of bucket i, if there is one. */
 static gru_status choose(gru_cuda_device *device, gru_cuda_gemm *gemm, int32_t i,
-                         cublasLtMatmulPreference_t preference, int *found) {
+                         cublasLtMatmulPreference_t preference) {
     const gru_cuda_blas *blas = device->blas;
     const int64_t most = gru_cuda_bucket_rows(gemm, i), least = gemm->fixed_rows ? most : most / 2 + 1;
+    const size_t below = i > 0 ? gemm->algorithm_table[i - 1].workspace : 0;
     cublasLtMatmulHeuristicResult_t candidates[CANDIDATES];
     gru_cuda_gemm_layouts m;
     int count = 0;
-    *found = 0;
+    gemm->algorithm_table[i] = (gru_cuda_gemm_bucket){.workspace = below};
     GRU_TRY(gru_cuda_gemm_layouts_of(device, gemm, most, 0, 0, &m));
     const cublasStatus_t status = blas->MatmulAlgoGetHeuristic(
         blas->handle, &gemm->desc, &m.a, &m.b, &m.d, &m.d, preference, CANDIDATES, candidates, &count);
@@ -68,42 +69,41 @@ static gru_status choose(gru_cuda_device *device, gru_cuda_gemm *gemm, int32_t i
         return GRU_OK;
     GRU_BLAS_TRY(device, status, "choosing an algorithm for a GEMM");
     for (int c = 0; c < count; c++) {
-        size_t workspace = i > 0 ? gemm->algorithm_table[i - 1].workspace : 0;
+        size_t workspace = below;
         const cublasLtMatmulAlgo_t *algorithm = &candidates[c].algo;
         if (candidates[c].state != CUBLAS_STATUS_SUCCESS) continue;
         if (!supports(device, gemm, most, algorithm, &workspace) ||
             !supports(device, gemm, least, algorithm, &workspace) || workspace > MAX_WORKSPACE)
             continue;
-        gemm->algorithm_table[i] = (gru_cuda_gemm_bucket){*algorithm, gru_cuda_align(workspace)};
-        *found = 1;
+        gemm->algorithm_table[i] = (gru_cuda_gemm_bucket){*algorithm, 1, gru_cuda_align(workspace)};
         break;
     }
     return GRU_OK;
 }
 
-/* Chooses an algorithm for every bucket; found: whether each has one. */
-static gru_status choose_each(gru_cuda_device *device, gru_cuda_gemm *gemm, int *found) {
+/* Chooses algorithms for all buckets; without one for the lowest, nothing serves a single row, and the others are not asked. */
+static gru_status choose_each(gru_cuda_device *device, gru_cuda_gemm *gemm) {
     const gru_cuda_blas *blas = device->blas;
     cublasLtMatmulPreference_t preference;
     GRU_BLAS_TRY(device, blas->MatmulPreferenceCreate(&preference), "describing a GEMM");
     gru_status status = set_preference(device, gemm, preference);
-    *found = 1;
-    for (int32_t i = 0; i < gemm->buckets && status == GRU_OK && *found; i++)
-        status = choose(device, gemm, i, preference, found);
+    for (int32_t i = 0; i < gemm->buckets && status == GRU_OK && (i == 0 || gemm->algorithm_table[0].served);
+         i++)
+        status = choose(device, gemm, i, preference);
     (void)blas->MatmulPreferenceDestroy(preference);
     return status;
 }
 
 /* Where no algorithm adds the bias, the step kernels do. */
 static gru_status choose_algorithms(const gru_layer *layer, gru_cuda_gemm *gemm) {
-    int found = 0;
-    for (int bias = gemm->shape.adds_bias; !found && bias >= 0; bias--) {
+    int served = 0;
+    for (int bias = gemm->shape.adds_bias; !served && bias >= 0; bias--) {
         GRU_TRY(gru_cuda_gemm_describe(layer, gemm, bias));
-        GRU_TRY(choose_each(gru_cuda_device_of(layer->context), gemm, &found));
+        GRU_TRY(choose_each(gru_cuda_device_of(layer->context), gemm));
+        served = gemm->algorithm_table[0].served;
     }
-    return found ? GRU_OK
-                 : gru_fail(GRU_UNSUPPORTED, "cuBLASLt has no algorithm for %s of %d inputs and %d units",
-                            gemm->shape.name, layer->config.inputs, layer->config.hidden);
+    if (!served) gemm->buckets = 0;
+    return GRU_OK;
 }
 
 /* ---- first runs ---- */
@@ -112,7 +112,7 @@ static int is_first_use(const gru_cuda_gemm *gemm, int32_t i) {
     const cublasLtMatmulAlgo_t *algorithm = &gemm->algorithm_table[i].algorithm;
     for (int32_t j = 0; j < i; j++)
         if (memcmp(&gemm->algorithm_table[j].algorithm, algorithm, sizeof *algorithm) == 0) return 0;
-    return 1;
+    return gemm->algorithm_table[i].served;
 }
 
 /* Bytes of the larger operand with so many rows. */
@@ -165,22 +165,23 @@ static gru_status warm_up(gru_context *context, const gru_cuda_gemm *gemm) {
 
 /* ---- creation ---- */
 
-gru_status gru_cuda_gemm_create(gru_layer *layer, const gru_cuda_gemm_shape *shape, gru_cuda_gemm **gemm) {
+gru_status gru_cuda_gemm_create(gru_layer *layer, const gru_cuda_gemm_shape *shape, int32_t fixed_rows,
+                                gru_cuda_gemm **gemm) {
     gru_context *context = layer->context;
     const gru_cuda_device *device = gru_cuda_device_of(context);
-    const int fixed = device->invariant && shape->kind != GRU_CUDA_GEMM_SUM_ROWS;
+    const int32_t fixed = shape->kind == GRU_CUDA_GEMM_SUM_ROWS ? 0 : fixed_rows;
     gru_cuda_gemm *created = gru_host_allocate(context, sizeof *created, "the algorithms of a GEMM");
     if (!created) return GRU_OUT_OF_MEMORY;
     memset(created, 0, sizeof *created);
     created->shape = *shape;
-    created->fixed_rows = fixed ? GRU_CUDA_FIXED_ROWS : 0;
+    created->fixed_rows = fixed;
     created->buckets = 1;
     while (!fixed && created->buckets < GRU_CUDA_GEMM_BUCKETS &&
            gru_cuda_bucket_rows(created, created->buckets - 1) <
                gru_cuda_chunk_rows(&layer->config, device->chunk_bytes))
         created->buckets++;
     gru_status status = choose_algorithms(layer, created);
-    if (status == GRU_OK) status = warm_up(context, created);
+    if (status == GRU_OK && created->buckets > 0) status = warm_up(context, created);
     if (status != GRU_OK) {
         gru_cuda_gemm_release(layer, created);
         return status;

@@ -56,7 +56,7 @@ static gru_status load_kernels(const gru_layer *layer, gru_cuda_layer *prepared)
 
 /* ---- GEMMs ---- */
 
-static gru_status prepare_gemms(gru_layer *layer, gru_cuda_layer *prepared) {
+static gru_status create_gemms(gru_layer *layer, gru_cuda_layer *prepared) {
     const gru_layer_config *config = &layer->config;
     const gru_cuda_compute_type compute_type = prepared->compute_type;
     const int before = config->reset_mode == GRU_RESET_BEFORE, x = config->inputs > 0;
@@ -80,8 +80,44 @@ static gru_status prepare_gemms(gru_layer *layer, gru_cuda_layer *prepared) {
          {"the gradient of R_n", compute_type, GRU_CUDA_GEMM_SUM_ROWS, units, units, units, 0}},
     };
     for (int i = 0; i < GRU_CUDA_GEMMS; i++)
-        if (each[i].wanted) GRU_TRY(gru_cuda_gemm_create(layer, &each[i].shape, &prepared->gemms[i]));
+        if (each[i].wanted)
+            GRU_TRY(gru_cuda_gemm_create(layer, &each[i].shape, prepared->fixed_rows, &prepared->gemms[i]));
     return GRU_OK;
+}
+
+static void release_gemms(gru_layer *layer, gru_cuda_layer *prepared) {
+    for (int i = 0; i < GRU_CUDA_GEMMS; i++) {
+        gru_cuda_gemm_release(layer, prepared->gemms[i]);
+        prepared->gemms[i] = NULL;
+    }
+}
+
+static int is_served(const gru_cuda_layer *prepared, int first, int last) {
+    for (int i = first; i <= last; i++)
+        if (prepared->gemms[i] && prepared->gemms[i]->buckets == 0) return 0;
+    return 1;
+}
+
+/* Products of any number of rows, or (GRU_BATCH_INVARIANT) of a fixed one. Where cuBLASLt has no algorithm for that, another
+ * fixed number is tried, as large as possible. Where nothing serves all products over rows, the projection suffices, and the
+ * layer has no backward pass. */
+static gru_status prepare_gemms(gru_layer *layer, gru_cuda_layer *prepared) {
+    static const int over_rows[] = {GRU_CUDA_GEMM_DX, GRU_CUDA_GEMM_A}; /* from the projection up to here */
+    const int32_t largest = 256, any = 0,
+                  first = gru_cuda_device_of(layer->context)->invariant ? largest : any;
+    for (int needed = 0; needed < 2; needed++) {
+        int32_t rows = first;
+        do {
+            prepared->fixed_rows = rows;
+            GRU_TRY(create_gemms(layer, prepared));
+            prepared->has_backward = is_served(prepared, GRU_CUDA_GEMM_A, GRU_CUDA_GEMMS - 1);
+            if (is_served(prepared, GRU_CUDA_GEMM_A, over_rows[needed])) return GRU_OK;
+            release_gemms(layer, prepared);
+            rows = rows == any ? largest : rows / 2;
+        } while (rows > 0);
+    }
+    return gru_fail(GRU_UNSUPPORTED, "cuBLASLt has no algorithm for the projection of %d inputs and %d units",
+                    layer->config.inputs, layer->config.hidden);
 }
 
 /* ---- the whole ---- */
@@ -105,7 +141,7 @@ gru_status gru_cuda_prepare(gru_layer *layer) {
 void gru_cuda_destroy_prepared(gru_layer *layer) {
     gru_cuda_layer *prepared = layer->prepared;
     if (!prepared) return;
-    for (int i = 0; i < GRU_CUDA_GEMMS; i++) gru_cuda_gemm_release(layer, prepared->gemms[i]);
+    release_gemms(layer, prepared);
     gru_host_free(layer->context, prepared, sizeof *prepared);
     layer->prepared = NULL;
 }

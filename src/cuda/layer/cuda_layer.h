@@ -22,6 +22,8 @@ enum {
 typedef struct gru_cuda_layer {
     gru_cuda_compute_type compute_type;
     struct gru_cuda_gemm *gemms[GRU_CUDA_GEMMS]; /* NULL: the layer has no such product */
+    int32_t fixed_rows;                          /* of every product over rows; 0: any number */
+    int32_t has_backward;                        /* 0: cuBLASLt has no algorithm for one of its products */
     gru_cuda_occupancy occupancy,
         backward_occupancy; /* of the kernels that the layer has loaded, forward and backward */
 } gru_cuda_layer;

@@ -40,7 +40,7 @@ static int64_t even_stride(const gru_run *run) {
 }
 
 /* Strides or sizes that cuBLASLt does not read, another type, rows that a reverse layer visits at different times, or a
- * projection that insists on one alignment. In a sum over rows, which backward makes, rows of x must stand in the order of
+ * projection of a fixed number of rows. In a sum over rows, which backward makes, rows of x must stand in the order of
  * the steps, and where a row of the batch has ended may stand anything but NaN. */
 int gru_cuda_must_gather(const gru_job *job) {
     const gru_layer_config *config = &job->layer->config;
@@ -48,8 +48,7 @@ int gru_cuda_must_gather(const gru_job *job) {
     const int64_t element = (int64_t)gru_type_bytes(config->io_type), stride = even_stride(run);
     const int reverse = config->direction == GRU_REVERSE;
     if (!run->x.data || config->inputs == 0) return 0;
-    if (gru_cuda_device_of(job->layer->context)->invariant || config->io_type != config->weight_type)
-        return 1;
+    if (gru_cuda_layer_of(job->layer)->fixed_rows || config->io_type != config->weight_type) return 1;
     if (job->gradients ? reverse || run->lengths : reverse && run->lengths) return 1;
     return stride < config->inputs || stride * element % 16 != 0 || config->inputs * element % 16 != 0 ||
            (uintptr_t)run->x.data % 16 != 0;

@@ -40,6 +40,8 @@ static const char *decide(const gru_job *jobs, const gru_plan *plan, gru_cuda_pl
 
 const char *gru_cuda_plan_call(const gru_job *jobs, gru_plan *plan) {
     gru_cuda_plan *own = (gru_cuda_plan *)(void *)plan->own;
+    if (plan->pass == GRU_PASS_BACKWARD && !gru_cuda_layer_of(jobs[0].layer)->has_backward)
+        return "cuBLASLt has no algorithm for a product of the backward pass";
     const char *reason = decide(jobs, plan, own);
     if (reason) return reason;
     for (int32_t i = 0; i < plan->count; i++) {
