@@ -1,5 +1,5 @@
 /* timeline.h: which steps each row of a call has, and the time of each: whole rows, lengths, a mask and ragged batches look
- * alike to the CPU engines. On CUDA the kernel of cuda_timeline.cu makes the same table.
+ * alike to the CPU engines.
  *
  * A masked step is as if it were not there, so a row with k steps runs as one of length k, whose step s lies at time
  * time(s). In a ragged batch the views of a run are one long sequence (batch_stride 0), and time(s) is a row of it. */
