@@ -277,7 +277,7 @@ TEST(cuda_context, memory_that_runs_may_use) {
     f.run.h0_slots = NULL;
     f.run.hT_slots = (const int32_t *)(void *)host;
     check_sentence("hT_slots", gru_layer_forward(f.layer, &f.run), GRU_BAD_ARGUMENT, "run.hT_slots is 0x");
-    f.run.hT_slots = NULL;
+    f.run.hT_slots = NULL, f.run.slot_count = 0;
     memset(pinned, 0, 1 << 12);
     memset(managed, 0, 1 << 12);
     f.run.x.data = pinned;
