@@ -2,7 +2,6 @@
 #include "core/layer.h"
 
 #include "check_layer.h"
-#include "check_range.h"
 #include "core/activation.h"
 #include "core/engine.h"
 #include "core/error.h"
@@ -41,7 +40,6 @@ gru_status gru_layer_create(gru_context *context, const gru_layer_config *config
     gru_layer created = {.context = context, .config = *config};
     gru_activations_fill(&created.config);
     if (weights) GRU_TRY(gru_check_weights(&created, weights));
-    if (weights) GRU_TRY(gru_check_weights_range(&created, weights));
     gru_layer *result = gru_host_allocate(context, sizeof *result, "the layer");
     if (!result) return GRU_OUT_OF_MEMORY;
     const gru_status status = fill(&created, weights);
@@ -77,7 +75,6 @@ gru_status gru_layer_update(gru_layer *layer, const gru_weights *weights, void *
         return gru_fail(GRU_BAD_ARGUMENT,
                         "layer was created without weights, which each run gives as run.packed");
     GRU_TRY(gru_check_weights(layer, weights));
-    GRU_TRY(gru_check_weights_range(layer, weights));
     return layer->context->backend->pack(layer, weights, layer->packed, stream);
 }
 
@@ -88,7 +85,6 @@ gru_status gru_layer_pack(const gru_layer *layer, const gru_weights *weights, vo
         return gru_fail(GRU_BAD_ARGUMENT, "packed is %p, expected %zu bytes aligned to 64", packed,
                         layer->packed_bytes);
     GRU_TRY(gru_check_weights_apart(layer, weights, packed));
-    GRU_TRY(gru_check_weights_range(layer, weights));
     return layer->context->backend->pack(layer, weights, packed, stream);
 }
 

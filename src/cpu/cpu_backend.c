@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "core/check_range.h"
 #include "core/error.h"
 #include "core/host_memory.h"
 #include "cpu_between_layers.h"
@@ -73,6 +74,7 @@ static size_t cpu_packed_bytes(const gru_layer_config *config) {
 
 static gru_status cpu_pack(const gru_layer *layer, const gru_weights *weights, void *packed, void *stream) {
     GRU_TRY(check_no_stream(stream));
+    GRU_TRY(gru_check_weights_range(&layer->config, weights));
     gru_cpu_pack(&layer->config, weights, packed);
     return GRU_OK;
 }

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/check_range.h"
+#include "core/check_range.h"
 #include "core/error.h"
 #include "core/number.h"
 #include "safetensors.h"

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "api/check_layer.h"
-#include "api/check_range.h"
+#include "core/check_range.h"
 #include "api/check_view.h"
 #include "api/run_memory.h"
 #include "core/context.h"

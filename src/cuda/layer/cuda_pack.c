@@ -2,6 +2,7 @@
  * packed memory, in stream order, so that nothing is allocated and nothing waits. */
 #include "cuda_pack.h"
 
+#include "core/check_range.h"
 #include "cuda/device/cuda_pointer_check.h"
 #include "cuda_layer.h"
 
@@ -108,6 +109,7 @@ static gru_status pack_all(const packing *p, const gru_weights *w) {
         {GRU_CUDA_RECURRENT_WEIGHTS, w->R, w->R_scale, w->type, H, p->layout.R},
     };
     GRU_TRY(check_sides(p, w));
+    GRU_TRY(gru_check_weights_range(p->config, w));
     GRU_CUDA_TRY(p->device, cudaMemsetAsync(p->packed, 0, p->layout.staging, p->stream),
                  "clearing packed weights");
     for (size_t i = 0; i < sizeof matrices / sizeof *matrices; i++) GRU_TRY(pack_matrix(p, &matrices[i]));

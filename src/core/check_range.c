@@ -1,8 +1,8 @@
 /* check_range.c: finds finite weights that a narrower type would turn into infinity, and runs then into NaN. */
 #include "check_range.h"
 
-#include "core/error.h"
-#include "core/layout.h"
+#include "error.h"
+#include "layout.h"
 
 /* Whether some finite number of the first type is too large for the second. */
 static int can_overflow(int32_t from, int32_t to) {
@@ -33,8 +33,7 @@ static gru_status check_scaled(const char *who, const int8_t *data, const float 
     return GRU_OK;
 }
 
-gru_status gru_check_weights_range(const gru_layer *layer, const gru_weights *weights) {
-    const gru_layer_config *config = &layer->config;
+gru_status gru_check_weights_range(const gru_layer_config *config, const gru_weights *weights) {
     const size_t I = (size_t)config->inputs, H = (size_t)config->hidden;
     const int32_t type = weights->type, bias = config->weight_type == GRU_F64 ? GRU_F64 : GRU_F32;
     if (weights->on_device) return GRU_OK;
