@@ -12,6 +12,8 @@
 enum { WHOLE, LENGTHS, OFFSETS, SIZES, MASK, FORMS };
 static const char *const names[FORMS] = {"whole", "lengths", "offsets", "batch_sizes", "mask"};
 
+enum { ROOMS = 4 + 13 * FORMS }; /* blocks of the batch, and of a call in training */
+
 /* One form of the batch: x and y of `rows` rows. */
 typedef struct ragged_call {
     const struct ragged_batch *batch;
@@ -29,16 +31,17 @@ typedef struct ragged_batch {
     int64_t *offsets, *sizes;
     uint8_t *mask;
     ragged_call calls[FORMS];
-    void *memory[64];
+    void *memory[ROOMS];
     int count, failed;
 } ragged_batch;
 
 static void *room(ragged_batch *batch, size_t bytes) {
-    void *memory = aligned_alloc(64, (bytes + 127) / 64 * 64);
-    if (!memory)
+    void *memory = batch->count < ROOMS ? aligned_alloc(64, (bytes + 127) / 64 * 64) : NULL;
+    if (!memory) {
         batch->failed = 1;
-    else
-        memset(memory, 0, bytes);
+        return NULL;
+    }
+    memset(memory, 0, bytes);
     return batch->memory[batch->count++] = memory;
 }
 
