@@ -6,10 +6,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/common.sh
 table=bench/results/h200-kernel-cycles.txt
-tools=13.0.85    # of the compiler that the table was made with
+cuobjdump=13.4.92 nvdisasm=13.4.92    # of any version that knows 9.0a: the listing is the same
 
 [ -f build-cuda/libgru.a ] || { echo "there is no build-cuda"; exit 77; }
-cuobjdump -version >/dev/null 2>&1 || python=$(venv .venv-sass "nvidia-cuda-cuobjdump==$tools" "nvidia-cuda-nvdisasm==$tools") ||
+cuobjdump -version >/dev/null 2>&1 || python=$(venv .venv-sass "nvidia-cuda-cuobjdump==$cuobjdump" "nvidia-cuda-nvdisasm==$nvdisasm") ||
     { echo "the disassembler could not be installed"; exit 77; }
 if [ "${python:-}" ]; then
     PATH=$("$python" -c 'import nvidia; print(list(nvidia.__path__)[0])')/cu13/bin:$PATH

@@ -9,7 +9,7 @@ namespace {
 /* One gate set of a tile of units, which one block computes for its octet of rows. */
 template <class M> struct FusedGates {
     static constexpr int UNIT_OCTETS = M::TENSOR ? 2 : 1, UNITS = UNIT_OCTETS * 8;
-    using Loop = Mainloop<M, UNIT_OCTETS, 1, 0, 1, 1>;
+    using Loop = Mainloop<M, UNIT_OCTETS, 1, 0, 1, 1, M::TENSOR ? 4 : 3>;
     using Sums = typename Loop::Sums;
     static constexpr int SHARED_BYTES = Sums::BYTES + Loop::STAGE_BYTES;
     gru_cuda_gate_set gate_set;

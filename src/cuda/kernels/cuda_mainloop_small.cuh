@@ -49,14 +49,13 @@ template <int UNITS, int ROWS, int COUNT> struct PartialSums {
 };
 
 /* UNIT_OCTETS octets of units (from octet on) of COUNT gates (from FIRST on), times ROW_OCTETS octets of rows (from row_octet
- * on). Weights: [unit octet][group][GATES_EACH gates][fragment tile]. */
-template <class M, int UNIT_OCTETS, int ROW_OCTETS, int FIRST, int COUNT, int GATES_EACH = GATES>
+ * on). Weights: [unit octet][group][GATES_EACH gates][fragment tile]. AHEAD: as many as leave registers for MIN_BLOCKS blocks. */
+template <class M, int UNIT_OCTETS, int ROW_OCTETS, int FIRST, int COUNT, int GATES_EACH = GATES,
+          int AHEAD = groups_ahead<M, UNIT_OCTETS, ROW_OCTETS>(GATES_EACH)>
 struct Mainloop {
     static_assert(M::TENSOR || UNIT_OCTETS == 1,
                   "a warp multiplies one octet of units where it has no tensor cores");
     static constexpr int PER_LANE = M::TENSOR ? 4 : 8;
-    /* As many as leave registers for MIN_BLOCKS blocks. */
-    static constexpr int AHEAD = groups_ahead<M, UNIT_OCTETS, ROW_OCTETS>(GATES_EACH);
     using Sums = PartialSums<UNIT_OCTETS * 8, ROW_OCTETS * 8, COUNT>;
     /* Without tensor cores states go through shared memory, where all lanes read each row: a ring of DEPTH groups for each
      * warp. */
