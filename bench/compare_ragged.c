@@ -12,7 +12,7 @@
 enum { WHOLE, LENGTHS, OFFSETS, SIZES, MASK, FORMS };
 static const char *const names[FORMS] = {"whole", "lengths", "offsets", "batch_sizes", "mask"};
 
-enum { ROOMS = 4 + 13 * FORMS }; /* blocks of the batch, and of a call in training */
+enum { ROOMS = 4 + 11 * FORMS }; /* blocks of the batch, and of a call in training */
 
 /* One form of the batch: x and y of `rows` rows. */
 typedef struct ragged_call {
@@ -100,7 +100,7 @@ static void make_backward(ragged_batch *batch, ragged_call *call, int form) {
     g->dbW = floats(batch, 3 * H), g->dbR = floats(batch, 3 * H);
 }
 
-static void make_call(ragged_batch *batch, int form, const gru_sizes *sizes) {
+static void make_call(ragged_batch *batch, int form) {
     const bench_problem *problem = batch->problem;
     const int64_t T = problem->shape.T, N = problem->shape.N;
     ragged_call *call = &batch->calls[form];
@@ -118,11 +118,7 @@ static void make_call(ragged_batch *batch, int form, const gru_sizes *sizes) {
     if (form == SIZES) call->run.batch_sizes = batch->sizes;
     if (form == OFFSETS || form == SIZES) call->run.ragged_rows = batch->rows;
     if (form == MASK) call->run.mask.data = batch->mask;
-    call->run.reserve_size = problem->dy ? sizes->reserve : 0;
-    call->run.reserve = problem->dy ? room(batch, sizes->reserve) : NULL;
-    call->run.workspace_size =
-        sizes->workspace > sizes->backward_workspace ? sizes->workspace : sizes->backward_workspace;
-    call->run.workspace = room(batch, call->run.workspace_size);
+    if (gru_layer_allocate(batch->layer, &call->run) != GRU_OK) batch->failed = 1;
 }
 
 static void run_call(void *state) {
@@ -131,7 +127,7 @@ static void run_call(void *state) {
     if (call->batch->problem->dy) (void)gru_layer_backward(call->batch->layer, &call->run, &call->gradients);
 }
 
-static int open_layer(ragged_batch *batch, gru_sizes *sizes) {
+static int open_layer(ragged_batch *batch) {
     const bench_problem *problem = batch->problem;
     const gru_context_config context = {.backend = GRU_BACKEND_CPU, .threads = problem->threads};
     const gru_layer_config config = {.inputs = (int32_t)problem->shape.I,
@@ -139,8 +135,7 @@ static int open_layer(ragged_batch *batch, gru_sizes *sizes) {
                                      .reset_mode = problem->reset_mode};
     const gru_weights weights = {.W = problem->W, .R = problem->R, .bW = problem->bW, .bR = problem->bR};
     return gru_context_create(&context, &batch->context) == GRU_OK &&
-           gru_layer_create(batch->context, &config, &weights, &batch->layer) == GRU_OK &&
-           gru_layer_sizes(batch->layer, problem->shape.T, problem->shape.N, sizes) == GRU_OK;
+           gru_layer_create(batch->context, &config, &weights, &batch->layer) == GRU_OK;
 }
 
 /* Whether y, hT and the gradients of weights are those of the batch with lengths, bit by bit. */
@@ -193,15 +188,15 @@ static int report(const ragged_batch *batch, double seconds) {
 
 int bench_compare_ragged(const bench_problem *problem, double seconds) {
     ragged_batch *batch = calloc(1, sizeof *batch);
-    gru_sizes sizes;
     int result = -1;
     if (!batch) return -1;
     batch->problem = problem;
-    if (open_layer(batch, &sizes)) {
+    if (open_layer(batch)) {
         make_steps(batch);
-        for (int form = 0; form < FORMS && !batch->failed; form++) make_call(batch, form, &sizes);
+        for (int form = 0; form < FORMS && !batch->failed; form++) make_call(batch, form);
         if (!batch->failed) result = report(batch, seconds);
     }
+    for (int form = 0; form < FORMS; form++) gru_run_free(batch->context, &batch->calls[form].run);
     for (int i = 0; i < batch->count; i++) free(batch->memory[i]);
     gru_layer_release(batch->layer);
     gru_context_release(batch->context);

@@ -59,8 +59,7 @@ static void make(tensors *p) {
 
 /* ---- a run ---- */
 
-static gru_status call(const gru_layer *layer, tensors *p, const gru_sizes *sizes, char *memory) {
-    gru_run run = {.T = T, .N = N, .mode = GRU_TRAIN, .h0 = p->h0, .hT = p->hT};
+static gru_status call(const gru_layer *layer, tensors *p, gru_run *run) {
     gru_gradients gradients = {.dy.data = p->dy,
                                .dx.data = p->dx,
                                .dh0 = p->dh0,
@@ -69,33 +68,25 @@ static gru_status call(const gru_layer *layer, tensors *p, const gru_sizes *size
                                .dbW = p->dbW,
                                .dbR = p->dbR,
                                .parts = GRU_GRAD_OVERWRITE};
-    run.x.data = p->x, run.y.data = p->y;
-    run.reserve = memory, run.reserve_size = sizes->reserve;
-    run.workspace = memory + sizes->reserve;
-    run.workspace_size =
-        sizes->workspace > sizes->backward_workspace ? sizes->workspace : sizes->backward_workspace;
-    GRU_TRY(gru_layer_forward(layer, &run));
-    return gru_layer_backward(layer, &run, &gradients);
-}
-
-static size_t rounded(size_t bytes) {
-    return (bytes + 255) / 256 * 256;
+    run->x.data = p->x, run->y.data = p->y;
+    run->h0 = p->h0, run->hT = p->hT;
+    GRU_TRY(gru_layer_forward(layer, run));
+    return gru_layer_backward(layer, run, &gradients);
 }
 
 /* In memory of the layer's context, which gets a copy of p, and gives what it wrote back to p. */
 static gru_status run_layer(const gru_layer *layer, tensors *p) {
     gru_context *context = layer->context;
-    gru_sizes sizes;
-    void *memory = NULL;
-    GRU_TRY(gru_layer_sizes(layer, T, N, &sizes));
-    sizes.reserve = rounded(sizes.reserve);
-    GRU_TRY(gru_allocate(
-        context, rounded(sizeof *p) + sizes.reserve + sizes.workspace + sizes.backward_workspace, &memory));
-    gru_status status = gru_copy(context, memory, p, sizeof *p, NULL);
-    if (status == GRU_OK) status = call(layer, memory, &sizes, (char *)memory + rounded(sizeof *p));
-    if (status == GRU_OK) status = gru_copy(context, p, memory, sizeof *p, NULL);
+    gru_run run = {.T = T, .N = N, .mode = GRU_TRAIN};
+    void *there = NULL;
+    GRU_TRY(gru_layer_allocate(layer, &run));
+    gru_status status = gru_allocate(context, sizeof *p, &there);
+    if (status == GRU_OK) status = gru_copy(context, there, p, sizeof *p, NULL);
+    if (status == GRU_OK) status = call(layer, there, &run);
+    if (status == GRU_OK) status = gru_copy(context, p, there, sizeof *p, NULL);
     if (status == GRU_OK) status = gru_wait(context, NULL);
-    gru_free(context, memory);
+    gru_free(context, there);
+    gru_run_free(context, &run);
     return status;
 }
 
