@@ -80,14 +80,18 @@ static void stream(const gru::Context &context) {
     for (unsigned char byte : moved.state()) expect(byte == 0, "a reset left a state");
 }
 
-static void run_stack(const gru::Context &context) {
-    const gru::Weights weights = readme_weights();
+static gru::Stack stack_of(const gru::Context &context, const gru::Weights &weights) {
     gru_stack_layer description = GRU_INIT;
     description.config = shape();
     description.weights[0] = weights.view();
     gru_stack_config config = GRU_INIT;
     config.layers = &description, config.count = 1;
-    gru::Stack stack(context, config);
+    return gru::Stack(context, config);
+}
+
+static void run_stack(const gru::Context &context) {
+    const gru::Weights weights = readme_weights();
+    gru::Stack stack = stack_of(context, weights);
     expect(stack.inputs() == 1 && stack.outputs() == 2 && stack.sublayers() == 1, "another stack");
     expect(stack.weights(0).R == weights.R && stack.config(0).hidden == 2, "another sublayer");
     gru::States states(stack, 1);
@@ -113,12 +117,7 @@ static void run_stack(const gru::Context &context) {
 static void keep(const gru::Context &context) {
     const gru::Weights weights = readme_weights(),
                        zeros{std::vector<float>(6), std::vector<float>(12), {}, {}};
-    gru_stack_layer description = GRU_INIT;
-    description.config = shape();
-    description.weights[0] = weights.view();
-    gru_stack_config config = GRU_INIT;
-    config.layers = &description, config.count = 1;
-    gru::Stack stack(context, config);
+    gru::Stack stack = stack_of(context, weights);
     const float head[2] = {3, 4};
     gru_named_tensor tensor = GRU_INIT;
     tensor.name = "head", tensor.data = head, tensor.rank = 1, tensor.shape[0] = 2;
