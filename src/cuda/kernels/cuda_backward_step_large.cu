@@ -35,40 +35,27 @@ GRU_DEVICE void epilogue_rows(const gru_cuda_backward_step_args &step, const Blo
     }
 }
 
-/* The default path of the epilogue. BATCH outputs of a thread are in flight; the slopes of the first are computed while the
- * block waits for the partial sums. */
+/* The default path of the epilogue. The slopes of the first outputs are computed while the block waits for the partial
+ * sums. */
 template <class M, int ROWS, int SPLIT> struct DefaultBackwardRows {
-    using Sums = LargeSums<ROWS, GATES>;
-    static constexpr int APART = LARGE_THREADS / LARGE_UNITS, COUNT = ROWS / SPLIT / APART, BATCH = 2;
+    using Share = LargeShare<ROWS, GATES, SPLIT, 2>;
+    static constexpr int APART = Share::APART, BATCH = Share::BATCH;
     DefaultBackwardOutput<M> out;
     Slopes slopes[BATCH];
     float direct[BATCH], dy[BATCH];
-    int sums_at[2]; /* of the outputs in the lower and upper half of an octet */
-    int rows;       /* from the next output on */
+    Share share;
 
     GRU_DEVICE DefaultBackwardRows(const gru_cuda_backward_step_args &step, const BlockCoord &coord, int rank)
-        : out(step, first_row(coord, rank), first_unit(coord), APART),
-          rows(first_unit(coord) < coord.octets * 8
-                   ? step.sequence[blockIdx.z].forward.N - first_row(coord, rank)
-                   : 0) {
-        const int row = first_row(coord, rank) - coord.row_octet * 8,
-                  unit = first_unit(coord) - coord.octet * 8;
-        GRU_UNROLL for (int i = 0; i < 2; i++) sums_at[i] = Sums::at(0, row + i * APART, unit);
+        : out(step, Share::first_row(coord, rank), Share::first_unit(coord), APART),
+          share(coord, rank, coord.octets * 8, step.sequence[blockIdx.z].forward.N) {
         load();
     }
-    static GRU_DEVICE int first_unit(const BlockCoord &coord) {
-        return coord.octet * 8 + int(threadIdx.x) % LARGE_UNITS;
-    }
-    static GRU_DEVICE int first_row(const BlockCoord &coord, int rank) {
-        return coord.row_octet * 8 + rank * (ROWS / SPLIT) + int(threadIdx.x) / LARGE_UNITS;
-    }
-    GRU_DEVICE bool present(int i) const { return i * APART < rows; }
 
     GRU_DEVICE void load() {
         DefaultLoads loads[BATCH] = {};
         GRU_UNROLL for (int i = 0; i < BATCH; i++) {
             direct[i] = 0.0f;
-            if (!present(i)) continue;
+            if (!share.present(i)) continue;
             out.load(i, loads[i]);
             if (out.inside) direct[i] = __ldcg(out.direct + i * out.direct_step);
         }
@@ -79,19 +66,18 @@ template <class M, int ROWS, int SPLIT> struct DefaultBackwardRows {
     }
     GRU_DEVICE void run(float *sums) {
         const int64_t octet = GATES * out.gate; /* operands of dc from a row octet to the next */
-        for (int batch = 0; batch < COUNT; batch += BATCH) {
+        for (int batch = 0; batch < Share::COUNT; batch += BATCH) {
             float sum[BATCH] = {};
             if (batch) load();
             GRU_UNROLL for (int block = 0; block < SPLIT; block++) {
                 const float *part = SPLIT == 1 ? sums : cluster_map(sums, unsigned(block));
                 GRU_UNROLL for (int i = 0; i < BATCH; i++) sum[i] +=
-                    part[sums_at[i % 2] + i / 2 * 8 * LARGE_UNITS];
+                    part[share.sums_at[i % 2] + i / 2 * 8 * LARGE_UNITS];
             }
-            GRU_UNROLL for (int i = 0; i < BATCH; i++) if (present(i))
+            GRU_UNROLL for (int i = 0; i < BATCH; i++) if (share.present(i))
                 out.store(i, i / 2 * octet + i % 2 * APART * GROUP<M>, slopes[i], direct[i] + sum[i] + dy[i]);
-            rows -= BATCH * APART;
+            share.next_batch();
             out.advance(BATCH, BATCH / 2 * octet);
-            GRU_UNROLL for (int i = 0; i < 2; i++) sums_at[i] += BATCH / 2 * 8 * LARGE_UNITS;
         }
     }
 };

@@ -39,6 +39,34 @@ template <int ROWS, int STATES> struct LargeSums {
     }
 };
 
+/* The outputs of a thread on the default path of the epilogue: one unit of every fourth row of the block's share. BATCH of them
+ * are in flight. */
+template <int ROWS, int STATES, int SPLIT, int IN_FLIGHT> struct LargeShare {
+    using Sums = LargeSums<ROWS, STATES>;
+    static constexpr int APART = LARGE_THREADS / LARGE_UNITS, COUNT = ROWS / SPLIT / APART, BATCH = IN_FLIGHT;
+    int sums_at[2]; /* of the outputs in the lower and upper half of an octet, first sum */
+    int rows;       /* from the next output on */
+
+    /* Of units and N rows in all. */
+    GRU_DEVICE LargeShare(const BlockCoord &coord, int rank, int units, int N)
+        : rows(first_unit(coord) < units ? N - first_row(coord, rank) : 0) {
+        const int row = first_row(coord, rank) - coord.row_octet * 8,
+                  unit = first_unit(coord) - coord.octet * 8;
+        GRU_UNROLL for (int i = 0; i < 2; i++) sums_at[i] = Sums::at(0, row + i * APART, unit);
+    }
+    static GRU_DEVICE int first_unit(const BlockCoord &coord) {
+        return coord.octet * 8 + int(threadIdx.x) % LARGE_UNITS;
+    }
+    static GRU_DEVICE int first_row(const BlockCoord &coord, int rank) {
+        return coord.row_octet * 8 + rank * (ROWS / SPLIT) + int(threadIdx.x) / LARGE_UNITS;
+    }
+    GRU_DEVICE bool present(int i) const { return i * APART < rows; }
+    GRU_DEVICE void next_batch() {
+        rows -= BATCH * APART;
+        GRU_UNROLL for (int i = 0; i < 2; i++) sums_at[i] += BATCH / 2 * 8 * LARGE_UNITS;
+    }
+};
+
 /* ---- tensor cores: four warps along units, two along rows; a warp has two octets of units, all gates ---- */
 
 template <class M, int ROWS, int STATES> struct MmaTile {

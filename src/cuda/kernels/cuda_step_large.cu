@@ -44,38 +44,26 @@ GRU_DEVICE void epilogue_rows(const gru_cuda_step_args &step, const gru_cuda_seq
     }
 }
 
-/* The default path of the epilogue. A thread has one unit of every fourth row; BATCH of its outputs are in flight, with
- * their partial sums of all blocks. The first inputs arrive while the block waits for those sums. */
+/* The default path of the epilogue: the outputs in flight, with their partial sums of all blocks. The first inputs arrive while
+ * the block waits for those sums. */
 template <class M, int ROWS, int SPLIT> struct DefaultRows {
-    using Sums = LargeSums<ROWS, 1>;
-    static constexpr int APART = LARGE_THREADS / LARGE_UNITS, COUNT = ROWS / SPLIT / APART,
-                         BATCH = SPLIT == 8 ? 2 : 4;
+    using Share = LargeShare<ROWS, 1, SPLIT, SPLIT == 8 ? 2 : 4>;
+    static constexpr int APART = Share::APART, BATCH = Share::BATCH;
     DefaultOutput<M> out;
     float a[BATCH][GATES] = {}, h[BATCH] = {};
-    int64_t octet;  /* operands from a row octet to the next */
-    int sums_at[2]; /* of the outputs in the lower and upper half of an octet, reset gate */
-    int rows;       /* from the next output on */
+    int64_t octet; /* operands from a row octet to the next */
+    Share share;
 
     GRU_DEVICE DefaultRows(const gru_cuda_step_args &step, const gru_cuda_sequence &seq,
                            const BlockCoord &coord, int rank)
-        : out(step, seq, step.input[blockIdx.z], first_row(coord, rank), first_unit(coord), APART),
-          octet(int64_t(seq.groups) * 8 * GROUP<M>),
-          rows(first_unit(coord) < seq.H ? seq.N - first_row(coord, rank) : 0) {
-        const int row = first_row(coord, rank) - coord.row_octet * 8,
-                  unit = first_unit(coord) - coord.octet * 8;
-        GRU_UNROLL for (int i = 0; i < 2; i++) sums_at[i] = Sums::at(0, row + i * APART, unit);
+        : out(step, seq, step.input[blockIdx.z], Share::first_row(coord, rank), Share::first_unit(coord),
+              APART),
+          octet(int64_t(seq.groups) * 8 * GROUP<M>), share(coord, rank, seq.H, seq.N) {
         load();
     }
-    static GRU_DEVICE int first_unit(const BlockCoord &coord) {
-        return coord.octet * 8 + int(threadIdx.x) % LARGE_UNITS;
-    }
-    static GRU_DEVICE int first_row(const BlockCoord &coord, int rank) {
-        return coord.row_octet * 8 + rank * (ROWS / SPLIT) + int(threadIdx.x) / LARGE_UNITS;
-    }
-    GRU_DEVICE bool present(int i) const { return i * APART < rows; }
 
     GRU_DEVICE void load() {
-        GRU_UNROLL for (int i = 0; i < BATCH; i++) if (present(i)) {
+        GRU_UNROLL for (int i = 0; i < BATCH; i++) if (share.present(i)) {
             h[i] = __ldcg(out.state + i * out.state_step);
             GRU_UNROLL for (int g = 0; g < GATES; g++) a[i][g] = out.input[i * out.input_step + g * 8];
         }
@@ -85,23 +73,19 @@ template <class M, int ROWS, int SPLIT> struct DefaultRows {
         GRU_UNROLL for (int block = 0; block < SPLIT; block++) {
             const float *part = SPLIT == 1 ? sums : cluster_map(sums, unsigned(block));
             GRU_UNROLL for (int i = 0; i < BATCH; i++) GRU_UNROLL for (int g = 0; g < GATES; g++) c[i][g] +=
-                part[sums_at[i % 2] + (i / 2 * 8 + g * ROWS) * LARGE_UNITS];
+                part[share.sums_at[i % 2] + (i / 2 * 8 + g * ROWS) * LARGE_UNITS];
         }
     }
-    GRU_DEVICE void advance() {
-        rows -= BATCH * APART;
-        out.advance(BATCH, BATCH / 2 * octet);
-        GRU_UNROLL for (int i = 0; i < 2; i++) sums_at[i] += BATCH / 2 * 8 * LARGE_UNITS;
-    }
     GRU_DEVICE void run(float *sums) {
-        for (int batch = 0; batch < COUNT; batch += BATCH) {
+        for (int batch = 0; batch < Share::COUNT; batch += BATCH) {
             float c[BATCH][GATES], next[BATCH];
             if (batch) load();
             gather(sums, c);
             GRU_UNROLL for (int i = 0; i < BATCH; i++) next[i] = out.next_state(a[i], c[i], h[i]);
-            GRU_UNROLL for (int i = 0; i < BATCH; i++) if (present(i))
+            GRU_UNROLL for (int i = 0; i < BATCH; i++) if (share.present(i))
                 out.store(i, i / 2 * octet + i % 2 * APART * GROUP<M>, h[i], next[i]);
-            advance();
+            share.next_batch();
+            out.advance(BATCH, BATCH / 2 * octet);
         }
     }
 };
