@@ -5,7 +5,8 @@
  * in registers), KERNELS (the table's name), vec, vec_load, vec_store, vec_set1, vec_add, vec_sub, vec_mul, vec_div,
  * vec_fma (a b + c), vec_fnma (c - a b), vec_min and vec_max (the second argument if one is NaN), vec_abs,
  * vec_copysign, vec_power (2^n from n + MAGIC), vec_if_less (a < b ? x : y), vec_transpose (LANES vectors, in place), and
- * vec_load_f16, vec_load_bf16, which widen. */
+ * vec_load_f16, which widens, and vec_load_bf16(line, lane): widens the LANES lanes from `lane` on of the 16 numbers of a line,
+ * which lie as gru_cpu_lane_place says. */
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -93,10 +94,11 @@ INLINE vec vec_update(const gru_cpu_cell *cell, vec z, vec n, vec h, float w) {
 
 enum { PREFETCH_K = 48 };
 
-INLINE vec load_weights(const void *weights, int32_t type, size_t i) {
-    if (type == GRU_F16) return vec_load_f16((const uint16_t *)weights + i);
-    if (type == GRU_BF16) return vec_load_bf16((const uint16_t *)weights + i);
-    return vec_load((const float *)weights + i);
+/* LANES weights from `lane` on of the 16 that begin at index `line`. */
+INLINE vec load_weights(const void *weights, int32_t type, size_t line, size_t lane) {
+    if (type == GRU_F16) return vec_load_f16((const uint16_t *)weights + line + lane);
+    if (type == GRU_BF16) return vec_load_bf16((const uint16_t *)weights + line, lane);
+    return vec_load((const float *)weights + line + lane);
 }
 
 /* A panel that is read for few rows comes from a distant cache, and the hardware prefetcher stops at pages of 4 KiB. */
@@ -125,8 +127,8 @@ INLINE void product_block(const gru_cpu_panel *panel, int32_t type, int gates, i
         vec w[GATES * 4];
 #pragma GCC unroll 12
         for (int i = 0; i < gates * wide; i++)
-            w[i] = load_weights(panel->weights, type,
-                                k * pitch + (size_t)(i / wide) * PANEL + (size_t)(i % wide) * LANES + first);
+            w[i] = load_weights(panel->weights, type, k * pitch + (size_t)(i / wide) * PANEL,
+                                (size_t)(i % wide) * LANES + first);
         if (rows >= 4 && first == 0) fetch_ahead(panel->weights, type, k, pitch);
         if (rows >= 8 && panel->ahead) __builtin_prefetch(panel->ahead + k * 8, 0, 2);
 #pragma GCC unroll 8
@@ -147,6 +149,7 @@ INLINE void product_block(const gru_cpu_panel *panel, int32_t type, int gates, i
 INLINE void product_rows(const gru_cpu_panel *panel, int32_t type, int gates, int rows, size_t begin,
                          size_t end, const float *const *in, float *const *out) {
     const int wide = WIDE(rows);
+#pragma GCC unroll 2
     for (size_t first = 0; first < PANEL; first += (size_t)wide * LANES)
         product_block(panel, type, gates, rows, wide, first, begin, end, in, out);
 }

@@ -13,7 +13,7 @@
  *   R   [P][H][3][16]       AFTER, ALL
  *   R   [P]{[H][2][16] r, z; [H][16] n}     BEFORE, whose candidate multiplies r h instead of h
  *
- * Each array starts on a cache line. */
+ * The 16 are in the order of the units, but with bf16: gru_cpu_lane_place. Each array starts on a cache line. */
 enum { PANEL = 16 };
 
 static inline size_t gru_cpu_panel_count(int32_t hidden) {
@@ -36,12 +36,31 @@ static inline gru_cpu_packed_layout gru_cpu_packed_layout_of(const gru_layer_con
     return layout;
 }
 
-/* Element index within W or R of gate g, unit j, summed index k of K. split: R of BEFORE. */
-static inline size_t gru_cpu_weight_index(int split, size_t K, int g, size_t j, size_t k) {
-    const size_t panel = j / PANEL * K * GATES * PANEL, lane = j % PANEL;
+/* Place of a lane among the 16 of a gate. With bf16, lanes i and i + 8 share 32 bits: a shift widens one, a mask the other.
+ * In natural order each would take a shuffle and a shift, and products of one row took longer than reading their weights. */
+static inline size_t gru_cpu_lane_place(int32_t type, size_t lane) {
+    return type == GRU_BF16 ? lane % (PANEL / 2) * 2 + lane / (PANEL / 2) : lane;
+}
+
+/* Element index within W or R of type `type` of gate g, unit j, summed index k of K. split: R of BEFORE. */
+static inline size_t gru_cpu_weight_index(int32_t type, int split, size_t K, int g, size_t j, size_t k) {
+    const size_t panel = j / PANEL * K * GATES * PANEL, lane = gru_cpu_lane_place(type, j % PANEL);
     if (!split) return panel + (k * GATES + (size_t)g) * PANEL + lane;
     if (g == GATE_N) return panel + K * 2 * PANEL + k * PANEL + lane;
     return panel + (k * 2 + (size_t)g) * PANEL + lane;
+}
+
+/* The 16 weights of a gate and a k that begin at index `at`, in the order of the units. type: f32, f16, bf16. */
+static inline void gru_cpu_load_lanes(const void *weights, int32_t type, size_t at, float *lanes) {
+    float placed[PANEL];
+    gru_load_floats(weights, type, at, placed, PANEL);
+    for (size_t i = 0; i < PANEL; i++) lanes[i] = placed[gru_cpu_lane_place(type, i)];
+}
+
+static inline void gru_cpu_store_lanes(void *weights, int32_t type, size_t at, const float *lanes) {
+    float placed[PANEL];
+    for (size_t i = 0; i < PANEL; i++) placed[gru_cpu_lane_place(type, i)] = lanes[i];
+    gru_store_floats(weights, type, at, placed, PANEL);
 }
 
 /* Element index within bW or bR. */

@@ -28,7 +28,7 @@ static void pack_doubles(const matrix *m) {
     for (int g = 0; g < GATES; g++)
         for (size_t j = 0; j < m->H; j++)
             for (size_t k = 0; k < m->K; k++)
-                ((double *)m->packed)[gru_cpu_weight_index(m->split, m->K, g, j, k)] =
+                ((double *)m->packed)[gru_cpu_weight_index(m->packed_type, m->split, m->K, g, j, k)] =
                     element(m, (size_t)g * m->H + j, k);
 }
 
@@ -50,8 +50,8 @@ static void load_row(const matrix *m, size_t row, size_t k, size_t count, float 
 static void pack_block(const gru_cpu_kernels *kernels, const matrix *m, int g, size_t j, size_t k,
                        size_t count) {
     const size_t units = m->H - j < PANEL ? m->H - j : PANEL, row = (size_t)g * m->H + j;
-    const size_t at = gru_cpu_weight_index(m->split, m->K, g, j, k);
-    const size_t pitch = gru_cpu_weight_index(m->split, m->K, g, j, k + 1) - at;
+    const size_t at = gru_cpu_weight_index(m->packed_type, m->split, m->K, g, j, k);
+    const size_t pitch = gru_cpu_weight_index(m->packed_type, m->split, m->K, g, j, k + 1) - at;
     float copies[PANEL][BLOCK], transposed[BLOCK][PANEL] = {{0}};
     const float *rows[PANEL];
     for (size_t i = 0; i < units; i++) {
@@ -64,7 +64,7 @@ static void pack_block(const gru_cpu_kernels *kernels, const matrix *m, int g, s
     }
     kernels->transpose(rows, units, 0, count, transposed[0], PANEL);
     for (size_t i = 0; i < count; i++)
-        gru_store_floats(m->packed, m->packed_type, at + i * pitch, transposed[i], PANEL);
+        gru_cpu_store_lanes(m->packed, m->packed_type, at + i * pitch, transposed[i]);
 }
 
 static void pack_matrix(const gru_cpu_kernels *kernels, const matrix *m) {

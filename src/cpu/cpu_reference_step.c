@@ -5,7 +5,7 @@
 #include "cpu_reference_activation.h"
 
 static double weight(const reference *ref, const void *part, int split, size_t K, int g, size_t j, size_t k) {
-    return gru_load_double(part, ref->weight_type, gru_cpu_weight_index(split, K, g, j, k));
+    return gru_load_double(part, ref->weight_type, gru_cpu_weight_index(ref->weight_type, split, K, g, j, k));
 }
 
 double gru_reference_W(const reference *ref, int g, size_t j, size_t i) {

@@ -8,13 +8,13 @@ enum { STEP_UNITS = STEP_WIDE * LANES }; /* units of a whole block */
 _Static_assert(PANEL % STEP_UNITS == 0 && (int)PANEL == (int)GRU_STEP_UNITS,
                "blocks fill panels, panels fill states");
 
-/* Adds the products of k to a block's chains; its weights begin at w. */
-INLINE void add_term(const void *w, int32_t type, int wide, size_t k, float u, vec *sum) {
+/* Adds the products of k to the chains of the block that begins at `lane` of the panel w. */
+INLINE void add_term(const void *w, int32_t type, int wide, size_t lane, size_t k, float u, vec *sum) {
     const vec v = vec_set1(u);
 #pragma GCC unroll 12
     for (int i = 0; i < GATES * wide; i++) {
-        const size_t at = (k * GATES + (size_t)(i / wide)) * PANEL + (size_t)(i % wide) * LANES;
-        sum[i] = vec_fma(load_weights(w, type, at), v, sum[i]);
+        const size_t line = (k * GATES + (size_t)(i / wide)) * PANEL;
+        sum[i] = vec_fma(load_weights(w, type, line, lane + (size_t)(i % wide) * LANES), v, sum[i]);
     }
 }
 
@@ -24,10 +24,10 @@ INLINE void load_bias(const float *bias, int wide, vec *sum) {
         sum[i] = vec_load(bias + i / wide * PANEL + (size_t)(i % wide) * LANES);
 }
 
-/* Weights of the block that begins at `unit`. */
-INLINE const void *block_weights(const gru_cpu_panel *first, int32_t type, size_t unit) {
+/* Weights of the panel of `unit`. */
+INLINE const void *panel_weights(const gru_cpu_panel *first, int32_t type, size_t unit) {
     const size_t element = type == GRU_F32 ? sizeof(float) : sizeof(uint16_t);
-    return (const char *)first->weights + gru_cpu_weight_index(0, first->K, 0, unit, 0) * element;
+    return (const char *)first->weights + unit / PANEL * PANEL * GATES * first->K * element;
 }
 
 /* One lane's sums do not fit into registers: inline they made the step 8 % slower (Emerald Rapids, gcc 12, H = 64), and
@@ -43,17 +43,17 @@ INLINE const void *block_weights(const gru_cpu_panel *first, int32_t type, size_
 SUMS void step_sums(const gru_cpu_step *step, const float *x, const float *h, int32_t type, int wide,
                     size_t unit, cell_sums *sums) {
     const gru_cpu_panel *W = &step->W, *R = &step->R;
-    const void *w = block_weights(W, type, unit), *r = block_weights(R, type, unit);
-    const size_t common = W->K < R->K ? W->K : R->K;
+    const void *w = panel_weights(W, type, unit), *r = panel_weights(R, type, unit);
+    const size_t common = W->K < R->K ? W->K : R->K, lane = wide * LANES < PANEL ? unit % PANEL : 0;
     vec a[GATES * STEP_WIDE], c[GATES * STEP_WIDE];
     load_bias(W->bias + gru_cpu_bias_index(0, unit), wide, a);
     load_bias(R->bias + gru_cpu_bias_index(0, unit), wide, c);
     for (size_t k = 0; k < common; k++) {
-        add_term(w, type, wide, k, x[k], a);
-        add_term(r, type, wide, k, h[k], c);
+        add_term(w, type, wide, lane, k, x[k], a);
+        add_term(r, type, wide, lane, k, h[k], c);
     }
-    for (size_t k = common; k < W->K; k++) add_term(w, type, wide, k, x[k], a);
-    for (size_t k = common; k < R->K; k++) add_term(r, type, wide, k, h[k], c);
+    for (size_t k = common; k < W->K; k++) add_term(w, type, wide, lane, k, x[k], a);
+    for (size_t k = common; k < R->K; k++) add_term(r, type, wide, lane, k, h[k], c);
 #pragma GCC unroll 4
     for (int i = 0; i < wide; i++) {
         sums[i].v_r = vec_add(a[GATE_R * wide + i], c[GATE_R * wide + i]);

@@ -34,10 +34,10 @@ static void find_columns(const gru_cpu_backward_call *call, int recurrent, int g
     const int split = recurrent && config->reset_mode == GRU_RESET_BEFORE;
     const void *weights = recurrent ? call->operands.R.weights : call->operands.W.weights;
     for (size_t i = 0; i < count; i++) {
-        const size_t at = gru_cpu_weight_index(split, K, gate, unit, k + i);
+        const size_t at = gru_cpu_weight_index(config->weight_type, split, K, gate, unit, k + i);
         c->rows[i] = (const float *)weights + at;
         if (config->weight_type == GRU_F32) continue;
-        gru_load_floats(weights, config->weight_type, at, c->widened[i], PANEL);
+        gru_cpu_load_lanes(weights, config->weight_type, at, c->widened[i]);
         c->rows[i] = c->widened[i];
     }
 }

@@ -79,6 +79,24 @@ ENGINE_TEST(bits, one_two_or_four_threads) {
     gru_context_release(four_threads);
 }
 
+/* ---- types of weights --------------------------------------------------------------------------------------------- */
+
+/* Weights of 16 bits are widened in registers: a layer that holds the same numbers in f32 has the same bits. */
+static void check_widened(gru_context *context, const problem *p, const result *plain) {
+    problem wide = *p;
+    result r;
+    if (p->config.weight_type == GRU_F32) return;
+    wide.config.weight_type = GRU_F32;
+    problem_run(&wide, context, &r);
+    check_same_results(p, plain, &r);
+    result_free(&r);
+}
+
+ENGINE_TEST(bits, weights_of_16_bits_are_their_f32_numbers) {
+    ONLY_ON_THE_CPU(engine);
+    for_engine(engine, check_widened);
+}
+
 /* ---- instruction sets --------------------------------------------------------------------------------------------- */
 
 /* Scalar against one other engine on the same problem, reserve included. */
