@@ -38,6 +38,9 @@ static int64_t pick_count(void) {
     return any < 0 || any >= INT64_MAX / 2 ? any : INT64_MAX - any % 1000;
 }
 
+/* Sets one of the reserved words of a struct. */
+#define SPOIL(words) ((words)[byte() % (sizeof(words) / sizeof *(words))] = 1)
+
 static float pick_float(void) {
     static const float numbers[] = {0, 0, 0, 0.5f, 1.0f / 6, 3, -1, NAN, INFINITY};
     return numbers[byte() % (sizeof numbers / sizeof *numbers)];
@@ -202,17 +205,24 @@ static gru_context *context_of(uint8_t choice) {
     return contexts[index];
 }
 
+/* One of the first functions, or of all. */
+static int32_t pick_function(int32_t first) {
+    return byte() % 2 ? pick(first) : GRU_ACTIVATION_SIGMOID + pick(GRU_ACTIVATION_MISH + 1 - GRU_ACTIVATION_SIGMOID);
+}
+
 static void pick_config(void) {
     gru_layer_config *c = &now.config;
     *c = (gru_layer_config)GRU_INIT;
     c->inputs = pick(9), c->hidden = 1 + pick(17);
-    c->reset_mode = pick(3), c->update = pick(2), c->gate = pick(2), c->candidate = pick(3),
-    c->direction = pick(2);
+    c->reset_mode = pick(3), c->update = pick(2), c->direction = pick(2);
+    c->gate = pick_function(2), c->candidate = pick_function(3);
+    if (byte() % 4 == 0) c->gate_alpha = pick_float(), c->gate_beta = pick_float();
+    if (byte() % 4 == 0) c->candidate_alpha = pick_float(), c->candidate_beta = pick_float();
     c->io_type = byte() % 2 ? GRU_F32 : pick(4);
     c->state_type = byte() % 2 ? GRU_F32 : c->io_type;
     c->weight_type = c->io_type == GRU_F64 ? GRU_F64 : pick(5);
     c->clip = pick_float(), c->hard_slope = pick_float();
-    if (rarely()) c->reserved[byte() % 8] = 1;
+    if (rarely()) SPOIL(c->reserved);
 }
 
 static const void *pick_array(size_t count, size_t element, int required) {
@@ -313,7 +323,7 @@ static gru_run pick_run(const gru_sizes *need) {
     run.attention = make_input(1, now.config.io_type == GRU_F64 ? sizeof(double) : sizeof(float));
     provide(&run.workspace, &run.workspace_size, need->workspace, SCRATCH);
     provide(&run.reserve, &run.reserve_size, need->reserve, WRITTEN);
-    if (rarely()) run.reserved[byte() % 8] = 1;
+    if (rarely()) SPOIL(run.reserved);
     if (rarely()) run.stream = &now;
     return run;
 }
@@ -350,7 +360,7 @@ static gru_gradients pick_gradients(void) {
     g.dR = pick_gradient((size_t)(3 * H * H), exact);
     g.dbW = pick_gradient((size_t)(3 * H), exact);
     g.dbR = pick_gradient((size_t)(3 * H), exact);
-    if (rarely()) g.reserved[byte() % 8] = 1, now.impossible = 1;
+    if (rarely()) SPOIL(g.reserved), now.impossible = 1;
     return g;
 }
 
