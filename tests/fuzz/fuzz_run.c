@@ -207,7 +207,8 @@ static gru_context *context_of(uint8_t choice) {
 
 /* One of the first functions, or of all. */
 static int32_t pick_function(int32_t first) {
-    return byte() % 2 ? pick(first) : GRU_ACTIVATION_SIGMOID + pick(GRU_ACTIVATION_MISH + 1 - GRU_ACTIVATION_SIGMOID);
+    return byte() % 2 ? pick(first)
+                      : GRU_ACTIVATION_SIGMOID + pick(GRU_ACTIVATION_MISH + 1 - GRU_ACTIVATION_SIGMOID);
 }
 
 static void pick_config(void) {
