@@ -57,6 +57,10 @@ GRU_API void gru_stack_release(gru_stack *stack);                       /**< NUL
 GRU_API int32_t gru_stack_sublayers(const gru_stack *stack);
 GRU_API int32_t gru_stack_inputs(const gru_stack *stack);               /**< Numbers in a row of x. */
 GRU_API int32_t gru_stack_outputs(const gru_stack *stack);              /**< Numbers in a row of y. */
+/** Returns what the stack was created from, apart from its arrays. config->layers is NULL. layers: room for as many as
+ * there are sublayers; the first config->count are written, with every default filled in and NULL for weights and h0.
+ * NULL: not wanted. */
+GRU_API gru_status gru_stack_describe(const gru_stack *stack, gru_stack_config *config, gru_stack_layer *layers);
 /** Returns sublayer k: its configuration, and the layer for gru_layer_update(). The layer belongs to the stack. Either
  * pointer may be NULL. */
 GRU_API gru_status gru_stack_sublayer(const gru_stack *stack, int32_t k, gru_layer_config *config, gru_layer **layer);

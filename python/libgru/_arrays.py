@@ -113,15 +113,19 @@ def _check_last(name: str, found: Memory) -> None:
         raise BadArgument(f"{name} has the stride {found.strides[-1]} in its last axis, expected 1: pass a copy")
 
 
-def set_view(view: Any, name: str, found: Memory) -> None:
-    """Fills in a gru_view or gru_const_view from [T][N][size], or from [T][N], whose rows have one element."""
+def set_view(view: Any, name: str, found: Memory, ragged: bool = False) -> None:
+    """Fills in a gru_view or gru_const_view from [T][N][size], or from [T][N], whose rows have one element. ragged: from
+    [rows][size] or [rows], one row after the other."""
     size = 1
-    if len(found.shape) == 3:
+    if len(found.shape) == (2 if ragged else 3):
         _check_last(name, found)
-        size = found.shape[2]
+        size = found.shape[-1]
     view.data = found.address
-    view.batch_stride = _stride(name, found, 1, size)
-    view.time_stride = _stride(name, found, 0, size * max(found.shape[1], 1))
+    if ragged:
+        view.time_stride = _stride(name, found, 0, size)
+    else:
+        view.batch_stride = _stride(name, found, 1, size)
+        view.time_stride = _stride(name, found, 0, size * max(found.shape[1], 1))
 
 
 def empty(name: str, kind: str, shape: Sequence[int], *, cuda: bool) -> Any:

@@ -2,13 +2,26 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from libgru import _arrays
 from libgru._context import Context, memory, workspace
-from libgru._errors import BadArgument
+from libgru._errors import BadArgument, BadData
 from libgru._library import library
+
+
+class Options(NamedTuple):
+    """What layers and stacks share of a call; docs in Layer.forward()."""
+    lengths: Any
+    mask: Any
+    offsets: Any
+    batch_sizes: Any
+    batch_order: Any
+    repeat_last: bool
+    restart: Any
+    attention: Any
 
 
 class Call:
@@ -20,6 +33,7 @@ class Call:
     def __init__(self, run: Any, context: Context, io: str, state: str) -> None:
         self.run, self.context, self.io, self.state = run, context, io, state
         self.owners: list[Any] = []
+        self._ragged_rows: int | None = None
 
     @property
     def T(self) -> int:
@@ -39,17 +53,50 @@ class Call:
         self.owners.append(found.owner)
         return found
 
+    def rows(self, *width: int) -> tuple[int, ...]:
+        """Shape of a tensor of all steps: [T][N][width], or [rows][width] of a ragged batch."""
+        return ((self.T, self.N) if self._ragged_rows is None else (self._ragged_rows,)) + width
+
+    def ragged(self, options: Options) -> None:
+        """Offsets or batch sizes, which give T and N. Before the input."""
+        run = self.run
+        if options.offsets is not None:
+            found = self._found("offsets", options.offsets, "int64", (-1,), False)
+            ends = self._numbers("offsets", found, 1)
+            run.offsets, run.N = found.address, len(ends) - 1
+            run.T, self._ragged_rows = max((b - a for a, b in zip(ends, ends[1:])), default=0), ends[-1]
+        if options.batch_sizes is not None:
+            found = self._found("batch_sizes", options.batch_sizes, "int64", (-1,), False)
+            sizes = self._numbers("batch_sizes", found, 0)
+            run.batch_sizes, run.T, run.N = found.address, len(sizes), sizes[0] if sizes else 0
+            self._ragged_rows = sum(sizes)
+            self.dense(run, "batch_order", "batch_order", options.batch_order, "int64", (self.N,))
+        elif options.batch_order is not None:
+            raise BadArgument("batch_order is given, but there are no batch_sizes")
+
+    def _numbers(self, name: str, found: _arrays.Memory, least: int) -> list[int]:
+        if found.cuda:
+            raise BadArgument(f"{name} is in CUDA memory, and the CUDA engines run no ragged batches")
+        if found.shape[0] < least:
+            raise BadArgument(f"{name} is empty, expected {least} or more numbers")
+        _arrays.dense(name, found)
+        numbers = list((ctypes.c_int64 * found.shape[0]).from_address(found.address)) if found.shape[0] else []
+        if any(number < 0 for number in numbers):
+            raise BadData(f"{name} has the number {min(numbers)}, expected 0 or more")
+        return numbers
+
     def input(self, view: Any, name: str, array: Any, width: int) -> None:
-        """x or projected, which gives T and N."""
-        found = self._found(name, array, self.io, (-1, -1, width), False)
-        self.run.T, self.run.N = found.shape[:2]
-        _arrays.set_view(view, name, found)
+        """x or projected, which gives T and N unless the batch is ragged."""
+        if self._ragged_rows is None:
+            self.run.T, self.run.N = self._found(name, array, self.io, (-1, -1, width), False).shape[:2]
+        self.run.ragged_rows = self._ragged_rows or 0
+        self.view(view, name, array, self.io, width)
 
     def view(self, view: Any, name: str, array: Any, kind: str, width: int | None, *, write: bool = False) -> None:
-        """[T][N][width], or [T][N] for width None. array None: nothing."""
+        """A tensor of all steps; width None: of single numbers. array None: nothing."""
         if array is not None:
-            shape = (self.T, self.N) if width is None else (self.T, self.N, width)
-            _arrays.set_view(view, name, self._found(name, array, kind, shape, write))
+            shape = self.rows() if width is None else self.rows(width)
+            _arrays.set_view(view, name, self._found(name, array, kind, shape, write), self._ragged_rows is not None)
 
     def dense(self, target: Any, member: str, name: str, array: Any, kind: str, shape: Sequence[int], *, write: bool = False) -> None:
         """An array without gaps. array None: nothing."""
@@ -60,13 +107,15 @@ class Call:
         """Address and stride of [rows][width]."""
         return _arrays.rows(name, self._found(name, array, self.state, (rows, width), write))
 
-    def options(self, lengths: Any, mask: Any, repeat_last: bool, restart: Any, attention: Any) -> None:
-        """What layers and stacks share."""
-        self.dense(self.run, "lengths", "lengths", lengths, "int32", (self.N,))
-        self.view(self.run.mask, "mask", mask, "byte", None)
-        self.run.absent_output = library()["GRU_ABSENT_LAST" if repeat_last else "GRU_ABSENT_ZERO"]
-        self.view(self.run.restart, "restart", restart, "byte", None)
-        self.view(self.run.attention, "attention", attention, self.weight_gradient, None)
+    def options(self, given: Options) -> None:
+        """All but what ragged() set."""
+        if given.mask is not None and self._ragged_rows is not None:
+            raise BadArgument("mask is given, and offsets or batch_sizes too: expected at most one of them")
+        self.dense(self.run, "lengths", "lengths", given.lengths, "int32", (self.N,))
+        self.view(self.run.mask, "mask", given.mask, "byte", None)
+        self.run.absent_output = library()["GRU_ABSENT_LAST" if given.repeat_last else "GRU_ABSENT_ZERO"]
+        self.view(self.run.restart, "restart", given.restart, "byte", None)
+        self.view(self.run.attention, "attention", given.attention, self.weight_gradient, None)
 
     def new(self, name: str, array: Any, kind: str, shape: Sequence[int]) -> Any:
         """The caller's array to write to, or a new one."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from libgru import _weights
-from libgru._call import Call
+from libgru._call import Call, Options
 from libgru._context import Context, default_context
 from libgru._errors import BadArgument
 from libgru._library import library
@@ -63,6 +63,7 @@ class Layer:
         self.context = context or default_context()
         self.variant = Variant(reset, update, gate, candidate, clip, hard_slope, io_type, state_type, weight_type, gate_alpha,
                                gate_beta, candidate_alpha, candidate_beta).with_types_of(given)
+        self._types = self.variant.io_type or "", self.variant.state_type or ""
         self.direction = direction
         self.inputs, self.hidden = given.sizes()
         config, weights = lib.new("gru_layer_config"), lib.new("gru_weights")
@@ -95,37 +96,44 @@ class Layer:
         return str(library().c.gru_engine_name(self._handle, ctypes.byref(run)).decode())
 
     def forward(self, x: Any = None, h0: Any = None, *, projected: Any = None, lengths: Any = None, mask: Any = None,
-                repeat_last: bool = False, restart: Any = None, h_restart: Any = None, attention: Any = None, y: Any = None, hT: Any = None, stream: int = 0) -> Output:
+                offsets: Any = None, batch_sizes: Any = None, batch_order: Any = None, repeat_last: bool = False,
+                restart: Any = None, h_restart: Any = None, attention: Any = None, y: Any = None, hT: Any = None,
+                stream: int = 0) -> Output:
         """Runs the layer over sequences.
 
         x [T][N][I] of the io type; or projected [T][N][3H]: W x + bW, computed by the caller. h0 [N][H] of the state type:
         first state, None: zeros. lengths [N] int32: steps of each sequence; or mask [T][N] of bytes or bools: 0 where a
         sequence has no such step. There y is 0, or with repeat_last the last output before, and the state stays.
+        Ragged batches have no absent steps: x is [rows][I], y [rows][H], and so on. offsets [N + 1] int64: step t of sequence n
+        is row offsets[n] + t. Or batch_sizes [T] int64, as in PyTorch's PackedSequence: one step after the other, longer
+        sequences first; batch_order [N] int64: the sequence that is number i there, None: i. h0 and hT are by sequence.
         restart [T][N] of bytes or bools: where it is not 0, h_restart [N][H] (None: zeros) replaces the state before that
         step. attention [T][N] in 0..1, f32 (f64 with f64): weights of the steps (AUGRU).
         y, hT: arrays to write to; None: new numpy arrays. CUDA: y and hT have to be given; stream is a cudaStream_t.
 
         Raises BadArgument, BadData (lengths), Unsupported; then nothing has been written.
         """
-        call = self._call(x, projected, h0, lengths, mask, repeat_last, restart, h_restart, attention, stream)
+        options = Options(lengths, mask, offsets, batch_sizes, batch_order, repeat_last, restart, attention)
+        call = self._call(x, projected, h0, h_restart, options, stream)
         return self._run(call, "GRU_INFERENCE", y, hT)
 
     def forward_training(self, x: Any = None, h0: Any = None, *, projected: Any = None, lengths: Any = None,
-                         mask: Any = None, repeat_last: bool = False, restart: Any = None, h_restart: Any = None,
-                         attention: Any = None, y: Any = None, hT: Any = None, recompute: bool = False, stream: int = 0) -> Training:
+                         mask: Any = None, offsets: Any = None, batch_sizes: Any = None, batch_order: Any = None,
+                         repeat_last: bool = False, restart: Any = None, h_restart: Any = None, attention: Any = None,
+                         y: Any = None, hT: Any = None, recompute: bool = False, stream: int = 0) -> Training:
         """The same, and keeps what a backward pass needs: `training = layer.forward_training(x)`, then `training.y`,
         `training.hT` and `training.backward(dy)`. Its inputs and the layer's weights must not change in between.
         recompute: backward computes the activations again."""
-        call = self._call(x, projected, h0, lengths, mask, repeat_last, restart, h_restart, attention, stream)
+        options = Options(lengths, mask, offsets, batch_sizes, batch_order, repeat_last, restart, attention)
+        call = self._call(x, projected, h0, h_restart, options, stream)
         output = self._run(call, "GRU_TRAIN_RECOMPUTE" if recompute else "GRU_TRAIN", y, hT)
         return Training(self, call, output)
 
-    def _call(self, x: Any, projected: Any, h0: Any, lengths: Any, mask: Any, repeat_last: bool, restart: Any, h_restart: Any,
-              attention: Any, stream: int) -> Call:
-        io, state = self.variant.io_type or "", self.variant.state_type or ""
-        call = Call(library().new("gru_run"), self.context, io, state)
+    def _call(self, x: Any, projected: Any, h0: Any, h_restart: Any, options: Options, stream: int) -> Call:
+        call = Call(library().new("gru_run"), self.context, *self._types)
         run = call.run
         run.stream = stream or None
+        call.ragged(options)
         if (x is None) == (projected is None):
             raise BadArgument("expected either x or projected")
         if x is None:
@@ -134,13 +142,13 @@ class Layer:
             call.input(run.x, "x", x, self.inputs)
         if h0 is not None:
             run.h0, run.h0_stride = call.states("h0", h0, call.N, self.hidden)
-        call.dense(run, "h_restart", "h_restart", h_restart, state, (call.N, self.hidden))
-        call.options(lengths, mask, repeat_last, restart, attention)
+        call.dense(run, "h_restart", "h_restart", h_restart, call.state, (call.N, self.hidden))
+        call.options(options)
         return call
 
     def _run(self, call: Call, mode: str, y: Any, hT: Any) -> Output:
         lib, run = library(), call.run
-        output = Output(call.new("y", y, call.io, (call.T, call.N, self.hidden)),
+        output = Output(call.new("y", y, call.io, call.rows(self.hidden)),
                         call.new("hT", hT, call.state, (call.N, self.hidden)))
         call.view(run.y, "y", output.y, call.io, self.hidden, write=True)
         run.hT, run.hT_stride = call.states("hT", output.hT, call.N, self.hidden, write=True)
@@ -172,10 +180,10 @@ class Training:
             return call.new(name, None, type_, shape)
         out = Gradients(dh0=new("dh0", call.state, call.N, H), dR=new("dR", kind, 3 * H, H), dbR=new("dbR", kind, 3 * H))
         if call.run.x.data or not call.run.projected.data:
-            out.dx, out.dW, out.dbW = (new("dx", call.io, call.T, call.N, width), new("dW", kind, 3 * H, width),
+            out.dx, out.dW, out.dbW = (new("dx", call.io, *call.rows(width)), new("dW", kind, 3 * H, width),
                                        new("dbW", kind, 3 * H))
         else:
-            out.dprojected = new("dprojected", call.io, call.T, call.N, 3 * H)
+            out.dprojected = new("dprojected", call.io, *call.rows(3 * H))
         return out
 
     def backward(self, dy: Any = None, dhT: Any = None, *, out: Gradients | None = None, add: bool = False,

@@ -5,13 +5,13 @@ import ctypes
 import os
 import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from libgru import _arrays, _weights
-from libgru._call import Call, as_list
+from libgru._call import Call, Options, as_list
 from libgru._context import Context, default_context
 from libgru._errors import BadArgument
 from libgru._library import library
@@ -63,32 +63,42 @@ class Stack:
     """
 
     def __init__(self, layers: Sequence[StackLayer], *, dropout: float = 0.0, context: Context | None = None) -> None:
-        lib = library()
-        self.context = context or default_context()
-        self.layers = [replace(layer, variant=layer.variant.with_types_of(layer.weights)) for layer in layers]
-        structs = (lib.known.structs["gru_stack_layer"] * len(self.layers))()
-        owners = [self._fill(struct, layer) for struct, layer in zip(structs, self.layers)]
+        lib, self.context = library(), context or default_context()
+        structs = (lib.known.structs["gru_stack_layer"] * len(layers))()
+        owners = [self._fill(struct, layer) for struct, layer in zip(structs, layers)]
         config = lib.new("gru_stack_config")
-        config.layers, config.count, config.dropout = ctypes.addressof(structs), len(self.layers), dropout
+        config.layers, config.count, config.dropout = ctypes.addressof(structs), len(layers), dropout
         handle = ctypes.c_void_p()
         lib.call("gru_stack_create", self.context._handle, ctypes.byref(config), ctypes.byref(handle))
         del owners
-        self._handle, self.dropout = handle, dropout
+        self._take(handle)
+
+    def _take(self, handle: ctypes.c_void_p) -> None:
+        """Becomes the owner of a gru_stack, and asks it for its sizes and types."""
+        lib, self._handle = library(), handle
         weakref.finalize(self, lib.c.gru_stack_release, handle)
         self.inputs: int = lib.c.gru_stack_inputs(handle)
         self.outputs: int = lib.c.gru_stack_outputs(handle)
-        self._sublayers = [(weights, layer) for layer in self.layers
-                           for weights in (layer.weights, layer.reverse) if weights is not None]
-        self.hidden = [weights.sizes()[1] for weights, _ in self._sublayers]
-        self._widths = [weights.sizes()[0] for weights, _ in self._sublayers]
-        none = Weights(None, None)    # the arrays are the library's now
-        self.layers = [replace(layer, weights=none, reverse=layer.reverse and none, h0=None, h0_reverse=None)
-                       for layer in self.layers]
+        config, count = lib.new("gru_stack_config"), lib.c.gru_stack_sublayers(handle)
+        layers = (lib.known.structs["gru_stack_layer"] * count)()
+        lib.call("gru_stack_describe", handle, ctypes.byref(config), layers)
+        last = layers[config.count - 1]
+        self.dropout: float = config.dropout
+        self._is_apart = bool(last.bidirectional) and last.merge == lib["GRU_MERGE_SEPARATE"]
+        sublayers = [self._sublayer(k) for k in range(count)]
+        self.hidden = [each.hidden for each in sublayers]
+        self._widths = [each.inputs for each in sublayers]
+        self._io, self._state = (_weights.type_name(kind) for kind in (sublayers[0].io_type, sublayers[0].state_type))
+
+    def _sublayer(self, k: int) -> Any:
+        config = library().new("gru_layer_config")
+        library().call("gru_stack_sublayer", self._handle, k, ctypes.byref(config), None)
+        return config
 
     def _fill(self, struct: Any, layer: StackLayer) -> list[Any]:
         lib, cuda = library(), self.context.is_cuda
-        sizes = layer.weights.sizes()
-        _weights.fill_config(struct.config, layer.variant, sizes, layer.direction)
+        sizes, variant = layer.weights.sizes(), layer.variant.with_types_of(layer.weights)
+        _weights.fill_config(struct.config, variant, sizes, layer.direction)
         struct.bidirectional = int(layer.reverse is not None)
         struct.merge = lib.choice(["GRU_MERGE_"], layer.merge, "merge")
         owners = _weights.fill_weights(struct.weights[0], layer.weights, sizes, cuda)
@@ -105,19 +115,32 @@ class Stack:
     @staticmethod
     def load(path: str | os.PathLike[str], prefix: str | None = None, *, io_type: str | None = None,
              state_type: str | None = None, weight_type: str | None = None, context: Context | None = None) -> Stack:
-        """Reads a safetensors file whose tensors have PyTorch's names, as gru_stack_load() of gru/import.h does: variants are
-        in its metadata. prefix: such as "encoder.gru."; None: the only GRU of the file. Raises BadData, BadArgument, OSError."""
-        from libgru import _files
-        layers, dropout = _files.read(path, prefix, (io_type, state_type, weight_type))
-        return Stack(layers, dropout=dropout, context=context)
+        """Reads a safetensors file whose tensors have PyTorch's names: gru_stack_load() of gru/import.h. Variants, merges and
+        dropout are in its metadata. prefix: such as "encoder.gru."; None: the only GRU of the file. Types None: f32, of
+        weights also where the file has f64. Raises BadData, BadArgument, and FileError, which is an OSError."""
+        lib, stack, handle, file = library(), Stack.__new__(Stack), ctypes.c_void_p(), ctypes.c_void_p()
+        stack.context = context or default_context()
+        options = lib.new("gru_load_options")
+        options.prefix = None if prefix is None else prefix.encode()
+        rest = "f64" if io_type == "f64" else "f32"
+        options.io_type = _weights.type_value(io_type or "f32", "io_type")
+        options.state_type = _weights.type_value(state_type or rest, "state_type")
+        options.weight_type = _weights.type_value(weight_type or rest, "weight_type")
+        lib.call("gru_file_open", os.fsencode(path), ctypes.byref(file))
+        try:
+            lib.call("gru_stack_load", stack.context._handle, file, ctypes.byref(options), ctypes.byref(handle))
+        finally:
+            lib.c.gru_file_close(file)
+        stack._take(handle)
+        return stack
 
     @staticmethod
     def from_state(state: Mapping[str, Any], prefix: str = "", *, variant: Variant | None = None, dropout: float = 0.0,
                    context: Context | None = None) -> Stack:
         """Takes arrays or tensors with PyTorch's names, such as module.state_dict(): weight_ih_l0, weight_hh_l0_reverse, ...
         Tensors that need a gradient are detached first, as state_dict() does."""
-        from libgru import _files
-        return Stack(_files.layers_of(state, prefix, variant or Variant()), dropout=dropout, context=context)
+        from libgru._state import layers_of
+        return Stack(layers_of(state, prefix, variant or Variant()), dropout=dropout, context=context)
 
     def __repr__(self) -> str:
         return f"libgru.Stack(inputs {self.inputs}, hidden {self.hidden}, outputs {self.outputs})"
@@ -134,19 +157,23 @@ class Stack:
         del owners
 
     def forward(self, x: Any, h0: Sequence[Any] | None = None, *, lengths: Any = None, mask: Any = None,
-                repeat_last: bool = False, restart: Any = None, attention: Any = None, y: Any = None, y_reverse: Any = None, hT: Sequence[Any] | None = None,
-                stream: int = 0) -> StackOutput:
+                offsets: Any = None, batch_sizes: Any = None, batch_order: Any = None, repeat_last: bool = False,
+                restart: Any = None, attention: Any = None, y: Any = None, y_reverse: Any = None,
+                hT: Sequence[Any] | None = None, stream: int = 0) -> StackOutput:
         """Runs all layers. x [T][N][inputs]. h0: a list of [N][H], one for each sublayer. y, y_reverse, hT: arrays to write to.
         All else as in Layer.forward()."""
-        call = self._call(x, h0, lengths, mask, repeat_last, restart, attention, stream)
+        options = Options(lengths, mask, offsets, batch_sizes, batch_order, repeat_last, restart, attention)
+        call = self._call(x, h0, options, stream)
         return self._run(call, "GRU_INFERENCE", y, y_reverse, hT)
 
     def forward_training(self, x: Any, h0: Sequence[Any] | None = None, *, lengths: Any = None, mask: Any = None,
-                         repeat_last: bool = False, restart: Any = None, attention: Any = None, y: Any = None, y_reverse: Any = None, hT: Sequence[Any] | None = None,
-                         seed: int = 0, offset: int = 0, recompute: bool = False, stream: int = 0) -> StackTraining:
+                         offsets: Any = None, batch_sizes: Any = None, batch_order: Any = None, repeat_last: bool = False,
+                         restart: Any = None, attention: Any = None, y: Any = None, y_reverse: Any = None,
+                         hT: Sequence[Any] | None = None, seed: int = 0, offset: int = 0, recompute: bool = False, stream: int = 0) -> StackTraining:
         """The same, and keeps what backward() needs, as Layer.forward_training(). seed, offset: of dropout; use offset + N for
         the next batch."""
-        call = self._call(x, h0, lengths, mask, repeat_last, restart, attention, stream)
+        options = Options(lengths, mask, offsets, batch_sizes, batch_order, repeat_last, restart, attention)
+        call = self._call(x, h0, options, stream)
         if self.dropout:
             if self.context.is_cuda:
                 raise BadArgument("dropout on CUDA needs its seed in CUDA memory, which this package does not provide yet")
@@ -156,11 +183,10 @@ class Stack:
         output = self._run(call, "GRU_TRAIN_RECOMPUTE" if recompute else "GRU_TRAIN", y, y_reverse, hT)
         return StackTraining(self, call, output)
 
-    def _call(self, x: Any, h0: Sequence[Any] | None, lengths: Any, mask: Any, repeat_last: bool, restart: Any, attention: Any,
-              stream: int) -> _StackCall:
-        variant = self.layers[0].variant
-        call = _StackCall(library().new("gru_stack_run"), self.context, variant.io_type or "", variant.state_type or "")
+    def _call(self, x: Any, h0: Sequence[Any] | None, options: Options, stream: int) -> _StackCall:
+        call = _StackCall(library().new("gru_stack_run"), self.context, self._io, self._state)
         call.run.stream = stream or None
+        call.ragged(options)
         call.input(call.run.x, "x", x, self.inputs)
         strides = [0] * len(self.hidden)
         if h0 is not None:
@@ -169,17 +195,16 @@ class Stack:
             strides = [stride for _, stride in found]
             call.pointers("h0", call.stack, [address for address, _ in found])
         call.strides = strides
-        call.options(lengths, mask, repeat_last, restart, attention)
+        call.options(options)
         return call
 
     def _run(self, call: _StackCall, mode: str, y: Any, y_reverse: Any, hT: Sequence[Any] | None) -> StackOutput:
         lib, run = library(), call.run
-        is_apart = self.layers[-1].merge == "separate" and self.layers[-1].reverse is not None
-        y = call.new("y", y, call.io, (call.T, call.N, self.outputs))
+        y = call.new("y", y, call.io, call.rows(self.outputs))
         call.view(run.y, "y", y, call.io, self.outputs, write=True)
-        if is_apart:
-            y_reverse = call.new("y_reverse", y_reverse, call.io, (call.T, call.N, self.outputs))
-        call.view(call.stack.y_reverse, "y_reverse", y_reverse, call.io, self.outputs, write=True)
+        if self._is_apart:
+            y_reverse = call.new("y_reverse", y_reverse, call.io, call.rows(self.hidden[-1]))
+        call.view(call.stack.y_reverse, "y_reverse", y_reverse, call.io, self.hidden[-1], write=True)
         last = [call.new("hT", array, call.state, (call.N, H)) for array, H in zip(as_list("hT", hT, len(self.hidden)), self.hidden)]
         call.last_states(last, self.hidden)
         sizes = self._sizes(call)
@@ -233,7 +258,7 @@ class StackTraining:
         kind, sizes = call.weight_gradient, list(zip(stack._widths, stack.hidden))
         def new(name: str, type_: str, *shape: int) -> Any:
             return call.new(name, None, type_, shape)
-        return StackGradients(new("dx", call.io, call.T, call.N, stack.inputs),
+        return StackGradients(new("dx", call.io, *call.rows(stack.inputs)),
                               [new("dh0", call.state, call.N, H) for _, H in sizes],
                               [new("dW", kind, 3 * H, I) for I, H in sizes], [new("dR", kind, 3 * H, H) for _, H in sizes],
                               [new("dbW", kind, 3 * H) for _, H in sizes], [new("dbR", kind, 3 * H) for _, H in sizes])
@@ -249,7 +274,7 @@ class StackTraining:
         struct.data.parts = lib["GRU_GRAD_DATA"] | lib["GRU_GRAD_WEIGHTS"] | (0 if add else lib["GRU_GRAD_OVERWRITE"])
         with call.backward():
             call.view(struct.data.dy, "dy", dy, call.io, stack.outputs)
-            call.view(struct.dy_reverse, "dy_reverse", dy_reverse, call.io, stack.outputs)
+            call.view(struct.dy_reverse, "dy_reverse", dy_reverse, call.io, stack.hidden[-1])
             call.dense(struct.data, "loss_scale", "loss_scale", loss_scale, "f32", (1,))
             call.view(struct.data.dx, "dx", result.dx, call.io, stack.inputs, write=True)
             self._lists(struct, result, dhT)

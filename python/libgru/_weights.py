@@ -68,6 +68,10 @@ def type_value(name: str | None, argument: str) -> int:
     return library()[f"GRU_{name.upper()}"]
 
 
+def type_name(value: int) -> str:
+    return next(name for name in _arrays.TYPES if library()[f"GRU_{name.upper()}"] == value)
+
+
 def fill_config(config: Any, variant: Variant, sizes: tuple[int, int], direction: str = "forward") -> None:
     """Sets a gru_layer_config. Every type of the variant is named."""
     lib = library()

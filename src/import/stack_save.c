@@ -70,16 +70,9 @@ static gru_status read_sublayer(const gru_stacked_layer *layer, int32_t d, int32
 
 static gru_status read_layers(const gru_stack *stack, holding *h, void *stream) {
     char *next = h->numbers;
-    for (int32_t k = 0; k < stack->count; k++) {
-        const gru_stacked_layer *layer = &stack->layers[k];
-        gru_stack_layer *to = &h->layers[k];
-        to->config = layer->sublayers[0]->config;
-        to->bidirectional = layer->directions == 2;
-        to->merge = layer->merge;
-        if (!layer->alike) to->reverse_config = layer->sublayers[1]->config;
-        for (int32_t d = 0; d < layer->directions; d++)
-            GRU_TRY(read_sublayer(layer, d, number_type(stack), &next, to, stream));
-    }
+    for (int32_t k = 0; k < stack->count; k++)
+        for (int32_t d = 0; d < stack->layers[k].directions; d++)
+            GRU_TRY(read_sublayer(&stack->layers[k], d, number_type(stack), &next, &h->layers[k], stream));
     return GRU_OK;
 }
 
@@ -90,7 +83,8 @@ static gru_status hold(const gru_stack *stack, holding *h, void *stream) {
     if (!h->layers || !h->numbers)
         return gru_fail(GRU_OUT_OF_MEMORY, "no memory for the weights of %d layers: %zu bytes", stack->count,
                         bytes);
-    h->config = (gru_stack_config){.layers = h->layers, .count = stack->count, .dropout = stack->dropout};
+    GRU_TRY(gru_stack_describe(stack, &h->config, h->layers));
+    h->config.layers = h->layers;
     return read_layers(stack, h, stream);
 }
 

@@ -213,6 +213,20 @@ int32_t gru_stack_outputs(const gru_stack *stack) {
     return stack ? stack->layers[stack->count - 1].outputs : 0;
 }
 
+gru_status gru_stack_describe(const gru_stack *stack, gru_stack_config *config, gru_stack_layer *layers) {
+    if (!stack) return gru_fail(GRU_BAD_ARGUMENT, "stack is NULL");
+    if (!config) return gru_fail(GRU_BAD_ARGUMENT, "config is NULL, expected a gru_stack_config to fill in");
+    *config = (gru_stack_config){.count = stack->count, .dropout = stack->dropout};
+    for (int32_t k = 0; layers && k < stack->count; k++) {
+        const gru_stacked_layer *layer = &stack->layers[k];
+        layers[k] = (gru_stack_layer){.config = layer->sublayers[0]->config,
+                                      .bidirectional = layer->directions == 2,
+                                      .merge = layer->merge};
+        if (!layer->alike) layers[k].reverse_config = layer->sublayers[1]->config;
+    }
+    return GRU_OK;
+}
+
 gru_status gru_stack_sublayer(const gru_stack *stack, int32_t k, gru_layer_config *config,
                               gru_layer **layer) {
     if (!stack) return gru_fail(GRU_BAD_ARGUMENT, "stack is NULL");

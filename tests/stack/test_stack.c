@@ -331,6 +331,45 @@ TEST(stack, describes_its_cells_in_order) {
     gru_context_release(context);
 }
 
+/* Every word that the fixture gave comes back, and no pointer. */
+static void check_described(const stack_fixture *fixture, const gru_stack_layer *layers) {
+    for (int32_t k = 0; k < fixture->config.count; k++) {
+        const gru_stack_layer *given = &fixture->layers[k], *found = &layers[k];
+        gru_layer_config config = found->config;
+        if (given->bidirectional) config.direction = given->config.direction; /* ignored in what was given */
+        CHECK(found->bidirectional == given->bidirectional && found->merge == given->merge, "layer %d", k);
+        CHECK(config.inputs == given->config.inputs && config.hidden == given->config.hidden &&
+                  config.direction == given->config.direction &&
+                  config.reset_mode == given->config.reset_mode,
+              "layer %d has another configuration", k);
+        CHECK(found->reverse_config.hidden == given->reverse_config.hidden &&
+                  found->reverse_config.reset_mode == given->reverse_config.reset_mode,
+              "layer %d has another reverse configuration", k);
+        CHECK(!found->weights[0].R && !found->weights[1].R && !found->h0[0] && !found->h0[1],
+              "layer %d has pointers", k);
+    }
+}
+
+TEST(stack, says_what_it_was_created_from) {
+    gru_context *context = tester_context(NULL, 1);
+    for (int32_t i = 0; i < COUNT(stacks); i++) {
+        stack_fixture *fixture = stack_fixture_make(
+            context, stacks[i].specs, stacks[i].count,
+            (stack_fixture_sizes){.T = 1, .N = 1, .I = 2, .reset_mode = GRU_RESET_AFTER, .dropout = 0.25f});
+        gru_stack_config config, alone;
+        gru_stack_layer layers[STACK_FIXTURE_SUBLAYERS];
+        memset(layers, 0xff, sizeof layers);
+        REQUIRE(gru_stack_describe(fixture->stack, &config, layers) == GRU_OK, "%s", gru_last_error());
+        CHECK(config.count == stacks[i].count && config.dropout == 0.25f && !config.layers, "%s",
+              stacks[i].name);
+        check_described(fixture, layers);
+        CHECK(gru_stack_describe(fixture->stack, &alone, NULL) == GRU_OK && alone.count == config.count,
+              "without layers");
+        stack_fixture_free(fixture);
+    }
+    gru_context_release(context);
+}
+
 TEST(stack, memory_grows_with_T_and_N_and_saturates) {
     static const int64_t sizes[] = {0, 1, 2, 3, 17, 100, 1000, 1 << 20, 1ll << 40, INT64_MAX / 2, INT64_MAX};
     gru_context *context = tester_context(NULL, 1);

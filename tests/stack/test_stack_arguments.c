@@ -73,6 +73,9 @@ TEST(stack_arguments, wrong_configurations_are_refused) {
     REFUSE_CONFIG(layers[0].weights[1].R = NULL, "layer 0, reverse: weights.R is NULL");
     REFUSE_CONFIG(layers[1].config.clip = -1, "layer 1, forward: config.clip is -1");
     CHECK(gru_stack_sublayer(NULL, 0, NULL, NULL) == GRU_BAD_ARGUMENT, "stack is NULL");
+    gru_stack_config found;
+    CHECK(gru_stack_describe(NULL, &found, NULL) == GRU_BAD_ARGUMENT, "stack is NULL");
+    CHECK(gru_stack_describe(fixture->stack, NULL, NULL) == GRU_BAD_ARGUMENT, "config is NULL");
     CHECK(gru_stack_sizes(NULL, 1, 1, &fixture->needed) == GRU_BAD_ARGUMENT, "stack is NULL");
     CHECK(gru_stack_sizes(fixture->stack, 1, 1, NULL) == GRU_BAD_ARGUMENT, "sizes is NULL");
     CHECK(gru_stack_sublayers(NULL) == 0 && gru_stack_inputs(NULL) == 0 && gru_stack_outputs(NULL) == 0,

@@ -57,19 +57,32 @@ class GRU(torch.nn.RNNBase):    # type: ignore[misc]
         return self
 
     def forward(self, input: Tensor | PackedSequence, hx: Optional[Tensor] = None, *,
-                lengths: Optional[Tensor] = None) -> tuple[Any, Tensor]:
+                lengths: Optional[Tensor] = None, mask: Optional[Tensor] = None) -> tuple[Any, Tensor]:
         """input [T, N, I], [N, T, I] with batch_first, [T, I], or a PackedSequence; hx [layers * directions, N, H] or None.
-        lengths [N]: steps of each sequence, 1 to T; past them the output is 0, and the last state is that of the last step.
+        lengths [N]: steps of each sequence, 0 to T; or mask, bools of the shape of input without its last axis: False where the
+        sequence has no such step. At steps that are not there the output is 0, and the state stays.
         Returns output and the last states, shaped as those of nn.GRU."""
         if isinstance(input, PackedSequence):
-            if lengths is not None:
-                raise BadArgument("lengths are given, but the input is a PackedSequence, which has its own")
+            if lengths is not None or mask is not None:
+                raise BadArgument("lengths or a mask are given, but the input is a PackedSequence, which has its own lengths")
             return _ragged.forward(self, input, hx)
-        return self._dense(input, hx, lengths)
+        return self._dense(input, hx, self._steps(input, lengths, mask))
+
+    def _steps(self, x: Tensor, lengths: Tensor | None, mask: Tensor | None) -> Tensor | None:
+        """Which steps there are: lengths [N] of int32, or a mask [T, N]."""
+        if mask is None:
+            return None if lengths is None else lengths.to(torch.int32).contiguous()
+        if lengths is not None:
+            raise BadArgument("lengths and a mask are given, expected one of them")
+        if mask.dtype != torch.bool or mask.shape != x.shape[:-1]:
+            raise BadArgument(f"mask is {list(mask.shape)} of {mask.dtype}, expected {list(x.shape[:-1])} of torch.bool")
+        if mask.dim() == 1:
+            return mask.unsqueeze(1)
+        return (mask.t() if self.batch_first else mask).contiguous()
 
     # ---- inputs ------------------------------------------------------------------------------------------------------------
 
-    def _dense(self, x: Tensor, hx: Tensor | None, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _dense(self, x: Tensor, hx: Tensor | None, steps: Tensor | None) -> tuple[Tensor, Tensor]:
         if x.dim() not in (2, 3):
             raise ValueError(f"GRU: Expected input to be 2D or 3D, got {x.dim()}D instead")
         is_batched = x.dim() == 3
@@ -85,7 +98,7 @@ class GRU(torch.nn.RNNBase):    # type: ignore[misc]
             self.check_forward_args(x, hx, None)
         if x.size(1 - batch_axis) == 0:
             raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
-        y, hT = self._run(x.transpose(0, 1) if self.batch_first else x, hx, lengths)
+        y, hT = self._run(x.transpose(0, 1) if self.batch_first else x, hx, steps)
         if self.batch_first:
             y = y.transpose(0, 1)
         return (y, hT) if is_batched else (y.squeeze(batch_axis), hT.squeeze(1))
@@ -120,33 +133,31 @@ class GRU(torch.nn.RNNBase):    # type: ignore[misc]
 
     # ---- layers ------------------------------------------------------------------------------------------------------------
 
-    def _run(self, x: Tensor, hx: Tensor | None, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _run(self, x: Tensor, hx: Tensor | None, steps: Tensor | None) -> tuple[Tensor, Tensor]:
         """x [T, N, I]. hx None: zeros."""
         layers = [self._weights(k) for k in range(self.num_layers)]
         every = [weight for weights in layers for weight in weights]
         why = _fallback.reason(x, every if hx is None else [hx, *every])
         if why is not None:
-            return self._fall_back(why, x, hx, every, lengths)
+            return self._fall_back(why, x, hx, every, steps)
         outputs = x.dtype if hx is None else hx.dtype
         if self._is_autocast(x):    # computed in the parameters' type; the outputs have the one that autocast makes
             x, hx = x.to(layers[0][0].dtype), None if hx is None else hx.to(layers[0][0].dtype)
         self._check_types(x, hx, layers[0])
-        if lengths is not None:
-            lengths = lengths.to(torch.int32)
         last = []
         for k, weights in enumerate(layers):
             h0 = None if hx is None else hx[k * self._directions:(k + 1) * self._directions]
-            x, hT = self._layer(k, x, h0, weights, lengths)
+            x, hT = self._layer(k, x, h0, weights, steps)
             last.append(hT)
             if self.dropout and self.training and k + 1 < self.num_layers:
                 x = torch.nn.functional.dropout(x, self.dropout)
         hT = torch.cat(last) if len(last) > 1 else last[0]
         return (x, hT) if x.dtype == outputs else (x.to(outputs), hT.to(outputs))
 
-    def _fall_back(self, why: str, x: Tensor, hx: Tensor | None, weights: list[Tensor], lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _fall_back(self, why: str, x: Tensor, hx: Tensor | None, weights: list[Tensor], steps: Tensor | None) -> tuple[Tensor, Tensor]:
         self.check_default(why)
-        if lengths is not None:
-            raise BadArgument(f"lengths are given, but {why}: pass a PackedSequence")
+        if steps is not None:
+            raise BadArgument(f"lengths or a mask are given, but {why}: pass a PackedSequence")
         _fallback.tell(why)
         if hx is None:
             hx = x.new_zeros(self.num_layers * self._directions, x.size(1), self.hidden_size)
@@ -157,17 +168,17 @@ class GRU(torch.nn.RNNBase):    # type: ignore[misc]
         _fallback.check_default(self.variant == _DEFAULTS and self.inference_weights is None, why)
 
     def _layer(self, k: int, x: Tensor, h0: Tensor | None, weights: list[Tensor],
-               lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+               steps: Tensor | None) -> tuple[Tensor, Tensor]:
         given = (x, *weights) if h0 is None else (x, h0, *weights)
         if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given):
-            y, hT, _, _ = torch.ops.libgru.train(x, h0, weights, lengths, self._text(k, x))
+            y, hT, _, _ = torch.ops.libgru.train(x, h0, weights, steps, self._text(k, x))
             return y, hT
         plain = is_plain(*given)
         packed, text = self._packed_layer(k, x, weights, plain)
         if plain:
             h0 = None if h0 is None else h0.contiguous()
-            return _plans.forward(shape_of(text), _plans.readable(x), h0, packed, lengths, False)[:2]
-        y, hT = torch.ops.libgru.infer(x, h0, packed, lengths, text)
+            return _plans.forward(shape_of(text), _plans.readable(x), h0, packed, steps, False)[:2]
+        y, hT = torch.ops.libgru.infer(x, h0, packed, steps, text)
         return y, hT
 
     def _packed_layer(self, k: int, x: Tensor, weights: list[Tensor], plain: bool) -> tuple[Tensor, str]:

@@ -29,9 +29,9 @@ def _fake_pack(weights: Sequence[Tensor], layer: str) -> Tensor:
     return weights[0].new_empty(size, dtype=torch.uint8)
 
 
-def _infer(x: Tensor, h0: Tensor | None, packed: Tensor, lengths: Tensor | None, layer: str) -> tuple[Tensor, Tensor]:
+def _infer(x: Tensor, h0: Tensor | None, packed: Tensor, steps: Tensor | None, layer: str) -> tuple[Tensor, Tensor]:
     h0 = None if h0 is None else h0.contiguous()
-    return _plans.forward(shape_of(layer), _plans.readable(x), h0, packed, lengths, False)[:2]
+    return _plans.forward(shape_of(layer), _plans.readable(x), h0, packed, steps, False)[:2]
 
 
 def _outputs(x: Tensor, layer: str) -> tuple[Tensor, Tensor]:
@@ -40,20 +40,20 @@ def _outputs(x: Tensor, layer: str) -> tuple[Tensor, Tensor]:
     return x.new_empty(T, N, shape.directions * shape.hidden), x.new_empty(shape.directions, N, shape.hidden)
 
 
-def _fake_infer(x: Tensor, h0: Tensor | None, packed: Tensor, lengths: Tensor | None, layer: str) -> tuple[Tensor, Tensor]:
+def _fake_infer(x: Tensor, h0: Tensor | None, packed: Tensor, steps: Tensor | None, layer: str) -> tuple[Tensor, Tensor]:
     return _outputs(x, layer)
 
 
-def _train(x: Tensor, h0: Tensor | None, weights: Sequence[Tensor], lengths: Tensor | None,
+def _train(x: Tensor, h0: Tensor | None, weights: Sequence[Tensor], steps: Tensor | None,
           layer: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     shape, packed = shape_of(layer), _plans.pack(shape_of(layer), list(weights))
     h0 = None if h0 is None else h0.contiguous()
-    y, hT, reserve = _plans.forward(shape, _plans.readable(x), h0, packed, lengths, True)
+    y, hT, reserve = _plans.forward(shape, _plans.readable(x), h0, packed, steps, True)
     assert reserve is not None
     return y, hT, reserve, packed
 
 
-def _fake_train(x: Tensor, h0: Tensor | None, weights: Sequence[Tensor], lengths: Tensor | None,
+def _fake_train(x: Tensor, h0: Tensor | None, weights: Sequence[Tensor], steps: Tensor | None,
       layer: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     shape, (T, N) = shape_of(layer), x.shape[:2]
     plans = [_plans.plan(shape, bool(d)) for d in range(shape.directions)]
@@ -61,14 +61,14 @@ def _fake_train(x: Tensor, h0: Tensor | None, weights: Sequence[Tensor], lengths
     return (*_outputs(x, layer), *(x.new_empty(size, dtype=torch.uint8) for size in sizes))
 
 
-def _backward(dy: Tensor | None, dhT: Tensor | None, x: Tensor, lengths: Tensor | None, packed: Tensor, reserve: Tensor,
+def _backward(dy: Tensor | None, dhT: Tensor | None, x: Tensor, steps: Tensor | None, packed: Tensor, reserve: Tensor,
              layer: str) -> tuple[Tensor, ...]:
     dy = None if dy is None else _plans.readable(dy)
     dhT = None if dhT is None else dhT.contiguous()
-    return tuple(_plans.backward(shape_of(layer), dy, dhT, _plans.readable(x), lengths, packed, reserve))
+    return tuple(_plans.backward(shape_of(layer), dy, dhT, _plans.readable(x), steps, packed, reserve))
 
 
-def _fake_backward(dy: Tensor | None, dhT: Tensor | None, x: Tensor, lengths: Tensor | None, packed: Tensor, reserve: Tensor,
+def _fake_backward(dy: Tensor | None, dhT: Tensor | None, x: Tensor, steps: Tensor | None, packed: Tensor, reserve: Tensor,
       layer: str) -> tuple[Tensor, ...]:
     return tuple(_plans.empty_gradients(shape_of(layer), x))
 
@@ -76,16 +76,16 @@ def _fake_backward(dy: Tensor | None, dhT: Tensor | None, x: Tensor, lengths: Te
 # ---- autograd --------------------------------------------------------------------------------------------------------------
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    x, h0, weights, lengths, layer = inputs
+    x, h0, weights, steps, layer = inputs
     # The weights are saved so that autograd finds a change in place between forward and backward.
-    ctx.save_for_backward(x, lengths, output[2], output[3], *weights)
+    ctx.save_for_backward(x, steps, output[2], output[3], *weights)
     ctx.layer, ctx.has_h0, ctx.count = layer, h0 is not None, len(weights)
     ctx.mark_non_differentiable(output[2], output[3])
 
 
 def _gradients(ctx: Any, dy: Tensor | None, dhT: Tensor | None, *_: Any) -> tuple[Any, ...]:
-    x, lengths, reserve, packed, *weights = ctx.saved_tensors
-    dx, dh0, *rest = torch.ops.libgru.backward(dy, dhT, x, lengths, packed, reserve, ctx.layer)
+    x, steps, reserve, packed, *weights = ctx.saved_tensors
+    dx, dh0, *rest = torch.ops.libgru.backward(dy, dhT, x, steps, packed, reserve, ctx.layer)
     parts = rest[:ctx.count // shape_of(ctx.layer).directions]
     by_weight = [part[d].to(weights[0].dtype) for d in range(shape_of(ctx.layer).directions) for part in parts]
     return dx, dh0 if ctx.has_h0 else None, by_weight, None, None
@@ -127,9 +127,9 @@ def _register(schema: str, kernel: Any, fake: Any, gradient: Any, save: Any) -> 
 
 _library = torch.library.Library("libgru", "DEF")
 _register("pack(Tensor[] weights, str layer) -> Tensor", _pack, _fake_pack, _never, _nothing)
-_register("infer(Tensor x, Tensor? h0, Tensor packed, Tensor? lengths, str layer) -> (Tensor, Tensor)",
+_register("infer(Tensor x, Tensor? h0, Tensor packed, Tensor? steps, str layer) -> (Tensor, Tensor)",
           _infer, _fake_infer, _never, _nothing)
-_register("train(Tensor x, Tensor? h0, Tensor[] weights, Tensor? lengths, str layer) -> (Tensor, Tensor, Tensor, Tensor)",
+_register("train(Tensor x, Tensor? h0, Tensor[] weights, Tensor? steps, str layer) -> (Tensor, Tensor, Tensor, Tensor)",
           _train, _fake_train, _gradients, _save)
-_register("backward(Tensor? dy, Tensor? dhT, Tensor x, Tensor? lengths, Tensor packed, Tensor reserve, str layer) -> "
+_register("backward(Tensor? dy, Tensor? dhT, Tensor x, Tensor? steps, Tensor packed, Tensor reserve, str layer) -> "
           "(Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)", _backward, _fake_backward, _twice, _nothing)

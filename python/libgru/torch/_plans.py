@@ -134,18 +134,31 @@ def pack(shape: Shape, weights: list[Tensor]) -> Tensor:
     return out
 
 
-def _run(x: Tensor, packed: int, lengths: Tensor | None) -> Any:
+def _run(x: Tensor, packed: int, steps: Tensor | None) -> Any:
     run = library().new("gru_run")
     run.T, run.N = x.shape[0], x.shape[1]
     run.x.data = x.data_ptr()
     run.x.time_stride, run.x.batch_stride = _strides(x)
     run.packed = packed
-    if lengths is not None:
-        run.lengths = lengths.data_ptr()
+    if steps is not None:
+        _set_steps(run, steps)
     return run
 
 
-def forward(shape: Shape, x: Tensor, h0: Tensor | None, packed: Tensor, lengths: Tensor | None,
+def _set_steps(run: Any, steps: Tensor) -> None:
+    """Which steps there are: lengths [N] of int32, or a mask [T, N] of bools. Both dense."""
+    T, N = run.T, run.N
+    name, kind, shape = ("lengths", torch.int32, (N,)) if steps.dim() == 1 else ("mask", torch.bool, (T, N))
+    if tuple(steps.shape) != shape or steps.dtype != kind or steps.device.type != "cpu" or not steps.is_contiguous():
+        raise BadArgument(f"{name} is {list(steps.shape)} of {steps.dtype} on {steps.device}, expected {list(shape)} of {kind} on "
+                          "the CPU, without gaps")
+    if steps.dim() == 1:
+        run.lengths = steps.data_ptr()
+    else:
+        run.mask.data = steps.data_ptr()
+
+
+def forward(shape: Shape, x: Tensor, h0: Tensor | None, packed: Tensor, steps: Tensor | None,
             training: bool) -> tuple[Tensor, Tensor, Tensor | None]:
     """y [T, N, directions * H], hT [directions, N, H] and, in training, the reserve. x is readable, h0 dense."""
     lib = library()
@@ -155,7 +168,7 @@ def forward(shape: Shape, x: Tensor, h0: Tensor | None, packed: Tensor, lengths:
     reserve = torch.empty(sum(each.reserve_bytes(T, N) for each in plans), dtype=torch.uint8) if training else None
     weights, saved = packed.data_ptr(), 0 if reserve is None else reserve.data_ptr()
     for d, each in enumerate(plans):
-        run, sizes = _run(x, weights, lengths), each.sizes(T, N)
+        run, sizes = _run(x, weights, steps), each.sizes(T, N)
         run.y.data, run.y.time_stride, run.y.batch_stride = y.data_ptr() + d * H * each.element, N * D * H, D * H
         run.hT = hT.data_ptr() + d * N * H * each.element
         if h0 is not None:
@@ -203,15 +216,15 @@ def _set_gradients(struct: Any, out: Gradients, d: int, dx: Tensor, dy: Tensor |
     struct.dW, struct.dR, struct.dbW, struct.dbR = (part[d].data_ptr() for part in out[2:])
 
 
-def backward(shape: Shape, dy: Tensor | None, dhT: Tensor | None, x: Tensor, lengths: Tensor | None, packed: Tensor,
+def backward(shape: Shape, dy: Tensor | None, dhT: Tensor | None, x: Tensor, steps: Tensor | None, packed: Tensor,
              reserve: Tensor) -> Gradients:
-    """x, lengths, packed and reserve as forward() had them. dy is readable, dhT dense."""
+    """x, steps, packed and reserve as forward() had them. dy is readable, dhT dense."""
     lib, T, N = library(), x.shape[0], x.shape[1]
     out = empty_gradients(shape, x)
     weights, saved = packed.data_ptr(), reserve.data_ptr()
     for d in range(shape.directions):
         each = plan(shape, bool(d))
-        run, sizes, struct = _run(x, weights, lengths), each.sizes(T, N), lib.new("gru_gradients")
+        run, sizes, struct = _run(x, weights, steps), each.sizes(T, N), lib.new("gru_gradients")
         dx = torch.empty_like(out.dx) if d else out.dx
         _set_gradients(struct, out, d, dx, dy, dhT, shape.hidden)
         run.mode, run.reserve, run.reserve_size = lib["GRU_TRAIN"], saved, sizes.reserve

@@ -54,7 +54,7 @@ def _run(module: Any, given: PackedSequence, hx: Tensor) -> tuple[Tensor, Tensor
 
 def _through_rows(module: Any, given: PackedSequence, hx: Tensor) -> tuple[Tensor, Tensor]:
     x, lengths = pad_packed_sequence(given)
-    y, hT = module._run(x, hx, lengths)
+    y, hT = module._run(x, hx, lengths.to(torch.int32))
     return pack_padded_sequence(y, lengths).data, hT
 
 

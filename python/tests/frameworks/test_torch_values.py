@@ -105,6 +105,33 @@ class Values(Case):
         self.near(found, hT)
         with self.assertRaisesRegex(libgru.BadData, "lengths"):
             ours(x, lengths=torch.tensor([4, 5, 3]))
+        with self.assertRaisesRegex(libgru.BadArgument, "lengths is .2. of torch.int32 on cpu, expected .3."):
+            ours(x, lengths=torch.tensor([4, 3]))
+
+    def test_masks(self) -> None:
+        """A row has the outputs and gradients of nn.GRU over the steps that its mask keeps."""
+        stock, ours = pair(5, 7, 2, batch_first=True)
+        mask = torch.tensor([[1, 0, 1, 1], [0, 1, 1, 0], [1, 1, 1, 1]]).bool()
+        x = torch.randn(3, 4, 5, requires_grad=True)
+        y, hT = ours(x, mask=mask)
+        gradient, = torch.autograd.grad((y * y).sum() + hT.sum(), x)
+        for n, kept in enumerate(mask):
+            own = x[n, kept].detach().requires_grad_()
+            wanted, last = stock(own)
+            self.near(y[n, kept], wanted)
+            self.near(hT[:, n], last)
+            self.near(gradient[n, kept], torch.autograd.grad((wanted * wanted).sum() + last.sum(), own)[0])
+            self.assertFalse(y[n, ~kept].any() or gradient[n, ~kept].any())
+        with torch.no_grad():
+            self.same(ours(x, mask=mask)[0], y)
+            self.same(ours(x[0], mask=mask[0])[0], y[0])
+            self.same(torch.compile(ours, fullgraph=True)(x, mask=mask)[0], y)
+        self.same(ours(x, mask=torch.arange(4) < torch.tensor([[4], [2], [3]]))[0], ours(x, lengths=torch.tensor([4, 2, 3]))[0])
+        for words, given in (("mask is .4, 3. of torch.bool, expected .3, 4.", {"mask": mask.t()}),
+                             ("mask is .3, 4. of torch.int32", {"mask": mask.int()}),
+                             ("expected one of them", {"mask": mask, "lengths": torch.tensor([1, 1, 1])})):
+            with self.assertRaisesRegex(libgru.BadArgument, words):
+                ours(x, **given)
 
     def test_rounded_weights(self) -> None:
         """A model whose weights are rounded by hand gives the same bits."""

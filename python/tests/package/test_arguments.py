@@ -89,6 +89,20 @@ class Arguments(unittest.TestCase):
         odd = np.zeros(T * N * I * 4 + 1, np.uint8)[1:].view(np.float32).reshape(T, N, I)
         self.refused("run.x", forward, odd)
 
+    def test_ragged_batches(self) -> None:
+        forward, rows, order = self.layer.forward, self.x.reshape(-1, I), np.array([0, 1])
+        self.refused("x has the shape [5][3][4], expected [15][4]", forward, self.x, offsets=np.array([0, 10, 15]))
+        self.refused("x has the shape [15][4], expected [14][4]", forward, rows, offsets=np.array([0, 14]))
+        self.refused("offsets is empty, expected 1", forward, rows, offsets=np.zeros(0, np.int64))
+        self.refused("offsets is int32, expected int64", forward, rows, offsets=np.array([0, 15], np.int32))
+        self.refused("offsets has the number -1", forward, rows, offsets=np.array([0, -1, 15]), error=libgru.BadData)
+        self.refused("offsets[1]", forward, rows, offsets=np.array([0, 20, 15]), error=libgru.BadData)
+        self.refused("batch_sizes[2] is 3", forward, rows[:8], batch_sizes=np.array([3, 2, 3]), error=libgru.BadData)
+        self.refused("batch_order", forward, rows[:4], batch_sizes=np.array([2, 2]), batch_order=order * 0, error=libgru.BadData)
+        self.refused("there are no batch_sizes", forward, self.x, batch_order=order)
+        self.refused("mask is given, and offsets", forward, rows, offsets=np.array([0, 15]), mask=np.ones((5, 3), bool))
+        self.refused("at most one", forward, rows, offsets=np.array([0, 15]), lengths=np.array([15], np.int32))
+
     def test_nothing_is_written_where_it_must_not_be(self) -> None:
         y = np.zeros((T, N, H), np.float32)
         y.flags.writeable = False
@@ -223,30 +237,34 @@ class Files(unittest.TestCase):
         safetensors.write(self.path, {name: Tensor.of(array) for name, array in tensors.items()},
                           {key.replace("__", "."): text for key, text in metadata.items()})
 
-    def test_the_library_s_loader_agrees(self) -> None:
-        """Also on what the metadata says: the same bits from gru_stack_load, where this library has it."""
-        lib, x = library(), Draw(5)(T, N, I)
+    def test_files_say_what_a_stack_is(self) -> None:
+        """Each word of the metadata gives the stack that is made by hand with that word."""
+        x, h0 = Draw(5)(T, N, I), [Draw(3)(H), Draw(4)(H)]
+        one, two, three = (libgru.Weights(*Draw(seed).weights(width, H)) for seed, width in ((1, I), (7, I), (8, 2 * H)))
         reverse = {name + "_reverse": array for name, array in zip(self.names, Draw(7).weights(I, H))}
         upper = {name.replace("l0", "l1"): array for name, array in zip(self.names, Draw(8).weights(2 * H, H))}
-        for tensors, metadata in (
-                (self.weights, {}), ({**self.weights, **reverse, **upper}, {"gru__l1__clip": "0.5", "gru__reset": "before"}),
-                (reverse, {"gru__update": "write"}),
-                ({**self.weights, **reverse, "h0_l0": Draw(3)(H), "h0_l0_reverse": Draw(4)(H)},
+        before, clipped = libgru.Variant(reset="before"), libgru.Variant(reset="before", clip=0.5)
+        leaky = libgru.Variant(candidate="leaky_relu", candidate_alpha=0.25)
+        for tensors, metadata, layers in (
+                (self.weights, {}, [libgru.StackLayer(one)]),
+                ({**self.weights, **reverse, **upper}, {"gru__l1__clip": "0.5", "gru__reset": "before"},
+                 [libgru.StackLayer(one, two, before), libgru.StackLayer(three, None, clipped)]),
+                (reverse, {"gru__update": "write"}, [libgru.StackLayer(two, None, libgru.Variant(update="write"), "reverse")]),
+                ({**self.weights, **reverse, "h0_l0": h0[0], "h0_l0_reverse": h0[1]},
                  {"gru__initial_state": "learned", "gru__merge": "average", "gru__candidate": "leaky_relu",
-                  "gru__candidate_alpha": "0.25"}),
-                (self.weights, {"gru__gate": "hard_sigmoid", "gru__hard_slope": "0.25", "gru__candidate": "relu"})):
+                  "gru__candidate_alpha": "0.25"}, [libgru.StackLayer(one, two, leaky, "forward", "average", *h0)]),
+                ({**self.weights, **reverse}, {"gru__merge": "separate", "gru__dropout": "0.25"},
+                 [libgru.StackLayer(one, two, merge="separate")])):
             self.write(tensors, **metadata)
-            y = libgru.Stack.load(self.path).forward(x).y
-            file, stack = ctypes.c_void_p(), ctypes.c_void_p()
-            if lib.c.gru_file_open(str(self.path).encode(), ctypes.byref(file)) == lib["GRU_NOT_BUILT"]:
-                self.skipTest("the library was built without files")
-            other = libgru.Stack.load(self.path)
-            lib.call("gru_stack_load", other.context._handle, file, None, ctypes.byref(stack))
-            other._handle, kept = stack, other._handle
-            self.assertTrue(np.array_equal(other.forward(x).y, y), str(metadata))
-            other._handle = kept
-            lib.c.gru_stack_release(stack)
-            lib.c.gru_file_close(file)
+            loaded, made = libgru.Stack.load(self.path), libgru.Stack(layers)
+            found, wanted = loaded.forward(x), made.forward(x)
+            self.assertTrue(np.array_equal(found.y, wanted.y), str(metadata))
+            self.assertEqual((loaded.inputs, loaded.outputs, loaded.hidden), (made.inputs, made.outputs, made.hidden))
+            self.assertEqual(found.y_reverse is None, wanted.y_reverse is None)
+        self.assertTrue(np.array_equal(found.y_reverse, wanted.y_reverse))
+        self.assertEqual(loaded.dropout, 0.25)
+        wide = libgru.Stack.load(self.path, io_type="f64")
+        self.assertEqual(wide.forward(x.astype(np.float64)).y.dtype, np.float64)
 
     def refused(self, words: str, *given: Any, error: type[Exception] = libgru.BadData) -> None:
         with self.assertRaises(error) as caught:
@@ -254,29 +272,29 @@ class Files(unittest.TestCase):
         self.assertIn(words, str(caught.exception))
 
     def test_wrong_files(self) -> None:
-        self.refused("No such file", error=FileNotFoundError)
+        self.refused("No such file", error=libgru.FileError)
         self.path.write_bytes(b"PK\x03\x04" + bytes(100))
-        self.refused("not a safetensors file")
+        self.refused("the header's length is 67324752, but only 96 bytes follow")
         self.write({"a": np.zeros(3, np.float32)})
         self.refused("has no GRU")
         self.write({**self.weights, **{"enc." + name: array for name, array in self.weights.items()}})
-        self.refused("has 2 GRUs; expected one of '', 'enc.'", error=libgru.BadArgument)
-        self.refused("has no GRU with the prefix 'dec.'; it has '', 'enc.'", "dec.")
+        self.refused("has 2 GRUs; expected one of \"enc.\", \"\"", error=libgru.BadArgument)
+        self.refused("has no GRU with the prefix \"dec.\"; it has \"enc.\", \"\"", "dec.")
         self.assertEqual(libgru.Stack.load(self.path, "enc.").inputs, I)
         self.write({name: array for name, array in self.weights.items() if name != "bias_hh_l0"})
-        self.refused("only one of bias_ih_l0 and bias_hh_l0")
+        self.refused("has only one bias of layer 0")
         self.write({name: array for name, array in self.weights.items() if name != "weight_ih_l0"})
-        self.refused("there is no tensor weight_ih_l0")
+        self.refused('has no tensor "weight_ih_l0"')
         self.write({**self.weights, "weight_hh_l2": self.weights["weight_hh_l0"]})
-        self.refused("there is a layer 2")
+        self.refused('has "weight_hh_l2", but no layer 1')
         self.write(self.weights, gru__initial_state="learned")
-        self.refused("there is no tensor h0_l0")
+        self.refused('has no tensor "h0_l0"')
         self.write(self.weights, gru__rezet="after")
         self.refused("gru.rezet")
         self.write(self.weights, gru__l3__reset="after")
         self.refused("gru.l3.reset")
         self.write(self.weights, gru__reset="befor")
-        self.refused("'befor'")
+        self.refused('is "befor", expected after')
 
 
 class Libraries(unittest.TestCase):

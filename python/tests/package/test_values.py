@@ -110,6 +110,27 @@ class Values(unittest.TestCase):
         leaky = libgru.Layer(W, R, candidate="leaky_relu", candidate_alpha=0.5).forward(x).y
         self.assertFalse(np.array_equal(leaky, libgru.Layer(W, R, candidate="leaky_relu").forward(x).y))
 
+    def test_ragged_batches(self) -> None:
+        """Rows one after the other, or steps one after the other, have the numbers of padded rows with lengths."""
+        draw, lengths = Draw(6), np.array([5, 2, 4], np.int32)
+        layer = libgru.Layer(*(array.astype(np.float64) for array in draw.weights(3, 4)))
+        stack = libgru.Stack.from_state({f"{name}_l0{end}": draw(*shape, kind=np.float64) for end in ("", "_reverse")
+                                         for name, shape in (("weight_ih", (12, 3)), ("weight_hh", (12, 4)))})
+        x, h0, order = draw(5, 3, 3, kind=np.float64), draw(3, 4, kind=np.float64), np.array([0, 2, 1])
+        steps = [(t, n) for t in range(5) for n in order if t < lengths[n]]
+        for index, given in (
+                ([(t, n) for n in range(3) for t in range(lengths[n])], {"offsets": np.array([0, 5, 7, 11])}),
+                (steps, {"batch_sizes": np.array([3, 3, 2, 2, 1]), "batch_order": order})):
+            t, n = np.array(index).T
+            for model, states in ((layer, h0), (stack, [h0, h0])):
+                padded = model.forward_training(x, states, lengths=lengths)
+                run = model.forward_training(x[t, n], states, **given)
+                self.near(run.y, padded.y[t, n], 0, "y")
+                self.near(np.array(run.hT), np.array(padded.hT), 0, "hT")
+                self.near(model.forward(x[t, n], states, **given).y, run.y, 0, "y without training")
+                self.near(run.backward(run.y).dx, padded.backward(padded.y).dx[t, n], 0, "dx")
+        self.assertEqual(layer.forward(x[:0, 0], offsets=np.array([0])).y.shape, (0, 4))
+
     def test_attention_projected_restart_and_scale(self) -> None:
         """Each option against the equation that it stands for, in numpy."""
         draw = Draw(4)
