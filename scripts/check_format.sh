@@ -16,7 +16,7 @@ if [ -z "$formatter" ]; then
 fi
 mapfile -t headers < <(git ls-files 'include/*.h' 'include/*.hpp')
 mapfile -t sources < <(git ls-files 'src/*.[ch]' 'src/*.inl' 'src/*.cu' 'src/*.cuh' 'tests/*.[ch]' 'tests/*.cpp' 'tests/*.cu' 'emulator/*.h' 'emulator/*.cpp' 'emulator/*.cu' \
-    'bench/*.[ch]' 'bench/*.cu' 'bench/*.cuh' 'examples/*.[ch]' 'apps/*.[ch]')
+    'bench/*.[ch]' 'bench/*.cu' 'bench/*.cuh' 'examples/*.[ch]' 'apps/*.[ch]' 'python/*.[ch]' 'python/*.cpp')
 mapfile -t scripts < <(git ls-files '*.sh' '*.py' .ci/run bench/plot bench/record)
 
 "$formatter" --style=file --dry-run -Werror "${sources[@]}" || failed=1

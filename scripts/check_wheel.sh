@@ -24,6 +24,7 @@ repaired=$(echo "$scratch"/repaired/libgru-*-py3-none-manylinux*.whl)
 python3 -m venv "$scratch/clean"
 "$scratch/clean/bin/python" -m pip install --quiet --disable-pip-version-check "$repaired"
 (cd "$scratch" && env -u PYTHONPATH -u LIBGRU_LIBRARY clean/bin/python - <<'PROGRAM'
+import ctypes
 import numpy as np
 import libgru
 
@@ -31,6 +32,7 @@ x = np.ones((3, 2, 4), np.float32)
 layer = libgru.Layer(np.full((9, 4), 0.1, np.float32), np.full((9, 3), 0.2, np.float32))
 y, hT = layer.forward(x)
 assert y.shape == (3, 2, 3) and np.array_equal(y[-1], hT) and np.all(hT > 0)
+ctypes.CDLL(str(libgru._library.HERE / "libgru_onnx.so")).RegisterCustomOps
 print(layer.engine())
 PROGRAM
 )

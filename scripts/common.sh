@@ -72,6 +72,14 @@ uv_install() {
     "$environment/bin/uv" pip install --quiet --python "$environment/bin/python" "$@" >&2
 }
 
+# uv_versions ENVIRONMENT PACKAGE...: names and versions of packages in such an environment, in one line.
+uv_versions() {
+    local environment=$1
+    shift
+    "$environment/bin/uv" pip freeze --python "$environment/bin/python" 2>/dev/null |
+        grep -xE "($(IFS='|' && echo "$*"))==.*" | tr '\n' ' '
+}
+
 # torch_without_cuda ENVIRONMENT: PyTorch in such an environment. Its published build is linked with CUDA's libraries, 3 GB that no GRU on a
 # CPU needs: empty ones take their place (python/tests/cuda_stand_ins.py).
 torch_without_cuda() {

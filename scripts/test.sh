@@ -2,7 +2,7 @@
 # Installs what is missing, builds everything in build/ and runs the test suite: the short tier, or with --full the long one
 # (TESTING.md). As root, or with sudo for what has to be installed; a second call needs no network.
 # usage: scripts/test.sh [--full] [ARGUMENT OF CTEST...]      such as -R stack, or -V
-#        scripts/test.sh --frameworks [TEST...]               the Python package in PyTorch: scripts/test_frameworks.sh
+#        scripts/test.sh --frameworks [TEST...]               the Python package in the frameworks: scripts/test_frameworks.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/common.sh

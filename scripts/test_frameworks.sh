@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs the Python package and the frameworks in an environment (1.3 GB, some minutes the first time), and tests the package
-# in each of them.
-# usage: scripts/test_frameworks.sh [TEST...]      TEST: such as test_torch_values.Packed
+# Installs the Python package and the frameworks in an environment (2 GB, some minutes the first time), and tests the package in
+# each of them. PyTorch gets empty stand-ins for CUDA's libraries.
+# usage: scripts/test_frameworks.sh [TEST...]      TEST: such as test_torch_values or test_onnx_runtime.Values
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/common.sh
@@ -9,12 +9,13 @@ source scripts/common.sh
 environment=build-frameworks-venv
 python=$(venv "$environment" uv) || exit 77    # no network: nothing was tested
 torch_without_cuda "$environment" || exit 77
+uv_install "$environment" onnx onnxruntime || exit 77
 say "installing the package"
 use_ccache
 need_packages gcc libc6-dev >&2
 CMAKE_ARGS=-DGRU_CUDA=OFF uv_install "$environment" --reinstall-package libgru ./python
 
-say "testing in PyTorch $("$python" -c 'import torch; print(torch.__version__)')"
+say "testing in $(uv_versions "$environment" torch onnxruntime)"
 cd python/tests/frameworks
 if [ $# -gt 0 ]; then
     "../../../$python" -m unittest "$@"

@@ -82,7 +82,7 @@ def _text(value: Any) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
-def _functions(node: Node) -> list[Named]:
+def functions(node: Node) -> list[Named]:
     """Two for each direction. alpha and beta are consumed in order by the functions that have them."""
     count = 2 * _DIRECTIONS[node.direction]
     names = [_text(name) for name in node.attributes.get("activations", ["Sigmoid", "Tanh"] * (count // 2))]
@@ -171,7 +171,7 @@ def cells(node: Node, constants: Constants) -> list[tuple[Variant, Cell]]:
     _check(node, "W", W[0].shape, (D, 3 * H, -1))
     if B:
         _check(node, "B", B[0].shape, (D, 6 * H))
-    functions, made, states = _functions(node), [], initial_states(node, constants)
+    named, states, made = functions(node), initial_states(node, constants), list[tuple[Variant, Cell]]()
     if states and len(states) != D:
         raise Refused(f"{node.text()}: initial_h has {len(states)} directions, expected {D}")
     try:
@@ -179,7 +179,7 @@ def cells(node: Node, constants: Constants) -> list[tuple[Variant, Cell]]:
     except Unheld as reason:
         raise Refused(f"{node.text()}: its weights cannot be kept: {reason}") from reason
     for d in range(D):
-        variant, shift = _variant(node, *functions[2 * d:2 * d + 2])
+        variant, shift = _variant(node, *named[2 * d:2 * d + 2])
         parts = [Part(t.like(zrn_to_rzn(t.bits[d])), found[1]) for t, found in zip(tensors, (W, R)) if t]
         halves = np.split(tensors[2].bits[d], 2) if tensors[2] else []
         bW, bR = (Part(tensors[2].like(zrn_to_rzn(half)), B[1]) for half in halves) if tensors[2] and B else (None, None)

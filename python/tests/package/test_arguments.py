@@ -312,6 +312,10 @@ class Libraries(unittest.TestCase):
         path = GOLDEN / "README.md"
         self.assertIn("cannot be loaded", child(self.CODE, LIBGRU_LIBRARY=str(path)).stdout)
 
+    def test_no_onnx(self) -> None:
+        ran = child("import sys\nsys.modules['onnx'] = None\ntry: import libgru.onnx\nexcept ImportError as error: print(type(error).__name__, error)")
+        self.assertIn("NotBuilt libgru.onnx needs the package onnx", ran.stdout, ran.stderr)
+
     def test_no_torch_and_an_old_torch(self) -> None:
         code = "import sys, types\n{}\ntry: import libgru.torch\nexcept ImportError as error: print(type(error).__name__, error)"
         ran = child(code.format("sys.modules['torch'] = None"))
