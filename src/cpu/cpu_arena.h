@@ -20,6 +20,12 @@ static inline float *gru_cpu_take_floats(gru_cpu_arena *arena, size_t rows, size
     return gru_cpu_take(arena, gru_size_times(rows, row * sizeof(float)));
 }
 
+/* Floats from a row to the next where rows are read side by side: an odd number of cache lines, so that no two of 64
+ * neighbours share a set of a level 1 cache. */
+static inline size_t gru_cpu_row_pitch(size_t floats) {
+    return ((floats + 15) / 16 | 1) * 16;
+}
+
 /* [count] pointers to rows. */
 static inline void *gru_cpu_take_pointers(gru_cpu_arena *arena, size_t count) {
     return gru_cpu_take(arena, gru_size_times(count, sizeof(float *)));

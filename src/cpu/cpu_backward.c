@@ -56,21 +56,21 @@ static void lay_out(gru_cpu_backward_call *call, gru_cpu_arena *arena, int64_t T
     call->barrier = gru_cpu_take(arena, sizeof *call->barrier);
     call->R = gru_cpu_take_floats(arena, outputs, call->padded_H);
     call->W = gru_cpu_take_floats(arena, outputs, call->padded_I);
-    call->sum_R = gru_cpu_take_floats(arena, outputs, call->padded_H);
-    call->sum_W = gru_cpu_take_floats(arena, outputs, call->padded_I);
+    call->sum_R = gru_cpu_take_floats(arena, outputs, call->pitch_H);
+    call->sum_W = gru_cpu_take_floats(arena, outputs, call->pitch_I);
     call->sum_bias = gru_cpu_take_floats(arena, D_GATES, call->H);
-    call->dh = gru_cpu_take_floats(arena, n, call->padded_H);
-    call->dh_restart = gru_cpu_take_floats(arena, n, call->padded_H);
-    call->drh = gru_cpu_take_floats(arena, before ? n : 0, call->padded_H);
-    call->dy = gru_cpu_take_floats(arena, widens ? n : 0, call->padded_H);
+    call->dh = gru_cpu_take_floats(arena, n, call->pitch_H);
+    call->dh_restart = gru_cpu_take_floats(arena, n, call->pitch_H);
+    call->drh = gru_cpu_take_floats(arena, before ? n : 0, call->pitch_H);
+    call->dy = gru_cpu_take_floats(arena, widens ? n : 0, call->pitch_H);
     call->dattention = gru_cpu_take_floats(arena, 2 * n, panels);
-    call->d_gates = gru_cpu_take_floats(arena, all, D_GATES * call->H);
+    call->d_gates = gru_cpu_take_floats(arena, all, call->pitch_d);
     call->d_gates_t_pitch = rows < SUMMED_ROWS ? (rows + PANEL - 1) / PANEL * PANEL : SUMMED_ROWS;
     call->d_gates_t = gru_cpu_take_floats(arena, D_GATES * call->H, call->d_gates_t_pitch);
-    call->x = gru_cpu_take_floats(arena, widens ? rows : 0, call->I);
-    call->a = gru_cpu_take_floats(arena, rows, call->padded_H * GATES);
+    call->x = gru_cpu_take_floats(arena, widens ? rows : 0, call->pitch_I);
+    call->a = gru_cpu_take_floats(arena, rows, call->pitch_a);
     call->recomputed = gru_cpu_take_floats(arena, rows, call->padded_H * SAVED);
-    call->rh = gru_cpu_take_floats(arena, before ? rows : 0, call->padded_H);
+    call->rh = gru_cpu_take_floats(arena, before ? rows : 0, call->pitch_H);
     call->list_rows = rows;
     call->scratch = gru_cpu_take(arena, gru_size_times(threads, work_bytes(rows, call->padded_H)));
     call->times = gru_cpu_take(arena, gru_timeline_bytes(T, N));
@@ -82,6 +82,10 @@ static gru_cpu_backward_call call_of(const gru_layer *layer) {
     call.H = (size_t)layer->config.hidden;
     call.padded_I = (call.I + PANEL - 1) / PANEL * PANEL;
     call.padded_H = gru_cpu_panel_count(layer->config.hidden) * PANEL;
+    call.pitch_I = gru_cpu_row_pitch(call.I);
+    call.pitch_H = gru_cpu_row_pitch(call.H);
+    call.pitch_a = gru_cpu_row_pitch(call.padded_H * GATES);
+    call.pitch_d = gru_cpu_row_pitch(call.H * D_GATES);
     return call;
 }
 
@@ -121,7 +125,7 @@ static void widen_inputs(const gru_cpu_backward_work *work) {
     for (int64_t i = work->slice.index; i < work->coord_count; i += work->slice.threads) {
         const gru_cpu_row_coord *coord = &work->coords[i];
         gru_load_floats(call->run->x.data, type, GRU_ROW(call->run->x, coord->t, coord->n),
-                        call->x + gru_cpu_chunk_row(work, coord->s, coord->n) * call->I, call->I);
+                        call->x + gru_cpu_chunk_row(work, coord->s, coord->n) * call->pitch_I, call->I);
     }
     gru_cpu_sync_threads(work);
 }

@@ -25,7 +25,8 @@ typedef struct gru_cpu_backward_call {
     const gru_cpu_kernels *kernels;
     gru_cpu_operands operands;
     gru_cpu_schedule schedule;
-    size_t I, H, padded_I, padded_H; /* padded: to whole panels */
+    size_t I, H, padded_I, padded_H;           /* padded: to whole panels */
+    size_t pitch_I, pitch_H, pitch_a, pitch_d; /* of rows of inputs, of units, of a and of d_gates */
     gru_timeline timeline;
     int64_t steps;     /* of the longest row */
     int data, weights; /* the parts of gru_gradients.parts that this call computes */
@@ -34,19 +35,19 @@ typedef struct gru_cpu_backward_call {
     gru_barrier *barrier;
     float *R;             /* R transposed: panels of up to 3 blocks of 16 outputs; k: n, r, z */
     float *W;             /* W transposed in the same way; k: r, z, n */
-    float *dh, *drh;      /* [N][padded_H] */
-    float *dh_restart;    /* [N][padded_H] */
-    float *dy;            /* [N][padded_H] 16-bit dy of a step, as f32 */
+    float *dh, *drh;      /* [N][pitch_H] */
+    float *dh_restart;    /* [N][pitch_H] */
+    float *dy;            /* [N][pitch_H] 16-bit dy of a step, as f32 */
     float *dattention;    /* [2][N][P] of even and odd steps: summands of the gradient of attention */
-    float *sum_W, *sum_R; /* [3H][padded_I], [3H][padded_H] sums of weight gradients so far */
+    float *sum_W, *sum_R; /* [3H][pitch_I], [3H][pitch_H] sums of weight gradients so far */
     float *sum_bias;      /* [4][H] in the order of D_... */
-    float *d_gates;       /* [T][N][4][H], or [chunk][N][4][H] if no later call reads it */
+    float *d_gates;       /* [T][N][pitch_d], or [chunk][N][pitch_d] if no later call reads it: [4][H] */
     float *d_gates_t;     /* [4][H][pitch] transposed, of at most SUMMED_ROWS rows */
     size_t d_gates_t_pitch;
-    float *x;          /* [chunk][N][I] 16-bit x, as f32 */
-    float *a;          /* [chunk][N][P][3][16] W x + bW, recomputed */
+    float *x;          /* [chunk][N][pitch_I] 16-bit x, as f32 */
+    float *a;          /* [chunk][N][pitch_a] W x + bW, recomputed: [P][3][16] */
     float *recomputed; /* [chunk][N][P][4][16] activations that the reserve does not hold */
-    float *rh;         /* [chunk][N][padded_H] r h, recomputed, BEFORE */
+    float *rh;         /* [chunk][N][pitch_H] r h, recomputed, BEFORE */
     char *scratch;     /* of each thread */
     size_t list_rows;  /* in a thread's lists */
     void *times;       /* of the timeline */
@@ -78,7 +79,7 @@ static inline float *gru_cpu_d_gates_row(const gru_cpu_backward_work *work, int6
     const gru_cpu_backward_call *call = work->call;
     const int passing = call->data && call->weights;
     const size_t row = passing ? gru_cpu_chunk_row(work, s, n) : (size_t)s * (size_t)call->run->N + (size_t)n;
-    return call->d_gates + row * D_GATES * call->H;
+    return call->d_gates + row * call->pitch_d;
 }
 
 static inline float *gru_cpu_saved_row(const gru_cpu_backward_work *work, int64_t s, int64_t n) {
@@ -96,7 +97,7 @@ static inline const float *gru_cpu_h_row(const gru_cpu_backward_work *work, int6
 static inline const float *gru_cpu_x_row(const gru_cpu_backward_work *work, const gru_cpu_row_coord *coord) {
     const gru_const_view *x = &work->call->run->x;
     if (work->call->layer->config.io_type != GRU_F32)
-        return work->call->x + gru_cpu_chunk_row(work, coord->s, coord->n) * work->call->I;
+        return work->call->x + gru_cpu_chunk_row(work, coord->s, coord->n) * work->call->pitch_I;
     return (const float *)x->data + GRU_ROW(*x, coord->t, coord->n);
 }
 

@@ -6,7 +6,7 @@
 #include "cpu_transpose.h"
 
 static float *state_row(const gru_cpu_backward_work *work, float *states, int64_t n) {
-    return states + (size_t)n * work->call->padded_H;
+    return states + (size_t)n * work->call->pitch_H;
 }
 
 /* Sets the slice's units of dh to dhT, or to zeros, and those of dh_restart to zeros. */
@@ -78,15 +78,15 @@ static void multiply(const gru_cpu_backward_work *work, size_t component, size_t
         const int32_t blocks = gru_cpu_blocks_at(block, range.end);
         gru_cpu_panel panel = gru_cpu_transposed_panel(call, 1, block, blocks, first, K);
         if (set) panel.bias = zeros;
-        for (int64_t i = 0; i < work->rows.count; i += MAX_ROWS) {
-            const int32_t rows = gru_cpu_rows_at(i, work->rows.count);
+        for (int64_t i = 0, rows; i < work->rows.count; i += rows) {
+            rows = gru_cpu_rows_at(i, work->rows.count);
             const float *in[MAX_ROWS];
             float *out[MAX_ROWS];
-            for (int32_t m = 0; m < rows; m++) {
+            for (int64_t m = 0; m < rows; m++) {
                 in[m] = work->rows.d_gates[i + m] + component * call->H;
                 out[m] = state_row(work, states, work->rows.row[i + m]) + block * PANEL;
             }
-            call->kernels->product(&panel, in, out, rows);
+            call->kernels->product(&panel, in, out, (int32_t)rows);
         }
     }
 }

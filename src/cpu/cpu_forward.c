@@ -24,13 +24,14 @@ typedef struct forward_call {
     const gru_cpu_kernels *kernels;
     gru_cpu_operands operands;
     gru_cpu_schedule schedule;
-    size_t H, padded; /* units, and units in whole panels */
+    size_t H;
+    size_t pitch, pitch_a; /* of rows of units, and of a */
     gru_timeline timeline;
     int64_t steps; /* of the longest row */
     gru_barrier *barrier;
-    float *state[2];  /* [N][padded] the states that enter even and odd steps */
-    float *z, *rh;    /* [N][padded] BEFORE */
-    float *a;         /* [chunk][N][P][3][16] projected input of a chunk */
+    float *state[2];  /* [N][pitch] the states that enter even and odd steps */
+    float *z, *rh;    /* [N][pitch] BEFORE */
+    float *a;         /* [chunk][N][pitch_a] projected input of a chunk, in panels: [P][3][16] */
     float *x;         /* [chunk][N][I] 16-bit input of a chunk, as f32 */
     char *lists;      /* for each thread: the arrays of gru_cpu_rows */
     size_t list_rows; /* in each of them */
@@ -71,16 +72,18 @@ static void lay_out(forward_call *call, gru_cpu_arena *arena, int64_t T, int64_t
     const gru_layer_config *config = &call->layer->config;
     const size_t n = (size_t)N, threads = (size_t)call->layer->context->config.threads;
     const size_t rows = gru_cpu_schedule_rows(T, N, config->hidden);
-    call->padded = gru_cpu_panel_count(config->hidden) * PANEL;
+    const size_t padded = gru_cpu_panel_count(config->hidden) * PANEL;
+    call->pitch = gru_cpu_row_pitch(padded);
+    call->pitch_a = gru_cpu_row_pitch(padded * GATES);
     call->list_rows = rows;
     call->barrier = gru_cpu_take(arena, sizeof *call->barrier);
-    for (int i = 0; i < 2; i++) call->state[i] = gru_cpu_take_floats(arena, n, call->padded);
+    for (int i = 0; i < 2; i++) call->state[i] = gru_cpu_take_floats(arena, n, call->pitch);
     call->z = call->rh = NULL;
     if (config->reset_mode == GRU_RESET_BEFORE) {
-        call->z = gru_cpu_take_floats(arena, n, call->padded);
-        call->rh = gru_cpu_take_floats(arena, n, call->padded);
+        call->z = gru_cpu_take_floats(arena, n, call->pitch);
+        call->rh = gru_cpu_take_floats(arena, n, call->pitch);
     }
-    call->a = gru_cpu_take_floats(arena, rows, call->padded * GATES);
+    call->a = gru_cpu_take_floats(arena, rows, call->pitch_a);
     call->x = gru_cpu_take_floats(arena, config->io_type == GRU_F32 ? 0 : rows, (size_t)config->inputs);
     call->lists = gru_cpu_take(arena, gru_size_times(threads, list_bytes(rows)));
     call->times = gru_cpu_take(arena, gru_timeline_bytes(T, N));
@@ -125,7 +128,7 @@ static void sync_threads(const thread_work *work) {
 /* ---- states ---- */
 
 static float *state_row(const forward_call *call, int64_t s, int64_t n) {
-    return call->state[s & 1] + (size_t)n * call->padded;
+    return call->state[s & 1] + (size_t)n * call->pitch;
 }
 
 /* Sets the slice's units to row n of h_restart, or to zeros. */
@@ -184,7 +187,7 @@ static size_t chunk_row(const thread_work *work, int64_t s, int64_t n) {
 }
 
 static float *projected_row(const thread_work *work, int64_t s, int64_t n) {
-    return work->call->a + chunk_row(work, s, n) * work->call->padded * GATES;
+    return work->call->a + chunk_row(work, s, n) * work->call->pitch_a;
 }
 
 static const float *input_row(const thread_work *work, int64_t s, int64_t t, int64_t n) {
@@ -226,11 +229,11 @@ static void project_chunk(thread_work *work, int64_t begin, int64_t end) {
         sync_threads(work); /* other threads widened some of the rows */
     for (size_t panel = work->slice.panels.begin; panel < work->slice.panels.end; panel++) {
         const gru_cpu_panel weights = gru_cpu_panel_at(&call->operands.W, call->operands.W_pitch, panel);
-        for (int64_t first = 0; first < work->rows.count; first += MAX_ROWS) {
-            const int32_t count = gru_cpu_rows_at(first, work->rows.count);
+        for (int64_t first = 0, count; first < work->rows.count; first += count) {
+            count = gru_cpu_rows_at(first, work->rows.count);
             float *out[MAX_ROWS];
-            for (int32_t m = 0; m < count; m++) out[m] = work->rows.a[first + m] + panel * GATES * PANEL;
-            call->kernels->product(&weights, work->rows.in + first, out, count);
+            for (int64_t m = 0; m < count; m++) out[m] = work->rows.a[first + m] + panel * GATES * PANEL;
+            call->kernels->product(&weights, work->rows.in + first, out, (int32_t)count);
         }
     }
 }
@@ -252,8 +255,8 @@ static void gather_rows(thread_work *work, int64_t s) {
         rows->row[i] = n;
         if (rows->saved) rows->saved[i] = gru_cpu_reserve_saved(call->layer, run, s, n);
         if (call->rh) {
-            rows->z[i] = call->z + (size_t)n * call->padded;
-            rows->rh[i] = call->rh + (size_t)n * call->padded;
+            rows->z[i] = call->z + (size_t)n * call->pitch;
+            rows->rh[i] = call->rh + (size_t)n * call->pitch;
         }
         if (call->operands.cell.has_attention) {
             const int64_t t = gru_timeline_time(&call->timeline, s, n);
@@ -272,10 +275,10 @@ static void multiply(const thread_work *work, const gru_cpu_panel *first_panel, 
     for (int m = 0; m < MAX_ROWS; m++) c_rows[m] = c[m];
     for (size_t panel = work->slice.panels.begin; panel < work->slice.panels.end; panel++) {
         const gru_cpu_panel weights = gru_cpu_panel_at(first_panel, call->operands.R_pitch, panel);
-        for (int64_t first = 0; first < work->rows.count; first += MAX_ROWS) {
-            const int32_t count = gru_cpu_rows_at(first, work->rows.count);
-            call->kernels->product(&weights, in + first, c_rows, count);
-            epilogue(&call->operands.cell, &work->rows, first, count, panel * PANEL, c_rows);
+        for (int64_t first = 0, count; first < work->rows.count; first += count) {
+            count = gru_cpu_rows_at(first, work->rows.count);
+            call->kernels->product(&weights, in + first, c_rows, (int32_t)count);
+            epilogue(&call->operands.cell, &work->rows, first, (int32_t)count, panel * PANEL, c_rows);
         }
     }
 }

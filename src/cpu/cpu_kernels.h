@@ -13,20 +13,21 @@
 #include "core/step.h"
 #include "cpu_layout.h"
 
-enum { MAX_ROWS = 8 }; /* rows of the batch that one call multiplies */
+enum { MAX_ROWS = 32 }; /* rows of the batch that one call multiplies */
 
-/* Rows of the kernel call that begins at row `first` of `count`. */
+/* Rows of the kernel call that begins at row `first` of `count`; all calls have nearly the same number. */
 static inline int32_t gru_cpu_rows_at(int64_t first, int64_t count) {
-    return count - first < MAX_ROWS ? (int32_t)(count - first) : MAX_ROWS;
+    const int64_t left = count - first, calls = (left + MAX_ROWS - 1) / MAX_ROWS;
+    return (int32_t)(calls <= 1 ? left : (left + calls - 1) / calls);
 }
 
 /* A panel of a weight matrix: gates x 16 outputs. Backward multiplies blocks of 16 outputs in the place of gates. */
 typedef struct gru_cpu_panel {
     const void *weights; /* [K][gates][16] */
     const float *bias;   /* [gates][16]; NULL: the sums continue from the values in out */
-    const float *ahead;  /* [8 K] the next call's input, to prefetch; NULL: nothing */
     size_t K;
-    int32_t type;  /* of weights: f32, f16, bf16 */
+    size_t ahead; /* floats from the input of a row to that of the eighth after it, to prefetch; 0: nothing */
+    int32_t type; /* of weights: f32, f16, bf16 */
     int32_t gates; /* 1 to 3 */
 } gru_cpu_panel;
 

@@ -92,8 +92,6 @@ INLINE vec vec_update(const gru_cpu_cell *cell, vec z, vec n, vec h, float w) {
 
 /* ---- the product ---- */
 
-enum { PREFETCH_K = 48 };
-
 /* LANES weights from `lane` on of the 16 that begin at index `line`. */
 INLINE vec load_weights(const void *weights, int32_t type, size_t line, size_t lane) {
     if (type == GRU_F16) return vec_load_f16((const uint16_t *)weights + line + lane);
@@ -101,21 +99,60 @@ INLINE vec load_weights(const void *weights, int32_t type, size_t line, size_t l
     return vec_load((const float *)weights + line + lane);
 }
 
-/* A panel that is read for few rows comes from a distant cache, and the hardware prefetcher stops at pages of 4 KiB. */
-INLINE void fetch_ahead(const void *weights, int32_t type, size_t k, size_t pitch) {
-    const size_t element = type == GRU_F32 ? sizeof(float) : sizeof(uint16_t);
-    const char *at = (const char *)weights + (k + PREFETCH_K) * pitch * element;
+/* Vectors narrower than a panel read its weights more than once: in blocks of k, which stay in a level 1 cache of 32 KiB
+ * together with the block that follows. */
+enum { BLOCKED = LANES < PANEL, BLOCK_K = 64 };
+
+/* The weights that a loop over k prefetches: some lines at `at`, which then moves on by `step`. They come from a distant cache,
+ * and the hardware prefetcher stops at pages of 4 KiB. */
+typedef struct weights_ahead {
+    const char *at;
+    size_t step;
+} weights_ahead;
+
+enum { AHEAD_K = 48 }; /* without blocks */
+
+/* One or two rows wait for the weights anyway: there prefetching costs more than it saves. */
+INLINE void fetch_ahead(weights_ahead *ahead, int32_t type, int gates, int rows) {
+    const int bytes = gates * PANEL * (type == GRU_F32 ? 4 : 2);
+    const int lines = rows <= 2 ? 0 : BLOCKED ? 2 : (bytes + 63) / 64;
 #pragma GCC unroll 3
-    for (size_t i = 0; i < pitch * element; i += 64) __builtin_prefetch(at + i);
+    for (int i = 0; i < lines; i++) __builtin_prefetch(ahead->at + (ptrdiff_t)64 * i);
+    ahead->at += ahead->step;
+}
+
+/* The terms of one k for some vectors of weights, `wide` of each gate. One or two rows keep their inputs in registers and
+ * read each weight once; more rows keep the weights. */
+INLINE void add_terms(const gru_cpu_panel *panel, int32_t type, int gates, int rows, int wide, size_t first,
+                      size_t k, const float *const *in, vec *sum) {
+    const size_t line = k * (size_t)gates * PANEL;
+    const int vectors = gates * wide, few = rows <= 2;
+    vec w[GATES * 4], few_in[2];
+#pragma GCC unroll 2
+    for (int m = 0; few && m < rows; m++) few_in[m] = vec_set1(in[m][k]);
+#pragma GCC unroll 12
+    for (int i = 0; i < vectors; i++) {
+        w[i] = load_weights(panel->weights, type, line + (size_t)(i / wide) * PANEL,
+                            (size_t)(i % wide) * LANES + first);
+#pragma GCC unroll 2
+        for (int m = 0; few && m < rows; m++) sum[i * rows + m] = vec_fma(w[i], few_in[m], sum[i * rows + m]);
+    }
+#pragma GCC unroll 8
+    for (int m = 0; !few && m < rows; m++) {
+        const vec u = vec_set1(in[m][k]);
+#pragma GCC unroll 12
+        for (int i = 0; i < vectors; i++) sum[i * rows + m] = vec_fma(w[i], u, sum[i * rows + m]);
+    }
 }
 
 /* k in [begin, end) for `wide` vectors of each gate from lane `first` on, and for `rows` rows: gates * wide * rows chains
  * at once. Callers pass constants for the three, so the compiler unrolls the loops over them and keeps the sums in
  * registers. A chain that is cut continues from the stored sum: the same sums in the same order. */
 INLINE void product_block(const gru_cpu_panel *panel, int32_t type, int gates, int rows, int wide,
-                          size_t first, size_t begin, size_t end, const float *const *in, float *const *out) {
-    const size_t pitch = (size_t)gates * PANEL;
-    vec sum[GATES * MAX_ROWS];
+                          size_t first, size_t begin, size_t end, weights_ahead *ahead,
+                          const float *const *in, float *const *out) {
+    weights_ahead fetched = *ahead;
+    vec sum[GATES * PANEL];
 #pragma GCC unroll 48
     for (int i = 0; i < gates * wide; i++) {
         const size_t at = (size_t)(i / wide) * PANEL + (size_t)(i % wide) * LANES + first;
@@ -124,20 +161,11 @@ INLINE void product_block(const gru_cpu_panel *panel, int32_t type, int gates, i
             sum[i * rows + m] = vec_load(begin == 0 && panel->bias ? panel->bias + at : out[m] + at);
     }
     for (size_t k = begin; k < end; k++) {
-        vec w[GATES * 4];
-#pragma GCC unroll 12
-        for (int i = 0; i < gates * wide; i++)
-            w[i] = load_weights(panel->weights, type, k * pitch + (size_t)(i / wide) * PANEL,
-                                (size_t)(i % wide) * LANES + first);
-        if (rows >= 4 && first == 0) fetch_ahead(panel->weights, type, k, pitch);
-        if (rows >= 8 && panel->ahead) __builtin_prefetch(panel->ahead + k * 8, 0, 2);
-#pragma GCC unroll 8
-        for (int m = 0; m < rows; m++) {
-            const vec u = vec_set1(in[m][k]);
-#pragma GCC unroll 12
-            for (int i = 0; i < gates * wide; i++) sum[i * rows + m] = vec_fma(w[i], u, sum[i * rows + m]);
-        }
+        fetch_ahead(&fetched, type, gates, rows);
+        if (rows >= 8 && panel->ahead) __builtin_prefetch(in[0] + panel->ahead + k * 8, 0, 2);
+        add_terms(panel, type, gates, rows, wide, first, k, in, sum);
     }
+    if (BLOCKED) *ahead = fetched;
 #pragma GCC unroll 48
     for (int i = 0; i < gates * wide; i++)
 #pragma GCC unroll 8
@@ -147,34 +175,48 @@ INLINE void product_block(const gru_cpu_panel *panel, int32_t type, int gates, i
 
 /* All 16 lanes of the panel for a constant number of rows. */
 INLINE void product_rows(const gru_cpu_panel *panel, int32_t type, int gates, int rows, size_t begin,
-                         size_t end, const float *const *in, float *const *out) {
+                         size_t end, weights_ahead *ahead, const float *const *in, float *const *out) {
     const int wide = WIDE(rows);
 #pragma GCC unroll 2
     for (size_t first = 0; first < PANEL; first += (size_t)wide * LANES)
-        product_block(panel, type, gates, rows, wide, first, begin, end, in, out);
+        product_block(panel, type, gates, rows, wide, first, begin, end, ahead, in, out);
 }
 
+/* With blocks: the next block, spread evenly over the passes over this one. Else: AHEAD_K further. */
+INLINE weights_ahead first_ahead(const gru_cpu_panel *panel, int32_t type, int gates, int32_t groups,
+                                 size_t begin, size_t end) {
+    const size_t bytes = (size_t)gates * PANEL * (type == GRU_F32 ? sizeof(float) : sizeof(uint16_t));
+    const size_t passes = BLOCKED ? (size_t)groups * (PANEL / (WIDE(ROWS) * LANES)) : 1;
+    const size_t from = BLOCKED ? end : begin + AHEAD_K;
+    return (weights_ahead){(const char *)panel->weights + from * bytes, (bytes + passes - 1) / passes};
+}
+
+/* Rows in groups of at most ROWS, nearly equal: a group of one row would read the weights for little work. */
 INLINE void product_range(const gru_cpu_panel *panel, int32_t type, int gates, size_t begin, size_t end,
                           const float *const *in, float *const *out, int32_t rows) {
-#if ROWS >= 8
-    for (; rows >= 8; rows -= 8, in += 8, out += 8) product_rows(panel, type, gates, 8, begin, end, in, out);
-#endif
-#if ROWS >= 4
-    for (; rows >= 4; rows -= 4, in += 4, out += 4) product_rows(panel, type, gates, 4, begin, end, in, out);
-#endif
-#if ROWS >= 2
-    for (; rows >= 2; rows -= 2, in += 2, out += 2) product_rows(panel, type, gates, 2, begin, end, in, out);
-#endif
-    for (; rows > 0; rows--, in++, out++) product_rows(panel, type, gates, 1, begin, end, in, out);
+    int32_t groups = (rows + ROWS - 1) / ROWS;
+    weights_ahead ahead = first_ahead(panel, type, gates, groups, begin, end);
+    for (; groups > 0; groups--) {
+        const int32_t count = (rows + groups - 1) / groups;
+#define IF_ROWS(n) \
+    if (n <= ROWS && count == n) product_rows(panel, type, gates, n, begin, end, &ahead, in, out)
+        IF_ROWS(8);
+        IF_ROWS(7);
+        IF_ROWS(6);
+        IF_ROWS(5);
+        IF_ROWS(4);
+        IF_ROWS(3);
+        IF_ROWS(2);
+        IF_ROWS(1);
+#undef IF_ROWS
+        rows -= count, in += count, out += count;
+    }
 }
-
-/* Values of k whose f32 weights stay in a level 1 cache of 32 KiB, for vectors narrower than a panel, which read them
- * repeatedly. */
-enum { BLOCK_K = 96 };
 
 INLINE void product_gates(const gru_cpu_panel *panel, int32_t type, int gates, const float *const *in,
                           float *const *out, int32_t rows) {
-    const size_t K = panel->K, block = LANES < PANEL && rows > 1 && K > BLOCK_K ? BLOCK_K : K;
+    const int one_pass = rows == 1 || (rows == 2 && WIDE(2) * LANES == PANEL);
+    const size_t K = panel->K, block = BLOCKED && !one_pass && K > BLOCK_K ? BLOCK_K : K;
     size_t begin = 0;
     do {
         const size_t end = K - begin > block ? begin + block : K;

@@ -19,7 +19,7 @@ static void describe_panel(gru_cpu_panel *panel, const char *weights, const char
                            int32_t type, int32_t gates) {
     panel->weights = weights;
     panel->bias = (const float *)(const void *)bias;
-    panel->ahead = NULL;
+    panel->ahead = 0;
     panel->K = K;
     panel->type = type;
     panel->gates = gates;

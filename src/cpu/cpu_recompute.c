@@ -23,9 +23,9 @@ static int next_rows(const gru_cpu_backward_work *work, int64_t *at, kernel_rows
         if (!gru_cpu_owns_row(work, coord)) continue;
         rows->x[m] = call->run->x.data ? gru_cpu_x_row(work, coord) : NULL;
         rows->h[m] = gru_cpu_h_row(work, coord->s, coord->n);
-        rows->a[m] = call->a + row * call->padded_H * GATES;
+        rows->a[m] = call->a + row * call->pitch_a;
         rows->saved[m] = call->recomputed + row * call->padded_H * SAVED;
-        rows->rh[m] = call->rh + row * call->padded_H;
+        rows->rh[m] = call->rh + row * call->pitch_H;
         rows->next[m] = work->discard;
         rows->z[m] = work->discard + call->padded_H;
         rows->count++;
@@ -37,7 +37,7 @@ static void load_projected(const gru_cpu_backward_work *work) {
     const gru_cpu_backward_call *call = work->call;
     for (int64_t i = 0; i < work->coord_count; i++) {
         const gru_cpu_row_coord *coord = &work->coords[i];
-        float *a = call->a + gru_cpu_chunk_row(work, coord->s, coord->n) * call->padded_H * GATES;
+        float *a = call->a + gru_cpu_chunk_row(work, coord->s, coord->n) * call->pitch_a;
         if (gru_cpu_owns_row(work, coord))
             gru_cpu_load_projected(&call->layer->config, call->run, work->slice.panels, coord->t, coord->n,
                                    a);

@@ -140,23 +140,25 @@ static void sum_panel(const gru_cpu_backward_work *work, int columns, const gru_
                       size_t count, size_t block, int32_t blocks, int overwrite) {
     const gru_cpu_backward_call *call = work->call;
     const d_components component = components_of(call, columns);
-    const size_t pitch = columns == OF_X ? call->padded_I : call->padded_H;
-    gru_cpu_panel panel = {
-        .weights = work->columns, .bias = overwrite ? zeros : NULL, .K = count, .gates = blocks};
+    const size_t pitch = columns == OF_X ? call->pitch_I : call->pitch_H;
+    gru_cpu_panel panel = {.weights = work->columns,
+                           .bias = overwrite ? zeros : NULL,
+                           .K = count,
+                           .ahead = 8 * call->d_gates_t_pitch,
+                           .gates = blocks};
     float *sums = (columns == OF_X ? call->sum_W : call->sum_R) + block * PANEL;
     if (component.count == 0) return;
     gather_columns(work, columns, coords, count, block * PANEL, (size_t)blocks * PANEL);
     for (int q = component.first; q < component.first + component.count; q++)
-        for (size_t j = 0; j < call->H; j += MAX_ROWS) {
-            const int32_t rows = gru_cpu_rows_at((int64_t)j, (int64_t)call->H);
+        for (size_t j = 0, rows; j < call->H; j += rows) {
+            rows = (size_t)gru_cpu_rows_at((int64_t)j, (int64_t)call->H);
             const float *in[MAX_ROWS];
             float *out[MAX_ROWS];
-            for (int32_t m = 0; m < rows; m++) {
-                in[m] = call->d_gates_t + ((size_t)q * call->H + j + (size_t)m) * call->d_gates_t_pitch;
-                out[m] = sums + ((size_t)gate_of(q) * call->H + j + (size_t)m) * pitch;
+            for (size_t m = 0; m < rows; m++) {
+                in[m] = call->d_gates_t + ((size_t)q * call->H + j + m) * call->d_gates_t_pitch;
+                out[m] = sums + ((size_t)gate_of(q) * call->H + j + m) * pitch;
             }
-            panel.ahead = in[0] + MAX_ROWS * call->d_gates_t_pitch;
-            call->kernels->product(&panel, in, out, rows);
+            call->kernels->product(&panel, in, out, (int32_t)rows);
         }
 }
 
@@ -235,7 +237,7 @@ static void add_biases(const gru_cpu_backward_call *call) {
 void gru_cpu_add_weight_gradients(const gru_cpu_backward_work *work) {
     const gru_cpu_backward_call *call = work->call;
     gru_cpu_sync_threads(work); /* each thread adds whole rows, whose columns all threads have summed */
-    add_matrix(work, call->gradients->dW, call->sum_W, call->I, call->padded_I);
-    add_matrix(work, call->gradients->dR, call->sum_R, call->H, call->padded_H);
+    add_matrix(work, call->gradients->dW, call->sum_W, call->I, call->pitch_I);
+    add_matrix(work, call->gradients->dR, call->sum_R, call->H, call->pitch_H);
     if (work->slice.index == 0) add_biases(call);
 }
