@@ -189,7 +189,7 @@ enum {
 };
 /** Direction of a layer: from the first step to the last, or from the last to the first. */
 enum { GRU_FORWARD = 0, GRU_REVERSE = 1 };
-/** Number types. GRU_INT8 is a type of given weights only: gru_weights.type. */
+/** Number types. GRU_INT8 is a type of weights only, with a scale for each row: gru_weights.type and weight_type. */
 enum { GRU_F32 = 0, GRU_F16 = 1, GRU_BF16 = 2, GRU_F64 = 3, GRU_INT8 = 4 };
 
 /** What a layer computes, and in which number types. */
@@ -205,7 +205,9 @@ typedef struct gru_layer_config {
     int32_t state_type;                  /**< Type of h0, hT, h_restart and their gradients: f32, or io_type. With 16
                                               bits the results depend on how T is cut into calls. */
     int32_t weight_type;                 /**< Type of packed W and R: f32, f16, bf16; f64 exactly if io_type is f64.
-                                              GRU_INT8: GRU_UNSUPPORTED. */
+                                              GRU_INT8: CPU, GRU_INFERENCE, I and H at most 65536. Other weights are
+                                              rounded: scale of a row = largest magnitude / 127. docs/variants.md has
+                                              the error. */
     float clip;                          /**< Clip pre-activations to [-clip, clip]. 0: no clip. */
     float hard_slope;                    /**< GRU_GATE_HARD_SIGMOID: max(0, min(1, slope v + 0.5)). 0: 0.2; Keras 3 has
                                               1/6. */
@@ -236,7 +238,8 @@ typedef struct gru_layer gru_layer;      /**< The packed weights of one layer in
 /** Creates a layer and packs its weights, which are not needed afterwards. weights NULL: the layer has none, and each
  * run gives its own as gru_run.packed. GRU_UNSUPPORTED with the reason of each engine if none can run the variant.
  * GRU_BAD_DATA, here and where weights are packed later, names a finite weight in host memory that weight_type cannot
- * hold, such as 70000 in f16. The caller releases it. Threads: any number may use the layer at once. */
+ * hold, such as 70000 in f16; for GRU_INT8 also infinity, NaN, and such a scale. Scales may be 0 or negative. The
+ * caller releases the layer. Threads: any number may use it at once. */
 GRU_API gru_status gru_layer_create(gru_context *context, const gru_layer_config *config, const gru_weights *weights,
                                     gru_layer **layer);
 GRU_API void gru_layer_release(gru_layer *layer);                       /**< NULL: nothing. No run may be pending. */

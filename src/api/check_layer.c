@@ -11,6 +11,8 @@
 
 enum { MAX_UNITS = 1 << 24 }; /* keeps every product of two sizes and a type within 63 bits */
 
+enum { MAX_INT8_UNITS = 1 << 16 }; /* sums of integer products have 32 bits, and must leave some to x and h */
+
 static gru_status check_choice(const char *name, int32_t value, int32_t last) {
     if (value >= 0 && value <= last) return GRU_OK;
     return gru_fail(GRU_BAD_ARGUMENT, "config.%s is %d, expected 0 to %d", name, value, last);
@@ -82,6 +84,11 @@ gru_status gru_check_layer_config(const gru_layer_config *config) {
         return gru_fail(GRU_BAD_ARGUMENT, "config.inputs is %d, expected 0 to %d", config->inputs, MAX_UNITS);
     if (config->hidden < 1 || config->hidden > MAX_UNITS)
         return gru_fail(GRU_BAD_ARGUMENT, "config.hidden is %d, expected 1 to %d", config->hidden, MAX_UNITS);
+    if (config->weight_type == GRU_INT8 &&
+        (config->inputs > MAX_INT8_UNITS || config->hidden > MAX_INT8_UNITS))
+        return gru_fail(GRU_BAD_ARGUMENT,
+                        "config.inputs is %d and hidden %d, expected at most %d with int8 weights",
+                        config->inputs, config->hidden, MAX_INT8_UNITS);
     GRU_TRY(check_choice("reset_mode", config->reset_mode, GRU_RESET_ALL));
     GRU_TRY(check_choice("update", config->update, GRU_UPDATE_WRITE));
     GRU_TRY(check_activations(config));

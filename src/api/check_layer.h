@@ -4,7 +4,7 @@
 
 #include "core/layer.h"
 
-/* Values that no engine has, such as GRU_INT8 as weight_type, pass: gru_layer_choose_engines refuses them. */
+/* Values that some backends have no engine for, such as GRU_INT8 as weight_type, pass: gru_layer_choose_engines refuses them. */
 gru_status gru_check_layer_config(const gru_layer_config *config);
 
 /* The weights for a layer whose context and configuration are set. */

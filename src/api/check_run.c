@@ -197,6 +197,13 @@ static gru_status check_buffer(run_check *check, const char *name, void *data, s
     return GRU_OK;
 }
 
+static gru_status check_mode(const run_check *check) {
+    if (check->run->mode == GRU_INFERENCE || check->layer->config.weight_type != GRU_INT8) return GRU_OK;
+    return gru_fail(GRU_UNSUPPORTED,
+                    "run.mode is %d, expected GRU_INFERENCE: a layer of int8 weights is not trained",
+                    check->run->mode);
+}
+
 static gru_status check_memory(run_check *check, gru_pass pass) {
     const gru_layer *layer = check->layer;
     gru_run *run = check->run;
@@ -236,6 +243,7 @@ gru_status gru_check_forward(const gru_layer *layer, const gru_run *run, gru_run
     check.run = checked;
     check.regions.count = 0;
     GRU_TRY(gru_check_run_fields(run));
+    GRU_TRY(check_mode(&check));
     GRU_TRY(check_stream(&check));
     GRU_TRY(check_input(&check));
     CHECK_VIEW(&check, "run.y", checked->y, (size_t)layer->config.hidden,
@@ -347,6 +355,7 @@ gru_status gru_check_backward(const gru_layer *layer, const gru_run *run, const 
         return gru_fail(
             GRU_BAD_ARGUMENT,
             "run.mode is GRU_INFERENCE, which saves nothing for backward; expected a training mode");
+    GRU_TRY(check_mode(&check));
     GRU_TRY(check_stream(&check));
     GRU_TRY(check_input(&check));
     GRU_TRY(check_gradients(&check, checked_gradients));

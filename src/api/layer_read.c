@@ -19,6 +19,12 @@ static gru_status check_out(const gru_weights_out *out) {
     return gru_check_reserved("weights", out->reserved, 4);
 }
 
+static double number_at(const char *packed, const gru_packed_number *number) {
+    const void *at = packed + number->byte;
+    if (number->type != GRU_INT8) return gru_load_double(at, number->type, 0);
+    return (double)*(const int8_t *)at * gru_load_double(packed + number->scale, GRU_F32, 0);
+}
+
 /* One array, [3H][columns]. */
 static void read_part(const gru_layer *layer, const char *packed, gru_packed_part part, int32_t columns,
                       void *to, int32_t type) {
@@ -28,8 +34,7 @@ static void read_part(const gru_layer *layer, const char *packed, gru_packed_par
         for (int32_t k = 0; k < columns; k++) {
             const gru_packed_number number =
                 layer->context->backend->packed_number(&layer->config, part, row / H, row % H, k);
-            gru_store_double(to, type, (size_t)row * (size_t)columns + (size_t)k,
-                             gru_load_double(packed + number.byte, number.type, 0));
+            gru_store_double(to, type, (size_t)row * (size_t)columns + (size_t)k, number_at(packed, &number));
         }
 }
 

@@ -28,8 +28,8 @@ static int is_wanted(const gru_layer *layer, const gru_engine *engine) {
 /* Why the engine cannot run such a layer; NULL: it can. */
 static const char *declined(const gru_engine *engine, const gru_context *context,
                             const gru_layer_config *config) {
-    if (config->weight_type == GRU_INT8)
-        return "int8 packed weights are not built; int8 weights can be packed as f32, f16 or bf16";
+    if (config->weight_type == GRU_INT8 && !engine->has_int8)
+        return "int8 packed weights run on CPUs only; int8 weights can be packed as f32, f16 or bf16";
     if (config->io_type == GRU_F64 && !engine->has_f64) return "f64 runs on cpu_reference only";
     return engine->declines ? engine->declines(engine, context, config) : NULL;
 }

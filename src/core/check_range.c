@@ -1,6 +1,8 @@
 /* check_range.c: finds finite weights that a narrower type would turn into infinity, and runs then into NaN. */
 #include "check_range.h"
 
+#include <math.h>
+
 #include "error.h"
 #include "layout.h"
 
@@ -33,13 +35,31 @@ static gru_status check_scaled(const char *who, const int8_t *data, const float 
     return GRU_OK;
 }
 
+/* Numbers that are to be rounded to multiples of one scale. */
+static gru_status check_finite(const char *who, const void *data, int32_t type, size_t count,
+                               const char *expected) {
+    for (size_t i = 0; data && i < count; i++) {
+        const double number = gru_load_double(data, type, i);
+        if (!(fabs(number) <= (double)FLT_MAX))
+            return gru_fail(GRU_BAD_DATA, "%s[%zu] is %g, expected %s", who, i, number, expected);
+    }
+    return GRU_OK;
+}
+
 gru_status gru_check_weights_range(const gru_layer_config *config, const gru_weights *weights) {
     const size_t I = (size_t)config->inputs, H = (size_t)config->hidden;
     const int32_t type = weights->type, bias = config->weight_type == GRU_F64 ? GRU_F64 : GRU_F32;
     if (weights->on_device) return GRU_OK;
     if (type == GRU_INT8) {
+        GRU_TRY(check_finite("weights.W_scale", weights->W_scale, GRU_F32, GATES * H, "a finite scale"));
+        GRU_TRY(check_finite("weights.R_scale", weights->R_scale, GRU_F32, GATES * H, "a finite scale"));
         GRU_TRY(check_scaled("weights.W", weights->W, weights->W_scale, I, config));
         return check_scaled("weights.R", weights->R, weights->R_scale, H, config);
+    }
+    if (config->weight_type == GRU_INT8) {
+        const char *const expected = "a finite number of f32's range for a layer of int8 weights";
+        GRU_TRY(check_finite("weights.W", weights->W, type, GATES * H * I, expected));
+        GRU_TRY(check_finite("weights.R", weights->R, type, GATES * H * H, expected));
     }
     GRU_TRY(gru_check_range("weights.W", weights->W, type, GATES * H * I, config->weight_type));
     GRU_TRY(gru_check_range("weights.R", weights->R, type, GATES * H * H, config->weight_type));

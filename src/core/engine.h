@@ -31,6 +31,7 @@ typedef enum gru_packed_part { GRU_PACKED_W, GRU_PACKED_R, GRU_PACKED_BW, GRU_PA
 typedef struct gru_packed_number {
     size_t byte;
     int32_t type;
+    size_t scale; /* of int8: byte of the f32 that it is multiplied by */
 } gru_packed_number;
 
 /* Functions that return gru_status leave a sentence when they fail. */
@@ -122,6 +123,7 @@ typedef struct gru_engine {
     const gru_engine_pass *passes; /* [GRU_PASSES]; plan NULL: it has no such pass */
     int any_size;                  /* plan gives no reason that depends on sizes */
     int has_f64;                   /* it runs layers in double precision too */
+    int has_int8;                  /* and those of int8 weights, in inference */
 
     /* Can it run layers of this variant, in either direction, on this device? NULL, or a static sentence that says what is
      * missing. Asked only about types that the engine has. NULL itself: it runs all variants. */

@@ -88,6 +88,8 @@ static gru_packed_number cpu_packed_number(const gru_layer_config *config, gru_p
     const size_t starts[] = {layout.W, layout.R, layout.bW, layout.bR};
     gru_packed_number number = {.type = config->weight_type};
     if (is_bias && number.type != GRU_F64) number.type = GRU_F32;
+    number.scale =
+        (recurrent ? layout.sR : layout.sW) + gru_cpu_bias_index(gate, (size_t)unit) * sizeof(float);
     const size_t index = is_bias ? gru_cpu_bias_index(gate, (size_t)unit)
                                  : gru_cpu_weight_index(number.type, split, K, gate, (size_t)unit, (size_t)k);
     number.byte = starts[part] + index * gru_type_bytes(number.type);

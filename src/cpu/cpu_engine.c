@@ -44,6 +44,7 @@ const gru_engine gru_engine_cpu_scalar = {
     .impl = &scalar,
     .passes = passes,
     .any_size = 1,
+    .has_int8 = 1,
     .declines = declines,
     .prepare_step = gru_cpu_prepare_step,
 };
@@ -60,6 +61,7 @@ const gru_engine gru_engine_cpu_avx2 = {
     .impl = &avx2,
     .passes = passes,
     .any_size = 1,
+    .has_int8 = 1,
     .declines = declines,
     .prepare_step = gru_cpu_prepare_step,
 };
@@ -67,7 +69,7 @@ const gru_engine gru_engine_cpu_avx2 = {
 static const gru_cpu_isa avx512 = {
     .kernels = &gru_cpu_kernels_avx512,
     .feature = GRU_CPU_AVX512,
-    .missing = "this processor has no AVX-512",
+    .missing = "this processor has no AVX-512 with AVX512BW",
 };
 const gru_engine gru_engine_cpu_avx512 = {
     .name = "cpu_avx512",
@@ -75,6 +77,7 @@ const gru_engine gru_engine_cpu_avx512 = {
     .impl = &avx512,
     .passes = passes,
     .any_size = 1,
+    .has_int8 = 1,
     .declines = declines,
     .prepare_step = gru_cpu_prepare_step,
 };
@@ -91,6 +94,7 @@ const gru_engine gru_engine_cpu_neon = {
     .impl = &neon,
     .passes = passes,
     .any_size = 1,
+    .has_int8 = 1,
     .declines = declines,
     .prepare_step = gru_cpu_prepare_step,
 };

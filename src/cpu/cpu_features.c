@@ -31,7 +31,7 @@ static uint32_t x86_features(void) {
     const uint32_t saved = saved_registers();
     if ((saved & SAVES_YMM) != SAVES_YMM || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
     if (!(b & bit_AVX2)) return 0;
-    const int has_512 = (b & bit_AVX512F) && (saved & SAVES_ZMM) == SAVES_ZMM;
+    const int has_512 = (b & bit_AVX512F) && (b & bit_AVX512BW) && (saved & SAVES_ZMM) == SAVES_ZMM;
     return has_512 ? GRU_CPU_AVX2 | GRU_CPU_AVX512 : GRU_CPU_AVX2;
 }
 #endif

@@ -29,13 +29,14 @@ typedef struct forward_call {
     gru_timeline timeline;
     int64_t steps; /* of the longest row */
     gru_barrier *barrier;
-    float *state[2];  /* [N][pitch] the states that enter even and odd steps */
-    float *z, *rh;    /* [N][pitch] BEFORE */
-    float *a;         /* [chunk][N][pitch_a] projected input of a chunk, in panels: [P][3][16] */
-    float *x;         /* [chunk][N][I] 16-bit input of a chunk, as f32 */
-    char *lists;      /* for each thread: the arrays of gru_cpu_rows */
-    size_t list_rows; /* in each of them */
-    void *times;      /* of the timeline */
+    float *state[2];   /* [N][pitch] the states that enter even and odd steps */
+    float *z, *rh;     /* [N][pitch] BEFORE */
+    float *a;          /* [chunk][N][pitch_a] projected input of a chunk, in panels: [P][3][16] */
+    float *x;          /* [chunk][N][I] 16-bit input of a chunk, as f32 */
+    char *integers[2]; /* int8 weights: [chunk][N] inputs and [N] states, as gru_cpu_quantised */
+    char *lists;       /* for each thread: the arrays of gru_cpu_rows */
+    size_t list_rows;  /* in each of them */
+    void *times;       /* of the timeline */
 } forward_call;
 
 /* The work of one thread. */
@@ -44,12 +45,16 @@ typedef struct thread_work {
     gru_cpu_slice slice;
     int64_t chunk_begin; /* first step of the current chunk */
     gru_cpu_rows rows;
+    const gru_cpu_quantised **integers; /* [count] rows of a product with int8 weights */
 } thread_work;
+
+enum { INPUTS, STATES }; /* of forward_call.integers */
 
 /* ---- set-up ---- */
 
 /* The row lists of one thread. */
-static void lay_out_lists(gru_cpu_rows *lists, gru_cpu_arena *arena, size_t rows) {
+static void lay_out_lists(thread_work *work, gru_cpu_arena *arena, size_t rows) {
+    gru_cpu_rows *lists = &work->rows;
     lists->in = gru_cpu_take_pointers(arena, rows);
     lists->a = gru_cpu_take_pointers(arena, rows);
     lists->next = gru_cpu_take_pointers(arena, rows);
@@ -58,12 +63,13 @@ static void lay_out_lists(gru_cpu_rows *lists, gru_cpu_arena *arena, size_t rows
     lists->saved = gru_cpu_take_pointers(arena, rows);
     lists->row = gru_cpu_take(arena, gru_size_times(rows, sizeof *lists->row));
     lists->attention = gru_cpu_take_floats(arena, rows, 1);
+    work->integers = gru_cpu_take_pointers(arena, rows);
 }
 
 static size_t list_bytes(size_t rows) {
     gru_cpu_arena arena = {NULL, 0};
-    gru_cpu_rows lists;
-    lay_out_lists(&lists, &arena, rows);
+    thread_work work;
+    lay_out_lists(&work, &arena, rows);
     return arena.used;
 }
 
@@ -85,6 +91,12 @@ static void lay_out(forward_call *call, gru_cpu_arena *arena, int64_t T, int64_t
     }
     call->a = gru_cpu_take_floats(arena, rows, call->pitch_a);
     call->x = gru_cpu_take_floats(arena, config->io_type == GRU_F32 ? 0 : rows, (size_t)config->inputs);
+    if (config->weight_type == GRU_INT8) {
+        call->integers[INPUTS] =
+            gru_cpu_take(arena, gru_size_times(rows, gru_cpu_quantised_bytes((size_t)config->inputs)));
+        call->integers[STATES] =
+            gru_cpu_take(arena, gru_size_times(n, gru_cpu_quantised_bytes((size_t)config->hidden)));
+    }
     call->lists = gru_cpu_take(arena, gru_size_times(threads, list_bytes(rows)));
     call->times = gru_cpu_take(arena, gru_timeline_bytes(T, N));
 }
@@ -116,13 +128,38 @@ static void set_up_work(thread_work *work, const forward_call *call, int32_t ind
     gru_cpu_arena arena = {call->lists, (size_t)index * list_bytes(call->list_rows)};
     work->call = call;
     work->slice = gru_cpu_slice_of(&call->schedule, &call->timeline, call->layer->config.hidden, index);
-    lay_out_lists(&work->rows, &arena, call->list_rows);
+    lay_out_lists(work, &arena, call->list_rows);
     if (call->run->mode != GRU_TRAIN) work->rows.saved = NULL;
 }
 
 /* Waits for the other threads if each has only some units of a row. */
 static void sync_threads(const thread_work *work) {
     if (!work->call->schedule.by_rows) gru_barrier_wait(work->call->barrier, work->call->schedule.threads);
+}
+
+/* ---- products ---- */
+
+/* Rounds the listed rows of a product with int8 weights. Threads that share rows round some each. */
+static void quantise_rows(const thread_work *work, int which, const float *const *in, size_t K) {
+    const forward_call *call = work->call;
+    const int64_t steps = which == INPUTS ? call->schedule.chunk : 1;
+    char *to = call->integers[which] + (size_t)(work->slice.row_begin * steps) * gru_cpu_quantised_bytes(K);
+    if (call->layer->config.weight_type != GRU_INT8) return;
+    for (int64_t i = 0; i < work->rows.count; i++, to += gru_cpu_quantised_bytes(K)) {
+        if (call->schedule.by_rows || i % call->schedule.threads == work->slice.index)
+            call->kernels->quantise(in[i], K, (gru_cpu_quantised *)(void *)to);
+        work->integers[i] = (const gru_cpu_quantised *)(const void *)to;
+    }
+    sync_threads(work);
+}
+
+/* out = the panel times the listed rows from `first` on. */
+static void multiply_panel(const thread_work *work, const gru_cpu_panel *panel, const float *const *in,
+                           int64_t first, int32_t count, float *const *out) {
+    if (panel->type == GRU_INT8)
+        work->call->kernels->int8_product(panel, work->integers + first, out, count);
+    else
+        work->call->kernels->product(panel, in + first, out, count);
 }
 
 /* ---- states ---- */
@@ -227,13 +264,14 @@ static void project_chunk(thread_work *work, int64_t begin, int64_t end) {
     if (call->run->projected.data) return;
     if (call->layer->config.io_type != GRU_F32)
         sync_threads(work); /* other threads widened some of the rows */
+    quantise_rows(work, INPUTS, work->rows.in, call->operands.W.K);
     for (size_t panel = work->slice.panels.begin; panel < work->slice.panels.end; panel++) {
         const gru_cpu_panel weights = gru_cpu_panel_at(&call->operands.W, call->operands.W_pitch, panel);
         for (int64_t first = 0, count; first < work->rows.count; first += count) {
             count = gru_cpu_rows_at(first, work->rows.count);
             float *out[MAX_ROWS];
             for (int64_t m = 0; m < count; m++) out[m] = work->rows.a[first + m] + panel * GATES * PANEL;
-            call->kernels->product(&weights, work->rows.in + first, out, (int32_t)count);
+            multiply_panel(work, &weights, work->rows.in, first, (int32_t)count, out);
         }
     }
 }
@@ -273,11 +311,12 @@ static void multiply(const thread_work *work, const gru_cpu_panel *first_panel, 
     alignas(64) float c[MAX_ROWS][GATES * PANEL];
     float *c_rows[MAX_ROWS];
     for (int m = 0; m < MAX_ROWS; m++) c_rows[m] = c[m];
+    quantise_rows(work, STATES, in, first_panel->K);
     for (size_t panel = work->slice.panels.begin; panel < work->slice.panels.end; panel++) {
         const gru_cpu_panel weights = gru_cpu_panel_at(first_panel, call->operands.R_pitch, panel);
         for (int64_t first = 0, count; first < work->rows.count; first += count) {
             count = gru_cpu_rows_at(first, work->rows.count);
-            call->kernels->product(&weights, in + first, c_rows, (int32_t)count);
+            multiply_panel(work, &weights, in, first, (int32_t)count, c_rows);
             epilogue(&call->operands.cell, &work->rows, first, (int32_t)count, panel * PANEL, c_rows);
         }
     }

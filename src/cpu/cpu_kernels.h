@@ -25,11 +25,30 @@ static inline int32_t gru_cpu_rows_at(int64_t first, int64_t count) {
 typedef struct gru_cpu_panel {
     const void *weights; /* [K][gates][16] */
     const float *bias;   /* [gates][16]; NULL: the sums continue from the values in out */
+    const float *scales; /* [gates][16] of int8 */
     size_t K;
     size_t ahead; /* floats from the input of a row to that of the eighth after it, to prefetch; 0: nothing */
-    int32_t type; /* of weights: f32, f16, bf16 */
+    int32_t type; /* of weights: f32, f16, bf16, int8 */
     int32_t gates; /* 1 to 3 */
 } gru_cpu_panel;
+
+/* A row as integers, for the product with int8 weights: number k is values[k] * scale. scale is NaN if a number of the row is
+ * infinite or NaN. */
+typedef struct gru_cpu_quantised {
+    float scale;
+    int16_t values[]; /* K, and a zero after an odd K; room for whole lines of PANEL */
+} gru_cpu_quantised;
+
+static inline size_t gru_cpu_quantised_bytes(size_t K) {
+    return gru_size_lines(sizeof(gru_cpu_quantised) + (K + PANEL - 1) / PANEL * PANEL * sizeof(int16_t));
+}
+
+/* The largest integer of a quantised row: as large as 16 bits and a sum of K products with int8 in 32 bits allow,
+ * 255 at least: layers of int8 weights have K of 65536 at most. */
+static inline int32_t gru_cpu_largest_integer(size_t K) {
+    const size_t most = INT32_MAX / 128 / (K ? K : 1);
+    return most < INT16_MAX ? (int32_t)most : INT16_MAX;
+}
 
 /* The variant of the cell, the same for all rows of a call. */
 typedef struct gru_cpu_cell {
@@ -105,8 +124,12 @@ typedef struct gru_cpu_cell_kernels {
 } gru_cpu_cell_kernels;
 
 typedef struct gru_cpu_kernels {
-    /* out[m][0 .. 16 gates) = the panel times in[m], m < rows, rows <= MAX_ROWS. */
+    /* out[m][0 .. 16 gates) = the panel times in[m], m < rows, rows <= MAX_ROWS. Not of int8. */
     void (*product)(const gru_cpu_panel *panel, const float *const *in, float *const *out, int32_t rows);
+    /* Rounds a row of K numbers to integers; for int8_product, the same for an int8 panel. */
+    void (*quantise)(const float *row, size_t K, gru_cpu_quantised *to);
+    void (*int8_product)(const gru_cpu_panel *panel, const gru_cpu_quantised *const *in, float *const *out,
+                         int32_t rows);
 
     gru_cpu_cell_kernels common, general; /* general: of cells with functions */
 

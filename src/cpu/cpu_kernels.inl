@@ -6,7 +6,7 @@
  * vec_fma (a b + c), vec_fnma (c - a b), vec_min and vec_max (the second argument if one is NaN), vec_abs,
  * vec_copysign, vec_power (2^n from n + MAGIC), vec_if_less (a < b ? x : y), vec_transpose (LANES vectors, in place), and
  * vec_load_f16, which widens, and vec_load_bf16(line, lane): widens the LANES lanes from `lane` on of the 16 numbers of a line,
- * which lie as gru_cpu_lane_place says. */
+ * which lie as gru_cpu_lane_place says. cpu_int8.inl lists the words of integers. */
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -385,6 +385,7 @@ static void general_candidate(const gru_cpu_cell *variant, const gru_cpu_rows *r
     candidate_rows(variant, rows, first, count, unit, c, 1);
 }
 
+#include "cpu_int8.inl"
 #include "cpu_streaming.inl"
 #include "cpu_backward_step.inl"
 
@@ -400,6 +401,8 @@ static void tanh_all(float *v, size_t count) {
 
 const gru_cpu_kernels KERNELS = {
     .product = product,
+    .quantise = quantise,
+    .int8_product = int8_product,
     .common = {cell, gates, candidate, cell_backward, reset_gate_backward},
     .general = {general_cell, general_gates, general_candidate, general_cell_backward,
                 general_reset_gate_backward},

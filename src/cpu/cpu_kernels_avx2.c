@@ -12,7 +12,9 @@
 #define WIDE(rows) ((rows) <= 2 ? 2 : 1)
 
 typedef __m256 vec;
+typedef __m256i isum, ipairs;
 #define MM(operation) _mm256_##operation
+#define MM_INTEGER(operation) _mm256_##operation##_si256
 #include "cpu_kernels_x86.h"
 
 static inline vec vec_if_less(vec a, vec b, vec x, vec y) {
@@ -40,6 +42,15 @@ static inline vec vec_load_bf16(const uint16_t *line, size_t lane) {
     const __m256i pairs = _mm256_loadu_si256((const __m256i *)(const void *)line);
     return _mm256_castsi256_ps(lane == 0 ? _mm256_slli_epi32(pairs, 16)
                                          : _mm256_and_si256(pairs, _mm256_set1_epi32(-0x10000)));
+}
+
+static inline void vec_store_low_bits(int16_t *p, vec v) {
+    const __m256i low = _mm256_and_si256(_mm256_castps_si256(v), _mm256_set1_epi32(0xffff));
+    const __m128i both = _mm_packus_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1));
+    _mm_storeu_si128((__m128i *)(void *)p, both);
+}
+static inline ipairs ipairs_load(const int8_t *p) {
+    return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)p));
 }
 
 /* Blocks of 4 x 4 within halves of a register, then the halves. */

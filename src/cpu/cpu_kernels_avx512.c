@@ -1,8 +1,8 @@
 /* cpu_kernels_avx512.c: the vector vocabulary in AVX-512, then the body. */
 #include "cpu_kernels.h"
 
-#if !defined(__AVX512F__)
-#error "compile this file with -mavx512f"
+#if !defined(__AVX512F__) || !defined(__AVX512BW__)
+#error "compile this file with -mavx512f -mavx512bw"
 #endif
 #include <immintrin.h>
 
@@ -12,7 +12,9 @@
 #define WIDE(rows) 1
 
 typedef __m512 vec;
+typedef __m512i isum, ipairs;
 #define MM(operation) _mm512_##operation
+#define MM_INTEGER(operation) _mm512_##operation##_si512
 #include "cpu_kernels_x86.h"
 
 static inline vec vec_if_less(vec a, vec b, vec x, vec y) {
@@ -45,6 +47,13 @@ static inline vec vec_load_bf16(const uint16_t *line, size_t lane) {
     const __m512i bits = _mm512_sllv_epi32(_mm512_broadcast_i64x4(pairs), shifts);
     (void)lane;
     return _mm512_castsi512_ps(_mm512_and_si512(bits, _mm512_set1_epi32(-0x10000)));
+}
+
+static inline void vec_store_low_bits(int16_t *p, vec v) {
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtepi32_epi16(_mm512_castps_si512(v)));
+}
+static inline ipairs ipairs_load(const int8_t *p) {
+    return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)(const void *)p));
 }
 
 /* Blocks of 4 x 4 within quarters of a register, then the quarters: 0x88 picks those with even numbers, 0xdd the odd. */

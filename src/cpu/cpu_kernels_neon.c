@@ -5,6 +5,7 @@
 #error "compile this file for AArch64"
 #endif
 #include <arm_neon.h>
+#include <string.h>
 
 #define KERNELS gru_cpu_kernels_neon
 #define LANES 4
@@ -70,6 +71,31 @@ static inline vec vec_load_bf16(const uint16_t *line, size_t lane) {
     const uint32x4_t pairs = vreinterpretq_u32_u16(vld1q_u16(line + lane % (PANEL / 2) * 2));
     return vreinterpretq_f32_u32(lane < PANEL / 2 ? vshlq_n_u32(pairs, 16)
                                                   : vandq_u32(pairs, vdupq_n_u32(0xffff0000u)));
+}
+
+typedef int32x4_t isum;
+typedef int16x8_t ipairs;
+
+static inline void vec_store_low_bits(int16_t *p, vec v) {
+    vst1_s16(p, vmovn_s32(vreinterpretq_s32_f32(v)));
+}
+static inline isum isum_zero(void) {
+    return vdupq_n_s32(0);
+}
+static inline ipairs ipairs_load(const int8_t *p) {
+    return vmovl_s8(vld1_s8(p));
+}
+static inline ipairs ipairs_set1(const int16_t *pair) {
+    int32_t both;
+    memcpy(&both, pair, sizeof both);
+    return vreinterpretq_s16_s32(vdupq_n_s32(both));
+}
+static inline isum isum_add(isum sum, ipairs w, ipairs u) {
+    const int32x4_t low = vmull_s16(vget_low_s16(w), vget_low_s16(u));
+    return vaddq_s32(sum, vpaddq_s32(low, vmull_high_s16(w, u)));
+}
+static inline vec vec_from_isum(isum sum) {
+    return vcvtq_f32_s32(sum);
 }
 
 static inline vec pair_lo(vec a, vec b) {

@@ -91,4 +91,28 @@ static inline vec vec_load_bf16(const uint16_t *line, size_t lane) {
     return gru_float_from_bf16(line[gru_cpu_lane_place(GRU_BF16, lane)]);
 }
 
+typedef int32_t isum;
+typedef struct ipairs {
+    int32_t first, second;
+} ipairs;
+
+static inline void vec_store_low_bits(int16_t *p, vec v) {
+    *p = (int16_t)gru_bits_from_float(v);
+}
+static inline isum isum_zero(void) {
+    return 0;
+}
+static inline ipairs ipairs_load(const int8_t *p) {
+    return (ipairs){p[0], p[1]};
+}
+static inline ipairs ipairs_set1(const int16_t *pair) {
+    return (ipairs){pair[0], pair[1]};
+}
+static inline isum isum_add(isum sum, ipairs w, ipairs u) {
+    return sum + w.first * u.first + w.second * u.second;
+}
+static inline vec vec_from_isum(isum sum) {
+    return (float)sum;
+}
+
 #include "cpu_kernels.inl"

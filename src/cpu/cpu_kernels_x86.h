@@ -1,8 +1,11 @@
 /* cpu_kernels_x86.h: the part of the vector vocabulary whose AVX2 and AVX-512 intrinsics differ only in their prefix.
  *
- * The file that includes it defines vec and MM(operation), which adds the prefix. */
+ * The file that includes it defines vec, isum, ipairs, MM(operation), which adds the prefix, and MM_INTEGER, which adds the
+ * suffix for whole registers of integers, too. */
 #ifndef GRU_CPU_KERNELS_X86_H
 #define GRU_CPU_KERNELS_X86_H
+
+#include <string.h>
 
 static inline vec vec_load(const float *p) {
     return MM(loadu_ps)(p);
@@ -36,6 +39,21 @@ static inline vec vec_min(vec a, vec b) {
 }
 static inline vec vec_max(vec a, vec b) {
     return MM(max_ps)(a, b);
+}
+
+static inline isum isum_zero(void) {
+    return MM_INTEGER(setzero)();
+}
+static inline ipairs ipairs_set1(const int16_t *pair) {
+    int32_t both;
+    memcpy(&both, pair, sizeof both);
+    return MM(set1_epi32)(both);
+}
+static inline isum isum_add(isum sum, ipairs w, ipairs u) {
+    return MM(add_epi32)(sum, MM(madd_epi16)(w, u));
+}
+static inline vec vec_from_isum(isum sum) {
+    return MM(cvtepi32_ps)(sum);
 }
 
 /* The low and the high half of each pair of neighbouring floats, taken from a and b in turn. */

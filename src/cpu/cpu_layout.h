@@ -9,30 +9,45 @@
  *
  *   bW  [P][3][16]          f32, or f64 with f64 weights
  *   bR  [P][3][16]
+ *   sW  [P][3][16]          f32: the scale of each row of W; only int8
+ *   sR  [P][3][16]
  *   W   [P][I][3][16]       weight_type
  *   R   [P][H][3][16]       AFTER, ALL
  *   R   [P]{[H][2][16] r, z; [H][16] n}     BEFORE, whose candidate multiplies r h instead of h
  *
- * The 16 are in the order of the units, but with bf16: gru_cpu_lane_place. Each array starts on a cache line. */
+ * The 16 are in the order of the units, but with bf16: gru_cpu_lane_place. With int8 two values of k go together, as integer
+ * products take them: [I / 2][3][16][2] in the place of [I][3][16], I and H rounded up to pairs, the last filled with zeros. Each array starts on a cache line. */
 enum { PANEL = 16 };
 
 static inline size_t gru_cpu_panel_count(int32_t hidden) {
     return ((size_t)hidden + PANEL - 1) / PANEL;
 }
 
+/* Values of k that lie side by side: 2 with int8, and K rounded up to whole groups of them. */
+static inline size_t gru_cpu_group(int32_t type) {
+    return type == GRU_INT8 ? 2 : 1;
+}
+static inline size_t gru_cpu_whole_groups(int32_t type, size_t K) {
+    return type == GRU_INT8 ? K + K % 2 : K;
+}
+
 typedef struct gru_cpu_packed_layout {
-    size_t bW, bR, W, R, bytes; /* byte offsets, and the whole */
+    size_t bW, bR, sW, sR, W, R, bytes; /* byte offsets, and the whole */
 } gru_cpu_packed_layout;
 
 static inline gru_cpu_packed_layout gru_cpu_packed_layout_of(const gru_layer_config *config) {
-    const size_t element = gru_type_bytes(config->weight_type);
+    const int32_t type = config->weight_type;
+    const size_t element = gru_type_bytes(type);
     const size_t row = gru_cpu_panel_count(config->hidden) * GATES * PANEL;
-    const size_t bias = row * (config->weight_type == GRU_F64 ? sizeof(double) : sizeof(float));
+    const size_t bias = gru_size_lines(row * (type == GRU_F64 ? sizeof(double) : sizeof(float)));
     gru_cpu_packed_layout layout = {0};
-    layout.bR = gru_size_lines(bias);
-    layout.W = 2 * layout.bR;
-    layout.R = layout.W + gru_size_lines(row * (size_t)config->inputs * element);
-    layout.bytes = layout.R + gru_size_lines(row * (size_t)config->hidden * element);
+    layout.bR = bias;
+    layout.sW = 2 * bias;
+    layout.sR = layout.sW + (type == GRU_INT8 ? bias : 0);
+    layout.W = layout.sR + (type == GRU_INT8 ? bias : 0);
+    layout.R = layout.W + gru_size_lines(row * gru_cpu_whole_groups(type, (size_t)config->inputs) * element);
+    layout.bytes =
+        layout.R + gru_size_lines(row * gru_cpu_whole_groups(type, (size_t)config->hidden) * element);
     return layout;
 }
 
@@ -44,10 +59,13 @@ static inline size_t gru_cpu_lane_place(int32_t type, size_t lane) {
 
 /* Element index within W or R of type `type` of gate g, unit j, summed index k of K. split: R of BEFORE. */
 static inline size_t gru_cpu_weight_index(int32_t type, int split, size_t K, int g, size_t j, size_t k) {
-    const size_t panel = j / PANEL * K * GATES * PANEL, lane = gru_cpu_lane_place(type, j % PANEL);
-    if (!split) return panel + (k * GATES + (size_t)g) * PANEL + lane;
-    if (g == GATE_N) return panel + K * 2 * PANEL + k * PANEL + lane;
-    return panel + (k * 2 + (size_t)g) * PANEL + lane;
+    const size_t group = gru_cpu_group(type), line = PANEL * group,
+                 groups = gru_cpu_whole_groups(type, K) / group;
+    const size_t panel = j / PANEL * groups * GATES * line, i = k / group;
+    const size_t at = panel + gru_cpu_lane_place(type, j % PANEL) * group + k % group;
+    if (!split) return at + (i * GATES + (size_t)g) * line;
+    if (g == GATE_N) return at + (groups * 2 + i) * line;
+    return at + (i * 2 + (size_t)g) * line;
 }
 
 /* The 16 weights of a gate and a k that begin at index `at`, in the order of the units. type: f32, f16, bf16. */
@@ -63,7 +81,7 @@ static inline void gru_cpu_store_lanes(void *weights, int32_t type, size_t at, c
     gru_store_floats(weights, type, at, placed, PANEL);
 }
 
-/* Element index within bW or bR. */
+/* Element index within bW, bR, sW or sR. */
 static inline size_t gru_cpu_bias_index(int g, size_t j) {
     return (j / PANEL * GATES + (size_t)g) * PANEL + j % PANEL;
 }

@@ -15,10 +15,11 @@ static void describe_cell(const gru_layer_config *config, const gru_run *run, gr
                        cell->clip == 0 && !cell->has_attention;
 }
 
-static void describe_panel(gru_cpu_panel *panel, const char *weights, const char *bias, size_t K,
-                           int32_t type, int32_t gates) {
+static void describe_panel(gru_cpu_panel *panel, const char *weights, const char *bias, const char *scales,
+                           size_t K, int32_t type, int32_t gates) {
     panel->weights = weights;
     panel->bias = (const float *)(const void *)bias;
+    panel->scales = (const float *)(const void *)scales;
     panel->ahead = 0;
     panel->K = K;
     panel->type = type;
@@ -31,19 +32,23 @@ void gru_cpu_operands_of(const gru_layer *layer, const gru_run *run, gru_cpu_ope
     const char *packed = gru_run_packed(layer, run);
     const size_t I = (size_t)config->inputs, H = (size_t)config->hidden;
     const size_t line = PANEL * gru_type_bytes(config->weight_type); /* one gate of one k */
+    const size_t whole_I = gru_cpu_whole_groups(config->weight_type, I),
+                 whole_H = gru_cpu_whole_groups(config->weight_type, H);
+    const size_t n = GATE_N * PANEL * sizeof(float);
     const int split = config->reset_mode == GRU_RESET_BEFORE;
     describe_cell(config, run, &operands->cell);
     if (!gru_activations_are_common(config)) {
         operands->functions[0] = gru_gate_of(config), operands->functions[1] = gru_candidate_of(config);
         operands->cell.functions = operands->functions;
     }
-    operands->W_pitch = I * GATES * line;
-    operands->R_pitch = H * GATES * line;
-    describe_panel(&operands->W, packed + layout.W, packed + layout.bW, I, config->weight_type, GATES);
-    describe_panel(&operands->R, packed + layout.R, packed + layout.bR, H, config->weight_type,
-                   split ? 2 : GATES);
-    describe_panel(&operands->R_n, packed + layout.R + H * 2 * line,
-                   packed + layout.bR + GATE_N * PANEL * sizeof(float), H, config->weight_type, 1);
+    operands->W_pitch = whole_I * GATES * line;
+    operands->R_pitch = whole_H * GATES * line;
+    describe_panel(&operands->W, packed + layout.W, packed + layout.bW, packed + layout.sW, I,
+                   config->weight_type, GATES);
+    describe_panel(&operands->R, packed + layout.R, packed + layout.bR, packed + layout.sR, H,
+                   config->weight_type, split ? 2 : GATES);
+    describe_panel(&operands->R_n, packed + layout.R + whole_H * 2 * line, packed + layout.bR + n,
+                   packed + layout.sR + n, H, config->weight_type, 1);
 }
 
 void gru_cpu_load_projected(const gru_layer_config *config, const gru_run *run, gru_cpu_range panels,

@@ -21,6 +21,7 @@ static inline gru_cpu_panel gru_cpu_panel_at(const gru_cpu_panel *first, size_t 
     gru_cpu_panel panel = *first;
     panel.weights = (const char *)first->weights + index * pitch;
     panel.bias += index * GATES * PANEL;
+    panel.scales += index * GATES * PANEL;
     return panel;
 }
 

@@ -1,6 +1,7 @@
 /* cpu_pack.c: packs weights: from one row for each unit to panels of 16 units, which the kernels read. */
 #include "cpu_pack.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "cpu_best_kernels.h"
@@ -14,6 +15,7 @@ typedef struct matrix {
     size_t H, K;
     int split; /* R of BEFORE */
     void *packed;
+    float *packed_scales; /* of int8 */
 } matrix;
 
 /* ---- doubles, as they are ---- */
@@ -30,6 +32,35 @@ static void pack_doubles(const matrix *m) {
             for (size_t k = 0; k < m->K; k++)
                 ((double *)m->packed)[gru_cpu_weight_index(m->packed_type, m->split, m->K, g, j, k)] =
                     element(m, (size_t)g * m->H + j, k);
+}
+
+/* ---- int8, each row with a scale of its own ---- */
+
+/* The scale of a row: its largest number becomes 127. Given int8 keep their own. */
+static float scale_of_row(const matrix *m, size_t row) {
+    double largest = 0;
+    if (m->type == GRU_INT8) return m->scale[row];
+    for (size_t k = 0; k < m->K; k++) largest = fmax(largest, fabs(element(m, row, k)));
+    return (float)(largest / 127);
+}
+
+/* To nearest, ties to even. A row of zeros has scale 0. */
+static int8_t quantised(const matrix *m, size_t row, size_t k, float scale) {
+    if (m->type == GRU_INT8) return ((const int8_t *)m->data)[row * m->K + k];
+    if (scale == 0) return 0;
+    return (int8_t)fmax(-127, fmin(127, nearbyint(element(m, row, k) / (double)scale)));
+}
+
+static void pack_int8(const matrix *m) {
+    for (int g = 0; g < GATES; g++)
+        for (size_t j = 0; j < m->H; j++) {
+            const size_t row = (size_t)g * m->H + j;
+            const float scale = scale_of_row(m, row);
+            m->packed_scales[gru_cpu_bias_index(g, j)] = scale;
+            for (size_t k = 0; k < m->K; k++)
+                ((int8_t *)m->packed)[gru_cpu_weight_index(GRU_INT8, m->split, m->K, g, j, k)] =
+                    quantised(m, row, k, scale);
+        }
 }
 
 /* ---- all other types through f32, a block at a time ---- */
@@ -72,6 +103,10 @@ static void pack_matrix(const gru_cpu_kernels *kernels, const matrix *m) {
         pack_doubles(m);
         return;
     }
+    if (m->packed_type == GRU_INT8) {
+        pack_int8(m);
+        return;
+    }
     for (size_t j = 0; j < m->H; j += PANEL)
         for (size_t k = 0; k < m->K; k += BLOCK)
             for (int g = 0; g < GATES; g++)
@@ -93,16 +128,23 @@ void gru_cpu_pack(const gru_layer_config *config, const gru_weights *weights, vo
     const int32_t bias_packed = config->weight_type == GRU_F64 ? GRU_F64 : GRU_F32;
     const gru_cpu_packed_layout layout = gru_cpu_packed_layout_of(config);
     char *base = packed;
-    const matrix W = {weights->W, weights->W_scale, weights->type, config->weight_type, H, I,
-                      0,          base + layout.W};
-    const matrix R = {weights->R,
-                      weights->R_scale,
-                      weights->type,
-                      config->weight_type,
-                      H,
-                      H,
-                      config->reset_mode == GRU_RESET_BEFORE,
-                      base + layout.R};
+    const matrix W = {.data = weights->W,
+                      .scale = weights->W_scale,
+                      .type = weights->type,
+                      .packed_type = config->weight_type,
+                      .H = H,
+                      .K = I,
+                      .packed = base + layout.W,
+                      .packed_scales = (float *)(void *)(base + layout.sW)};
+    const matrix R = {.data = weights->R,
+                      .scale = weights->R_scale,
+                      .type = weights->type,
+                      .packed_type = config->weight_type,
+                      .H = H,
+                      .K = H,
+                      .split = config->reset_mode == GRU_RESET_BEFORE,
+                      .packed = base + layout.R,
+                      .packed_scales = (float *)(void *)(base + layout.sR)};
     memset(packed, 0, layout.bytes);
     pack_bias(weights->bW, bias_type, bias_packed, H, base + layout.bW);
     pack_bias(weights->bR, bias_type, bias_packed, H, base + layout.bR);

@@ -97,4 +97,5 @@ const gru_engine gru_engine_cpu_reference = {
     .passes = passes,
     .any_size = 1,
     .has_f64 = 1,
+    .has_int8 = 1,
 };

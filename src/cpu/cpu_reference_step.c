@@ -4,16 +4,19 @@
 #include "cpu_layout.h"
 #include "cpu_reference_activation.h"
 
-static double weight(const reference *ref, const void *part, int split, size_t K, int g, size_t j, size_t k) {
-    return gru_load_double(part, ref->weight_type, gru_cpu_weight_index(ref->weight_type, split, K, g, j, k));
+static double weight(const reference *ref, const void *part, const float *scales, int split, size_t K, int g,
+                     size_t j, size_t k) {
+    const size_t at = gru_cpu_weight_index(ref->weight_type, split, K, g, j, k);
+    if (ref->weight_type != GRU_INT8) return gru_load_double(part, ref->weight_type, at);
+    return (double)((const int8_t *)part)[at] * (double)scales[gru_cpu_bias_index(g, j)];
 }
 
 double gru_reference_W(const reference *ref, int g, size_t j, size_t i) {
-    return weight(ref, ref->W, 0, ref->I, g, j, i);
+    return weight(ref, ref->W, ref->sW, 0, ref->I, g, j, i);
 }
 
 double gru_reference_R(const reference *ref, int g, size_t j, size_t k) {
-    return weight(ref, ref->R, ref->config->reset_mode == GRU_RESET_BEFORE, ref->H, g, j, k);
+    return weight(ref, ref->R, ref->sR, ref->config->reset_mode == GRU_RESET_BEFORE, ref->H, g, j, k);
 }
 
 static double bias(const reference *ref, const void *part, int g, size_t j) {
@@ -123,6 +126,8 @@ reference gru_reference_over(const gru_layer *layer, const gru_run *run, double 
     ref.R = packed + layout.R;
     ref.bW = packed + layout.bW;
     ref.bR = packed + layout.bR;
+    ref.sW = (const float *)(const void *)(packed + layout.sW);
+    ref.sR = (const float *)(const void *)(packed + layout.sR);
     ref.weight_type = config->weight_type;
     ref.bias_type = config->weight_type == GRU_F64 ? GRU_F64 : GRU_F32;
     ref.state_type = config->io_type == GRU_F64 ? GRU_F64 : GRU_F32;

@@ -11,6 +11,7 @@ typedef struct reference {
     const gru_run *run;
     gru_timeline timeline;       /* set by the caller of gru_reference_over */
     const void *W, *R, *bW, *bR; /* in the packed weights */
+    const float *sW, *sR;        /* scales of int8 */
     int32_t weight_type, bias_type, state_type;
     size_t I, H;
     double *x;         /* [I] */

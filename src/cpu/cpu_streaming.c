@@ -11,8 +11,8 @@
 
 static int layer_fits(const gru_layer *layer) {
     const gru_layer_config *config = &layer->config;
-    return config->io_type == GRU_F32 && config->reset_mode != GRU_RESET_BEFORE &&
-           gru_activations_are_common(config) &&
+    return config->io_type == GRU_F32 && config->weight_type != GRU_INT8 &&
+           config->reset_mode != GRU_RESET_BEFORE && gru_activations_are_common(config) &&
            (layer->context->config.threads == 1 ||
             !gru_cpu_worth_thread(1, 1, config->inputs, config->hidden));
 }

@@ -70,7 +70,6 @@ TEST(api, layer_configurations) {
                    "config.state_type", "bf16");
     CONFIG_REFUSED(config.weight_type = 5, GRU_BAD_ARGUMENT, "config.weight_type", "5");
     CONFIG_REFUSED(config.weight_type = GRU_F64, GRU_BAD_ARGUMENT, "weight_type", "f64");
-    CONFIG_REFUSED(config.weight_type = GRU_INT8, GRU_UNSUPPORTED, "cpu_reference", "int8");
     CONFIG_REFUSED(config.clip = -1, GRU_BAD_ARGUMENT, "config.clip", "-1");
     CONFIG_REFUSED(config.clip = NAN, GRU_BAD_ARGUMENT, "config.clip", "nan");
     CONFIG_REFUSED(config.clip = INFINITY, GRU_BAD_ARGUMENT, "config.clip", "inf");

@@ -7,7 +7,7 @@
 
 #include "core/layout.h"
 
-enum { X, PROJECTED, H0, H_RESET, ATTENTION, SEGMENT, LENGTH, W, R, BW, BR, DY, DHT }; /* tensors */
+enum { X, PROJECTED, H0, H_RESET, ATTENTION, SEGMENT, LENGTH, W, R, BW, BR, DY, DHT, SCALE }; /* tensors */
 
 static void *own(problem *p, size_t bytes) {
     void *memory = tester_allocate(bytes);
@@ -144,23 +144,47 @@ static const int32_t *make_lengths(problem *p) {
 
 /* ---- weights ---- */
 
-static void *fill_weights(problem *p, int tensor, size_t count) {
+static void *fill_numbers(problem *p, int tensor, size_t count, int32_t given, int32_t held) {
     const double range = 1 / sqrt((double)p->shape.H);
-    void *data = own(p, count * gru_type_bytes(p->weights.type));
+    void *data = own(p, count * gru_type_bytes(held));
     for (size_t i = 0; i < count; i++)
-        gru_store_double(data, p->weights.type, i,
-                         rounded(p->weight_type, range * tester_uniform(p->seed * 64 + (uint64_t)tensor, i)));
+        gru_store_double(data, held, i,
+                         rounded(given, range * tester_uniform(p->seed * 64 + (uint64_t)tensor, i)));
+    return data;
+}
+
+static const void *fill_int8(problem *p, int tensor, size_t columns, const float **scales) {
+    const size_t count = GATES * (size_t)p->shape.H;
+    int8_t *data = own(p, count * columns);
+    float *scale = own(p, count * sizeof *scale);
+    for (size_t row = 0; row < count; row++) {
+        const double part =
+            1 - 0.5 * fabs(tester_uniform(p->seed * 64 + SCALE, count * (size_t)tensor + row));
+        scale[row] = (float)(part / (127 * sqrt((double)p->shape.H)));
+        for (size_t k = 0; k < columns; k++) {
+            const double u = tester_uniform(p->seed * 64 + (uint64_t)tensor, row * columns + k);
+            data[row * columns + k] = (int8_t)rint(127 * u);
+        }
+    }
+    *scales = scale;
     return data;
 }
 
 static void make_weights(problem *p) {
     const size_t I = (size_t)p->shape.I, H = (size_t)p->shape.H;
-    p->weights.type = p->config.weight_type == GRU_INT8 ? GRU_F32 : p->config.weight_type;
-    p->weights.W = fill_weights(p, W, GATES * H * I);
-    p->weights.R = fill_weights(p, R, GATES * H * H);
+    const int int8 = p->weight_type == GRU_INT8;
+    const int32_t given = int8 ? GRU_F32 : p->weight_type, held = int8 ? GRU_F32 : p->config.weight_type;
+    p->weights.type = int8 ? GRU_INT8 : held;
+    if (int8) {
+        p->weights.W = fill_int8(p, W, I, &p->weights.W_scale);
+        p->weights.R = fill_int8(p, R, H, &p->weights.R_scale);
+    } else {
+        p->weights.W = fill_numbers(p, W, GATES * H * I, given, held);
+        p->weights.R = fill_numbers(p, R, GATES * H * H, given, held);
+    }
     if (p->options & PROBLEM_NO_BIAS) return;
-    p->weights.bW = fill_weights(p, BW, GATES * H);
-    p->weights.bR = fill_weights(p, BR, GATES * H);
+    p->weights.bW = fill_numbers(p, BW, GATES * H, given, held);
+    p->weights.bR = fill_numbers(p, BR, GATES * H, given, held);
 }
 
 /* ---- the whole ---- */
@@ -306,7 +330,7 @@ problem *problem_make(const shape *sizes, const gru_layer_config *config, uint32
                            .whole_N = sizes->N,
                            .io_type = config->io_type,
                            .state_type = config->state_type,
-                           .weight_type = config->weight_type == GRU_INT8 ? GRU_F32 : config->weight_type};
+                           .weight_type = config->weight_type};
     return complete(&draft);
 }
 

@@ -72,7 +72,7 @@ typedef struct problem {
     char text[512]; /* for failures: sizes, reason of the shape, variant, options */
 } problem;
 
-/* config: the variant and the types; weights are of weight_type (f32 for int8), uniform in +-1/sqrt(H): contracting. */
+/* config: the variant and the types; weights are of weight_type (int8: with a scale for each row), uniform in +-1/sqrt(H): contracting. */
 problem *problem_make(const shape *sizes, const gru_layer_config *config, uint32_t options, uint64_t seed);
 /* The same numbers, as rounded to p's types, held in f64 and without strides, slots and aliases: for the reference. */
 problem *problem_exact(const problem *p);

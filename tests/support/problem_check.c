@@ -20,11 +20,20 @@
  * that of one. Six times this average, which none of 10^8 numbers is expected to exceed, is
  * 6 * 2 * 1.2 * u / 3 sqrt((I + H) / H) < 5 u sqrt((I + H) / H).
  *
- * These engines also take fast exponentials and divisions, together wrong by at most 2^-21 for each of three gates, twice
+ * Layers of int8 weights on CPUs round h and x, but not the weights, to integers: by at most half of the largest number of the
+ * row over the largest integer, which is for a number what u is above.
+ *
+ * CUDA engines also take fast exponentials and divisions, together wrong by at most 2^-21 for each of three gates, twice
  * that over all steps: below 2^-18. */
 static double operand_error(const problem *p, const gru_layer *layer) {
     double u = 0;
-    if (!layer || layer->context->config.backend != GRU_BACKEND_CUDA) return 0;
+    if (!layer) return 0;
+    if (p->config.weight_type == GRU_INT8) {
+        const size_t K = (size_t)(p->shape.I > p->shape.H ? p->shape.I : p->shape.H);
+        const double integers = fmin(INT16_MAX, floor(INT32_MAX / (128.0 * (double)K)));
+        return 5 * (0.5 / integers) * sqrt(1 + (double)p->shape.I / p->shape.H);
+    }
+    if (layer->context->config.backend != GRU_BACKEND_CUDA) return 0;
     if (p->config.weight_type == GRU_F16) u = 0x1p-11;
     if (p->config.weight_type == GRU_BF16) u = 0x1p-8;
     if (p->config.weight_type == GRU_F32 && layer->context->config.flags & GRU_ALLOW_TF32)

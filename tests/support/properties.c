@@ -38,6 +38,8 @@ void property_options_unseen(gru_context *context, const problem *p, const resul
         PROBLEM_TRAIN | PROBLEM_NO_Y,
     };
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
+        const uint32_t training = PROBLEM_TRAIN | PROBLEM_RECOMPUTE;
+        if (sets[i] & training && p->config.weight_type == GRU_INT8) continue; /* refused */
         if (sets[i] & PROBLEM_IN_PLACE && !(p->options & PROBLEM_H0)) continue;
         problem *other = problem_with(p, p->options | sets[i]);
         result r;
