@@ -29,6 +29,12 @@ list=/usr/share/dict/american-english
 say "the word list $list ($(wc -l <"$list") words) on the fastest engine, at most $list_seconds seconds"
 "${g2p[@]}" --quiet --progress --seconds "$list_seconds" <"$list"
 
+say "the same, 2 seconds each, with weights of 32, 16 and 8 bits"
+for weights in f32 bf16 int8; do
+    printf '%-5s' "$weights"
+    "${g2p[@]}" --quiet --seconds 2 --weights "$weights" <"$list"
+done
+
 say "the engines of this machine beside a plain C loop (and oneDNN or OpenBLAS, where installed)"
 # Streaming: one step of one sequence. Batch: five steps of 16 sequences.
 build/bench/gru_bench --shape S1_h64,T5,N16,I64,H64 --engine all --peers --threads 1 --seconds 1 >build/demo-bench.txt 2>build/demo-bench.log

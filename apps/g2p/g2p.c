@@ -15,6 +15,7 @@ static const char usage[] =
     "  --engine NAME   run on this engine; cpu, cuda: the best of that backend; help: "
     "list them\n"
     "  --model PATH    a file that g2p_train or fetch_model.py wrote (default: " G2P_MODEL ")\n"
+    "  --weights TYPE  hold weights in f32, f16, bf16, or int8 (CPU alone) (default: f32)\n"
     "  --threads N     threads (default: 0, all processors)\n"
     "  --batch N       words per call, 1 to 1024 (default: 64)\n"
     "  --seconds N     stop reading after about N seconds of work (default: 0, read all)\n"
@@ -163,22 +164,31 @@ static int number(const char *option, const char *value, int32_t least, int32_t 
     return 0;
 }
 
+static int weights(const char *value, int32_t *place) {
+    static const char *const names[] = {"f32", "f16", "bf16", "int8"};
+    static const int32_t types[] = {GRU_F32, GRU_F16, GRU_BF16, GRU_INT8};
+    for (int i = 0; i < 4; i++)
+        if (strcmp(value, names[i]) == 0) {
+            *place = types[i];
+            return 1;
+        }
+    fprintf(stderr, "g2p: --weights is \"%s\", expected f32, f16, bf16 or int8\n", value);
+    return 0;
+}
+
 /* -1: go on; else the program ends with this status. */
 static int parse(int count, char **arguments, options *o) {
     static const struct option known[] = {
-        {"engine", required_argument, NULL, 'e'},
-        {"model", required_argument, NULL, 'm'},
-        {"threads", required_argument, NULL, 't'},
-        {"batch", required_argument, NULL, 'b'},
-        {"seconds", required_argument, NULL, 's'},
-        {"quiet", no_argument, NULL, 'q'},
-        {"progress", no_argument, NULL, 'p'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"engine", required_argument, NULL, 'e'},  {"model", required_argument, NULL, 'm'},
+        {"weights", required_argument, NULL, 'w'}, {"threads", required_argument, NULL, 't'},
+        {"batch", required_argument, NULL, 'b'},   {"seconds", required_argument, NULL, 's'},
+        {"quiet", no_argument, NULL, 'q'},         {"progress", no_argument, NULL, 'p'},
+        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
     };
     int option;
     while ((option = getopt_long(count, arguments, "", known, NULL)) != -1) {
         if (option == 'e' && strcmp(optarg, "help") == 0) return list_engines();
+        if (option == 'w' && !weights(optarg, &o->model.weights)) return 2;
         if (option == 't' && !number("threads", optarg, 0, MAX_THREADS, &o->model.threads)) return 2;
         if (option == 'b' && !number("batch", optarg, 1, MAX_BATCH, &o->model.batch)) return 2;
         if (option == 's' && !number("seconds", optarg, 0, MAX_SECONDS, &o->seconds)) return 2;

@@ -56,9 +56,10 @@ static int load_scores(model *m, const gru_file *file) {
 
 /* ---- GRUs ---------------------------------------------------------------------------------------------- */
 
-static int load_gru(model *m, const gru_file *file, const char *prefix, gru_stack **stack) {
+static int load_gru(model *m, const gru_file *file, const char *prefix, int32_t weights, gru_stack **stack) {
     gru_load_options options = GRU_INIT;
     options.prefix = prefix;
+    options.weight_type = weights;
     return gru_stack_load(m->context, file, &options, stack) == GRU_OK || failed("model");
 }
 
@@ -81,9 +82,10 @@ static int check_sizes(model *m) {
     return 0;
 }
 
-static int load_weights(model *m, const gru_file *file) {
-    return load_gru(m, file, "encoder.", &m->encoder) && load_gru(m, file, "decoder.", &m->decoder_stack) &&
-           check_sizes(m) && load_tensor(file, "enc_emb", GRAPHEMES, m->I, &m->enc_emb) &&
+static int load_weights(model *m, const gru_file *file, int32_t weights) {
+    return load_gru(m, file, "encoder.", weights, &m->encoder) &&
+           load_gru(m, file, "decoder.", weights, &m->decoder_stack) && check_sizes(m) &&
+           load_tensor(file, "enc_emb", GRAPHEMES, m->I, &m->enc_emb) &&
            load_tensor(file, "dec_emb", PHONEMES, m->I, &m->dec_emb) && load_scores(m, file);
 }
 
@@ -127,7 +129,7 @@ model *model_open(const model_options *options) {
     int ok = m != NULL;
     if (ok) {
         m->batch = options->batch;
-        ok = open_context(m, options) && load_weights(m, file) && reserve_buffers(m);
+        ok = open_context(m, options) && load_weights(m, file, options->weights) && reserve_buffers(m);
     }
     gru_file_close(file);
     if (ok) return m;

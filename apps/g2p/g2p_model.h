@@ -11,6 +11,7 @@ typedef struct model_options {
     const char *engine; /* its name, or "cpu" or "cuda"; NULL: the fastest */
     int32_t threads;    /* 0: all processors */
     int32_t batch;      /* the most words in one call, at least 1 */
+    int32_t weights; /* what the GRUs hold theirs in: GRU_F32 (0), GRU_F16, GRU_BF16, or GRU_INT8 on CPUs */
 } model_options;
 
 typedef struct model model;
