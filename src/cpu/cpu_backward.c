@@ -58,6 +58,7 @@ static void lay_out(gru_cpu_backward_call *call, gru_cpu_arena *arena, int64_t T
     call->W = gru_cpu_take_floats(arena, outputs, call->padded_I);
     call->sum_R = gru_cpu_take_floats(arena, outputs, call->pitch_H);
     call->sum_W = gru_cpu_take_floats(arena, outputs, call->pitch_I);
+    call->bias_totals = gru_cpu_take(arena, gru_size_times(D_GATES * call->H, sizeof *call->bias_totals));
     call->sum_bias = gru_cpu_take_floats(arena, D_GATES, call->H);
     call->dh = gru_cpu_take_floats(arena, n, call->pitch_H);
     call->dh_restart = gru_cpu_take_floats(arena, n, call->pitch_H);

@@ -40,7 +40,8 @@ typedef struct gru_cpu_backward_call {
     float *dy;            /* [N][pitch_H] 16-bit dy of a step, as f32 */
     float *dattention;    /* [2][N][P] of even and odd steps: summands of the gradient of attention */
     float *sum_W, *sum_R; /* [3H][pitch_I], [3H][pitch_H] sums of weight gradients so far */
-    float *sum_bias;      /* [4][H] in the order of D_... */
+    double *bias_totals;  /* [4][H] in the order of D_...: sums of bias gradients so far */
+    float *sum_bias;      /* [4][H] the same, rounded */
     float *d_gates;       /* [T][N][pitch_d], or [chunk][N][pitch_d] if no later call reads it: [4][H] */
     float *d_gates_t;     /* [4][H][pitch] transposed, of at most SUMMED_ROWS rows */
     size_t d_gates_t_pitch;

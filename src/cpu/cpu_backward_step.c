@@ -1,6 +1,7 @@
 /* cpu_backward_step.c: stage 4 on the CPU: dh from the last step to the first, and the gradients of all pre-activations. */
 #include "cpu_backward_step.h"
 
+#include <stdalign.h>
 #include <string.h>
 
 #include "cpu_transpose.h"
@@ -68,25 +69,33 @@ static void gather_rows(gru_cpu_backward_work *work, int64_t s) {
     }
 }
 
-/* states[n] += R' d_gates over k in [first, first + K), the gradients beginning at `component`; set: overwrites states[n]. */
+static void add_to(float *state, const float *c, size_t count) {
+    for (size_t i = 0; i < count; i++) state[i] += c[i];
+}
+
+/* states[n] += R' d_gates over k in [first, first + K), the gradients beginning at `component`; set: overwrites states[n]. The
+ * products are summed first, as they are mostly smaller than the state. */
 static void multiply(const gru_cpu_backward_work *work, size_t component, size_t first, size_t K,
                      float *states, int set) {
-    static const float zeros[GATES * PANEL];
     const gru_cpu_backward_call *call = work->call;
     const gru_cpu_range range = gru_cpu_output_blocks(work, 1);
+    alignas(64) float c[MAX_ROWS][GATES * PANEL];
     for (size_t block = range.begin; block < range.end; block += GATES) {
         const int32_t blocks = gru_cpu_blocks_at(block, range.end);
         gru_cpu_panel panel = gru_cpu_transposed_panel(call, 1, block, blocks, first, K);
-        if (set) panel.bias = zeros;
+        panel.sums = SUMS_SET;
         for (int64_t i = 0, rows; i < work->rows.count; i += rows) {
             rows = gru_cpu_rows_at(i, work->rows.count);
             const float *in[MAX_ROWS];
             float *out[MAX_ROWS];
             for (int64_t m = 0; m < rows; m++) {
                 in[m] = work->rows.d_gates[i + m] + component * call->H;
-                out[m] = state_row(work, states, work->rows.row[i + m]) + block * PANEL;
+                out[m] = set ? state_row(work, states, work->rows.row[i + m]) + block * PANEL : c[m];
             }
             call->kernels->product(&panel, in, out, (int32_t)rows);
+            for (int64_t m = 0; !set && m < rows; m++)
+                add_to(state_row(work, states, work->rows.row[i + m]) + block * PANEL, c[m],
+                       (size_t)blocks * PANEL);
         }
     }
 }

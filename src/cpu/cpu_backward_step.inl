@@ -211,13 +211,16 @@ static void transpose(const float *const *rows, size_t count, size_t first, size
         for (size_t i = c < whole_rows ? whole : 0; i < width; i++) to[i * pitch + c] = rows[c][first + i];
 }
 
-static void add_rows(const float *const *rows, size_t count, size_t begin, size_t end, float *sums) {
+/* The compiler finds the vectors of doubles. */
+static void add_rows(const float *const *rows, size_t count, size_t begin, size_t end, double *sums) {
     size_t i = begin;
-    for (; i + LANES <= end; i += LANES) {
-        vec sum = vec_load(sums + i);
-        for (size_t c = 0; c < count; c++) sum = vec_add(sum, vec_load(rows[c] + i));
-        vec_store(sums + i, sum);
+    for (; i + PANEL <= end; i += PANEL) {
+        double sum[PANEL];
+        memcpy(sum, sums + i, sizeof sum);
+        for (size_t c = 0; c < count; c++)
+            for (size_t l = 0; l < PANEL; l++) sum[l] += (double)rows[c][i + l];
+        memcpy(sums + i, sum, sizeof sum);
     }
     for (; i < end; i++)
-        for (size_t c = 0; c < count; c++) sums[i] += rows[c][i];
+        for (size_t c = 0; c < count; c++) sums[i] += (double)rows[c][i];
 }

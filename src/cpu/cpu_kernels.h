@@ -1,7 +1,8 @@
 /* cpu_kernels.h: the hot loops that every instruction set provides, and the arithmetic they promise.
  *
  * Canonical order, the same bits in all of them: a product is one chain, acc = bias, then acc = fma(w[k], u[k], acc) for
- * k ascending; every other operation is rounded once, in the order written in cpu_kernels.inl. */
+ * k ascending, or a sum of such chains (SUMS_SET); every other operation is rounded once, in the order written in
+ * cpu_kernels.inl. */
 #ifndef GRU_CPU_KERNELS_H
 #define GRU_CPU_KERNELS_H
 
@@ -21,15 +22,20 @@ static inline int32_t gru_cpu_rows_at(int64_t first, int64_t count) {
     return (int32_t)(calls <= 1 ? left : (left + calls - 1) / calls);
 }
 
+/* How a product sums. SUMS_CHAIN: one chain over all k, from the bias. In gradients each block of SUM_BLOCK values of k is a
+ * chain from 0, and the blocks' sums are added in order: to 0, or to what out holds. */
+enum { SUMS_CHAIN, SUMS_SET, SUMS_ADD, SUM_BLOCK = 64 };
+
 /* A panel of a weight matrix: gates x 16 outputs. Backward multiplies blocks of 16 outputs in the place of gates. */
 typedef struct gru_cpu_panel {
     const void *weights; /* [K][gates][16] */
-    const float *bias;   /* [gates][16]; NULL: the sums continue from the values in out */
+    const float *bias;   /* [gates][16] of SUMS_CHAIN */
     const float *scales; /* [gates][16] of int8 */
     size_t K;
     size_t ahead; /* floats from the input of a row to that of the eighth after it, to prefetch; 0: nothing */
     int32_t type; /* of weights: f32, f16, bf16, int8 */
     int32_t gates; /* 1 to 3 */
+    int32_t sums;  /* SUMS_... */
 } gru_cpu_panel;
 
 /* A row as integers, for the product with int8 weights: number k is values[k] * scale. scale is NaN if a number of the row is
@@ -141,7 +147,7 @@ typedef struct gru_cpu_kernels {
     void (*transpose)(const float *const *rows, size_t count, size_t first, size_t width, float *to,
                       size_t pitch);
     /* sums[i] += rows[c][i], c ascending, for i in [begin, end). */
-    void (*add_rows)(const float *const *rows, size_t count, size_t begin, size_t end, float *sums);
+    void (*add_rows)(const float *const *rows, size_t count, size_t begin, size_t end, double *sums);
 
     /* in place, for tests over all floats; count is a multiple of 16 */
     void (*sigmoid)(float *v, size_t count);

@@ -101,7 +101,7 @@ INLINE vec load_weights(const void *weights, int32_t type, size_t line, size_t l
 
 /* Vectors narrower than a panel read its weights more than once: in blocks of k, which stay in a level 1 cache of 32 KiB
  * together with the block that follows. */
-enum { BLOCKED = LANES < PANEL, BLOCK_K = 64 };
+enum { BLOCKED = LANES < PANEL, BLOCK_K = SUM_BLOCK };
 
 /* The weights that a loop over k prefetches: some lines at `at`, which then moves on by `step`. They come from a distant cache,
  * and the hardware prefetcher stops at pages of 4 KiB. */
@@ -145,6 +145,36 @@ INLINE void add_terms(const gru_cpu_panel *panel, int32_t type, int gates, int r
     }
 }
 
+/* Where vector i of the `wide` of each gate lies in a row of 16 lanes a gate. */
+INLINE size_t vector_at(int i, int wide, size_t first) {
+    return (size_t)(i / wide) * PANEL + (size_t)(i % wide) * LANES + first;
+}
+
+INLINE void start_sums(const gru_cpu_panel *panel, int vectors, int rows, int wide, size_t first,
+                       size_t begin, float *const *out, vec *sum) {
+    const int from_zero = panel->sums != SUMS_CHAIN, from_bias = begin == 0;
+#pragma GCC unroll 48
+    for (int i = 0; i < vectors; i++)
+#pragma GCC unroll 8
+        for (int m = 0; m < rows; m++) {
+            const size_t at = vector_at(i, wide, first);
+            sum[i * rows + m] =
+                from_zero ? vec_set1(0.0f) : vec_load(from_bias ? panel->bias + at : out[m] + at);
+        }
+}
+
+INLINE void store_sums(const gru_cpu_panel *panel, int vectors, int rows, int wide, size_t first,
+                       size_t begin, float *const *out, vec *sum) {
+    const int add = panel->sums == SUMS_ADD || (panel->sums == SUMS_SET && begin > 0);
+#pragma GCC unroll 48
+    for (int i = 0; i < vectors; i++)
+#pragma GCC unroll 8
+        for (int m = 0; m < rows; m++) {
+            float *const to = out[m] + vector_at(i, wide, first);
+            vec_store(to, add ? vec_add(vec_load(to), sum[i * rows + m]) : sum[i * rows + m]);
+        }
+}
+
 /* k in [begin, end) for `wide` vectors of each gate from lane `first` on, and for `rows` rows: gates * wide * rows chains
  * at once. Callers pass constants for the three, so the compiler unrolls the loops over them and keeps the sums in
  * registers. A chain that is cut continues from the stored sum: the same sums in the same order. */
@@ -153,24 +183,14 @@ INLINE void product_block(const gru_cpu_panel *panel, int32_t type, int gates, i
                           const float *const *in, float *const *out) {
     weights_ahead fetched = *ahead;
     vec sum[GATES * PANEL];
-#pragma GCC unroll 48
-    for (int i = 0; i < gates * wide; i++) {
-        const size_t at = (size_t)(i / wide) * PANEL + (size_t)(i % wide) * LANES + first;
-#pragma GCC unroll 8
-        for (int m = 0; m < rows; m++)
-            sum[i * rows + m] = vec_load(begin == 0 && panel->bias ? panel->bias + at : out[m] + at);
-    }
+    start_sums(panel, gates * wide, rows, wide, first, begin, out, sum);
     for (size_t k = begin; k < end; k++) {
         fetch_ahead(&fetched, type, gates, rows);
         if (rows >= 8 && panel->ahead) __builtin_prefetch(in[0] + panel->ahead + k * 8, 0, 2);
         add_terms(panel, type, gates, rows, wide, first, k, in, sum);
     }
     if (BLOCKED) *ahead = fetched;
-#pragma GCC unroll 48
-    for (int i = 0; i < gates * wide; i++)
-#pragma GCC unroll 8
-        for (int m = 0; m < rows; m++)
-            vec_store(out[m] + i / wide * PANEL + (size_t)(i % wide) * LANES + first, sum[i * rows + m]);
+    store_sums(panel, gates * wide, rows, wide, first, begin, out, sum);
 }
 
 /* All 16 lanes of the panel for a constant number of rows. */
@@ -186,9 +206,10 @@ INLINE void product_rows(const gru_cpu_panel *panel, int32_t type, int gates, in
 INLINE weights_ahead first_ahead(const gru_cpu_panel *panel, int32_t type, int gates, int32_t groups,
                                  size_t begin, size_t end) {
     const size_t bytes = (size_t)gates * PANEL * (type == GRU_F32 ? sizeof(float) : sizeof(uint16_t));
-    const size_t passes = BLOCKED ? (size_t)groups * (PANEL / (WIDE(ROWS) * LANES)) : 1;
+    const size_t passes = BLOCKED ? PANEL / (WIDE(ROWS) * LANES) : 1, share = (bytes + passes - 1) / passes;
     const size_t from = BLOCKED ? end : begin + AHEAD_K;
-    return (weights_ahead){(const char *)panel->weights + from * bytes, (bytes + passes - 1) / passes};
+    const size_t step = BLOCKED && groups > 1 ? (share + (size_t)groups - 1) / (size_t)groups : share;
+    return (weights_ahead){(const char *)panel->weights + from * bytes, step};
 }
 
 /* Rows in groups of at most ROWS, nearly equal: a group of one row would read the weights for little work. */
@@ -197,7 +218,7 @@ INLINE void product_range(const gru_cpu_panel *panel, int32_t type, int gates, s
     int32_t groups = (rows + ROWS - 1) / ROWS;
     weights_ahead ahead = first_ahead(panel, type, gates, groups, begin, end);
     for (; groups > 0; groups--) {
-        const int32_t count = (rows + groups - 1) / groups;
+        const int32_t count = groups == 1 ? rows : (rows + groups - 1) / groups;
 #define IF_ROWS(n) \
     if (n <= ROWS && count == n) product_rows(panel, type, gates, n, begin, end, &ahead, in, out)
         IF_ROWS(8);
@@ -216,7 +237,8 @@ INLINE void product_range(const gru_cpu_panel *panel, int32_t type, int gates, s
 INLINE void product_gates(const gru_cpu_panel *panel, int32_t type, int gates, const float *const *in,
                           float *const *out, int32_t rows) {
     const int one_pass = rows == 1 || (rows == 2 && WIDE(2) * LANES == PANEL);
-    const size_t K = panel->K, block = BLOCKED && !one_pass && K > BLOCK_K ? BLOCK_K : K;
+    const int in_blocks = panel->sums != SUMS_CHAIN || (BLOCKED && !one_pass);
+    const size_t K = panel->K, block = in_blocks && K > BLOCK_K ? BLOCK_K : K;
     size_t begin = 0;
     do {
         const size_t end = K - begin > block ? begin + block : K;

@@ -24,6 +24,7 @@ static void describe_panel(gru_cpu_panel *panel, const char *weights, const char
     panel->K = K;
     panel->type = type;
     panel->gates = gates;
+    panel->sums = SUMS_CHAIN;
 }
 
 void gru_cpu_operands_of(const gru_layer *layer, const gru_run *run, gru_cpu_operands *operands) {

@@ -7,8 +7,6 @@
 
 #include "cpu_transpose.h"
 
-static const float zeros[GATES * PANEL];
-
 /* ---- dx, dprojected ---------------------------------------------------------------------------------------------- */
 
 /* Lists up to MAX_ROWS rows of the slice, from coordinate *at on. */
@@ -50,7 +48,7 @@ static void multiply_inputs(const gru_cpu_backward_work *work) {
             gru_cpu_transposed_panel(work->call, 0, block, blocks, 0, GATES * work->call->H);
         const gru_cpu_row_coord *rows[MAX_ROWS];
         int32_t count;
-        panel.bias = zeros;
+        panel.sums = SUMS_SET;
         for (int64_t at = 0; (count = next_rows(work, &at, rows)) > 0;)
             multiply_rows(work, &panel, block * PANEL, rows, count);
     }
@@ -142,7 +140,7 @@ static void sum_panel(const gru_cpu_backward_work *work, int columns, const gru_
     const d_components component = components_of(call, columns);
     const size_t pitch = columns == OF_X ? call->pitch_I : call->pitch_H;
     gru_cpu_panel panel = {.weights = work->columns,
-                           .bias = overwrite ? zeros : NULL,
+                           .sums = overwrite ? SUMS_SET : SUMS_ADD,
                            .K = count,
                            .ahead = 8 * call->d_gates_t_pitch,
                            .gates = blocks};
@@ -188,8 +186,9 @@ static void transpose_rows(const gru_cpu_backward_work *work, const gru_cpu_row_
     call->kernels->transpose(work->pointers, count, range.begin, range.end - range.begin,
                              call->d_gates_t + range.begin * call->d_gates_t_pitch, call->d_gates_t_pitch);
     if (overwrite)
-        memset(call->sum_bias + range.begin, 0, (range.end - range.begin) * sizeof *call->sum_bias);
-    call->kernels->add_rows(work->pointers, count, range.begin, range.end, call->sum_bias);
+        memset(call->bias_totals + range.begin, 0, (range.end - range.begin) * sizeof *call->bias_totals);
+    call->kernels->add_rows(work->pointers, count, range.begin, range.end, call->bias_totals);
+    for (size_t i = range.begin; i < range.end; i++) call->sum_bias[i] = (float)call->bias_totals[i];
 }
 
 void gru_cpu_weight_gradients(gru_cpu_backward_work *work, int first) {
