@@ -33,6 +33,7 @@ layer = libgru.Layer(np.full((9, 4), 0.1, np.float32), np.full((9, 3), 0.2, np.f
 y, hT = layer.forward(x)
 assert y.shape == (3, 2, 3) and np.array_equal(y[-1], hT) and np.all(hT > 0)
 ctypes.CDLL(str(libgru._library.HERE / "libgru_onnx.so")).RegisterCustomOps
+ctypes.CDLL(str(libgru._library.HERE / "libgru_jax.so")).libgru_jax_pack
 print(layer.engine())
 PROGRAM
 )

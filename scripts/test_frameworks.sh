@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the Python package and the frameworks in an environment (2 GB, some minutes the first time), and tests the package in
+# Installs the Python package and the frameworks in an environment (3 GB, some minutes the first time), and tests the package in
 # each of them. PyTorch gets empty stand-ins for CUDA's libraries.
 # usage: scripts/test_frameworks.sh [TEST...]      TEST: such as test_torch_values or test_onnx_runtime.Values
 set -euo pipefail
@@ -9,13 +9,13 @@ source scripts/common.sh
 environment=build-frameworks-venv
 python=$(venv "$environment" uv) || exit 77    # no network: nothing was tested
 torch_without_cuda "$environment" || exit 77
-uv_install "$environment" onnx onnxruntime || exit 77
+uv_install "$environment" onnx onnxruntime jax flax keras pytest || exit 77
 say "installing the package"
 use_ccache
 need_packages gcc libc6-dev >&2
 CMAKE_ARGS=-DGRU_CUDA=OFF uv_install "$environment" --reinstall-package libgru ./python
 
-say "testing in $(uv_versions "$environment" torch onnxruntime)"
+say "testing in $(uv_versions "$environment" torch onnxruntime jax flax keras)"
 cd python/tests/frameworks
 if [ $# -gt 0 ]; then
     "../../../$python" -m unittest "$@"

@@ -2,9 +2,8 @@
 #include "onnx_gru.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
-#include <stdlib.h>
-#include <string.h>
+
+#include "scratch.h"
 
 struct onnx_gru {
     onnx_gru_config config;
@@ -12,22 +11,8 @@ struct onnx_gru {
     pthread_mutex_t making;
     atomic_int is_made;
     gru_layer *layers[2];
-    void *_Atomic scratch; /* of the last run; a run takes it, or allocates if another run has it */
+    scratch scratch;
 };
-
-/* 64 bytes, which begin with the size, and behind them the memory. NULL: there is none. */
-static void *scratch_of(onnx_gru *gru, size_t bytes) {
-    size_t *block = atomic_exchange(&gru->scratch, NULL);
-    if (block && *block >= bytes) return block;
-    free(block);
-    block = aligned_alloc(64, 64 + (bytes + 63) / 64 * 64);
-    if (block) *block = bytes;
-    return block;
-}
-
-static void give_back(onnx_gru *gru, void *block) {
-    free(atomic_exchange(&gru->scratch, block));
-}
 
 gru_status onnx_gru_create(const onnx_gru_config *config, onnx_gru **gru) {
     const gru_context_config cpu = {.backend = GRU_BACKEND_CPU, .threads = config->threads};
@@ -49,7 +34,7 @@ void onnx_gru_release(onnx_gru *gru) {
     gru_layer_release(gru->layers[1]);
     gru_context_release(gru->context);
     pthread_mutex_destroy(&gru->making);
-    free(gru->scratch);
+    free(gru->scratch.block);
     free(gru);
 }
 
@@ -149,15 +134,15 @@ static gru_status forward(onnx_gru *gru, const onnx_gru_run *run, int32_t d) {
     gru_status status = gru_layer_sizes(gru->layers[d], run->T, run->N, &sizes);
     if (status != GRU_OK) return status;
     const size_t packed = gru->config.constant ? 0 : (sizes.packed + 63) / 64 * 64;
-    char *block = scratch_of(gru, packed + sizes.workspace);
-    if (!block) return GRU_OUT_OF_MEMORY;
-    made.workspace = block + 64 + packed, made.workspace_size = sizes.workspace;
+    char *memory = scratch_take(&gru->scratch, packed + sizes.workspace);
+    if (!memory) return GRU_OUT_OF_MEMORY;
+    made.workspace = memory + packed, made.workspace_size = sizes.workspace;
     if (!gru->config.constant) {
-        made.packed = block + 64;
-        status = pack_run(gru, run, d, block + 64);
+        made.packed = memory;
+        status = pack_run(gru, run, d, memory);
     }
     if (status == GRU_OK) status = gru_layer_forward(gru->layers[d], &made);
-    give_back(gru, block);
+    scratch_give_back(&gru->scratch, memory);
     return status;
 }
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from libgru import _context
 from libgru._errors import BadArgument
 from libgru._library import library
+from libgru._plan import Plan
 from libgru._weights import Variant, fill_config
 
 TYPES = {torch.float32: "f32", torch.float64: "f64", torch.float16: "f16", torch.bfloat16: "bf16"}
@@ -50,31 +51,20 @@ def _context_of(threads: int) -> _context.Context:
     return _context.Context("cpu", threads=threads)
 
 
-class _Plan:
-    """A layer whose weights are arguments of each call, for one number of threads."""
+class _Plan(Plan):
+    """For one number of threads. Sizes are rounded up, so that what follows for the next direction is aligned."""
 
     def __init__(self, shape: Shape, reverse: bool, threads: int) -> None:
-        lib = library()
-        self.context = _context_of(threads)
-        self.element = torch.empty(0, dtype=DTYPES[shape.io]).element_size()
-        config = lib.new("gru_layer_config")
+        config = library().new("gru_layer_config")
         variant = Variant(shape.reset, shape.update, shape.gate, shape.candidate, shape.clip, shape.hard_slope, shape.io, shape.io,
                           shape.packed)
         fill_config(config, variant, (shape.inputs, shape.hidden), "reverse" if reverse else "forward")
-        self.handle = ctypes.c_void_p()
-        lib.call("gru_layer_create", self.context._handle, ctypes.byref(config), None, ctypes.byref(self.handle))
-        least, one = self._measure(0, 0), self._measure(1, 1)
-        self.packed = one.packed + -one.packed % 64
-        self.reserve, self.reserve_row = least.reserve, one.reserve - least.reserve
-        self.sizes = lru_cache(maxsize=256)(self._measure)
-
-    def _measure(self, T: int, N: int) -> Any:
-        sizes = library().new("gru_sizes")
-        library().call("gru_layer_sizes", self.handle, T, N, ctypes.byref(sizes))
-        return sizes
+        super().__init__(config, _context_of(threads))
+        self.element = torch.empty(0, dtype=DTYPES[shape.io]).element_size()
+        self.packed += -self.packed % 64
 
     def reserve_bytes(self, T: Any, N: Any) -> Any:
-        """For numbers and for symbols, rounded up so that the next direction's is aligned."""
+        """For numbers and for symbols."""
         return (self.reserve + T * N * self.reserve_row + 63) // 64 * 64
 
 

@@ -312,9 +312,14 @@ class Libraries(unittest.TestCase):
         path = GOLDEN / "README.md"
         self.assertIn("cannot be loaded", child(self.CODE, LIBGRU_LIBRARY=str(path)).stdout)
 
-    def test_no_onnx(self) -> None:
-        ran = child("import sys\nsys.modules['onnx'] = None\ntry: import libgru.onnx\nexcept ImportError as error: print(type(error).__name__, error)")
-        self.assertIn("NotBuilt libgru.onnx needs the package onnx", ran.stdout, ran.stderr)
+    def test_no_onnx_jax_or_keras_and_old_ones(self) -> None:
+        for name, old, needed in (("onnx", "", ""), ("jax", "0.4.38", "0.5 or later"), ("keras", "2.15.0", "3")):
+            code = "import sys, types\n{}\ntry: import libgru.%s\nexcept ImportError as error: print(type(error).__name__, error)" % name
+            ran = child(code.format(f"sys.modules['{name}'] = None"))
+            self.assertIn(f"NotBuilt libgru.{name} needs the package {name}", ran.stdout, ran.stderr)
+            if old:
+                ran = child(code.format(f"m = sys.modules['{name}'] = types.ModuleType('{name}'); m.__version__ = '{old}'"))
+                self.assertIn(f"NotBuilt libgru.{name} needs {name} {needed}, and this is {old}", ran.stdout, ran.stderr)
 
     def test_no_torch_and_an_old_torch(self) -> None:
         code = "import sys, types\n{}\ntry: import libgru.torch\nexcept ImportError as error: print(type(error).__name__, error)"
