@@ -159,6 +159,9 @@ typedef struct gru_load_options {
  *     PREFIXgru.initial_state  zeros, learned: each sublayer has an initial state [H], h0_l0, h0_l0_reverse and so on,
  *                              of the type of its weights
  *
+ * Weights may be I8, as gru-convert --int8 writes them: weight_ih_scale_l0 [3H] and so on hold the scale of each row,
+ * and scales, biases and initial states are F32.
+ *
  * They hold for all layers; PREFIXgru.lK.reset and so on hold for layer K alone, PREFIXgru.lK.reverse.reset and so on
  * (but merge) for its reverse direction. Refused by its name: a key after PREFIXgru. that says nothing known, a layer
  * or direction that is not there, a number that single precision rounds to 0, and a key of a prefix that no GRU here

@@ -46,7 +46,7 @@ class Layer:
     candidate: "tanh", "relu", "linear". Both also take the names of GRU_ACTIVATION_... such as "silu", and numbers
     gate_alpha, ... candidate_beta for those that have some, 0: their default. clip: bound of the pre-activations, 0: none. hard_slope: of the hard sigmoid, 0: 0.2.
     direction: "forward", "reverse". io_type, state_type, weight_type: "f32", "f16", "bf16", "f64"; by default f64 for weights
-    of f64, else f32. context: the device; None: the CPU.
+    of f64, else f32. weight_type "int8": the layer runs on the CPU and is not trained. context: the device; None: the CPU.
 
     Arrays are numpy's, or any with __array_interface__ or DLPack; they are read in place. T steps, N sequences, I inputs,
     H units. Arrays of [T][N][...] may have gaps between steps and sequences: x.transpose(1, 0, 2) passes batch-first data.

@@ -64,12 +64,13 @@ class Variant:
 
 def type_value(name: str | None, argument: str) -> int:
     if name not in _arrays.TYPES and name != "int8":
-        raise BadArgument(f"{argument} is {name!r}, expected {', '.join(_arrays.TYPES)}")
+        raise BadArgument(f"{argument} is {name!r}, expected {', '.join(_arrays.TYPES)}" +
+                          (", int8" if argument == "weight_type" else ""))
     return library()[f"GRU_{name.upper()}"]
 
 
 def type_name(value: int) -> str:
-    return next(name for name in _arrays.TYPES if library()[f"GRU_{name.upper()}"] == value)
+    return next(name for name in (*_arrays.TYPES, "int8") if library()[f"GRU_{name.upper()}"] == value)
 
 
 def fill_config(config: Any, variant: Variant, sizes: tuple[int, int], direction: str = "forward") -> None:

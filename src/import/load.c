@@ -9,8 +9,15 @@
 #include "core/number.h"
 #include "stack/stack_check.h"
 
-enum { PARTS = GRU_LOAD_PARTS, PART_H0 = 4, NAME = GRU_LOAD_NAME, MOST_HIDDEN = INT32_MAX / 8 };
-static const char *const parts[PARTS] = {"weight_ih", "weight_hh", "bias_ih", "bias_hh", "h0"};
+enum {
+    PARTS = GRU_LOAD_PARTS,
+    PART_H0 = 4,
+    PART_SCALE = 5,
+    NAME = GRU_LOAD_NAME,
+    MOST_HIDDEN = INT32_MAX / 8
+};
+static const char *const parts[PARTS] = {"weight_ih", "weight_hh",       "bias_ih",        "bias_hh",
+                                         "h0",        "weight_ih_scale", "weight_hh_scale"};
 
 const char *gru_load_name(gru_loader *l, const char *name) {
     strcpy(l->name + l->prefix_length, name);
@@ -34,7 +41,8 @@ static int has_cell(gru_loader *l, int32_t k, int reverse) {
 
 /* Number of the layer that a name after the prefix belongs to, -1 if it is none of a GRU's. */
 static int64_t layer_of(const char *name) {
-    for (int part = 0; part < PART_H0; part++) {
+    for (int part = 0; part < PARTS; part++) {
+        if (part == PART_H0) continue;
         const size_t length = strlen(parts[part]);
         if (strncmp(name, parts[part], length) != 0 || strncmp(name + length, "_l", 2) != 0) continue;
         const char *end = name + length + 2;
@@ -118,9 +126,14 @@ static gru_status numbers_of(gru_loader *l, const char *name, const gru_tensor *
     return GRU_OK;
 }
 
-/* A sublayer has both matrices, both biases or none, and an initial state exactly if the GRU learned it. */
+/* A sublayer has both matrices, scales exactly if they are int8, both biases or none, and an initial state exactly if the GRU
+ * learned it. */
 static gru_status check_found(gru_loader *l, const cell *c, int32_t k, int part) {
-    const int needed = part < 2 || (part == PART_H0 && l->learned_states);
+    const int int8 = c->found[0] && c->tensors[0].type == GRU_INT8;
+    const int needed = part < 2 || (part == PART_H0 && l->learned_states) || (part >= PART_SCALE && int8);
+    if (c->found[part] && part >= PART_SCALE && !int8)
+        return gru_fail(GRU_BAD_DATA, "%s: tensor \"%s\" goes only with I8 weights, and \"%s\" is %s",
+                        l->file->source, c->names[part], c->names[0], c->tensors[0].dtype);
     if (!c->found[part] && needed)
         return gru_fail(GRU_BAD_DATA, "%s has no tensor \"%s\"", l->file->source, l->name);
     if (part == 3 && c->found[2] != c->found[3])
@@ -131,11 +144,16 @@ static gru_status check_found(gru_loader *l, const cell *c, int32_t k, int part)
 
 static gru_status check_types(const gru_loader *l, const cell *c) {
     for (int part = 0; part < PARTS; part++) {
+        const int int8 = c->tensors[0].type == GRU_INT8, is_matrix = part < 2;
+        const int32_t type = c->tensors[part].type;
         if (!c->found[part]) continue;
-        if (!gru_dtype_name(c->tensors[part].type))
+        if (!gru_dtype_name(type) && !(type == GRU_INT8 && is_matrix))
             return gru_fail(GRU_BAD_DATA, "%s: tensor \"%s\" is of dtype %s, and is no F32, F16, BF16 or F64",
                             l->file->source, c->names[part], c->tensors[part].dtype);
-        if (c->tensors[part].type != c->tensors[0].type)
+        if (int8 && !is_matrix && type != GRU_F32)
+            return gru_fail(GRU_BAD_DATA, "%s: tensor \"%s\" is of dtype %s, expected F32 beside I8 weights",
+                            l->file->source, c->names[part], c->tensors[part].dtype);
+        if (type != c->tensors[0].type && (is_matrix || !int8))
             return gru_fail(GRU_BAD_DATA, "%s: tensors \"%s\" (%s) and \"%s\" (%s) have different types",
                             l->file->source, c->names[0], c->tensors[0].dtype, c->names[part],
                             c->tensors[part].dtype);
@@ -195,7 +213,9 @@ static gru_layer_config *config_of(gru_stack_layer *layer, int slot, const gru_t
 static gru_status load_cell(gru_loader *l, int32_t k, int reverse, int64_t inputs, int slot) {
     gru_stack_layer *layer = &l->layers[k];
     gru_weights *weights = &layer->weights[slot];
-    const void **const to[PARTS] = {&weights->W, &weights->R, &weights->bW, &weights->bR, &layer->h0[slot]};
+    const void *scales[2] = {NULL, NULL};
+    const void **const to[PARTS] = {&weights->W,      &weights->R, &weights->bW, &weights->bR,
+                                    &layer->h0[slot], &scales[0],  &scales[1]};
     const int32_t H = layer->config.hidden;
     const int alike = slot == 1 && layer->merge != GRU_MERGE_CONCAT && layer->merge != GRU_MERGE_SEPARATE;
     cell c;
@@ -209,6 +229,7 @@ static gru_status load_cell(gru_loader *l, int32_t k, int reverse, int64_t input
     weights->type = c.tensors[0].type;
     for (int part = 0; part < PARTS; part++)
         if (c.found[part]) GRU_TRY(numbers_of(l, c.names[part], &c.tensors[part], to[part]));
+    weights->W_scale = scales[0], weights->R_scale = scales[1];
     return GRU_OK;
 }
 

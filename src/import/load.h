@@ -6,7 +6,7 @@
 
 enum {
     GRU_LOAD_NAME = 80,
-    GRU_LOAD_PARTS = 5
+    GRU_LOAD_PARTS = 7
 }; /* of a name or key without its prefix; tensors of a sublayer */
 
 typedef struct gru_loader {

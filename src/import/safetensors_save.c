@@ -66,7 +66,8 @@ static size_t bytes_of(const gru_named_tensor *tensor) {
 
 /* A name that the loader would take for a part of the GRU. */
 static int is_of_gru(const char *name, const char *prefix) {
-    static const char *const starts[] = {"weight_ih_l", "weight_hh_l", "bias_ih_l", "bias_hh_l", "h0_l"};
+    static const char *const starts[] = {"weight_ih_l", "weight_hh_l",       "bias_ih_l",        "bias_hh_l",
+                                         "h0_l",        "weight_ih_scale_l", "weight_hh_scale_l"};
     const size_t length = strlen(prefix);
     if (strncmp(name, prefix, length) != 0) return 0;
     for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)

@@ -16,7 +16,7 @@ DESCRIPTION = """Converts GRU weights of other programs to a safetensors file th
 
 Reads .npz, PyTorch's .pt and .pth, .safetensors, Keras' .h5 and .keras (needs h5py), and .onnx (needs onnx). A GRU
 becomes PREFIXweight_ih_l0 and so on, gates r, z, n, with its variant as metadata; every other tensor passes through.
-What cannot be converted exactly is refused.
+What cannot be converted exactly is refused; --int8 alone rounds.
 
 exit status: 0 all was written; 1 refused (nothing was written), a tensor was left out, or --verify found a difference
 or could not run; 2 wrong arguments."""
@@ -58,6 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--reversed-outputs", action="store_true",
                         help="accept Keras layers whose go_backwards returns outputs in reversed order of time: the "
                              "library returns them in the order of time")
+    parser.add_argument("--int8", action="store_true",
+                        help="round the GRUs' weights to int8 with a scale for each row, for layers of any weight_type; says "
+                             "for each tensor what that loses")
     parser.add_argument("--report", nargs="?", const="text", choices=("text", "json"), help="say what went where")
     parser.add_argument("--verify", action="store_true",
                         help="run the input in its own framework and the output beside it, on random input, and print "
@@ -97,6 +100,8 @@ def _convert(arguments: argparse.Namespace, options: Options) -> int:
         print(report.as_json(output) if arguments.report == "json" else
               "\n".join(map(_line, report.as_text(output))))
     else:
+        for name, loss in output.losses.items():
+            print(_line(f"{name}: {loss}"))
         for gru in output.grus:
             for note in gru.notes:
                 _complain(f"note: {gru.origin or gru.prefix}: {note}")
@@ -110,7 +115,10 @@ def _convert(arguments: argparse.Namespace, options: Options) -> int:
 
 def main(words: list[str] | None = None) -> int:
     """Returns the exit status; every failure is one sentence."""
-    arguments = _parser().parse_args(words)
+    parser = _parser()
+    arguments = parser.parse_args(words)
+    if arguments.int8 and arguments.verify:
+        parser.error("--verify compares exact conversions, which --int8 does not make")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")    # a terminal may lack the letters of a name
@@ -122,6 +130,7 @@ def main(words: list[str] | None = None) -> int:
         return 1
     options = Options(limit=arguments.limit, rename=dict(arguments.map), metadata=dict(arguments.set),
                       gru_only=arguments.gru_only, drop=arguments.drop, reversed_outputs=arguments.reversed_outputs,
+                      int8=arguments.int8,
                       states={prefix: name for name, prefix in arguments.initial_state})
     try:
         return _convert(arguments, options)

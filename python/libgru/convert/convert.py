@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 
-from libgru.convert import metadata, names
+from libgru.convert import int8, metadata, names
 from libgru.convert.budget import Budget
 from libgru.convert.gru import Gru
 from libgru.convert.output import Output, assemble
@@ -32,6 +32,7 @@ class Options:
     drop: list[str] = field(default_factory=list)
     states: dict[str, str] = field(default_factory=dict)    # by prefix: the tensor of learned initial states
     reversed_outputs: bool = False       # accept layers that return their outputs in reversed order of time
+    int8: bool = False                   # round the GRUs' weights to int8
 
 
 def _reader(module: str, package: str | None = None) -> Callable[..., object]:
@@ -108,6 +109,8 @@ def convert(path: Path, options: Options) -> Output:
         layers = {gru.prefix: len(gru.layers) for gru in grus}
         metadata.check_given(options.metadata, layers)
         metadata.check(output.metadata, layers)
+        if options.int8:
+            int8.round_weights(output)
         return output
     except Refused as refusal:
         raise Refused(f"{path}: {refusal}") from refusal

@@ -9,7 +9,7 @@ from libgru.convert.refused import Refused
 from libgru.convert.source import Source
 from libgru.convert.tensor import Tensor
 
-_PART = re.compile(r"(?:weight|bias)_(?:ih|hh)_l[0-9]+(?:_reverse)?")
+_PART = re.compile(r"(?:(?:weight|bias)_(?:ih|hh)|weight_(?:ih|hh)_scale)_l[0-9]+(?:_reverse)?")
 
 
 @dataclass
@@ -21,6 +21,7 @@ class Output:
     sources: dict[str, tuple[str, ...]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)    # name in the input: reason
     unwanted: list[str] = field(default_factory=list)         # left out because the user said so
+    losses: dict[str, str] = field(default_factory=dict)      # by name: what was lost by rounding it
 
     def add(self, name: str, tensor: Tensor, sources: tuple[str, ...]) -> None:
         if name in self.tensors:

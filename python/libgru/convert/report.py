@@ -18,9 +18,11 @@ def _gru(gru: Gru) -> dict[str, Any]:
 
 
 def as_json(output: Output) -> str:
-    """One object: grus, tensors (each with its sources), left_out (with reasons), unwanted."""
+    """One object: grus, tensors (each with its sources, and what --int8 lost), left_out (with reasons), unwanted."""
     tensors = {name: {"type": tensor.dtype, "shape": list(tensor.shape), "from": list(output.sources[name])}
                for name, tensor in output.tensors.items()}
+    for name, loss in output.losses.items():
+        tensors[name]["loss"] = loss
     return json.dumps({"grus": [_gru(gru) for gru in output.grus], "tensors": tensors, "left_out": output.left_out,
                        "unwanted": output.unwanted}, indent=2)
 
@@ -37,7 +39,8 @@ def as_text(output: Output) -> list[str]:
         lines.extend(f"  note: {note}" for note in gru.notes)
     for name, tensor in output.tensors.items():
         shape = "".join(f"[{size}]" for size in tensor.shape)
-        lines.append(f"{name} {tensor.dtype}{shape} <- {', '.join(output.sources[name]) or 'zeros'}")
+        lines.append(f"{name} {tensor.dtype}{shape} <- {', '.join(output.sources[name]) or 'zeros'}"
+                     + (f", {output.losses[name]}" if name in output.losses else ""))
     lines.extend(f"left out: {name}: {reason}" for name, reason in output.left_out.items())
     lines.extend(f"left out as asked: {name}" for name in output.unwanted)
     return lines

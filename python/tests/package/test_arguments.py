@@ -170,6 +170,11 @@ class Arguments(unittest.TestCase):
         coarse = libgru.Layer(W, R, *self.weights[2:], W_scale=scale, R_scale=scale)
         same = libgru.Layer(W * scale[:1], R * scale[:1], *self.weights[2:])
         self.assertTrue(np.array_equal(coarse.forward(self.x).y, same.forward(self.x).y))
+        eight = libgru.Layer(W, R, *self.weights[2:], W_scale=scale, R_scale=scale, weight_type="int8")
+        y = eight.forward(self.x).y
+        self.assertLess(np.abs(y - coarse.forward(self.x).y).max(), 1e-3)    # x and h have 15 bits there
+        steps = libgru.Stream(eight)
+        self.assertTrue(np.array_equal(np.stack([steps.step(row[0]) for row in self.x]), y[:, 0]))
         half = libgru.Layer(*self.weights, io_type="f16", weight_type="f16")
         y, hT = half.forward(self.x.astype(np.float16))
         self.assertEqual((y.dtype, hT.dtype), (np.float16, np.float32))
