@@ -32,6 +32,24 @@ TEST(sixteen_bit_numbers_round_to_nearest_even) {
     }
 }
 
+// A call for each factor: with PTX, parameters and results go through the memory of calls.
+__device__ __attribute__((noinline)) static float scaled(float base, int times, float unit) {
+    float power = unit;
+    while (times-- > 0) power *= base;
+    return power;
+}
+__global__ void call_functions(float *out) {
+    const int i = int(threadIdx.x);
+    out[i] = scaled(1.5f, i % 8, 2.0f) + scaled(-2.0f, i % 5, 1.0f);
+}
+TEST(functions_are_called) {
+    const Device<float> out(32);
+    CHECK(start(call_functions, {}, out.data) == cudaSuccess);
+    const std::vector<float> seen = out.host();
+    for (int i = 0; i < 32; i++)
+        CHECK(double(seen[size_t(i)]) == 2 * std::pow(1.5, i % 8) + std::pow(-2.0, i % 5));
+}
+
 __global__ void approximate(const float *in, float *out, int n) {
     for (int i = int(threadIdx.x); i < n; i += 32) out[i] = tanh_approx(in[i]);
 }

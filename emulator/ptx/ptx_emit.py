@@ -1,4 +1,6 @@
-"""Writes a kernel of PTX as a C++ function that one emulated thread runs: registers are variables, labels stay labels."""
+"""Writes a kernel of PTX as a C++ function that one emulated thread runs: registers are variables, labels stay labels.
+
+A function of PTX becomes one that takes the addresses of its result and of its parameters, which are memory of its caller."""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ptx_parse import Entry, PtxError, Statement, bits_of, parse
+from ptx_parse import Entry, PtxError, Statement, bits_of, parameters_of, parse, split_operands
 from ptx_table import Form, Table, arity, element
 
 SPECIAL = {
@@ -47,16 +49,19 @@ def storage(kind: str) -> str:
 
 
 class Writer:
-    """One kernel."""
+    """One kernel or function. functions: the C++ names of those that it may call."""
 
-    def __init__(self, entry: Entry, table: Table, source: str, faults: Iterable[Fault]) -> None:
-        self.entry, self.table, self.source = entry, table, source
+    def __init__(self, entry: Entry, table: Table, source: str, faults: Iterable[Fault], functions: dict[str, str]) -> None:
+        self.entry, self.table, self.source, self.functions = entry, table, source, functions
         self.faults = [fault for fault in faults if re.search(fault.entry, entry.name)]
         self.scopes: list[dict[str, str]] = [{}]  # registers with their types
         self.used: set[Form] = set()
         self.planted: set[str] = set()
+        self.memory: set[str] = set()  # variables whose value is an address
+        if entry.kind == "func":
+            self.memory = {p.name for p in entry.result + entry.parameters}
         offset, self.offsets = 0, {}
-        for parameter in entry.parameters:
+        for parameter in entry.parameters if entry.kind == "entry" else []:
             offset = (offset + parameter.align - 1) // parameter.align * parameter.align
             self.offsets[parameter.name] = offset
             offset += parameter.bytes
@@ -102,6 +107,8 @@ class Writer:
             return identifier(text)
         if text in self.entry.shared:
             return f"({kind})shared_{identifier(text)}"
+        if text in self.memory:
+            return f"({kind}){variable(text)}"
         if text in self.offsets:
             return f"({kind})(P.address() + {self.offsets[text]})"
         return self.special(kind, text) if text.startswith("%") else self.constant(kind, text)
@@ -152,14 +159,26 @@ class Writer:
         self.used.add(form)
         return form
 
+    def call(self, statement: Statement) -> str:
+        *results, name, arguments = statement.operands if statement.operands[-1][0] == "(" else [*statement.operands, "()"]
+        if name not in self.functions:
+            raise PtxError(f"a call of {name}, which is no function of the module")
+        addresses = [self.scalar("u64", text) for part in [*results, arguments] for text in split_operands(part[1:-1])]
+        return f"{self.functions[name]}({', '.join(addresses)});"
+
+    def guarded(self, statement: Statement, code: str) -> str:
+        return f"if ({self.scalar('pred', statement.guard)}) {{ {code} }}" if statement.guard else code
+
     def instruction(self, statement: Statement) -> str:
+        if statement.opcode in ("call", "call.uni"):
+            return self.guarded(statement, self.call(statement))
         form = self.form(statement)
         texts = statement.operands[1:] if form.result else statement.operands
         operands = dict(zip("abcdefg", map(self.operand, form.operands, texts)))
         operands["SITE"] = f'"{self.source}", {statement.line}'
         value = re.sub(r"\b([a-g]|SITE)\b", lambda m: operands[m[1]], form.expression)
         code = self.results(form.result, statement.operands[0], value) if form.result else f"{value};"
-        return f"if ({self.scalar('pred', statement.guard)}) {{ {code} }}" if statement.guard else code
+        return self.guarded(statement, code)
 
     def with_faults(self, statement: Statement, code: str) -> str:
         for fault in self.faults:
@@ -179,9 +198,16 @@ class Writer:
             kinds.setdefault(storage(kind), []).append(variable(name))
         return " ".join(f"{kind} {', '.join(names)};" for kind, names in kinds.items())
 
+    def call_memory(self, statement: Statement) -> str:
+        found = parameters_of(statement.text, self.entry.name)
+        self.memory |= {p.name for p in found}
+        return " ".join(f"alignas(16) unsigned char {variable(p.name)}[{p.bytes}];" for p in found)
+
     def statement(self, statement: Statement) -> str:
         if statement.kind == "registers":
             return self.registers(statement)
+        if statement.kind == "memory":
+            return self.call_memory(statement)
         if statement.kind == "label":
             return f"{identifier(statement.text)}:;"
         if statement.kind == "{":
@@ -192,8 +218,13 @@ class Writer:
             return self.with_faults(statement, self.instruction(statement))
         return statement.kind
 
+    def head(self, name: str) -> str:
+        if self.entry.kind == "entry":
+            return f"static void {name}(const Parameters &P)"
+        return f"static void {name}({', '.join(f'u64 {variable(p.name)}' for p in self.entry.result + self.entry.parameters)})"
+
     def function(self, name: str) -> str:
-        lines = [f"static void {name}(const Parameters &P) {{"]
+        lines = [f"{self.head(name)} {{"]
         for text, size in self.entry.shared.items():
             array = identifier(text)
             if size:
@@ -241,16 +272,24 @@ class Translation:
 def translate(ptx: str, source: str, table: Table, faults: Iterable[Fault] = ()) -> Translation:
     out = Translation("", [], set(), set())
     faults = list(faults)
-    functions, rows = [], []
-    for number, entry in enumerate(parse(ptx)):
-        writer = Writer(entry, table, source, faults)
-        functions.append(f"// {entry.name}\n" + writer.function(f"kernel_{number}"))
-        name = host_name(entry.name)
-        rows.append(f'static const Kernel entry_{number}("{name}", kernel_{number}, {writer.parameter_bytes}, {{{writer.sizes()}}});')
-        out.kernels.append(name)
+    heads, bodies, rows = [], [], []
+    entries = parse(ptx)
+    functions = {entry.name: f"function_{number}" for number, entry in enumerate(entries) if entry.kind == "func"}
+    for number, entry in enumerate(entries):
+        writer = Writer(entry, table, source, faults, functions)
+        if entry.kind == "func":
+            heads.append(writer.head(functions[entry.name]) + ";")
+            bodies.append(f"// {entry.name}\n" + writer.function(functions[entry.name]))
+        else:
+            bodies.append(f"// {entry.name}\n" + writer.function(f"kernel_{number}"))
+            name = host_name(entry.name)
+            rows.append(
+                f'static const Kernel entry_{number}("{name}", kernel_{number}, {writer.parameter_bytes}, {{{writer.sizes()}}});'
+            )
+            out.kernels.append(name)
         out.used |= writer.used
         out.planted |= writer.planted
     flags = [f'static const bool fault_{name} = planted("{name}");' for name in sorted(out.planted)]
     head = ['#include "ptx/ptx_machine.h"', "using namespace ptx;", *flags]
-    out.code = "\n".join([*head, *functions, *rows]) + "\n"
+    out.code = "\n".join([*head, *heads, *bodies, *rows]) + "\n"
     return out

@@ -69,6 +69,10 @@ inline f32 fma_down(f32 a, f32 b, f32 c) {
         near = std::nextafter(near, -HUGE_VALF);
     return near;
 }
+// Rounded towards zero.
+inline f32 add_to_zero(f32 a, f32 b) {
+    return a + b < 0 ? -fma_down(-a, 1, -b) : fma_down(a, 1, b);
+}
 // The smaller or larger; of a number and NaN the number.
 inline f32 smaller(f32 a, f32 b) {
     return std::fmin(a, b);

@@ -1,4 +1,4 @@
-"""Reads PTX: the kernels of a module, with their parameters, shared arrays and statements."""
+"""Reads PTX: the kernels and functions of a module, with their parameters, shared arrays and statements."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
-ENTRY = re.compile(r"\.entry\s+([\w$]+)\s*\((.*?)\)([^{]*)\{", re.DOTALL)
+ENTRY = re.compile(r"\.(entry|func)\s+(?:\(([^)]*)\)\s*)?([\w$]+)\s*\(([^)]*)\)[^{;]*\{")
 PARAMETER = re.compile(r"\.param\s+(?:\.align\s+(\d+)\s+)?\.(\w+)(?:\s+\.ptr[^,\n]*?)?\s+(\w+)(?:\[(\d+)\])?\s*(?:,|$)")
 SHARED = re.compile(r"\.shared\s+\.align\s+\d+\s+\.(\w+)\s+([\w$]+)(\[(\d*)\])?$")
 MODULE_SHARED = re.compile(r"^(?:\.extern\s+)?(\.shared[^;]*);", re.MULTILINE)
@@ -36,7 +36,7 @@ class Parameter:
 
 @dataclass
 class Statement:
-    """One of: '{', '}', a label, registers, an instruction."""
+    """One of: '{', '}', a label, registers, memory for parameters of a call, an instruction."""
 
     line: int
     kind: str
@@ -49,17 +49,21 @@ class Statement:
 
 @dataclass
 class Entry:
+    """A kernel or a function."""
+
+    kind: str  # "entry" or "func"
     name: str
+    result: list[Parameter]  # of a function: one or none
     parameters: list[Parameter]
     shared: dict[str, int]  # bytes of each array; 0: the launch's
     statements: list[Statement]
 
 
 def split_operands(text: str) -> list[str]:
-    """At commas outside of braces and brackets."""
+    """At commas outside of braces, brackets and parentheses."""
     parts, depth, start = [], 0, 0
     for i, letter in enumerate(text):
-        depth += (letter in "{[") - (letter in "}]")
+        depth += (letter in "{[(") - (letter in "}])")
         if letter == "," and depth == 0:
             parts.append(text[start:i].strip())
             start = i + 1
@@ -85,7 +89,7 @@ def statement_of(text: str, line: int) -> Statement:
         if match:
             return Statement(line, "registers", registers=registers_of(match[1], match[2]))
     if text.startswith("."):
-        return Statement(line, "directive", text)
+        return Statement(line, "memory" if text.startswith(".param") else "directive", text)
     match = INSTRUCTION.match(text)
     if not match:
         raise PtxError(f"line {line}: no instruction: {text}")
@@ -145,7 +149,8 @@ def parse(ptx: str) -> list[Entry]:
     for match in ENTRY.finditer(text):
         arrays += [m[1] for m in MODULE_SHARED.finditer(text, at, match.start())]
         body, at = body_of(text, match.end())
-        entry = Entry(match[1], parameters_of(match[2], match[1]), {}, [])
+        result, parameters = (parameters_of(part or "", match[3]) for part in (match[2], match[4]))
+        entry = Entry(match[1], match[3], result, parameters, {}, [])
         for array in arrays:
             take_shared(entry, 0, array)
         words = set(re.findall(r"[\w$]+", text[match.end() : at]))

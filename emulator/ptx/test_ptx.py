@@ -15,6 +15,7 @@ add.s32 | u32 = u32 u32 | a + b | 1 2 = 3
 mov.b64 | u64 = u32x2 | joined(a) | 1 2 = 0x200000001
 mov.b64 | u64 = u64 | a | 1 = 1
 ld.param.u32 | u32 = [param] | get<u32>(a) | 1 = 1
+st.param.b32 | = [param] u32 | put(a, b) | 1 = 1
 ld.shared.u32 | u32 = [shared] | load_shared<u32>(a) | 1 = 1
 setp.lt.s32 | pred = s32 s32 | a < b | 1 2 = 1
 add.rn.f32 | f32 = f32 f32 | a + b | 1 2 = 3
@@ -25,6 +26,38 @@ wait | = | emu::wait() | kernels
 """
 )
 REGISTERS = ".reg .pred %p<3>;\n.reg .b32 %r<9>;\n.reg .f32 %f<3>;\n.reg .b64 %rd<3>;\n"
+
+
+TWICE = """
+.func (.param .b32 func_retval0) twice
+(
+.param .b32 twice_param_0
+)
+;
+.func (.param .b32 func_retval0) twice(
+.param .b32 twice_param_0
+)
+{
+.reg .b32 %r<3>;
+ld.param.u32 %r1, [twice_param_0];
+add.s32 %r2, %r1, %r1;
+st.param.b32 [func_retval0+0], %r2;
+ret;
+}
+"""
+CALL = """{ // callseq 0, 0
+.reg .b32 temp_param_reg;
+.param .b32 param0;
+st.param.b32 [param0+0], %r1;
+.param .b32 retval0;
+call.uni (retval0),
+twice,
+(
+param0
+);
+ld.param.u32 %r2, [retval0+0];
+} // callseq 0
+"""
 
 
 def kernel(body: str, parameters: str = ".param .u32 k_param_0", before: str = "") -> str:
@@ -78,6 +111,15 @@ class Reads(unittest.TestCase):
         self.assertIn("shared_all = shared_of_launch()", code)
         self.assertNotIn("other", code)
 
+    def test_functions(self) -> None:
+        code = translate(kernel(CALL) + TWICE, "k.ptx", TABLE).code
+        self.assertIn("static void function_1(u64 func_retval0_, u64 twice_param_0_);", code)
+        self.assertIn("r1_ = get<u32>(((u64)twice_param_0_ + (u64)0x0ull));", code)
+        self.assertIn("put(((u64)func_retval0_ + (u64)0x0ull), r2_);", code)
+        self.assertIn("alignas(16) unsigned char param0_[4];", code)
+        self.assertIn("function_1((u64)retval0_, (u64)param0_);", code)
+        self.assertEqual(code.count("static const Kernel"), 1)
+
     def test_names_of_anonymous_namespaces(self) -> None:
         inner = "_GLOBAL__N__0a1b_2_x_cu_3"
         self.assertEqual(host_name(f"_ZN{len(inner)}{inner}4stepINS_3F32EEEvi"), "_ZN12_GLOBAL__N_14stepINS_3F32EEEvi")
@@ -110,6 +152,9 @@ class Refuses(unittest.TestCase):
     def test_directives_and_parameters(self) -> None:
         self.refuses(".local .align 4 .b8 depot[8];", "directive")
         self.refuses("ret;", "type texref", parameters=".param .texref k_param_0")
+
+    def test_calls_out_of_the_module(self) -> None:
+        self.refuses(CALL, "a call of twice, which is no function of the module")
 
     def test_lines_of_the_table(self) -> None:
         for text in ("add | u32 u32 | a", "add | u33 = u32 | a | 1 = 1"):
