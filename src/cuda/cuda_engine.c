@@ -1,7 +1,6 @@
 /* cuda_engine.c: the CUDA engines: what each can run, and how it launches a step. */
 #include "cuda_engine.h"
 
-#include "core/activation.h"
 #include "cuda/run/cuda_backward.h"
 #include "cuda/run/cuda_forward.h"
 #include "cuda/run/cuda_plan.h"
@@ -10,12 +9,6 @@ static const gru_engine_pass passes[GRU_PASSES] = {
     [GRU_PASS_FORWARD] = {gru_cuda_forward_bytes, gru_cuda_plan_call, gru_cuda_forward},
     [GRU_PASS_BACKWARD] = {gru_cuda_backward_bytes, gru_cuda_plan_call, gru_cuda_backward},
 };
-
-static const char *activations_decline(const gru_layer_config *config) {
-    return gru_activations_are_common(config) ? NULL
-                                              : "its kernels have no other activations than sigmoid, hard "
-                                                "sigmoid, tanh, relu and linear";
-}
 
 /* ---- cuda_stepwise: every variant and size; bits that depend neither on the batch nor on its tiles ---- */
 
@@ -57,19 +50,12 @@ static const gru_cuda_step_launcher stepwise = {
     .backward = stepwise_backward,
 };
 
-static const char *stepwise_declines(const gru_engine *self, const gru_context *context,
-                                     const gru_layer_config *config) {
-    (void)self, (void)context;
-    return activations_decline(config);
-}
-
 const gru_engine gru_engine_cuda_stepwise = {
     .name = "cuda_stepwise",
     .backend = &gru_backend_cuda,
     .impl = &stepwise,
     .any_size = 1,
     .passes = passes,
-    .declines = stepwise_declines,
 };
 
 /* ---- cuda_large_batch: large batches; sums in another order ---- */
@@ -81,7 +67,7 @@ static const char *large_declines(const gru_engine *self, const gru_context *con
         return "reset BEFORE has two products that wait for each other";
     if (gru_cuda_device_of(context)->invariant)
         return "its sums depend on the size of the batch, and the context asks for GRU_BATCH_INVARIANT";
-    return activations_decline(config);
+    return NULL;
 }
 
 static cudaError_t large_forward(const gru_cuda_launch_context *launch, const gru_cuda_step_args *step) {
@@ -116,8 +102,8 @@ const gru_engine gru_engine_cuda_large_batch = {
 static const char *fused_declines(const gru_engine *self, const gru_context *context,
                                   const gru_layer_config *config) {
     (void)self, (void)context;
-    if (config->reset_mode != GRU_RESET_BEFORE) return "only reset BEFORE has r h to hand on inside a step";
-    return activations_decline(config);
+    return config->reset_mode == GRU_RESET_BEFORE ? NULL
+                                                  : "only reset BEFORE has r h to hand on inside a step";
 }
 
 static cudaError_t fused_forward(const gru_cuda_launch_context *launch, const gru_cuda_step_args *step) {

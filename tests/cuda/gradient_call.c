@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/number.h"
+#include "variant_levels.h"
 
 /* Gradients of weights before the call: numbers that are added to, or, if they are set, NaN. exact: what has the exact
  * problem's types begins with what is added to. */
@@ -65,11 +66,6 @@ void run_gradient_call(problem *p, result *r, const gradient_call *call, gradien
 
 /* ---- against the reference ---------------------------------------------------------------------------------------- */
 
-/* Whether slopes jump somewhere. */
-static int has_kinks(const gru_layer_config *config) {
-    return config->gate != GRU_GATE_SIGMOID || config->candidate == GRU_CANDIDATE_RELU || config->clip != 0;
-}
-
 static int is_rounded(const gru_layer *layer) {
     return gru_cuda_layer_of(layer)->compute_type != GRU_CUDA_F32;
 }
@@ -122,7 +118,7 @@ void check_gradient_call(problem *p, gru_context *context, const char *maker, co
     REQUIRE(problem_backward(exact, &exact_r, call->parts, &exact_g) == GRU_OK, "%s: %s", gru_last_error(),
             p->text);
     give_back(exact, &had);
-    if (is_rounded(r.layer) && has_kinks(&p->config))
+    if (is_rounded(r.layer) && variant_has_kinks(&p->config))
         check_beside_kinks(p, r.layer, &g, &exact_g);
     else
         check_gradients_close(p, r.layer, &g, &exact_g);

@@ -5,6 +5,7 @@
 #include "control.h"
 #include "covering_array.h"
 #include "cuda_fixture.h"
+#include "variant_levels.h"
 
 static const shape shapes[] = {
     {1, 1, 1, 1, "the smallest problem"},
@@ -81,8 +82,8 @@ static const int levels[DIMENSIONS] = {BACKWARD_KERNEL_CONFIGS,
                                        ARITHMETICS,
                                        3,
                                        2,
-                                       3,
-                                       3,
+                                       4,
+                                       4,
                                        2,
                                        2,
                                        2,
@@ -137,8 +138,7 @@ static void release_contexts(void) {
 static problem *problem_of(const covering_row *row, int i) {
     const uint8_t *l = row->level;
     uint32_t options = i % 2 ? PROBLEM_TRAIN : PROBLEM_TRAIN | PROBLEM_RECOMPUTE;
-    gru_layer_config config = problem_variant(
-        l[RESET] + 3 * (l[UPDATE] + 2 * (l[GATE] + 3 * (l[CANDIDATE] + 3 * (l[CLIP] + 2 * l[DIRECTION])))));
+    gru_layer_config config = variant_of_levels(l + RESET, i);
     problem_types(&config, arithmetics[l[ARITHMETIC]].types);
     for (int k = 0; k < SWITCHES; k++)
         if (l[SWITCH + k]) options |= switches[k];

@@ -8,6 +8,7 @@
 #include "support/device_mirror.h"
 #include "support/problem.h"
 #include "support/stack_fixture.h"
+#include "variant_levels.h"
 
 static const shape shapes[] = {
     {1, 1, 1, 1, "the smallest problem"},
@@ -55,7 +56,7 @@ enum { FORM, SHAPE, ARITHMETIC, RESET, UPDATE, GATE, CANDIDATE, CLIP, DIRECTION,
 enum { DIMENSIONS = SWITCH + SWITCHES };
 
 static const int levels[DIMENSIONS] = {
-    KERNEL_CONFIGS, SHAPES, ARITHMETICS, 3, 2, 3, 3, 2, 2, 3, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2};
+    KERNEL_CONFIGS, SHAPES, ARITHMETICS, 3, 2, 4, 4, 2, 2, 3, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2};
 
 static int is_option(int dimension, int level, uint32_t option) {
     return dimension >= SWITCH && level && switches[dimension - SWITCH] == option;
@@ -110,11 +111,9 @@ static void compare(int f, int arithmetic, problem *p) {
     kernel_config_clear_override();
 }
 
-static gru_layer_config config_of(const covering_row *row) {
-    const uint8_t *l = row->level;
-    gru_layer_config config = problem_variant(
-        l[RESET] + 3 * (l[UPDATE] + 2 * (l[GATE] + 3 * (l[CANDIDATE] + 3 * (l[CLIP] + 2 * l[DIRECTION])))));
-    problem_types(&config, arithmetics[l[ARITHMETIC]].types);
+static gru_layer_config config_of(const covering_row *row, int number) {
+    gru_layer_config config = variant_of_levels(row->level + RESET, number);
+    problem_types(&config, arithmetics[row->level[ARITHMETIC]].types);
     return config;
 }
 
@@ -133,7 +132,7 @@ TEST(cuda_engines, agree_on_every_pair_of_circumstances) {
             covering_array_missing(&plan, rows, count));
     for (int i = 0; i < count; i++) {
         if (!tester_takes((uint64_t)i)) continue;
-        const gru_layer_config config = config_of(&rows[i]);
+        const gru_layer_config config = config_of(&rows[i], i);
         problem *p = problem_make(&shapes[rows[i].level[SHAPE]], &config, options_of(&rows[i]), (uint64_t)i);
         compare(rows[i].level[FORM], rows[i].level[ARITHMETIC], p);
         problem_free(p);

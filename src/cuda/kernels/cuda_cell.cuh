@@ -2,7 +2,7 @@
 #ifndef GRU_CUDA_CELL_CUH
 #define GRU_CUDA_CELL_CUH
 
-#include "cuda_math_types.cuh"
+#include "cuda_activations.cuh"
 
 namespace {
 
@@ -11,6 +11,7 @@ namespace {
 struct DefaultVariant {
     static constexpr int32_t gate = GRU_GATE_SIGMOID, candidate = GRU_CANDIDATE_TANH;
     static constexpr float clip = 0.0f, hard_slope = 0.0f;
+    static constexpr gru_activation f = {}, g = {};
     static constexpr gru_const_view attention = {};
     int32_t reset_mode, update; /* AFTER or ALL; KEEP or WRITE */
 };
@@ -33,6 +34,7 @@ template <class Variant> GRU_DEVICE float clipped(const Variant &seq, float v) {
 template <class M, class Variant> GRU_DEVICE float gate(const Variant &seq, float v) {
     v = clipped(seq, v);
     if (seq.gate == GRU_GATE_SIGMOID) return sigmoid<M::FAST>(v);
+    if (seq.gate >= GRU_ACTIVATION_FIRST) return activation_value(seq.f, v);
     v = __fmaf_rn(seq.hard_slope, v, 0.5f);
     return v < 0.0f ? 0.0f : v > 1.0f ? 1.0f : v;
 }
@@ -41,6 +43,7 @@ template <class M, class Variant> GRU_DEVICE float gate(const Variant &seq, floa
 template <class M, class Variant> GRU_DEVICE float candidate(const Variant &seq, float v) {
     v = clipped(seq, v);
     if (seq.candidate == GRU_CANDIDATE_TANH) return hyperbolic_tangent<M::FAST>(v);
+    if (seq.candidate >= GRU_ACTIVATION_FIRST) return activation_value(seq.g, v);
     return seq.candidate == GRU_CANDIDATE_RELU && v < 0.0f ? 0.0f : v;
 }
 
@@ -71,6 +74,7 @@ template <class Variant> GRU_DEVICE bool clips(const Variant &seq, float v) {
 template <class Variant> GRU_DEVICE float gate_slope(const Variant &seq, float v, float value) {
     if (clips(seq, v)) return 0.0f;
     if (seq.gate == GRU_GATE_SIGMOID) return value * (1.0f - value);
+    if (seq.gate >= GRU_ACTIVATION_FIRST) return activation_slope(seq.f, v, value);
     v = __fmaf_rn(seq.hard_slope, v, 0.5f);
     return v < 0.0f || v > 1.0f ? 0.0f : seq.hard_slope;
 }
@@ -79,6 +83,7 @@ template <class Variant> GRU_DEVICE float gate_slope(const Variant &seq, float v
 template <class Variant> GRU_DEVICE float candidate_slope(const Variant &seq, float v, float value) {
     if (clips(seq, v)) return 0.0f;
     if (seq.candidate == GRU_CANDIDATE_TANH) return __fmaf_rn(-value, value, 1.0f);
+    if (seq.candidate >= GRU_ACTIVATION_FIRST) return activation_slope(seq.g, v, value);
     return seq.candidate == GRU_CANDIDATE_RELU && v < 0.0f ? 0.0f : 1.0f;
 }
 

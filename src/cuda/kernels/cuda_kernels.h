@@ -5,6 +5,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include "core/activation.h"
 #include "core/combination.h"
 #include "core/reserve.h"
 #include "cuda_layout.h"
@@ -45,7 +46,8 @@ typedef struct gru_cuda_sequence {
     /* the layer */
     int32_t reset_mode, update, gate, candidate, direction; /* GRU_RESET_... */
     float clip, hard_slope;                                 /* clip 0: none */
-    const void *R;                                          /* packed */
+    gru_activation f, g; /* of gates and candidate from GRU_ACTIVATION_FIRST on */
+    const void *R;       /* packed */
     const float *bR;
     /* the run: tensors with strides in elements, as in gru_run */
     int32_t io_type, state_type;

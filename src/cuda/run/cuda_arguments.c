@@ -19,6 +19,7 @@ gru_cuda_sequence gru_cuda_sequence_of(const gru_job *job) {
     seq.reset_mode = config->reset_mode, seq.update = config->update, seq.gate = config->gate;
     seq.candidate = config->candidate, seq.direction = config->direction;
     seq.clip = config->clip, seq.hard_slope = config->hard_slope;
+    seq.f = gru_gate_of(config), seq.g = gru_candidate_of(config);
     seq.R = packed_part(job, layout.R);
     seq.bR = packed_part(job, layout.bR);
     seq.io_type = config->io_type, seq.state_type = config->state_type;
