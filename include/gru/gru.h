@@ -98,8 +98,11 @@ typedef struct gru_allocator {
     void *user;                          /**< First argument of both functions. */
 } gru_allocator;
 
-/** Runs task(argument, 0) ... task(argument, count - 1) and returns when all have returned.
- * The tasks of one call wait for each other, so all of them must run at the same time, each in its own thread. */
+/** Runs task(argument, 0) ... task(argument, count - 1), each once, and returns when all have returned.
+ * The pool may run them at once or one after the other, in any order, on any threads, the caller's too: a task takes
+ * work that no other has begun, and waits only for tasks that run. Tasks that run at the same time make a call faster.
+ * If the pool leaves tasks out, the others do their work; if it runs none, the calling thread does all. No task may
+ * run after the function has returned. */
 typedef void (*gru_parallel)(void *user, int32_t count, void (*task)(void *argument, int32_t index), void *argument);
 
 /** How to create a context. */
@@ -107,9 +110,10 @@ typedef struct gru_context_config {
     int32_t backend;                     /**< GRU_BACKEND_...; AUTO: CUDA if there is a usable device that passes the
                                               check of GRU_CHECK_DEVICE, else the CPU. */
     int32_t device;                      /**< CUDA device ordinal. */
-    int32_t threads;                     /**< CPU threads. 0: as many as processors it may use. 1: the caller only.
-                                              If the system refuses threads (RLIMIT_NPROC), the context has fewer:
-                                              gru_context_threads() tells. */
+    int32_t threads;                     /**< CPU threads. 0: as many as processors it may use, by its affinity and
+                                              the quota of its control groups when the context is created, rounded
+                                              down. 1: the caller only. If the system refuses threads (RLIMIT_NPROC),
+                                              the context has fewer: gru_context_threads() tells. */
     uint32_t flags;                      /**< GRU_ALLOW_TF32 | ... | GRU_CHECK_DEVICE. */
     gru_allocator allocator;             /**< All zero: malloc and cudaMalloc. */
     gru_parallel parallel;               /**< Thread pool of the caller; NULL: the context starts its own threads. */
@@ -123,7 +127,14 @@ typedef struct gru_context gru_context;  /**< A device with its threads and memo
 /** Creates a context. config NULL: all defaults. The caller releases it. Layers and stacks keep their context alive,
  * so the order of releases does not matter. May load libraries and start threads; no later call does. Threads: any
  * number of threads may use one context at once. A call that finds the context's threads busy runs on the calling
- * thread alone. */
+ * thread alone.
+ *
+ * The context's own threads sleep between calls. A call wakes them but does not wait for them: it does the work that
+ * they have not begun. After a call that they slowed down, because other programs had their processors, calls run alone
+ * for a while. The threads start with the scheduling class of the one that creates the context. They run with the
+ * floating-point mode of each call's caller and are kept off its processor, unless the application sets their affinity.
+ * A real-time thread never spins for longer than some 50 us, but it waits for a thread of lower class that has begun a
+ * part: give such a thread a context of its own, with threads = 1. A child made by fork, _Fork or clone runs alone. */
 GRU_API gru_status gru_context_create(const gru_context_config *config, gru_context **context);
 GRU_API void gru_context_release(gru_context *context);                 /**< Releases a context. NULL: does nothing. */
 GRU_API int32_t gru_context_backend(const gru_context *context);        /**< Returns the backend that AUTO selected. */

@@ -9,6 +9,7 @@
 #include "cpu_between_layers.h"
 #include "cpu_layout.h"
 #include "cpu_pack.h"
+#include "cpu_processors.h"
 #include "cpu_reserve.h"
 #include "cpu_threads.h"
 
@@ -51,11 +52,16 @@ static gru_status cpu_nothing_pending(gru_context *context, void *stream) {
     return check_no_stream(stream);
 }
 
+static int32_t default_threads(void) {
+    const int32_t processors = gru_processors(), quota = gru_processor_quota("");
+    return quota < processors ? quota : processors;
+}
+
 /* The device of a CPU context is its pool of threads: NULL with one thread or with the caller's own threads. */
 static gru_status cpu_open(gru_context *context) {
     gru_context_config *config = &context->config;
     gru_pool *pool = NULL;
-    if (config->threads == 0) config->threads = gru_processors();
+    if (config->threads == 0) config->threads = default_threads();
     if (config->threads > 1 && !config->parallel) GRU_TRY(gru_pool_create(context, config->threads, &pool));
     context->device = pool;
     config->threads = gru_pool_threads(context);

@@ -11,6 +11,7 @@
 #include "cpu_backward_tag.h"
 #include "cpu_isa.h"
 #include "cpu_recompute.h"
+#include "cpu_threads.h"
 #include "cpu_transpose.h"
 #include "cpu_weight_gradients.h"
 
@@ -53,7 +54,8 @@ static void lay_out(gru_cpu_backward_call *call, gru_cpu_arena *arena, int64_t T
     const size_t outputs = GATES * call->H, panels = call->padded_H / PANEL;
     const size_t threads = (size_t)call->layer->context->config.threads;
     const int before = config->reset_mode == GRU_RESET_BEFORE, widens = config->io_type != GRU_F32;
-    call->barrier = gru_cpu_take(arena, sizeof *call->barrier);
+    call->phases = gru_cpu_take(arena, sizeof *call->phases);
+    call->claims = gru_cpu_take(arena, gru_size_times(threads, sizeof *call->claims));
     call->R = gru_cpu_take_floats(arena, outputs, call->padded_H);
     call->W = gru_cpu_take_floats(arena, outputs, call->padded_I);
     call->sum_R = gru_cpu_take_floats(arena, outputs, call->pitch_H);
@@ -100,10 +102,11 @@ size_t gru_cpu_backward_workspace(const gru_layer *layer, int64_t T, int64_t N) 
 static void set_up_work(gru_cpu_backward_work *work, const gru_cpu_backward_call *call, int32_t index) {
     gru_cpu_arena arena = {call->scratch, (size_t)index * work_bytes(call->list_rows, call->padded_H)};
     work->call = call;
-    work->slice = gru_cpu_slice_of(&call->schedule, &call->timeline, call->layer->config.hidden, index);
+    work->member = gru_phase_member_of(call->schedule.threads > 1 ? call->phases : NULL, index);
     lay_out_work(work, &arena, call->list_rows, call->padded_H);
     if (call->layer->config.reset_mode != GRU_RESET_BEFORE) work->rows.drh = NULL;
     if (!call->gradients->dattention.data) work->rows.dattention = NULL;
+    memset(work->discard, 0, 2 * call->padded_H * sizeof *work->discard);
 }
 
 /* ---- chunks ------------------------------------------------------------------------------------------------------ */
@@ -119,41 +122,88 @@ static void list_coords(gru_cpu_backward_work *work) {
 }
 
 /* 16-bit x of the chunk as f32. */
-static void widen_inputs(const gru_cpu_backward_work *work) {
+static void widen_part(void *argument, int32_t part) {
+    const gru_cpu_backward_work *work = argument;
     const gru_cpu_backward_call *call = work->call;
-    const int32_t type = call->layer->config.io_type;
-    if (type == GRU_F32 || !call->run->x.data) return;
-    for (int64_t i = work->slice.index; i < work->coord_count; i += work->slice.threads) {
+    for (int64_t i = part; i < work->coord_count; i += call->schedule.threads) {
         const gru_cpu_row_coord *coord = &work->coords[i];
-        gru_load_floats(call->run->x.data, type, GRU_ROW(call->run->x, coord->t, coord->n),
+        gru_load_floats(call->run->x.data, call->layer->config.io_type,
+                        GRU_ROW(call->run->x, coord->t, coord->n),
                         call->x + gru_cpu_chunk_row(work, coord->s, coord->n) * call->pitch_I, call->I);
     }
-    gru_cpu_sync_threads(work);
+}
+
+static void recompute_part(void *argument, int32_t part) {
+    gru_cpu_choose_part(argument, part);
+    gru_cpu_recompute(argument);
+}
+
+static void recompute_candidate_part(void *argument, int32_t part) {
+    gru_cpu_choose_part(argument, part);
+    gru_cpu_recompute_candidate(argument);
+}
+
+static void input_gradients_part(void *argument, int32_t part) {
+    gru_cpu_choose_part(argument, part);
+    gru_cpu_input_gradients(argument);
+}
+
+/* All of the data's gradients for some rows. */
+static void rows_part(void *argument, int32_t part) {
+    gru_cpu_backward_work *work = argument;
+    gru_cpu_choose_part(work, part);
+    if (!work->call->saved) {
+        gru_cpu_recompute(work);
+        gru_cpu_recompute_candidate(work);
+    }
+    gru_cpu_backward_steps_of_rows(work);
+    gru_cpu_input_gradients(work);
+}
+
+/* The same for all rows, where each part has some units. */
+static void run_by_units(gru_cpu_backward_work *work) {
+    const gru_cpu_backward_call *call = work->call;
+    if (!call->saved) {
+        gru_phase_run(&work->member, recompute_part, work);
+        if (call->operands.cell.reset_mode == GRU_RESET_BEFORE)
+            gru_phase_run(&work->member, recompute_candidate_part, work);
+    }
+    gru_cpu_backward_steps_by_units(work);
+    gru_phase_run(&work->member, input_gradients_part, work);
 }
 
 static void run_chunk(gru_cpu_backward_work *work, int last) {
     const gru_cpu_backward_call *call = work->call;
     list_coords(work);
-    widen_inputs(work);
-    if (call->data) {
-        if (!call->saved) gru_cpu_recompute(work);
-        gru_cpu_backward_steps(work);
-        gru_cpu_input_gradients(work);
-    }
+    if (call->layer->config.io_type != GRU_F32 && call->run->x.data)
+        gru_phase_run(&work->member, widen_part, work);
+    if (call->data && call->schedule.by_rows)
+        gru_phase_run(&work->member, rows_part, work);
+    else if (call->data)
+        run_by_units(work);
     if (call->weights) gru_cpu_weight_gradients(work, last);
-    gru_cpu_sync_threads(work); /* the next chunk overwrites the buffers of this one */
+}
+
+static void start_part(void *argument, int32_t part) {
+    gru_cpu_backward_work *work = argument;
+    gru_cpu_choose_part(work, part);
+    gru_cpu_zero_absent(work);
+    gru_cpu_load_dh(work);
+    gru_cpu_transpose_weights(work);
+}
+
+static void store_part(void *argument, int32_t part) {
+    gru_cpu_backward_work *work = argument;
+    gru_cpu_choose_part(work, part);
+    if (work->call->data) gru_cpu_store_dh(work);
+    if (work->call->weights) gru_cpu_add_weight_gradients(work);
 }
 
 static void run_work(void *argument, int32_t index) {
     const gru_cpu_backward_call *call = argument;
     gru_cpu_backward_work work;
     set_up_work(&work, call, index);
-    if (call->data) {
-        gru_cpu_zero_absent(&work);
-        gru_cpu_load_dh(&work);
-        gru_cpu_transpose_weights(&work);
-        gru_cpu_sync_threads(&work);
-    }
+    if (call->data) gru_phase_run(&work.member, start_part, &work);
     const int64_t chunks = (call->steps + call->schedule.chunk - 1) / call->schedule.chunk;
     for (int64_t i = chunks - 1; i >= 0; i--) {
         work.begin = i * call->schedule.chunk;
@@ -161,8 +211,7 @@ static void run_work(void *argument, int32_t index) {
             work.begin + call->schedule.chunk < call->steps ? work.begin + call->schedule.chunk : call->steps;
         run_chunk(&work, i == chunks - 1);
     }
-    if (call->data) gru_cpu_store_dh(&work);
-    if (call->weights) gru_cpu_add_weight_gradients(&work);
+    gru_phase_run(&work.member, store_part, &work);
 }
 
 /* ---- the call ---------------------------------------------------------------------------------------------------- */
@@ -188,7 +237,7 @@ static void set_up(gru_cpu_backward_call *call, const gru_job *job, gru_cpu_sche
     assert(arena.used <= run->workspace_size);
     call->timeline = gru_timeline_of(run, job->layer->config.direction, call->times);
     call->steps = gru_timeline_longest(&call->timeline);
-    memset(call->barrier, 0, sizeof *call->barrier);
+    if (schedule.threads > 1) gru_phases_start(call->phases, call->claims, schedule.threads);
 }
 
 /* Runs on the threads of the schedule, or on this one alone if the pool is not free. */
@@ -197,7 +246,9 @@ static void backward_job(const gru_job *job, const gru_plan *plan, gru_cpu_sched
     call.kernels = gru_cpu_kernels_of(plan->engine);
     set_up(&call, job, schedule);
     if (call.data) gru_cpu_backward_tag_write(job->run, call.weights ? 0 : GRU_CPU_TAG_F32);
-    if (schedule.threads > 1 && gru_pool_run(job->layer->context, schedule.threads, run_work, &call)) return;
+    if (schedule.threads > 1 && gru_pool_helps(job->layer->context) &&
+        gru_pool_run(job->layer->context, call.phases, run_work, &call))
+        return;
     call.schedule = gru_cpu_one_thread(call.schedule);
     run_work(&call, 0);
 }
@@ -205,20 +256,31 @@ static void backward_job(const gru_job *job, const gru_plan *plan, gru_cpu_sched
 typedef struct job_list {
     const gru_job *jobs;
     const gru_plan *plan;
+    gru_phases phases;
+    gru_phase_claims claims[2];
 } job_list;
 
-static void backward_apart(void *argument, int32_t index) {
+static void job_part(void *argument, int32_t part) {
     const job_list *list = argument;
-    backward_job(&list->jobs[index], list->plan, gru_cpu_one_thread(gru_cpu_plan_of(list->plan)->schedule));
+    backward_job(&list->jobs[part], list->plan, gru_cpu_one_thread(gru_cpu_plan_of(list->plan)->schedule));
+}
+
+static void backward_apart(void *argument, int32_t index) {
+    job_list *list = argument;
+    gru_phase_member member = gru_phase_member_of(&list->phases, index);
+    gru_phase_run(&member, job_part, list);
 }
 
 gru_status gru_cpu_backward(const gru_job *jobs, const gru_plan *plan) {
     const gru_cpu_call_plan *own = gru_cpu_plan_of(plan);
-    job_list list = {jobs, plan};
+    job_list list = {.jobs = jobs, .plan = plan};
+    gru_phases_start(&list.phases, list.claims, plan->count);
     for (int32_t i = 0; i < plan->count; i++)
         if (!(gru_cpu_wanted_parts(jobs[i].gradients) & GRU_GRAD_DATA))
             GRU_TRY(gru_cpu_backward_tag_check(jobs[i].run, GRU_CPU_TAG_F32));
-    if (own->apart && gru_pool_run(jobs[0].layer->context, plan->count, backward_apart, &list)) return GRU_OK;
+    if (own->apart && gru_pool_helps(jobs[0].layer->context) &&
+        gru_pool_run(jobs[0].layer->context, &list.phases, backward_apart, &list))
+        return GRU_OK;
     for (int32_t i = 0; i < plan->count; i++) backward_job(&jobs[i], plan, own->schedule);
     return GRU_OK;
 }

@@ -5,9 +5,9 @@
 #include "core/reserve.h"
 #include "cpu_kernels.h"
 #include "cpu_operands.h"
+#include "cpu_phases.h"
 #include "cpu_reserve.h"
 #include "cpu_slice.h"
-#include "cpu_threads.h"
 
 /* Rows whose weight gradients are summed in one pass: their columns for one panel, 36 KiB, stay in a level 1 cache of 48
  * KiB. */
@@ -32,18 +32,19 @@ typedef struct gru_cpu_backward_call {
     int data, weights; /* the parts of gru_gradients.parts that this call computes */
     int saved;         /* the reserve holds the saved activations */
 
-    gru_barrier *barrier;
-    float *R;             /* R transposed: panels of up to 3 blocks of 16 outputs; k: n, r, z */
-    float *W;             /* W transposed in the same way; k: r, z, n */
-    float *dh, *drh;      /* [N][pitch_H] */
-    float *dh_restart;    /* [N][pitch_H] */
-    float *dy;            /* [N][pitch_H] 16-bit dy of a step, as f32 */
-    float *dattention;    /* [2][N][P] of even and odd steps: summands of the gradient of attention */
-    float *sum_W, *sum_R; /* [3H][pitch_I], [3H][pitch_H] sums of weight gradients so far */
-    double *bias_totals;  /* [4][H] in the order of D_...: sums of bias gradients so far */
-    float *sum_bias;      /* [4][H] the same, rounded */
-    float *d_gates;       /* [T][N][pitch_d], or [chunk][N][pitch_d] if no later call reads it: [4][H] */
-    float *d_gates_t;     /* [4][H][pitch] transposed, of at most SUMMED_ROWS rows */
+    gru_phases *phases;       /* NULL: one thread */
+    gru_phase_claims *claims; /* for each thread */
+    float *R;                 /* R transposed: panels of up to 3 blocks of 16 outputs; k: n, r, z */
+    float *W;                 /* W transposed in the same way; k: r, z, n */
+    float *dh, *drh;          /* [N][pitch_H] */
+    float *dh_restart;        /* [N][pitch_H] */
+    float *dy;                /* [N][pitch_H] 16-bit dy of a step, as f32 */
+    float *dattention;        /* [2][N][P] of even and odd steps: summands of the gradient of attention */
+    float *sum_W, *sum_R;     /* [3H][pitch_I], [3H][pitch_H] sums of weight gradients so far */
+    double *bias_totals;      /* [4][H] in the order of D_...: sums of bias gradients so far */
+    float *sum_bias;          /* [4][H] the same, rounded */
+    float *d_gates;           /* [T][N][pitch_d], or [chunk][N][pitch_d] if no later call reads it: [4][H] */
+    float *d_gates_t;         /* [4][H][pitch] transposed, of at most SUMMED_ROWS rows */
     size_t d_gates_t_pitch;
     float *x;          /* [chunk][N][pitch_I] 16-bit x, as f32 */
     float *a;          /* [chunk][N][pitch_a] W x + bW, recomputed: [P][3][16] */
@@ -57,8 +58,12 @@ typedef struct gru_cpu_backward_call {
 /* The work of one thread. */
 typedef struct gru_cpu_backward_work {
     const gru_cpu_backward_call *call;
-    gru_cpu_slice slice;
+    gru_phase_member member;
+    gru_cpu_slice slice;        /* of the current part */
     int64_t begin, end;         /* steps of the current chunk */
+    int64_t step;               /* the current one, of a phase that is part of a step */
+    int64_t first_coord;        /* the first of those that the current phase sums */
+    int overwrite;              /* it sets the sums */
     gru_cpu_backward_rows rows; /* of a step */
     gru_cpu_row_coord
         *coords; /* [coord_count] the steps of all rows in the chunk, in the order of the sums */
@@ -68,8 +73,9 @@ typedef struct gru_cpu_backward_work {
     float *discard;         /* [2][padded_H] outputs of the recomputed cell that nobody reads */
 } gru_cpu_backward_work;
 
-static inline void gru_cpu_sync_threads(const gru_cpu_backward_work *work) {
-    gru_barrier_wait(work->call->barrier, work->slice.threads);
+static inline void gru_cpu_choose_part(gru_cpu_backward_work *work, int32_t part) {
+    const gru_cpu_backward_call *call = work->call;
+    work->slice = gru_cpu_slice_of(&call->schedule, &call->timeline, call->layer->config.hidden, part);
 }
 
 static inline size_t gru_cpu_chunk_row(const gru_cpu_backward_work *work, int64_t s, int64_t n) {

@@ -129,29 +129,73 @@ static void end_segments(const gru_cpu_backward_work *work, int64_t s) {
     }
 }
 
-static void backward_step(gru_cpu_backward_work *work, int64_t s) {
+/* The gradients of the pre-activations of a step, but with BEFORE that of the reset gate. */
+static void begin_step(gru_cpu_backward_work *work, int64_t s) {
+    const gru_cpu_cell *cell = &work->call->operands.cell;
+    const gru_cpu_cell_kernels *cells = gru_cpu_cell_kernels_of(work->call->kernels, cell);
+    gather_rows(work, s);
+    cells->cell_backward(cell, &work->rows, work->slice.units.begin, work->slice.units.end, work->call->H);
+}
+
+/* BEFORE: the gradient of r h, and from it that of the reset gate. Reads all of d_gates, of the rows that are listed. */
+static void reset_gate(const gru_cpu_backward_work *work) {
     const gru_cpu_backward_call *call = work->call;
     const gru_cpu_cell *cell = &call->operands.cell;
     const gru_cpu_cell_kernels *cells = gru_cpu_cell_kernels_of(call->kernels, cell);
-    const size_t begin = work->slice.units.begin, end = work->slice.units.end, H = call->H;
-    const int before = cell->reset_mode == GRU_RESET_BEFORE;
-    gather_rows(work, s);
-    cells->cell_backward(cell, &work->rows, begin, end, H);
-    if (!work->slice.by_rows) gru_cpu_sync_threads(work); /* the product reads all of d_gates */
+    multiply(work, D_N, 0, call->H, call->drh, 1);
+    cells->reset_gate_backward(cell, &work->rows, work->slice.units.begin, work->slice.units.end, call->H);
+}
+
+/* dh of the entering state. Reads all of d_gates, of the rows that are listed. */
+static void end_step(const gru_cpu_backward_work *work, int64_t s) {
+    const gru_cpu_backward_call *call = work->call;
     if (work->rows.dattention) store_attention(work, s);
-    if (before) {
-        multiply(work, D_N, 0, H, call->drh, 1);
-        cells->reset_gate_backward(cell, &work->rows, begin, end, H);
-        if (!work->slice.by_rows) gru_cpu_sync_threads(work); /* and the gradients of the reset gate */
-        multiply(work, D_R, H, 2 * H, call->dh, 0);
-    } else {
-        multiply(work, D_RECURRENT, 0, GATES * H, call->dh, 0);
-    }
+    if (call->operands.cell.reset_mode == GRU_RESET_BEFORE)
+        multiply(work, D_R, call->H, 2 * call->H, call->dh, 0);
+    else
+        multiply(work, D_RECURRENT, 0, GATES * call->H, call->dh, 0);
     end_segments(work, s);
 }
 
-void gru_cpu_backward_steps(gru_cpu_backward_work *work) {
-    for (int64_t s = work->end - 1; s >= work->begin; s--) backward_step(work, s);
+/* Some rows, all steps of the chunk. */
+void gru_cpu_backward_steps_of_rows(gru_cpu_backward_work *work) {
+    for (int64_t s = work->end - 1; s >= work->begin; s--) {
+        begin_step(work, s);
+        if (work->call->operands.cell.reset_mode == GRU_RESET_BEFORE) reset_gate(work);
+        end_step(work, s);
+    }
+}
+
+static void first_part(void *argument, int32_t part) {
+    gru_cpu_backward_work *work = argument;
+    gru_cpu_choose_part(work, part);
+    begin_step(work, work->step);
+}
+
+static void reset_gate_part(void *argument, int32_t part) {
+    gru_cpu_backward_work *work = argument;
+    gru_cpu_choose_part(work, part);
+    gather_rows(work, work->step);
+    reset_gate(work);
+}
+
+/* The end of a step and the beginning of the next one, which reads only its own units of dh. */
+static void next_part(void *argument, int32_t part) {
+    gru_cpu_backward_work *work = argument;
+    gru_cpu_choose_part(work, part);
+    gather_rows(work, work->step);
+    end_step(work, work->step);
+    if (work->step > work->begin) begin_step(work, work->step - 1);
+}
+
+void gru_cpu_backward_steps_by_units(gru_cpu_backward_work *work) {
+    work->step = work->end - 1;
+    gru_phase_run(&work->member, first_part, work);
+    for (; work->step >= work->begin; work->step--) {
+        if (work->call->operands.cell.reset_mode == GRU_RESET_BEFORE)
+            gru_phase_run(&work->member, reset_gate_part, work);
+        gru_phase_run(&work->member, next_part, work);
+    }
 }
 
 void gru_cpu_store_dh(const gru_cpu_backward_work *work) {

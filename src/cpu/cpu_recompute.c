@@ -3,7 +3,6 @@
 #include "cpu_recompute.h"
 
 #include <stdalign.h>
-#include <string.h>
 
 /* The rows of one kernel call. */
 typedef struct kernel_rows {
@@ -87,16 +86,17 @@ static void multiply(const gru_cpu_backward_work *work, const gru_cpu_panel *fir
 void gru_cpu_recompute(gru_cpu_backward_work *work) {
     const gru_cpu_backward_call *call = work->call;
     const gru_cpu_cell_kernels *cells = gru_cpu_cell_kernels_of(call->kernels, &call->operands.cell);
-    memset(work->discard, 0, 2 * call->padded_H * sizeof *work->discard);
     if (call->run->projected.data)
         load_projected(work);
     else
         project(work);
-    if (call->operands.cell.reset_mode == GRU_RESET_BEFORE) {
-        multiply(work, &call->operands.R, 0, cells->gates);
-        gru_cpu_sync_threads(work); /* the candidate's product reads all of r h */
+    multiply(work, &call->operands.R, 0,
+             call->operands.cell.reset_mode == GRU_RESET_BEFORE ? cells->gates : cells->cell);
+}
+
+void gru_cpu_recompute_candidate(gru_cpu_backward_work *work) {
+    const gru_cpu_backward_call *call = work->call;
+    const gru_cpu_cell_kernels *cells = gru_cpu_cell_kernels_of(call->kernels, &call->operands.cell);
+    if (call->operands.cell.reset_mode == GRU_RESET_BEFORE)
         multiply(work, &call->operands.R_n, 1, cells->candidate);
-    } else {
-        multiply(work, &call->operands.R, 0, cells->cell);
-    }
 }

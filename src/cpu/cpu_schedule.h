@@ -8,9 +8,9 @@
 #include "core/engine.h"
 
 typedef struct gru_cpu_schedule {
-    int32_t threads; /* 1: the calling thread alone */
+    int32_t threads; /* and parts of each phase; 1: the calling thread alone */
     int32_t
-        by_rows; /* threads split the batch and never wait; else they split the units and synchronize after each step */
+        by_rows; /* parts split the batch, and all steps are one phase; else they split the units, and each step is */
     int64_t chunk; /* steps whose input is projected together */
 } gru_cpu_schedule;
 

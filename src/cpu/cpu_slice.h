@@ -1,4 +1,4 @@
-/* cpu_slice.h: the slice of one thread: some rows of the batch with all units, or all rows with some panels of units. */
+/* cpu_slice.h: the slice of one part of a call: some rows of the batch with all units, or all rows with some panels of units. */
 #ifndef GRU_CPU_SLICE_H
 #define GRU_CPU_SLICE_H
 

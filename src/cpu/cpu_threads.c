@@ -1,164 +1,135 @@
-/* cpu_threads.c: workers that spin a while for the next call and then sleep, each with one word of state.
+/* cpu_threads.c: workers that sleep between calls, each with one word of state.
  *
- * Why not pthreadpool: it does not promise that two tasks run at the same moment, so they could not wait
- * for each other at a barrier; it lets a second caller wait where this one refuses; it hangs in a forked child and takes
- * no allocator. Nor is it faster: an empty call takes 0.36 us on two threads, 0.19 us here, and with eight
- * threads on two busy processors 120 ms, because its threads spin without yielding, 18 us here (medians;
- * Debian's version of 2021, Zen 4). */
-#define _GNU_SOURCE /* sched_getaffinity */
+ * A call wakes them and does not wait until they are awake: it takes back the orders that no worker has begun when its work
+ * is done. docs/decisions has the reasons. */
+#define _GNU_SOURCE /* sched_getcpu, pthread_setaffinity_np */
 #include "cpu_threads.h"
 
 #include <assert.h>
 #include <pthread.h>
 #include <sched.h>
-#include <semaphore.h>
 #include <signal.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "core/error.h"
 #include "core/host_memory.h"
+#include "cpu_float_mode.h"
+#include "cpu_futex.h"
+#include "cpu_process.h"
 
-/* Some 1 us on Zen 4: a wait for a thread that runs is mostly shorter, and one for a thread without a
- * processor ends only when this one yields. 128 instead gained 1 % in steps with 2 to 4 us of uneven work,
- * but took 4.6 us instead of 2.1 us per barrier where two threads share a processor. */
-enum { SPINS_BEFORE_YIELD = 32 };
-/* Waking a sleeper took some 20 us there: a caller that comes back within 50 us (a streaming step, the
- * next layer) is to find the workers awake. */
-enum { IDLE_SPIN_NANOSECONDS = 50000 };
+/* Spins of a caller that waits for the last worker before it sleeps: some 20 us. */
+enum { SPINS_BEFORE_SLEEP = 1024 };
 
-/* IDLE -> RUN -> IDLE for a call; IDLE -> ASLEEP when none comes, and ASLEEP -> RUN with a post of `wake`.
- * Only the worker leaves RUN and enters ASLEEP; only the owner of the pool's busy flag enters RUN, and
- * only gru_pool_release EXIT. */
-enum { IDLE, ASLEEP, RUN, EXIT };
+/* IDLE -> RUN by the caller; RUN -> BUSY by the worker, or RUN -> IDLE by a caller that takes the order back; BUSY ->
+ * AWAITED by a caller that sleeps until the worker is done; BUSY or AWAITED -> IDLE by the worker. Only gru_pool_release
+ * enters EXIT. A worker sleeps while the state is IDLE. */
+enum { IDLE, RUN, BUSY, AWAITED, EXIT };
 
 typedef struct worker {
-    _Alignas(64) atomic_int state; /* a line per worker: a start disturbs only whom it starts */
+    _Alignas(64) atomic_uint state; /* a line per worker: a start disturbs only whom it starts */
     int32_t index;
     gru_pool *pool;
     pthread_t thread;
-    sem_t wake; /* a semaphore needs no lock that a fork could leave taken */
+    int avoided;        /* the processor that it keeps away from; -1: none */
+    cpu_set_t affinity; /* as it was when we last saw or set it */
 } worker;
+
+typedef struct order {
+    void (*task)(void *argument, int32_t index);
+    void *argument;
+    gru_float_mode mode; /* of the caller */
+} order;
 
 struct gru_pool {
     const gru_context *context; /* its allocator */
     int32_t threads;
-    size_t bytes;   /* of this struct, for its release */
-    unsigned forks; /* the count of forks that the workers live in */
+    size_t bytes;     /* of this struct, for its release */
+    unsigned process; /* the number of the process that the workers live in */
     atomic_flag busy;
-    void (*task)(void *argument, int32_t index);
-    void *argument;
-    worker workers[]; /* [threads - 1] */
+    order order;
+    gru_pool_record record;
+    cpu_set_t allowed; /* processors of the thread that made the pool */
+    worker workers[];  /* [threads - 1] */
 };
 
-/* ---- waiting ------------------------------------------------------------------------------------------- */
-
-static inline void pause_briefly(void) {
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("isb"); /* `yield` does nothing on most cores */
-#endif
-}
-
-static inline void spin_or_yield(unsigned *spins) {
-    if (++*spins < SPINS_BEFORE_YIELD)
-        pause_briefly();
-    else
-        (void)sched_yield();
-}
-
-void gru_barrier_wait(gru_barrier *barrier, int32_t count) {
-    if (count <= 1) return;
-    /* No task can finish this generation before this one arrives: a relaxed load cannot be too new. */
-    const unsigned generation = atomic_load_explicit(&barrier->generation, memory_order_relaxed);
-    /* acquire and release: the last to arrive has seen what all wrote, and the generation passes it on */
-    const unsigned before = atomic_fetch_add_explicit(&barrier->arrived, 1, memory_order_acq_rel);
-    if (before + 1 == (unsigned)count) {
-        atomic_store_explicit(&barrier->arrived, 0, memory_order_relaxed);
-        atomic_store_explicit(&barrier->generation, generation + 1, memory_order_release);
-        return;
-    }
-    unsigned spins = 0;
-    while (atomic_load_explicit(&barrier->generation, memory_order_acquire) == generation)
-        spin_or_yield(&spins);
-}
-
-/* ---- forks --------------------------------------------------------------------------------------------- */
-
-/* A child has the pool's memory without its workers. Counting forks in the child costs a run nothing, where
- * comparing process ids would be a system call. */
-static atomic_uint forks;
-static int fork_handler_error;
-
-static void count_fork(void) {
-    atomic_fetch_add_explicit(&forks, 1, memory_order_relaxed);
-}
-
-static void install_fork_handler(void) {
-    fork_handler_error = pthread_atfork(NULL, NULL, count_fork);
-}
-
 static int left_behind(const gru_pool *pool) {
-    return pool->forks != atomic_load_explicit(&forks, memory_order_relaxed);
+    return pool->process != gru_process_number();
 }
 
 /* ---- workers ------------------------------------------------------------------------------------------- */
 
-static int64_t nanoseconds(void) {
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+/* Calls of an application that flushes subnormal numbers, or rounds in another way, have the bits of one thread. */
+static void carry_out(const order *o, int32_t index) {
+    const gru_float_mode own = gru_float_mode_get();
+    gru_float_mode_set(o->mode);
+    o->task(o->argument, index);
+    gru_float_mode_set(own);
 }
 
-/* Returns RUN or EXIT. */
-static int next_order(worker *self) {
-    const int64_t end = nanoseconds() + IDLE_SPIN_NANOSECONDS;
-    do {
-        for (int i = 0; i < SPINS_BEFORE_YIELD; i++) {
-            const int state = atomic_load_explicit(&self->state, memory_order_acquire);
-            if (state != IDLE) return state;
-            pause_briefly();
-        }
-        (void)sched_yield();
-    } while (nanoseconds() < end);
-    int state = IDLE;
-    if (atomic_compare_exchange_strong_explicit(&self->state, &state, ASLEEP, memory_order_acquire,
-                                                memory_order_acquire)) {
-        while (sem_wait(&self->wake) != 0) continue; /* interrupted */
-        state = atomic_load_explicit(&self->state, memory_order_acquire);
+/* 0: the pool ends. */
+static int await_order(worker *self) {
+    for (;;) {
+        unsigned state = atomic_load_explicit(&self->state, memory_order_acquire);
+        if (state == EXIT) return 0;
+        if (state == IDLE)
+            gru_futex_wait(&self->state, IDLE);
+        else if (atomic_compare_exchange_strong_explicit(&self->state, &state, BUSY, memory_order_acquire,
+                                                         memory_order_relaxed))
+            return 1;
     }
-    return state;
 }
 
 static void *work(void *argument) {
     worker *self = argument;
-    while (next_order(self) == RUN) {
-        self->pool->task(self->pool->argument, self->index);
-        atomic_store_explicit(&self->state, IDLE, memory_order_release); /* hands the results to the caller */
+    while (await_order(self)) {
+        carry_out(&self->pool->order, self->index);
+        /* hands the results to the caller */
+        if (atomic_exchange_explicit(&self->state, IDLE, memory_order_acq_rel) == AWAITED)
+            gru_futex_wake(&self->state);
     }
     return NULL;
 }
 
-/* Release: the worker sees the task and all that its caller wrote. */
-static void give_order(worker *w, int order) {
-    if (atomic_exchange_explicit(&w->state, order, memory_order_acq_rel) == ASLEEP) (void)sem_post(&w->wake);
+/* Release: the worker sees the order and all that its caller wrote. */
+static void give_order(worker *w, unsigned what) {
+    atomic_store_explicit(&w->state, what, memory_order_release);
+    gru_futex_wake(&w->state);
 }
 
-static void await_idle(worker *w) {
-    unsigned spins = 0;
-    while (atomic_load_explicit(&w->state, memory_order_acquire) == RUN) spin_or_yield(&spins);
+/* A woken worker often lands on the processor of its caller, where it waits for the end of the call that it should help.
+ * Only the workers are moved, and only when the caller's processor has changed. One whose affinity the application has
+ * set is left alone. */
+static void keep_away(worker *w, int processor) {
+    cpu_set_t set;
+    if (processor < 0 || processor >= CPU_SETSIZE || processor == w->avoided) return;
+    w->avoided = processor;
+    if (pthread_getaffinity_np(w->thread, sizeof set, &set) != 0 || !CPU_EQUAL(&set, &w->affinity)) return;
+    set = w->pool->allowed;
+    CPU_CLR((size_t)processor, &set);
+    if (CPU_COUNT(&set) > 0 && pthread_setaffinity_np(w->thread, sizeof set, &set) == 0) w->affinity = set;
+}
+
+/* Takes back an order that the worker has not begun, or waits until it is done. Returns nanoseconds of sleep. */
+static int64_t end_order(worker *w) {
+    unsigned state = RUN;
+    int64_t slept = 0;
+    if (atomic_compare_exchange_strong_explicit(&w->state, &state, IDLE, memory_order_acquire,
+                                                memory_order_acquire))
+        return 0;
+    for (int i = 0; i < SPINS_BEFORE_SLEEP && state != IDLE; i++) {
+        gru_spin_pause();
+        state = atomic_load_explicit(&w->state, memory_order_acquire);
+    }
+    while (state != IDLE) {
+        if (state == AWAITED || atomic_compare_exchange_strong_explicit(
+                                    &w->state, &state, AWAITED, memory_order_acquire, memory_order_acquire))
+            slept += gru_futex_wait(&w->state, AWAITED);
+        state = atomic_load_explicit(&w->state, memory_order_acquire);
+    }
+    return slept;
 }
 
 /* ---- pool ---------------------------------------------------------------------------------------------- */
-
-int32_t gru_processors(void) {
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
-    const long online = sysconf(_SC_NPROCESSORS_ONLN); /* the set of a machine with more than CPU_SETSIZE */
-    return online < 1 ? 1 : online > CPU_SETSIZE ? CPU_SETSIZE : (int32_t)online;
-}
 
 static size_t pool_bytes(int32_t threads) {
     return sizeof(gru_pool) + (size_t)(threads - 1) * sizeof(worker);
@@ -177,31 +148,27 @@ static int start(gru_pool *pool, int32_t index) {
     worker *w = &pool->workers[index - 1];
     w->index = index;
     w->pool = pool;
-    (void)sem_init(&w->wake, 0, 0); /* fails only for a value out of range */
-    const int error = pthread_create(&w->thread, NULL, work, w);
-    if (error) (void)sem_destroy(&w->wake);
-    return error;
+    w->avoided = -1;
+    w->affinity = pool->allowed; /* a thread starts with that of its maker */
+    return pthread_create(&w->thread, NULL, work, w);
 }
 
 static void end_workers(gru_pool *pool) {
     for (int32_t i = 0; i < pool->threads - 1; i++) give_order(&pool->workers[i], EXIT);
-    for (int32_t i = 0; i < pool->threads - 1; i++) {
-        (void)pthread_join(pool->workers[i].thread, NULL);
-        (void)sem_destroy(&pool->workers[i].wake);
-    }
+    for (int32_t i = 0; i < pool->threads - 1; i++) (void)pthread_join(pool->workers[i].thread, NULL);
 }
 
 gru_status gru_pool_create(const gru_context *context, int32_t threads, gru_pool **pool) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    (void)pthread_once(&once, install_fork_handler);
-    if (fork_handler_error) return gru_fail(GRU_OUT_OF_MEMORY, "no memory for a fork handler");
+    if (!gru_process_prepare()) return gru_fail(GRU_OUT_OF_MEMORY, "no memory for a fork handler");
     gru_pool *result = gru_host_allocate(context, pool_bytes(threads), "the threads");
     if (!result) return GRU_OUT_OF_MEMORY;
     memset(result, 0, pool_bytes(threads));
     result->context = context;
     result->threads = 1;
     result->bytes = pool_bytes(threads);
-    result->forks = atomic_load_explicit(&forks, memory_order_relaxed);
+    result->process = gru_process_number();
+    /* fails on a machine with more than CPU_SETSIZE processors: the set stays empty, and no worker is moved */
+    (void)sched_getaffinity(0, sizeof result->allowed, &result->allowed);
     atomic_flag_clear(&result->busy);
     sigset_t before;
     block_signals(&before);
@@ -223,26 +190,78 @@ int32_t gru_pool_threads(const gru_context *context) {
     return pool && !left_behind(pool) ? pool->threads : 1;
 }
 
-int gru_pool_run(const gru_context *context, int32_t count, void (*task)(void *argument, int32_t index),
+/* ---- a run --------------------------------------------------------------------------------------------- */
+
+typedef struct hooked {
+    order order;
+    atomic_int returned; /* a task has, so the work is done */
+} hooked;
+
+static void hook_task(void *argument, int32_t index) {
+    hooked *h = argument;
+    carry_out(&h->order, index);
+    atomic_store_explicit(&h->returned, 1, memory_order_release);
+}
+
+/* A hook that ran no task at all has done nothing. */
+static void run_hooked(const gru_context_config *config, int32_t count, const order *o) {
+    hooked h = {.order = *o};
+    config->parallel(config->parallel_user, count, hook_task, &h);
+    if (!atomic_load_explicit(&h.returned, memory_order_acquire)) o->task(o->argument, 0);
+}
+
+/* A loss is followed by so many times as much time without risk, twice as many if the next try is a loss again. */
+enum { LEAST_FACTOR = 16, MOST_FACTOR = 1024 };
+
+void gru_pool_note(gru_pool_record *record, int64_t now, int64_t elapsed, int64_t slept) {
+    if (2 * slept <= elapsed) {
+        record->factor /= 2;
+        return;
+    }
+    record->factor *= 2;
+    if (record->factor < LEAST_FACTOR) record->factor = LEAST_FACTOR;
+    if (record->factor > MOST_FACTOR) record->factor = MOST_FACTOR;
+    atomic_store_explicit(&record->alone_until, now + slept * record->factor, memory_order_relaxed);
+}
+
+int gru_pool_helps(const gru_context *context) {
+    const gru_pool *pool = context->device;
+    if (!pool) return 1;
+    return gru_nanoseconds() >= atomic_load_explicit(&pool->record.alone_until, memory_order_relaxed);
+}
+
+static void run_on_workers(gru_pool *pool, gru_phases *phases, const order *o) {
+    const int processor = sched_getcpu();
+    const int64_t start = gru_nanoseconds();
+    int64_t slept = 0;
+    pool->order = *o;
+    for (int32_t i = 0; i < phases->parts - 1; i++) {
+        keep_away(&pool->workers[i], processor);
+        give_order(&pool->workers[i], RUN);
+    }
+    o->task(o->argument, 0);
+    for (int32_t i = 0; i < phases->parts - 1; i++) slept += end_order(&pool->workers[i]);
+    const int64_t now = gru_nanoseconds();
+    gru_pool_note(&pool->record, now, now - start, slept + phases->slept);
+}
+
+int gru_pool_run(const gru_context *context, gru_phases *phases, void (*task)(void *argument, int32_t index),
                  void *argument) {
     gru_pool *pool = context->device;
-    assert(count >= 1);
-    if (count > gru_pool_threads(context)) return 0;
-    if (count == 1) {
+    assert(phases->parts >= 1);
+    if (phases->parts > gru_pool_threads(context)) return 0;
+    if (phases->parts == 1) {
         task(argument, 0);
         return 1;
     }
+    const order o = {task, argument, gru_float_mode_get()};
     if (context->config.parallel) {
-        context->config.parallel(context->config.parallel_user, count, task, argument);
+        run_hooked(&context->config, phases->parts, &o);
         return 1;
     }
-    /* acquire, and release below: calls follow each other, the workers' words and the task included */
+    /* acquire, and release below: calls follow each other, the workers' words and the order included */
     if (atomic_flag_test_and_set_explicit(&pool->busy, memory_order_acquire)) return 0;
-    pool->task = task;
-    pool->argument = argument;
-    for (int32_t i = 1; i < count; i++) give_order(&pool->workers[i - 1], RUN);
-    task(argument, 0);
-    for (int32_t i = 1; i < count; i++) await_idle(&pool->workers[i - 1]);
+    run_on_workers(pool, phases, &o);
     atomic_flag_clear_explicit(&pool->busy, memory_order_release);
     return 1;
 }

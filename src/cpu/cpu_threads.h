@@ -1,15 +1,11 @@
-/* cpu_threads.h: the worker threads of a CPU context, and the barrier of their tasks. */
+/* cpu_threads.h: the worker threads of a CPU context. */
 #ifndef GRU_CPU_THREADS_H
 #define GRU_CPU_THREADS_H
 
-#include <stdatomic.h>
-
 #include "core/context.h"
+#include "cpu_phases.h"
 
 typedef struct gru_pool gru_pool;
-
-/* Processors that this thread may run on, 1 or more. */
-int32_t gru_processors(void);
 
 /* Starts threads - 1 workers (threads >= 2; the caller of a run is the other one), or as many as the system gives:
  * limits on processes are no reason to refuse work. Keeps the context's address, not a reference. */
@@ -19,27 +15,32 @@ gru_status gru_pool_create(const gru_context *context, int32_t threads, gru_pool
  * workers do not exist, it only frees the memory. */
 void gru_pool_release(gru_pool *pool);
 
-/* The most tasks that gru_pool_run can run at once: 1 without threads and in a forked child. With a
- * parallel hook config.threads: what happens after a fork is the hook's affair. */
+/* The most parts that gru_pool_run takes: 1 without threads and in a forked child. With a parallel hook config.threads:
+ * what happens after a fork is the hook's affair. */
 int32_t gru_pool_threads(const gru_context *context);
 
-/* Runs task(argument, 0) ... task(argument, count - 1), count >= 1, truly at the same time, so that they
- * may wait for each other, and returns 1 when all are done. Index 0 runs on the calling thread, unless a
- * hook decides. Returns 0 and has run nothing when it cannot: the pool is smaller than count, is busy with
- * another call (also the one that the caller is a task of), or stayed behind in the parent of a fork. The
- * caller then does all by itself. Never waits for another call, never allocates. The tasks see what the
- * caller wrote before, and the caller afterwards what they wrote. */
-int gru_pool_run(const gru_context *context, int32_t count, void (*task)(void *argument, int32_t index),
+/* Runs task(argument, 0) on the calling thread, and meanwhile task(argument, i) for the other parts i of the phases on other
+ * threads. A parallel hook chooses the threads itself. The tasks are members of the phases. Any of the others may start late
+ * or not at all. Returns 1 when all phases have ended and no task runs any more. The tasks see what the caller wrote before,
+ * and the caller afterwards what they wrote. Tasks have the floating-point mode of the caller.
+ *
+ * Returns 0 and has run nothing when the pool has fewer threads than there are parts, is busy with another call (also the
+ * one that the caller is a task of), or stayed behind in the parent of a fork. The caller then does all by itself. Never
+ * waits for another call, never allocates. */
+int gru_pool_run(const gru_context *context, gru_phases *phases, void (*task)(void *argument, int32_t index),
                  void *argument);
 
-/* In the caller's memory, zero before the tasks start; a cache line of its own. */
-typedef struct gru_barrier {
-    _Alignas(64) atomic_uint arrived; /* tasks that wait for the others */
-    atomic_uint generation;           /* how often all have arrived */
-} gru_barrier;
+/* Whether to try it: 0 for some time after a call that its workers have slowed down, as they had no processor. */
+int gru_pool_helps(const gru_context *context);
 
-/* Returns when count tasks have called it, and is then ready for the next time. All see what each wrote
- * before. The count is the same for all; 1: nothing. */
-void gru_barrier_wait(gru_barrier *barrier, int32_t count);
+/* What a pool has learned about its workers. Zero at first. */
+typedef struct gru_pool_record {
+    atomic_int_least64_t alone_until; /* the time from which on they may help again */
+    int64_t factor;                   /* how much longer that lasts than the sleep that was its reason */
+} gru_pool_record;
+
+/* Notes a call that ended `now` after `elapsed` nanoseconds, of which its caller slept for `slept`. More than half: on one
+ * thread it would have been faster, as it worked for less than half of the time. */
+void gru_pool_note(gru_pool_record *record, int64_t now, int64_t elapsed, int64_t slept);
 
 #endif

@@ -191,14 +191,28 @@ static void transpose_rows(const gru_cpu_backward_work *work, const gru_cpu_row_
     for (size_t i = range.begin; i < range.end; i++) call->sum_bias[i] = (float)call->bias_totals[i];
 }
 
+static size_t summed_rows(const gru_cpu_backward_work *work) {
+    const int64_t left = work->coord_count - work->first_coord;
+    return (size_t)(left < SUMMED_ROWS ? left : SUMMED_ROWS);
+}
+
+static void transpose_part(void *argument, int32_t part) {
+    gru_cpu_backward_work *work = argument;
+    gru_cpu_choose_part(work, part);
+    transpose_rows(work, work->coords + work->first_coord, summed_rows(work), work->overwrite);
+}
+
+static void sum_part(void *argument, int32_t part) {
+    gru_cpu_backward_work *work = argument;
+    gru_cpu_choose_part(work, part);
+    sum_columns(work, work->coords + work->first_coord, summed_rows(work), work->overwrite);
+}
+
 void gru_cpu_weight_gradients(gru_cpu_backward_work *work, int first) {
-    for (int64_t at = 0; at < work->coord_count; at += SUMMED_ROWS) {
-        const int64_t left = work->coord_count - at, count = left < SUMMED_ROWS ? left : SUMMED_ROWS;
-        const int overwrite = first && at == 0;
-        gru_cpu_sync_threads(work); /* d_gates is complete, and nobody reads d_gates_t any more */
-        transpose_rows(work, work->coords + at, (size_t)count, overwrite);
-        gru_cpu_sync_threads(work);
-        sum_columns(work, work->coords + at, (size_t)count, overwrite);
+    for (work->first_coord = 0; work->first_coord < work->coord_count; work->first_coord += SUMMED_ROWS) {
+        work->overwrite = first && work->first_coord == 0;
+        gru_phase_run(&work->member, transpose_part, work);
+        gru_phase_run(&work->member, sum_part, work);
     }
 }
 
@@ -235,7 +249,6 @@ static void add_biases(const gru_cpu_backward_call *call) {
 
 void gru_cpu_add_weight_gradients(const gru_cpu_backward_work *work) {
     const gru_cpu_backward_call *call = work->call;
-    gru_cpu_sync_threads(work); /* each thread adds whole rows, whose columns all threads have summed */
     add_matrix(work, call->gradients->dW, call->sum_W, call->I, call->pitch_I);
     add_matrix(work, call->gradients->dR, call->sum_R, call->H, call->pitch_H);
     if (work->slice.index == 0) add_biases(call);

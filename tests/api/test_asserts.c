@@ -17,7 +17,9 @@ static int signal_of_broken_invariant(const gru_context *context) {
     if (child == 0) {
         (void)close(STDERR_FILENO);
         (void)signal(SIGABRT, SIG_DFL);
-        (void)gru_pool_run(context, 0, no_task, NULL);
+        gru_phases phases;
+        gru_phases_start(&phases, NULL, 0);
+        (void)gru_pool_run(context, &phases, no_task, NULL);
         _exit(0);
     }
     REQUIRE(child > 0 && waitpid(child, &status, 0) == child, "no child");

@@ -10,64 +10,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cpu/cpu_processors.h"
 #include "cpu/cpu_threads.h"
+#include "ring.h"
 #include "support/tester.h"
-
-/* ---- a task whose result depends on every barrier ------------------------------------------------------ */
-
-enum { MOST = 8, STEPS = 40 };
-
-/* A recurrence over a ring of values: at each step task i needs what its neighbour made a step earlier. */
-typedef struct ring {
-    gru_barrier barrier;
-    int32_t count;
-    uint32_t value[2][MOST];
-    int32_t ran[MOST];
-} ring;
-
-static uint32_t ring_step(const uint32_t *before, int32_t count, int32_t index) {
-    return before[index] * 1664525u + before[(index + 1) % count] + 1013904223u;
-}
-
-static void ring_start(ring *r, int32_t count, uint32_t seed) {
-    memset(r, 0, sizeof *r);
-    r->count = count;
-    for (int32_t i = 0; i < count; i++) r->value[0][i] = seed + (uint32_t)i * 77u;
-}
-
-static void ring_task(void *argument, int32_t index) {
-    ring *r = argument;
-    r->ran[index]++;
-    for (int step = 0; step < STEPS; step++) {
-        r->value[(step + 1) % 2][index] = ring_step(r->value[step % 2], r->count, index);
-        gru_barrier_wait(&r->barrier, r->count);
-    }
-}
-
-static void ring_alone(ring *r) {
-    for (int step = 0; step < STEPS; step++)
-        for (int32_t i = 0; i < r->count; i++)
-            r->value[(step + 1) % 2][i] = ring_step(r->value[step % 2], r->count, i);
-}
-
-/* 0 when all is right. ran: each task ran exactly so often. */
-static int ring_wrong(const ring *r, uint32_t seed, int32_t ran) {
-    ring expected;
-    ring_start(&expected, r->count, seed);
-    ring_alone(&expected);
-    int wrong = memcmp(r->value[STEPS % 2], expected.value[STEPS % 2], sizeof r->value[0]) != 0;
-    for (int32_t i = 0; i < r->count; i++) wrong |= r->ran[i] != ran;
-    return wrong;
-}
-
-/* Runs a ring on the context's threads, or alone when they are refused. 0 when all is right. */
-static int ring_run_wrong(const gru_context *context, int32_t count, uint32_t seed, int *accepted) {
-    ring r;
-    ring_start(&r, count, seed);
-    *accepted = gru_pool_run(context, count, ring_task, &r);
-    if (!*accepted) ring_alone(&r);
-    return ring_wrong(&r, seed, *accepted);
-}
 
 static gru_context *create(int32_t threads) {
     gru_context_config config = GRU_INIT;
@@ -80,7 +26,7 @@ static gru_context *create(int32_t threads) {
 
 /* ---- one caller ---------------------------------------------------------------------------------------- */
 
-TEST(threads, tasks_wait_for_each_other) {
+TEST(threads, phases_wait_for_each_other) {
     for (int32_t threads = 1; threads <= 4; threads++) {
         gru_context *context = create(threads);
         REQUIRE(gru_pool_threads(context) == threads, "%d threads", gru_pool_threads(context));
@@ -100,25 +46,32 @@ TEST(threads, a_pool_too_small_refuses) {
     gru_context *context = create(2);
     ring r;
     ring_start(&r, 3, 1);
-    CHECK(gru_pool_run(context, 3, ring_task, &r) == 0, "2 threads took 3 tasks");
+    CHECK(gru_pool_run(context, &r.phases, ring_task, &r) == 0, "2 threads took 3 parts");
     CHECK(r.ran[0] + r.ran[1] + r.ran[2] == 0, "a refused call ran something");
     gru_context_release(context);
 }
 
 typedef struct masks {
-    sigset_t of[2];
+    gru_phases phases;
+    gru_phase_claims claims[2];
+    sigset_t of[2]; /* of the thread of each task */
+    atomic_int seen[2];
 } masks;
 
 static void mask_task(void *argument, int32_t index) {
-    (void)pthread_sigmask(SIG_BLOCK, NULL, &((masks *)argument)->of[index]);
+    masks *m = argument;
+    (void)pthread_sigmask(SIG_BLOCK, NULL, &m->of[index]);
+    atomic_store(&m->seen[index], 1);
+    while (index == 0 && !atomic_load(&m->seen[1])) (void)usleep(100); /* the worker comes, sooner or later */
 }
 
 TEST(threads, signals_stay_with_the_application) {
     sigset_t before;
-    masks m;
+    static masks m;
     (void)pthread_sigmask(SIG_BLOCK, NULL, &before);
     gru_context *context = create(2);
-    REQUIRE(gru_pool_run(context, 2, mask_task, &m) == 1, "a free pool refused");
+    gru_phases_start(&m.phases, m.claims, 2);
+    REQUIRE(gru_pool_run(context, &m.phases, mask_task, &m) == 1, "a free pool refused");
     for (int signal = 1; signal < SIGSYS; signal++)
         CHECK(sigismember(&m.of[0], signal) == sigismember(&before, signal), "the caller's mask changed");
     CHECK(sigismember(&m.of[1], SIGUSR1) == 1, "a worker takes SIGUSR1");
@@ -130,10 +83,10 @@ TEST(threads, signals_stay_with_the_application) {
 /* ---- too few processors -------------------------------------------------------------------------------- */
 
 TEST(threads, eight_threads_on_any_machine) {
-    gru_context *context = create(MOST);
+    gru_context *context = create(RING_MOST);
     for (uint32_t call = 0; call < 50; call++) {
         int accepted;
-        const int wrong = ring_run_wrong(context, MOST, call, &accepted);
+        const int wrong = ring_run_wrong(context, RING_MOST, call, &accepted);
         REQUIRE(accepted && !wrong, "call %u: accepted %d, wrong %d", call, accepted, wrong);
     }
     gru_context_release(context);
@@ -209,162 +162,31 @@ TEST(threads, many_callers_on_four_threads) {
 
 typedef struct nest {
     const gru_context *context;
-    gru_barrier barrier;
+    gru_phases phases;
+    gru_phase_claims claims[2];
     int accepted[2], wrong[2];
 } nest;
 
+static void nest_part(void *work, int32_t part) {
+    nest *n = work;
+    n->wrong[part] = ring_run_wrong(n->context, 2, 5, &n->accepted[part]);
+}
+
 static void nest_task(void *argument, int32_t index) {
     nest *n = argument;
-    n->wrong[index] = ring_run_wrong(n->context, 2, 5, &n->accepted[index]);
-    gru_barrier_wait(&n->barrier, 2); /* so that neither asks when the other is done */
+    gru_phase_member member = gru_phase_member_of(&n->phases, index);
+    gru_phase_run(&member, nest_part, n);
 }
 
 TEST(threads, a_call_within_a_task_is_refused) {
     gru_context *context = create(4);
     nest n = {.context = context};
-    REQUIRE(gru_pool_run(context, 2, nest_task, &n) == 1, "a free pool refused");
+    gru_phases_start(&n.phases, n.claims, 2);
+    REQUIRE(gru_pool_run(context, &n.phases, nest_task, &n) == 1, "a free pool refused");
     for (int i = 0; i < 2; i++) {
-        CHECK(!n.accepted[i], "task %d got the pool that runs it", i);
-        CHECK(!n.wrong[i], "task %d is wrong", i);
+        CHECK(!n.accepted[i], "part %d got the pool that runs it", i);
+        CHECK(!n.wrong[i], "part %d is wrong", i);
     }
-    gru_context_release(context);
-}
-
-/* ---- the caller's own threads -------------------------------------------------------------------------- */
-
-typedef struct hook {
-    int calls;
-    int32_t most;
-} hook;
-
-typedef struct hook_task {
-    void (*task)(void *argument, int32_t index);
-    void *argument;
-    int32_t index;
-} hook_task;
-
-static void *run_task(void *argument) {
-    const hook_task *one = argument;
-    one->task(one->argument, one->index);
-    return NULL;
-}
-
-static void run_parallel(void *user, int32_t count, void (*task)(void *argument, int32_t index),
-                         void *argument) {
-    hook *h = user;
-    pthread_t ids[MOST];
-    hook_task tasks[MOST];
-    h->calls++;
-    if (count > h->most) h->most = count;
-    for (int32_t i = 0; i < count; i++) {
-        tasks[i] = (hook_task){task, argument, i};
-        (void)pthread_create(&ids[i], NULL, run_task, &tasks[i]);
-    }
-    for (int32_t i = 0; i < count; i++) (void)pthread_join(ids[i], NULL);
-}
-
-TEST(threads, a_parallel_hook_replaces_the_workers) {
-    hook h = {0};
-    gru_context_config config = GRU_INIT;
-    gru_context *context = NULL;
-    config.backend = GRU_BACKEND_CPU;
-    config.threads = 3;
-    config.parallel = run_parallel;
-    config.parallel_user = &h;
-    REQUIRE(gru_context_create(&config, &context) == GRU_OK, "%s", gru_last_error());
-    CHECK(gru_pool_threads(context) == 3, "%d threads", gru_pool_threads(context));
-    CHECK(context->device == NULL, "workers beside a hook");
-    for (int32_t count = 1; count <= 4; count++) {
-        int accepted;
-        const int wrong = ring_run_wrong(context, count, 9, &accepted);
-        CHECK(accepted == (count <= 3) && !wrong, "count %d: accepted %d, wrong %d", count, accepted, wrong);
-    }
-    CHECK(h.calls == 2 && h.most == 3, "%d calls of the hook, at most %d tasks; one task needs none", h.calls,
-          h.most);
-    gru_context_release(context);
-}
-
-/* ---- forks --------------------------------------------------------------------------------------------- */
-
-/* What a child does with its parent's context: it runs alone, and is released. 0 when all is right. */
-static int inherited_wrong(gru_context *context) {
-    int accepted;
-    if (gru_pool_threads(context) != 1) return 1;
-    if (ring_run_wrong(context, 2, 3, &accepted) || accepted) return 2;
-    if (ring_run_wrong(context, 1, 3, &accepted) || !accepted) return 3;
-    gru_context_release(context);
-    return 0;
-}
-
-/* A context that the child makes has threads of its own. */
-static int own_wrong(gru_context *inherited) {
-    gru_context_config config = GRU_INIT;
-    gru_context *own = NULL;
-    int accepted;
-    config.backend = GRU_BACKEND_CPU;
-    config.threads = 2;
-    if (gru_context_create(&config, &own) != GRU_OK) return 1;
-    if (ring_run_wrong(own, 2, 3, &accepted) || !accepted) return 2;
-    gru_context_release(own);
-    gru_context_release(inherited);
-    return 0;
-}
-
-static void fork_and_check(gru_context *context, int (*child_wrong)(gru_context *context)) {
-    const pid_t child = fork();
-    int status = -1;
-    REQUIRE(child >= 0, "no fork");
-    if (child == 0) {
-        (void)alarm(300); /* a child that hangs ends by a signal, one on a busy machine does not */
-        _exit(child_wrong(context));
-    }
-    REQUIRE(waitpid(child, &status, 0) == child, "lost the child");
-    CHECK(WIFEXITED(status), "the child ended by signal %d", WTERMSIG(status));
-    CHECK(!WIFEXITED(status) || WEXITSTATUS(status) == 0, "the child failed at %d", WEXITSTATUS(status));
-}
-
-TEST(threads, a_forked_child_runs_alone) {
-    gru_context *context = create(2);
-    int accepted;
-    CHECK(!ring_run_wrong(context, 2, 1, &accepted) && accepted, "the call before the fork");
-    fork_and_check(context, inherited_wrong);
-    CHECK(!ring_run_wrong(context, 2, 2, &accepted) && accepted, "the call after the fork");
-    gru_context_release(context);
-}
-
-TEST(threads, a_forked_child_makes_its_own) {
-#if defined(__SANITIZE_THREAD__)
-    SKIP("the thread sanitizer allows no new threads in the child of a process that has some");
-#endif
-    gru_context *context = create(2);
-    fork_and_check(context, own_wrong);
-    gru_context_release(context);
-}
-
-typedef struct background {
-    const gru_context *context;
-    atomic_int stop;
-    int wrong;
-} background;
-
-static void *call_until_stopped(void *argument) {
-    background *b = argument;
-    for (uint32_t seed = 0; !atomic_load(&b->stop); seed++) {
-        int accepted;
-        b->wrong += ring_run_wrong(b->context, 2, seed, &accepted) || !accepted;
-    }
-    return NULL;
-}
-
-TEST(threads, a_fork_in_the_middle_of_a_run) {
-    gru_context *context = create(2);
-    background b = {.context = context};
-    pthread_t thread;
-    REQUIRE(pthread_create(&thread, NULL, call_until_stopped, &b) == 0, "no thread");
-    for (int i = 0; i < 10; i++) fork_and_check(context, inherited_wrong);
-    atomic_store(&b.stop, 1);
-    (void)pthread_join(thread, NULL);
-    CHECK(b.wrong == 0, "%d calls beside the forks are wrong", b.wrong);
     gru_context_release(context);
 }
 
@@ -423,8 +245,33 @@ static rlim_t address_space(void) {
     return (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE);
 }
 
-static void mark_task(void *argument, int32_t index) {
-    ((int *)argument)[index]++;
+/* Counts the parts that run. */
+typedef struct counted {
+    gru_phases *phases;
+    atomic_int ran;
+} counted;
+
+static void count_part(void *work, int32_t part) {
+    counted *c = work;
+    (void)part;
+    atomic_fetch_add(&c->ran, 1);
+}
+
+static void count_task(void *argument, int32_t index) {
+    counted *c = argument;
+    gru_phase_member member = gru_phase_member_of(c->phases, index);
+    gru_phase_run(&member, count_part, c);
+}
+
+/* Runs one phase of so many parts: 1 if the pool takes it. */
+static int takes_parts(const gru_context *context, int32_t parts) {
+    static gru_phase_claims claims[1025];
+    gru_phases phases;
+    gru_phases_start(&phases, claims, parts);
+    counted many = {.phases = &phases};
+    const int taken = gru_pool_run(context, &phases, count_task, &many);
+    CHECK(atomic_load(&many.ran) == (taken ? parts : 0), "%d of %d parts ran", atomic_load(&many.ran), parts);
+    return taken;
 }
 
 TEST(threads, a_system_that_refuses_threads) {
@@ -450,12 +297,9 @@ TEST(threads, a_system_that_refuses_threads) {
     REQUIRE(status == GRU_OK, "%s", gru_last_error());
     const int32_t threads = gru_context_threads(context);
     CHECK(threads >= 1 && threads < 1024, "%d threads in 256 MB", threads);
-    static int ran[1024];
-    int accepted, all = 1;
-    CHECK(gru_pool_run(context, threads + 1, mark_task, ran) == 0, "a run on one thread more than there are");
-    CHECK(gru_pool_run(context, threads, mark_task, ran) == 1, "no run on all %d threads", threads);
-    for (int32_t i = 0; i < 1024; i++) all &= ran[i] == (i < threads);
-    CHECK(all, "not every one of %d threads ran once", threads);
+    int accepted;
+    CHECK(!takes_parts(context, threads + 1), "a run on one thread more than there are");
+    CHECK(takes_parts(context, threads), "no run on all %d threads", threads);
     gru_context_release(context);
     CHECK(a.blocks == 0 && a.bytes == 0, "%lld blocks, %lld bytes left", (long long)a.blocks,
           (long long)a.bytes);
