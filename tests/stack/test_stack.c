@@ -356,14 +356,14 @@ TEST(stack, says_what_it_was_created_from) {
         stack_fixture *fixture = stack_fixture_make(
             context, stacks[i].specs, stacks[i].count,
             (stack_fixture_sizes){.T = 1, .N = 1, .I = 2, .reset_mode = GRU_RESET_AFTER, .dropout = 0.25f});
-        gru_stack_config config, alone;
+        gru_stack_config config, unasked;
         gru_stack_layer layers[STACK_FIXTURE_SUBLAYERS];
         memset(layers, 0xff, sizeof layers);
         REQUIRE(gru_stack_describe(fixture->stack, &config, layers) == GRU_OK, "%s", gru_last_error());
         CHECK(config.count == stacks[i].count && config.dropout == 0.25f && !config.layers, "%s",
               stacks[i].name);
         check_described(fixture, layers);
-        CHECK(gru_stack_describe(fixture->stack, &alone, NULL) == GRU_OK && alone.count == config.count,
+        CHECK(gru_stack_describe(fixture->stack, &unasked, NULL) == GRU_OK && unasked.count == config.count,
               "without layers");
         stack_fixture_free(fixture);
     }

@@ -45,15 +45,14 @@ gru_packed_number gru_cuda_packed_number(const gru_layer_config *config, gru_pac
     const int is_bias = part == GRU_PACKED_BW || part == GRU_PACKED_BR;
     const size_t starts[] = {layout.W, layout.R, layout.bW, layout.bR};
     const int64_t octet = unit / GRU_CUDA_OCTET, lane = unit % GRU_CUDA_OCTET;
-    const gru_packed_number number = {0, is_bias ? GRU_F32 : config->weight_type};
-    const size_t element = gru_type_bytes(number.type);
+    const int32_t type = is_bias ? GRU_F32 : config->weight_type;
+    const size_t element = gru_type_bytes(type);
     const int64_t row = (octet * GATES + gate) * GRU_CUDA_OCTET + lane;
     int64_t index = is_bias ? row : row * gru_cuda_input_pitch(config->inputs, config->weight_type) + k;
     if (part == GRU_PACKED_R) {
         const int32_t group = GRU_CUDA_GROUP_BYTES / (int32_t)element;
-        const int64_t tile =
-            (octet * gru_cuda_groups(config->hidden, number.type) + k / group) * GATES + gate;
+        const int64_t tile = (octet * gru_cuda_groups(config->hidden, type) + k / group) * GATES + gate;
         index = (tile * GRU_CUDA_OCTET + lane) * group + k % group;
     }
-    return (gru_packed_number){starts[part] + (size_t)index * element, number.type};
+    return (gru_packed_number){.byte = starts[part] + (size_t)index * element, .type = type};
 }
