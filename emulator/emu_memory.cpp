@@ -6,7 +6,6 @@
 #include "emu_stream.h"
 #include <cstring>
 #include <map>
-#include <sys/mman.h>
 
 namespace emu {
 std::recursive_mutex &api_mutex = *new std::recursive_mutex;
@@ -21,10 +20,13 @@ int accesses = 0;
 
 Access::Access() {
     api_mutex.lock();
-    if (accesses++ == 0) device_region.protect(PROT_READ | PROT_WRITE);
+    if (accesses++ == 0) device_region.open();
+}
+void reopen_device_memory() {
+    device_region.open();
 }
 Access::~Access() {
-    if (--accesses == 0) device_region.protect(PROT_NONE);
+    if (--accesses == 0) device_region.close();
     api_mutex.unlock();
 }
 
@@ -73,7 +75,7 @@ static cudaError_t allocate(void **out, size_t bytes, cudaMemoryType type) {
     unsigned char *memory = bytes > region.capacity ? nullptr : region.take(with_zones(bytes));
     if (!memory) return remember(cudaErrorMemoryAllocation);
     Access access;
-    device_region.protect(PROT_READ | PROT_WRITE); // it may have grown
+    device_region.open(); // it may have grown
     int device = 0;
     cudaGetDevice(&device);
     emu_option.contexts |= 1u << device;

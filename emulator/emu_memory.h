@@ -25,6 +25,7 @@ struct Access {
     Access(const Access &) = delete;
     Access &operator=(const Access &) = delete;
 };
+void reopen_device_memory();            // in the handler of a signal, which begins without access
 extern std::recursive_mutex &api_mutex; // held by every function that a program may call from several threads
 struct Lock : std::lock_guard<std::recursive_mutex> {
     Lock() : lock_guard(api_mutex) {}

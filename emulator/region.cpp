@@ -1,5 +1,6 @@
-// First fit by address, neighbours merged: the pages in use stay few. The system's cost of a change of protection grows with
-// them, and every launch changes it twice.
+// First fit by address, neighbours merged: the pages in use stay few. Every launch opens and closes the region: by a
+// protection key, which is a register of the processor, or where there is none by a system call, whose cost grows with the
+// pages.
 #include "region.h"
 #include <iterator>
 #include <sys/mman.h>
@@ -9,8 +10,25 @@ namespace emu {
 bool Region::holds(const void *p) const {
     return base && size_t(static_cast<const unsigned char *>(p) - base) < capacity;
 }
-void Region::protect(int how) const {
-    if (used) mprotect(base, used, how);
+void Region::open() const {
+    if (key >= 0)
+        pkey_set(key, 0);
+    else if (used)
+        mprotect(base, used, PROT_READ | PROT_WRITE);
+}
+void Region::close() const {
+    if (key >= 0)
+        pkey_set(key, PKEY_DISABLE_ACCESS);
+    else if (used)
+        mprotect(base, used, PROT_NONE);
+}
+void Region::map() {
+    if (hidden) key = pkey_alloc(0, PKEY_DISABLE_ACCESS); // -1: there is none; threads begin without access
+    base = static_cast<unsigned char *>(mmap(nullptr, capacity,
+                                             hidden && key < 0 ? PROT_NONE : PROT_READ | PROT_WRITE,
+                                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+    if (key >= 0) pkey_mprotect(base, capacity, PROT_READ | PROT_WRITE, key);
+    checker_watch(base, capacity);
 }
 unsigned char *Region::first_fit(size_t bytes) {
     for (auto block = free.begin(); block != free.end(); ++block) {
@@ -23,12 +41,7 @@ unsigned char *Region::first_fit(size_t bytes) {
     return nullptr;
 }
 unsigned char *Region::grow(size_t bytes) {
-    if (!base) {
-        base =
-            static_cast<unsigned char *>(mmap(nullptr, capacity, hidden ? PROT_NONE : PROT_READ | PROT_WRITE,
-                                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
-        checker_watch(base, capacity);
-    }
+    if (!base) map();
     if (bytes > capacity - used) return nullptr;
     used += bytes;
     return base + used - bytes;

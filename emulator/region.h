@@ -14,7 +14,8 @@ class Region {
 
     Region(size_t bytes, bool hidden_from_the_host) : capacity(bytes), hidden(hidden_from_the_host) {}
     bool holds(const void *) const;
-    void protect(int how) const;       // all that was ever cut; how: as mprotect's
+    void open() const; // a hidden region to this thread, all that was ever cut
+    void close() const;
     unsigned char *take(size_t bytes); // NULL: no room
     void give(unsigned char *, size_t bytes);
     size_t available() const { return capacity - used; } // at the end; what was given back is not counted
@@ -24,10 +25,12 @@ class Region {
 
     const bool hidden;
     unsigned char *base = nullptr;
+    int key = -1; // of protection
     size_t used = 0, resting_bytes = 0;
     std::deque<std::pair<unsigned char *, size_t>> resting{}; // the oldest first
     std::map<unsigned char *, size_t> free{};                 // no two of them touch
 
+    void map();
     unsigned char *first_fit(size_t bytes);
     unsigned char *grow(size_t bytes);
     void free_oldest();

@@ -1,6 +1,7 @@
 // Who runs next: a seeded choice among the threads that are ready, deadlock and livelock found where nobody
 // can go on, and the overlap of dependent launches.
 #include "emu_device.h"
+#include "emu_memory.h"
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -146,9 +147,11 @@ static void run(Thread *thread) {
 
 // A fault of the processor inside a kernel is a finding; elsewhere it is the program's own.
 static void on_fault(int signal, siginfo_t *info, void *) {
-    if (running)
+    if (running) {
+        reopen_device_memory(); // fatal() goes on with the other threads
         fatal(cudaErrorIllegalAddress, format("access to %p, which is no memory of the device, by %s",
                                               info->si_addr, describe(running).c_str()));
+    }
     const char text[] = "emulator: host code touches memory of the device, or none at all\n";
     fputs(text, stderr);
     std::signal(signal, SIG_DFL);
