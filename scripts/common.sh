@@ -93,6 +93,14 @@ torch_without_cuda() {
     fi
 }
 
+# Sets GRU_EMU_SEED, unless the caller did, from the commit: each commit tries another, and any can be tried again.
+seed_of_commit() {
+    local commit
+    [ -z "${GRU_EMU_SEED:-}" ] || return 0
+    commit=$(git rev-parse HEAD 2>/dev/null || echo 000001)
+    export GRU_EMU_SEED=$((16#${commit:0:6} % 1000))
+}
+
 # quietly LOG COMMAND...: keeps what the command says in the file, and shows it only if the command fails.
 quietly() {
     local log=$1
