@@ -10,6 +10,7 @@
 
 #include "break_even.h"
 #include "ceilings.h"
+#include "check_threads.h"
 #include "compare_lstm.h"
 #include "compare_ragged.h"
 #include "bench_engines.h"
@@ -46,7 +47,8 @@ typedef struct bench_program {
     bench_case current;          /* the case that is prepared or timed */
     FILE *json;
     bench_break_even_pairs pairs;
-    int rows, wrong, failed, slower;
+    bench_thread_check threads; /* of --check-threads */
+    int rows, wrong, failed;
 } bench_program;
 
 /* A GPU is measured once, in the case with the first number of threads. Its caches are not evicted. */
@@ -118,44 +120,13 @@ static void time_case(bench_program *program, const bench_problem *problem, doub
     bench_case_clear(this_case);
 }
 
-/* One engine with one thread and with two, interleaved, in five rounds: the median of the rounds' ratios. */
-static double compare_threads(bench_program *program, const bench_candidate *engine, const bench_problem *one,
-                              const bench_problem *two) {
-    enum { ROUNDS = 5 };
-    bench_case *this_case = &program->current;
-    double ratios[ROUNDS] = {0}, ratio = 0;
-    bench_case_add(this_case, engine, BENCH_ENGINE, one, program->options.seconds / ROUNDS);
-    bench_case_add(this_case, engine, BENCH_ENGINE, two, program->options.seconds / ROUNDS);
-    program->wrong += this_case->wrong;
-    if (this_case->count == 2) {
-        /* both sleep before a visit, or one would be timed warm and the other after a pause */
-        this_case->timings[0].threads = this_case->timings[1].threads;
-        for (int round = 0; round < ROUNDS; round++) {
-            if (!bench_measure(this_case->timings, 2, program->options.seconds / ROUNDS,
-                               program->options.cold))
-                program->failed = 1;
-            ratios[round] = this_case->timings[0].median / this_case->timings[1].median;
-        }
-        ratio = bench_measure_median(ratios, ROUNDS);
-    }
-    bench_case_clear(this_case);
-    return ratio;
-}
-
 static void check_threads(bench_program *program, const bench_problem *problem) {
-    bench_problem one = *problem, two = *problem;
-    one.threads = 1, two.threads = 2;
     for (int i = 0; i < program->engine_count; i++) {
         if (program->engines[i].device == BENCH_GPU) continue;
-        const double ratio = compare_threads(program, &program->engines[i], &one, &two);
-        if (ratio == 0) continue;
-        program->rows++;
-        if (ratio >= 0.95) continue;
-        program->slower++;
-        (void)printf("%-16s %-24s T%lld N%lld I%lld H%lld %s: two threads are %.2fx as fast as one\n",
-                     program->engines[i].name, one.shape.name, (long long)one.shape.T, (long long)one.shape.N,
-                     (long long)one.shape.I, (long long)one.shape.H, bench_stage_names[one.stage], ratio);
-        (void)fflush(stdout);
+        bench_check_threads(&program->current, &program->engines[i], problem, program->options.seconds,
+                            &program->threads);
+        program->wrong += program->current.wrong;
+        bench_case_clear(&program->current);
     }
 }
 
@@ -238,13 +209,15 @@ static void bench_all(bench_program *program) {
 }
 
 static int finish(const bench_program *program) {
+    const bench_thread_check *threads = &program->threads;
     if (program->options.check_threads)
-        (void)printf("%d of %d cases are slower than 0.95x with two threads\n", program->slower,
-                     program->rows);
+        (void)printf("%d of %d comparisons are below 0.95; %d of %d with steps above 20 us are below 1.6\n",
+                     threads->slower, threads->rows, threads->low, threads->long_steps);
     if (program->wrong)
         (void)fprintf(stderr, "gru_bench: %d candidates differ from the reference\n", program->wrong);
-    if (!program->rows) (void)fprintf(stderr, "gru_bench: no candidate could run\n");
-    return program->wrong || program->failed || program->slower || !program->rows;
+    const int rows = program->rows + threads->rows;
+    if (!rows) (void)fprintf(stderr, "gru_bench: no candidate could run\n");
+    return program->wrong || program->failed || threads->slower || !rows;
 }
 
 static int open_json(bench_program *program) {
