@@ -357,7 +357,7 @@ typedef struct gru_run {
                                               buffer may serve forward and backward, if it has the larger size. */
     size_t workspace_size;               /**< Bytes of the workspace. */
     void *reserve;                       /**< Training: forward writes it, backward reads it any number of times. */
-    size_t reserve_size;                 /**< Bytes of the reserve, at least gru_sizes.reserve. */
+    size_t reserve_size;                 /**< Bytes of the reserve, at least what gru_sizes says for the mode. */
     void *stream;                        /**< cudaStream_t. CPU: NULL. */
     uint64_t reserved[8];                /**< Zero. */
 } gru_run;
@@ -369,6 +369,7 @@ typedef struct gru_sizes {
     size_t reserve;                      /**< Reserve, written by forward and read by backward. Of a layer: A + B T N
                                               bytes, where A and B do not depend on T and N. */
     size_t packed;                       /**< Packed weights, for gru_layer_pack(). */
+    size_t reserve_recompute;            /**< Reserve with GRU_TRAIN_RECOMPUTE: likewise, and not more than reserve. */
 } gru_sizes;
 
 /** Returns the bytes that any run with at most T steps and N sequences needs, whatever its mode and options. */

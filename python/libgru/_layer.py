@@ -154,7 +154,8 @@ class Layer:
         run.hT, run.hT_stride = call.states("hT", output.hT, call.N, self.hidden, write=True)
         sizes = self._sizes(call)
         run.mode = lib[mode]
-        call.lend(sizes.workspace, sizes.reserve if run.mode else 0)
+        reserve = {"GRU_TRAIN": sizes.reserve, "GRU_TRAIN_RECOMPUTE": sizes.reserve_recompute}
+        call.lend(sizes.workspace, reserve.get(mode, 0))
         lib.call("gru_layer_forward", self._handle, ctypes.byref(run))
         call.finish()
         return output

@@ -209,7 +209,8 @@ class Stack:
         call.last_states(last, self.hidden)
         sizes = self._sizes(call)
         run.mode = lib[mode]
-        call.lend(sizes.workspace, sizes.reserve if run.mode else 0)
+        reserve = {"GRU_TRAIN": sizes.reserve, "GRU_TRAIN_RECOMPUTE": sizes.reserve_recompute}
+        call.lend(sizes.workspace, reserve.get(mode, 0))
         lib.call("gru_stack_forward", self._handle, ctypes.byref(call.stack))
         call.finish()
         return StackOutput(y, last, y_reverse)

@@ -210,8 +210,9 @@ static gru_status check_memory(run_check *check, gru_pass pass) {
     GRU_TRY(check_buffer(check, "run.workspace", run->workspace, run->workspace_size,
                          gru_layer_workspace(layer, run->T, run->N, pass)));
     if (run->mode != GRU_INFERENCE)
-        GRU_TRY(check_buffer(check, "run.reserve", run->reserve, run->reserve_size,
-                             layer->context->backend->reserve_bytes(&layer->config, run->T, run->N)));
+        GRU_TRY(
+            check_buffer(check, "run.reserve", run->reserve, run->reserve_size,
+                         layer->context->backend->reserve_bytes(&layer->config, run->T, run->N, run->mode)));
     if (!run->packed && !layer->packed)
         return gru_fail(
             GRU_BAD_ARGUMENT,

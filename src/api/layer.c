@@ -94,7 +94,9 @@ gru_status gru_layer_sizes(const gru_layer *layer, int64_t T, int64_t N, gru_siz
     if (T < 0) return gru_fail(GRU_BAD_ARGUMENT, "T is %lld, expected 0 or more", (long long)T);
     if (N < 0) return gru_fail(GRU_BAD_ARGUMENT, "N is %lld, expected 0 or more", (long long)N);
     gru_sizes need = {.packed = layer->packed_bytes};
-    need.reserve = layer->context->backend->reserve_bytes(&layer->config, T, N);
+    need.reserve = layer->context->backend->reserve_bytes(&layer->config, T, N, GRU_TRAIN);
+    need.reserve_recompute =
+        layer->context->backend->reserve_bytes(&layer->config, T, N, GRU_TRAIN_RECOMPUTE);
     need.workspace = gru_layer_workspace(layer, T, N, GRU_PASS_FORWARD);
     need.backward_workspace = gru_layer_workspace(layer, T, N, GRU_PASS_BACKWARD);
     if (need.reserve == SIZE_MAX || need.workspace == SIZE_MAX || need.backward_workspace == SIZE_MAX)

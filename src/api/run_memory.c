@@ -18,7 +18,9 @@ gru_status gru_run_allocate(gru_context *context, const gru_sizes *sizes, gru_ru
     const int backward = training && sizes->backward_workspace > sizes->workspace;
     gru_run filled = *run;
     filled.workspace_size = backward ? sizes->backward_workspace : sizes->workspace;
-    filled.reserve_size = training ? sizes->reserve : 0;
+    filled.reserve_size = run->mode == GRU_TRAIN             ? sizes->reserve
+                          : run->mode == GRU_TRAIN_RECOMPUTE ? sizes->reserve_recompute
+                                                             : 0;
     GRU_TRY(gru_allocate(context, filled.workspace_size, &filled.workspace));
     const gru_status status = training ? gru_allocate(context, filled.reserve_size, &filled.reserve) : GRU_OK;
     if (status == GRU_OK)

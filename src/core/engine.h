@@ -55,7 +55,7 @@ typedef struct gru_backend {
 
     /* One packed layout and one reserve layout serve all engines of a backend. SIZE_MAX: too large. */
     size_t (*packed_bytes)(const gru_layer_config *config);
-    size_t (*reserve_bytes)(const gru_layer_config *config, int64_t T, int64_t N);
+    size_t (*reserve_bytes)(const gru_layer_config *config, int64_t T, int64_t N, int32_t mode);
     /* Was run's reserve written by a training run of such a layer and these sizes? NULL: cannot be told. */
     gru_status (*check_reserve)(const gru_layer *layer, const gru_run *run);
     gru_status (*pack)(const gru_layer *layer, const gru_weights *weights, void *packed, void *stream);

@@ -27,7 +27,8 @@ static size_t saved_numbers(const gru_layer_config *config) {
 enum { LINE = 64 };
 
 /* A line is added instead of the states rounded up, so that the size is A + B T N. */
-size_t gru_cpu_reserve_bytes(const gru_layer_config *config, int64_t T, int64_t N) {
+size_t gru_cpu_reserve_bytes(const gru_layer_config *config, int64_t T, int64_t N, int32_t mode) {
+    if (mode == GRU_TRAIN_RECOMPUTE) return gru_reserve_bytes(config, T, N);
     const size_t rows = gru_size_times((size_t)T, (size_t)N);
     return gru_size_plus(gru_size_plus(gru_reserve_bytes(config, T, N), LINE),
                          gru_size_times(rows, saved_numbers(config) * sizeof(float)));
@@ -37,7 +38,8 @@ size_t gru_cpu_reserve_bytes(const gru_layer_config *config, int64_t T, int64_t 
 static void write_gaps(const gru_layer *layer, const gru_run *run) {
     char *const bytes = run->reserve;
     const size_t states = gru_reserve_bytes(&layer->config, run->T, run->N);
-    const size_t behind = gru_size_lines(states), all = gru_cpu_reserve_bytes(&layer->config, run->T, run->N);
+    const size_t behind = gru_size_lines(states),
+                 all = gru_cpu_reserve_bytes(&layer->config, run->T, run->N, GRU_TRAIN);
     memset(bytes + states, 0, behind - states);
     memset(bytes + all - (LINE - (behind - states)), 0, LINE - (behind - states));
 }
@@ -54,13 +56,13 @@ void gru_cpu_reserve_write_header(const gru_layer *layer, const gru_run *run, in
     header.has_saved = saved ? 1 : 0;
     if (checks_weights(layer)) header.weights = weights_sum(layer, run), header.backend = GRU_BACKEND_CPU;
     memcpy(run->reserve, &header, sizeof header);
-    write_gaps(layer, run);
+    if (run->mode == GRU_TRAIN) write_gaps(layer, run);
 }
 
 int gru_cpu_reserve_has_saved(const gru_run *run) {
     gru_reserve_header header;
     memcpy(&header, run->reserve, sizeof header);
-    return header.has_saved == 1;
+    return header.has_saved == 1 && run->mode == GRU_TRAIN;
 }
 
 gru_status gru_cpu_reserve_check(const gru_layer *layer, const gru_run *run) {

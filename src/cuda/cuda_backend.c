@@ -200,6 +200,12 @@ static size_t cuda_packed_bytes(const gru_layer_config *config) {
     return gru_cuda_packed_layout_of(config).bytes;
 }
 
+/* Backward always recomputes. */
+static size_t cuda_reserve_bytes(const gru_layer_config *config, int64_t T, int64_t N, int32_t mode) {
+    (void)mode;
+    return gru_reserve_bytes(config, T, N);
+}
+
 const gru_backend gru_backend_cuda = {
     .id = GRU_BACKEND_CUDA,
     .name = "cuda",
@@ -213,7 +219,7 @@ const gru_backend gru_backend_cuda = {
     .combine = cuda_combine,
     .apply_dropout = cuda_apply_dropout,
     .packed_bytes = cuda_packed_bytes,
-    .reserve_bytes = gru_reserve_bytes,
+    .reserve_bytes = cuda_reserve_bytes,
     .pack = gru_cuda_pack_weights,
     .packed_number = gru_cuda_packed_number,
     .prepare = gru_cuda_prepare,

@@ -247,8 +247,11 @@ gru_status gru_stack_sizes(const gru_stack *stack, int64_t T, int64_t N, gru_siz
     if (!sizes) return gru_fail(GRU_BAD_ARGUMENT, "sizes is NULL, expected a gru_sizes to fill in");
     if (T < 0) return gru_fail(GRU_BAD_ARGUMENT, "T is %lld, expected 0 or more", (long long)T);
     if (N < 0) return gru_fail(GRU_BAD_ARGUMENT, "N is %lld, expected 0 or more", (long long)N);
-    GRU_TRY(gru_stack_layout_of(stack, T, N, &layout));
+    GRU_TRY(gru_stack_layout_of(stack, T, N, GRU_TRAIN_RECOMPUTE, &layout));
+    const size_t reserve_recompute = layout.total.reserve;
+    GRU_TRY(gru_stack_layout_of(stack, T, N, GRU_TRAIN, &layout));
     *sizes = layout.total;
+    sizes->reserve_recompute = reserve_recompute;
     return GRU_OK;
 }
 

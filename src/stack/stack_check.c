@@ -102,7 +102,7 @@ static gru_status check_buffer(gru_regions *regions, const char *name, void *dat
 
 static gru_status check_memory(gru_stack_call *call, gru_regions *regions) {
     const gru_sizes *need = &call->layout.total;
-    GRU_TRY(gru_stack_layout_of(call->stack, call->data.T, call->data.N, &call->layout));
+    GRU_TRY(gru_stack_layout_of(call->stack, call->data.T, call->data.N, call->data.mode, &call->layout));
     GRU_TRY(check_buffer(regions, "run.data.workspace", call->data.workspace, call->data.workspace_size,
                          call->gradients ? need->backward_workspace : need->workspace));
     if (call->data.mode == GRU_INFERENCE) return GRU_OK;

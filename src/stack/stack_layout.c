@@ -33,8 +33,8 @@ static size_t state_rows_bytes(const gru_layer *layer, int64_t N) {
     return gru_size_lines(gru_size_times((size_t)N, row));
 }
 
-static size_t reserve_bytes(const gru_layer *layer, int64_t T, int64_t N) {
-    return gru_size_lines(layer->context->backend->reserve_bytes(&layer->config, T, N));
+static size_t reserve_bytes(const gru_layer *layer, int64_t T, int64_t N, int32_t mode) {
+    return gru_size_lines(layer->context->backend->reserve_bytes(&layer->config, T, N, mode));
 }
 
 static size_t workspace_bytes(const gru_layer *layer, int64_t T, int64_t N, gru_pass pass) {
@@ -55,15 +55,15 @@ static int is_one_tensor(const gru_stacked_layer *layer) {
     return splits(layer) || (layer->directions == 2 && layer->merge == GRU_MERGE_SUM);
 }
 
-/* What layer k takes of the reserve and, for its sublayers, of the backward workspace. */
-static gru_sizes layer_sizes(const gru_stack *stack, int32_t k, int64_t T, int64_t N) {
+/* What layer k takes of the reserve of such a run and, for its sublayers, of the backward workspace. */
+static gru_sizes layer_sizes(const gru_stack *stack, int32_t k, int64_t T, int64_t N, int32_t mode) {
     const gru_stacked_layer *layer = &stack->layers[k];
     gru_sizes sizes = {0};
     for (int32_t d = 0; d < layer->directions; d++) {
         const gru_layer *sublayer = layer->sublayers[d];
         sizes.backward_workspace =
             gru_size_plus(sizes.backward_workspace, workspace_bytes(sublayer, T, N, GRU_PASS_BACKWARD));
-        sizes.reserve = gru_size_plus(sizes.reserve, reserve_bytes(sublayer, T, N));
+        sizes.reserve = gru_size_plus(sizes.reserve, reserve_bytes(sublayer, T, N, mode));
     }
     for (int32_t d = 0; d < 2 && multiplies(layer); d++)
         sizes.reserve = gru_size_plus(sizes.reserve, rows_bytes(stack, T, N, layer->outputs));
@@ -72,9 +72,10 @@ static gru_sizes layer_sizes(const gru_stack *stack, int32_t k, int64_t T, int64
     return sizes;
 }
 
-static void add_layer(const gru_stack *stack, int32_t k, int64_t T, int64_t N, gru_stack_layout *layout) {
+static void add_layer(const gru_stack *stack, int32_t k, int64_t T, int64_t N, int32_t mode,
+                      gru_stack_layout *layout) {
     const gru_stacked_layer *layer = &stack->layers[k];
-    const gru_sizes sizes = layer_sizes(stack, k, T, N);
+    const gru_sizes sizes = layer_sizes(stack, k, T, N, mode);
     const size_t output = rows_bytes(stack, T, N, layer->outputs);
     gru_sizes *total = &layout->total;
     total->backward_workspace = gru_size_plus(total->backward_workspace, sizes.backward_workspace);
@@ -105,9 +106,10 @@ static size_t shared_bytes(const gru_stack_layout *layout) {
     return bytes;
 }
 
-gru_status gru_stack_layout_of(const gru_stack *stack, int64_t T, int64_t N, gru_stack_layout *layout) {
+gru_status gru_stack_layout_of(const gru_stack *stack, int64_t T, int64_t N, int32_t mode,
+                               gru_stack_layout *layout) {
     *layout = (gru_stack_layout){0};
-    for (int32_t k = 0; k < stack->count; k++) add_layer(stack, k, T, N, layout);
+    for (int32_t k = 0; k < stack->count; k++) add_layer(stack, k, T, N, mode, layout);
     gru_sizes *total = &layout->total;
     const size_t between = gru_size_plus(layout->between[0], layout->between[1]);
     const size_t sublayers = gru_size_plus(layout->workspace[0], layout->workspace[1]);
@@ -160,12 +162,14 @@ static int training(const gru_stack_call *call) {
 void gru_stack_visit(gru_stack_call *call, int32_t k) {
     if (!training(call)) return;
     while (call->visited < k) {
-        const gru_sizes below = layer_sizes(call->stack, call->visited++, call->data.T, call->data.N);
+        const gru_sizes below =
+            layer_sizes(call->stack, call->visited++, call->data.T, call->data.N, call->data.mode);
         call->offsets.reserve += below.reserve;
         call->offsets.backward_workspace += below.backward_workspace;
     }
     while (call->visited > k) {
-        const gru_sizes below = layer_sizes(call->stack, --call->visited, call->data.T, call->data.N);
+        const gru_sizes below =
+            layer_sizes(call->stack, --call->visited, call->data.T, call->data.N, call->data.mode);
         call->offsets.reserve -= below.reserve;
         call->offsets.backward_workspace -= below.backward_workspace;
     }
@@ -189,7 +193,7 @@ static gru_view output_of(const gru_stack_call *call, int32_t k) {
     if (k + 1 == call->stack->count) return call->data.y;
     if (!training(call)) return ping_pong_buffer(call, k);
     assert(call->visited == k);
-    const gru_sizes sizes = layer_sizes(call->stack, k, call->data.T, call->data.N);
+    const gru_sizes sizes = layer_sizes(call->stack, k, call->data.T, call->data.N, call->data.mode);
     return output_at(call, k, call->offsets.reserve + sizes.reserve);
 }
 
@@ -216,7 +220,8 @@ static gru_view factor(const gru_stack_call *call, int32_t k, int32_t d) {
     const gru_stacked_layer *layer = &call->stack->layers[k];
     size_t place = call->offsets.reserve;
     assert(call->visited == k);
-    for (int32_t e = 0; e < 2; e++) place += reserve_bytes(layer->sublayers[e], call->data.T, call->data.N);
+    for (int32_t e = 0; e < 2; e++)
+        place += reserve_bytes(layer->sublayers[e], call->data.T, call->data.N, call->data.mode);
     place += (size_t)d * rows_bytes(call->stack, call->data.T, call->data.N, layer->outputs);
     return dense(call, at(call->data.reserve, place), layer->outputs);
 }
@@ -315,9 +320,9 @@ static void set_backward_workspace(const gru_stack_call *call, int32_t k, int32_
 
 static void set_reserve(const gru_stack_call *call, int32_t k, int32_t d, gru_run *run) {
     gru_layer *const *sublayers = call->stack->layers[k].sublayers;
-    const size_t earlier = d ? reserve_bytes(sublayers[0], call->data.T, call->data.N) : 0;
+    const size_t earlier = d ? reserve_bytes(sublayers[0], call->data.T, call->data.N, call->data.mode) : 0;
     run->reserve = at(call->data.reserve, call->offsets.reserve + earlier);
-    run->reserve_size = reserve_bytes(sublayers[d], call->data.T, call->data.N);
+    run->reserve_size = reserve_bytes(sublayers[d], call->data.T, call->data.N, call->data.mode);
 }
 
 static void set_input(const gru_stack_call *call, int32_t k, int32_t d, gru_run *run) {

@@ -51,7 +51,9 @@ typedef struct gru_stack_layout {
     gru_sizes total;
 } gru_stack_layout;
 
-gru_status gru_stack_layout_of(const gru_stack *stack, int64_t T, int64_t N, gru_stack_layout *layout);
+/* mode: of the run whose reserve total.reserve is. */
+gru_status gru_stack_layout_of(const gru_stack *stack, int64_t T, int64_t N, int32_t mode,
+                               gru_stack_layout *layout);
 
 /* One call. The checks fill it in. */
 typedef struct gru_stack_call {

@@ -137,7 +137,7 @@ static gru_status fill_call(gru_stream *stream, int64_t rows) {
     for (int32_t k = 0; k < stream->count; k++) stream->h0[k] = stream->hT[k] = stream->layers[k].states[0];
     stream->run.h0 = stream->h0, stream->run.hT = stream->hT;
     stream->call = (gru_stack_call){.stack = stack, .run = &stream->run, .data = *data};
-    return gru_stack_layout_of(stack, 1, rows, &stream->call.layout);
+    return gru_stack_layout_of(stack, 1, rows, GRU_INFERENCE, &stream->call.layout);
 }
 
 static gru_status set_initial_states(gru_stream *stream, int64_t rows) {

@@ -231,7 +231,8 @@ TEST(api, defaults_are_described) {
 /* ---- sizes, updates, lifetimes -------------------------------------------------------------------------------------- */
 
 static int less(gru_sizes a, gru_sizes b) {
-    return a.workspace < b.workspace || a.backward_workspace < b.backward_workspace || a.reserve < b.reserve;
+    return a.workspace < b.workspace || a.backward_workspace < b.backward_workspace ||
+           a.reserve < b.reserve || a.reserve_recompute < b.reserve_recompute;
 }
 
 /* A server sizes once: more steps or rows never need less. The reserve is A + B T N, for callers that compute with symbols. */
@@ -259,6 +260,11 @@ ENGINE_TEST(api, sizes_grow_with_steps_and_rows) {
                     "T %lld, N %lld: the reserve of %zu bytes is not %zu and %zu for each row of a step: %s",
                     (long long)T, (long long)N, here.reserve, none.reserve, one.reserve - none.reserve,
                     p->text);
+                const size_t number = p->config.io_type == GRU_F64 ? sizeof(double) : sizeof(float);
+                const size_t states = 64 + (size_t)(T * N * sizes.H) * number;
+                CHECK(here.reserve_recompute == states && states <= here.reserve,
+                      "T %lld, N %lld: %zu bytes where backward recomputes, %zu else, %zu of states: %s",
+                      (long long)T, (long long)N, here.reserve_recompute, here.reserve, states, p->text);
                 CHECK(!less(longer, here) && !less(wider, here),
                       "T %lld, N %lld need more than one step or row more: %s", (long long)T, (long long)N,
                       p->text);

@@ -106,7 +106,7 @@ static void compare_engines(gru_context *scalar, gru_context *other, const probl
     problem_run(p, other, &b);
     check_same_results(p, &a, &b);
     if (a.run.reserve) {
-        const size_t head = 64, count = (a.sizes.reserve - head) / sizeof(float);
+        const size_t head = 64, count = (a.run.reserve_size - head) / sizeof(float);
         check_same_array("reserve", p->text, GRU_F32, (char *)a.run.reserve + head,
                          (char *)b.run.reserve + head, count);
     }

@@ -58,11 +58,11 @@ static void update(training *run) {
 }
 
 /* Whatever was in the reserve before: callers compare reserves, or store them. */
-TEST(reserve, every_byte_is_written_where_no_sequence_is_shorter) {
+static void check_every_byte(uint32_t options) {
     training run;
     gru_context *context = checking_context(NULL, 0);
-    open_training(&run, context, 0);
-    const size_t bytes = run.r.sizes.reserve;
+    open_training(&run, context, options);
+    const size_t bytes = run.r.run.reserve_size;
     char *first = tester_allocate(bytes);
     memset(run.r.run.reserve, 0x00, bytes);
     REQUIRE(gru_layer_forward(run.r.layer, &run.r.run) == GRU_OK, "%s", gru_last_error());
@@ -73,6 +73,28 @@ TEST(reserve, every_byte_is_written_where_no_sequence_is_shorter) {
         CHECK(first[i] == ((char *)run.r.run.reserve)[i], "byte %zu of %zu depends on what was there", i,
               bytes);
     tester_free(first);
+    close_training(&run);
+    gru_context_release(context);
+}
+
+TEST(reserve, every_byte_is_written_where_no_sequence_is_shorter) {
+    check_every_byte(0);
+    check_every_byte(PROBLEM_RECOMPUTE);
+}
+
+/* A run in GRU_TRAIN_RECOMPUTE is given room for states alone, and writes nothing behind them: memory there is guarded.
+ * Backward in GRU_TRAIN would read activations there. */
+TEST(reserve, of_states_alone) {
+    training run;
+    gru_context *context = checking_context(NULL, 0);
+    open_training(&run, context, PROBLEM_RECOMPUTE);
+    CHECK(run.r.run.reserve_size == 64 + 3 * 2 * 17 * sizeof(float), "%zu bytes", run.r.run.reserve_size);
+    CHECK(tester_intact(run.r.run.reserve), "forward wrote behind the states");
+    CHECK(problem_backward(run.p, &run.r, 0, &run.g) == GRU_OK, "%s", gru_last_error());
+    run.r.run.mode = GRU_TRAIN;
+    CHECK(problem_backward(run.p, &run.r, 0, &run.g) == GRU_BAD_ARGUMENT &&
+              strstr(gru_last_error(), "run.reserve_size is 472"),
+          "%s", gru_last_error());
     close_training(&run);
     gru_context_release(context);
 }

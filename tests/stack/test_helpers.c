@@ -37,8 +37,9 @@ TEST(helpers, a_run_gets_the_memory_of_its_mode) {
             const size_t most = backward > sizes.workspace ? backward : sizes.workspace;
             CHECK(run.workspace && run.workspace_size == most,
                   "mode %d: %zu bytes of workspace, expected %zu", mode, run.workspace_size, most);
-            CHECK(!run.reserve == (mode == 0) && run.reserve_size == (mode ? sizes.reserve : 0),
-                  "mode %d: %zu bytes of reserve", mode, run.reserve_size);
+            const size_t reserves[] = {0, sizes.reserve, sizes.reserve_recompute};
+            CHECK(!run.reserve == (mode == 0) && run.reserve_size == reserves[mode],
+                  "mode %d: %zu bytes of reserve, expected %zu", mode, run.reserve_size, reserves[mode]);
             memset(run.workspace, 1, run.workspace_size);
             if (mode) memset(run.reserve, 1, run.reserve_size);
             refused(gru_layer_allocate(layer, &run), GRU_BAD_ARGUMENT, "run.workspace is given");

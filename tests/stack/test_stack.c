@@ -388,6 +388,8 @@ TEST(stack, memory_grows_with_T_and_N_and_saturates) {
                 }
                 REQUIRE(gru_stack_sizes(fixture->stack, T0, N0, &less) == GRU_OK, "%s", gru_last_error());
                 CHECK(less.workspace <= more.workspace && less.reserve <= more.reserve &&
+                          less.reserve_recompute <= more.reserve_recompute &&
+                          more.reserve_recompute <= more.reserve &&
                           less.backward_workspace <= more.backward_workspace,
                       "T %lld, N %lld needs less than T %lld, N %lld", (long long)T, (long long)N,
                       (long long)T0, (long long)N0);

@@ -192,7 +192,8 @@ void check_saved(const problem *p, gru_context *context) {
     problem_run(p, context, &trained);
     problem_run(exact, reference, &exact_trained);
     REQUIRE(problem_open(p, reference, &other) == GRU_OK, "%s: %s", gru_last_error(), p->text);
-    memcpy(other.run.reserve, trained.run.reserve, trained.sizes.reserve); /* the CPU's own are larger */
+    memcpy(other.run.reserve, trained.run.reserve,
+           trained.run.reserve_size); /* the CPU's own may be larger */
     gradients_make(p, &g);
     gradients_make(exact, &exact_g);
     REQUIRE(problem_backward(p, &other, 0, &g) == GRU_OK, "%s: %s", gru_last_error(), p->text);

@@ -57,8 +57,8 @@ gru_status problem_open(const problem *p, gru_context *context, result *out) {
     out->run.workspace = out->buffers[WORKSPACE] = tester_allocate(out->sizes.workspace);
     out->run.workspace_size = out->sizes.workspace;
     if (p->run.mode != GRU_INFERENCE) {
-        out->run.reserve = out->buffers[RESERVE] = tester_allocate(out->sizes.reserve);
-        out->run.reserve_size = out->sizes.reserve;
+        out->run.reserve_size = p->run.mode == GRU_TRAIN ? out->sizes.reserve : out->sizes.reserve_recompute;
+        out->run.reserve = out->buffers[RESERVE] = tester_allocate(out->run.reserve_size);
     }
     return GRU_OK;
 }
@@ -284,12 +284,12 @@ gru_status problem_backward(const problem *p, result *r, uint32_t parts, gradien
     lend_views(p, g, views, lent);
     wanted.dx = views[GRAD_X], wanted.dprojected = views[GRAD_PROJECTED];
     wanted.dattention = views[GRAD_ATTENTION];
-    const uint64_t inputs = hash_inputs(p), reserve = tester_hash(0, run.reserve, r->sizes.reserve);
+    const uint64_t inputs = hash_inputs(p), reserve = tester_hash(0, run.reserve, run.reserve_size);
     const gru_status status = device_mirror_backward(r->layer, &run, &wanted);
     collect_views(p, g, views, lent, data && status == GRU_OK);
     CHECK(tester_intact(run.workspace), "backward wrote outside its workspace: %s", p->text);
     CHECK(hash_inputs(p) == inputs, "backward wrote an input: %s", p->text);
-    CHECK(tester_hash(0, run.reserve, r->sizes.reserve) == reserve, "backward wrote the reserve: %s",
+    CHECK(tester_hash(0, run.reserve, run.reserve_size) == reserve, "backward wrote the reserve: %s",
           p->text);
     return status;
 }

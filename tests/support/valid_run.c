@@ -8,7 +8,8 @@ static uint64_t hash_outputs(const valid_run *valid) {
     uint64_t hash = tester_hash(1, valid->r.run.y.data, valid->r.run.y.data ? y : 0);
     hash = tester_hash(hash, valid->r.run.hT,
                        valid->r.run.hT ? (valid->p->options & PROBLEM_SLOTS ? states : N * H * 4) : 0);
-    hash = tester_hash(hash, valid->r.run.reserve, valid->r.sizes.reserve * (valid->r.run.reserve != NULL));
+    hash =
+        tester_hash(hash, valid->r.run.reserve, valid->r.run.reserve_size * (valid->r.run.reserve != NULL));
     for (int i = 0; i < GRADS; i++)
         hash = tester_hash(hash, valid->g.data[i], valid->g.data[i] ? valid->g.count[i] * 4 : 0);
     return tester_hash(hash, valid->wide, VALID_RUN_WIDE);
