@@ -4,6 +4,7 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import pickletools
 import struct
 import sys
 import types
@@ -53,14 +54,17 @@ _NAMES = {full: _Named(*full.rsplit(".", 1)) for full in
 
 
 class _Pickler(pickle.Pickler):
-    def __init__(self, file: Any, storages: list[bytes]) -> None:
+    """old: as PyTorch before 1.6 refers to storages."""
+
+    def __init__(self, file: Any, storages: list[bytes], keys: str, old: bool) -> None:
         super().__init__(file, protocol=2)
-        self.storages = storages
+        self.storages, self.keys, self.old = storages, keys, old
 
     def persistent_id(self, value: Any) -> Any:
         if not isinstance(value, _Storage):
             return None
-        return ("storage", _NAMES[f"torch.{value.tensor.kind}"], value.key, "cpu", value.tensor.array.size)
+        view = (None,) if self.old else ()
+        return ("storage", _NAMES[f"torch.{value.tensor.kind}"], value.key, "cpu", value.tensor.array.size, *view)
 
     def reducer_override(self, value: Any) -> Any:
         if isinstance(value, _Named):
@@ -71,11 +75,11 @@ class _Pickler(pickle.Pickler):
             return NotImplemented
         self.storages.append(value.array.tobytes())
         return (_NAMES["torch._utils._rebuild_tensor_v2"],
-                (_Storage(value, str(len(self.storages) - 1)), 0, value.shape, value.strides, False, {}))
+                (_Storage(value, f"{self.keys}{len(self.storages) - 1}"), 0, value.shape, value.strides, False, {}))
 
 
-def _pickled(value: Any, storages: list[bytes]) -> bytes:
-    """As torch.save pickles it. Pickle looks every name up: it finds them in modules that are there for that alone."""
+def _pickled(value: Any, storages: list[bytes], keys: str = "", old: bool = False) -> bytes:
+    """As torch.save pickles it, with storages appended. Pickle looks every name up: it finds them in modules that are there for that alone."""
     modules = {full.rsplit(".", 1)[0] for full in _NAMES}
     kept = {module: sys.modules.get(module) for module in modules}
     file = io.BytesIO()
@@ -84,7 +88,7 @@ def _pickled(value: Any, storages: list[bytes]) -> bytes:
             sys.modules[module] = types.ModuleType(module)
         for named in _NAMES.values():
             setattr(sys.modules[named.__module__], named.__name__, named)
-        _Pickler(file, storages).dump(value)
+        _Pickler(file, storages, keys, old).dump(value)
     finally:
         for module, before in kept.items():
             del sys.modules[module]
@@ -104,36 +108,38 @@ def write_pt(path: Path, value: Any) -> None:
             archive.writestr(f"archive/data/{index}", data)
 
 
-def add(path: Path, target: Path) -> None:
-    """Copies a file and adds np.ones((2, 3)) to it."""
-    {".npz": _npz, ".safetensors": _safetensors, ".h5": _h5, ".keras": _keras, ".onnx": _onnx}[path.suffix](path, target)
-
-
 ONES = np.ones((2, 3), "f4")
+DEEP = np.ones((1,) * 9, "f4")    # more dimensions than a file of the library holds
 
 
-def _npz(path: Path, target: Path) -> None:
+def add(path: Path, target: Path, array: Any = ONES) -> None:
+    """Copies a file and adds the array to it."""
+    {".npz": _npz, ".safetensors": _safetensors, ".h5": _h5, ".keras": _keras, ".onnx": _onnx, ".pt": _torch,
+     ".pth": _torch, ".tar": _torch}[path.suffix](path, target, array)
+
+
+def _npz(path: Path, target: Path, array: Any) -> None:
     with np.load(path) as arrays:
-        np.savez(target, **{name: arrays[name] for name in arrays.files}, **{NAME: ONES})
+        np.savez(target, **{name: arrays[name] for name in arrays.files}, **{NAME: array})
 
 
-def _safetensors(path: Path, target: Path) -> None:
+def _safetensors(path: Path, target: Path, array: Any) -> None:
     data = path.read_bytes()
     length = struct.unpack("<Q", data[:8])[0]
     header, content = json.loads(data[8:8 + length]), data[8 + length:]
-    header[NAME] = {"dtype": "F32", "shape": [2, 3], "data_offsets": [len(content), len(content) + ONES.nbytes]}
+    header[NAME] = {"dtype": "F32", "shape": array.shape, "data_offsets": [len(content), len(content) + array.nbytes]}
     text = json.dumps(header).encode()
-    target.write_bytes(struct.pack("<Q", len(text)) + text + content + ONES.tobytes())
+    target.write_bytes(struct.pack("<Q", len(text)) + text + content + array.tobytes())
 
 
-def _h5(path: Path, target: Path) -> None:
+def _h5(path: Path, target: Path, array: Any) -> None:
     import h5py
     target.write_bytes(path.read_bytes())
     with h5py.File(target, "a") as file:
-        file[NAME] = ONES
+        file[NAME] = array
 
 
-def _keras(path: Path, target: Path) -> None:
+def _keras(path: Path, target: Path, array: Any) -> None:
     import h5py
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(target, "w") as new:
         for name in old.namelist():
@@ -141,14 +147,50 @@ def _keras(path: Path, target: Path) -> None:
             if name.endswith(".h5"):
                 memory = io.BytesIO(content)
                 with h5py.File(memory, "a") as file:
-                    file[NAME] = ONES
+                    file[NAME] = array
                 content = memory.getvalue()
             new.writestr(name, content)
 
 
-def _onnx(path: Path, target: Path) -> None:
+def _onnx(path: Path, target: Path, array: Any) -> None:
     import onnx
     import onnx.numpy_helper
     model = onnx.load(path)
-    model.graph.initializer.append(onnx.numpy_helper.from_array(ONES, NAME))
+    model.graph.initializer.append(onnx.numpy_helper.from_array(array, NAME))
     onnx.save(model, target)
+
+
+def _spliced(content: bytes, storages: list[bytes], array: Any, old: bool = False) -> bytes:
+    """The pickle of a dict with one item more, or of an object whose state, the last that is pickled, has it."""
+    from libgru.convert.pickled import load
+    pushes = [_pickled(item, storages, NAME, old)[2:-1] for item in (NAME, Fake(array))]
+    last = "STOP" if isinstance(load(io.BytesIO(content)), dict) else "BUILD"
+    end = max(place or 0 for opcode, _, place in pickletools.genops(content) if opcode.name == last)
+    return content[:end] + b"".join(pushes) + pickle.SETITEM + content[end:]
+
+
+def _torch(path: Path, target: Path, array: Any) -> None:
+    storages: list[bytes] = []
+    if not zipfile.is_zipfile(path):
+        target.write_bytes(_before_1_6(path.read_bytes(), array))
+        return
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(target, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name.endswith("/data.pkl"):
+                content = _spliced(content, storages, array)
+                new.writestr(name.removesuffix(".pkl") + f"/{NAME}0", storages[0])
+            new.writestr(name, content)
+
+
+def _before_1_6(content: bytes, array: Any) -> bytes:
+    """Pickles one after the other, of which the fourth is the object and the fifth its storages' keys; then each storage."""
+    file, pickles, storages = io.BytesIO(content), [], []
+    for _ in range(5):
+        begin = file.tell()
+        for _ in pickletools.genops(file):
+            pass
+        pickles.append(content[begin:file.tell()])
+    pickles[3] = _spliced(pickles[3], storages, array, old=True)
+    pickles[4] = pickle.dumps([*pickle.loads(pickles[4]), f"{NAME}0"], protocol=2)
+    return b"".join(pickles) + file.read() + struct.pack("<q", array.size) + storages[0]

@@ -11,6 +11,8 @@ import numpy as np
 import extra
 from tools import SAMPLES, Case, has_all
 
+from libgru.convert import safetensors
+
 # The type of a file's weights decides what rounding can make of them.
 TOLERANCE = {"state.pt": 2e-2, "before_1.6.pth": 2e-2, "checkpoint.tar": 2e-2, "state.safetensors": 2e-2}
 EXACT = 3e-6
@@ -43,8 +45,6 @@ class Samples(Case):
 
     def test_one_more_tensor_is_written(self) -> None:
         for path in samples():
-            if path.suffix in (".pt", ".pth", ".tar"):
-                continue    # these need torch: see long/
             with self.subTest(path.name):
                 target = self.folder / path.name
                 extra.add(path, target)
@@ -52,6 +52,20 @@ class Samples(Case):
                 more = set(after.tensors) - set(before.tensors)
                 self.assertEqual(len(more), 1)
                 np.testing.assert_array_equal(after.tensors[more.pop()].bits, extra.ONES)
+
+    def test_one_more_that_cannot_be_written_is_named(self) -> None:
+        for path in samples():
+            with self.subTest(path.name):
+                target = self.folder / path.name
+                extra.add(path, target, extra.DEEP)
+                status, report, errors = self.run_command(target, "--report", "json")
+                self.assertEqual(status, 1)
+                (name, reason), = json.loads(report)["left_out"].items()
+                self.assertIn("one", name)
+                self.assertEqual(reason, "it has 9 dimensions, and the library reads at most 8")
+                self.assertIn(f"left out: {name}: {reason}", errors)
+                self.assertEqual(set(safetensors.read(self.output).tensors), set(self.converted(path).tensors))
+                self.converted(target, "--gru-only")
 
     def test_gru_only_writes_nothing_else(self) -> None:
         for path in samples():
