@@ -7,9 +7,9 @@
 static const double US_PER_FLOP = 1 / 80e3;
 static const double US_PER_WEIGHT_BYTE = 1 / 60e3;
 
-/* Below these a second thread costs more than it gains: waking it takes some 5 us, a barrier at the end of a step some 0.5
- * us. */
-static const double LEAST_CALL_US = 25;
+/* Below these a second thread costs more than it gains. To wake it takes the caller some 5 us, and the thread some 25 us to
+ * come, in which the caller works alone; the end of a step takes some 0.5 us. */
+static const double LEAST_CALL_US = 60;
 static const double LEAST_STEP_US = 4;
 
 /* Rows of a product below which its weights are read too often for too little work. */

@@ -94,7 +94,7 @@ ENGINE_TEST(float_mode, bits_of_one_thread) {
     ONLY_ON_THE_CPU(engine);
     if (strcmp(engine, "cpu_reference") == 0) SKIP("%s runs on one thread", engine);
     const shape rows = {2, 32, 24, 129, "rows for two threads"},
-                units = {3, 3, 33, 255, "units for two threads"};
+                units = {5, 3, 33, 255, "units for two threads"};
     for (int reset = 0; reset < 3; reset++) {
         compare_threads(engine, &rows, reset);
         compare_threads(engine, &units, reset);

@@ -128,7 +128,7 @@ static void compare(const char *engine, const pool_kind *kind, const shape *size
 ENGINE_TEST(hooks, bits_of_one_thread_on_any_pool) {
     ONLY_ON_THE_CPU(engine);
     if (strcmp(engine, "cpu_reference") == 0) SKIP("%s runs on one thread", engine);
-    const shape rows = {2, 32, 24, 129, "rows for threads"}, units = {3, 3, 33, 255, "units for threads"};
+    const shape rows = {2, 32, 24, 129, "rows for threads"}, units = {5, 3, 33, 255, "units for threads"};
     for (int k = 0; k < KINDS; k++) {
         compare(engine, &kinds[k], &rows, k % 3, k % 2 ? GRU_BF16 : GRU_F32);
         compare(engine, &kinds[k], &units, k % 3, k % 2 ? GRU_BF16 : GRU_F32);
