@@ -9,7 +9,7 @@ source scripts/common.sh
 environment=build-frameworks-venv
 python=$(venv "$environment" uv) || exit 77    # no network: nothing was tested
 torch_without_cuda "$environment" || exit 77
-uv_install "$environment" onnx onnxruntime jax flax keras pytest || exit 77
+uv_install "$environment" onnx onnxruntime jax flax keras pytest expecttest || exit 77
 say "installing the package"
 use_ccache
 need_packages gcc libc6-dev >&2
