@@ -60,7 +60,7 @@ static inline void ring_alone(ring *r) {
 /* 0 when all is right. ran: each part ran exactly so often. */
 static inline int ring_wrong(const ring *r, uint32_t seed, int32_t ran) {
     static const uint32_t multiplier = 77;
-    uint32_t value[2][RING_MOST];
+    uint32_t value[2][RING_MOST] = {{0}};
     for (int32_t i = 0; i < r->count; i++) value[0][i] = seed + (uint32_t)i * multiplier;
     for (int step = 0; step < RING_STEPS; step++)
         for (int32_t i = 0; i < r->count; i++)
