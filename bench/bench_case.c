@@ -56,6 +56,8 @@ void bench_case_add(bench_case *this_case, const bench_candidate *candidate, int
     char why[BENCH_WHY] = "";
     if (this_case->count == BENCH_ENTRIES) return;
     bench_timing *timing = append(this_case, candidate, kind, problem);
+    bench_problem rounded = *problem;
+    rounded.weights_unit = bench_weights_unit(candidate->weights);
     timing->state = candidate->prepare(candidate, &this_case->entries[this_case->count - 1].problem, why);
     if (!timing->state) {
         this_case->count--;
@@ -65,7 +67,7 @@ void bench_case_add(bench_case *this_case, const bench_candidate *candidate, int
     bench_problem_clear_outputs(problem);
     const double first = time_call(candidate, timing->state);
     if (candidate->collect) candidate->collect(timing->state);
-    if (!bench_problem_check(problem, why, sizeof why)) {
+    if (!bench_problem_check(&rounded, why, sizeof why)) {
         (void)fprintf(stderr, "gru_bench: WRONG: %s in %s, %s: %s\n", candidate->name, problem->shape.name,
                       bench_stage_names[problem->stage], why);
         this_case->wrong++;

@@ -58,6 +58,8 @@ static void release(void *opaque) {
 
 static const int32_t type_of[BENCH_TYPES] = {GRU_F32, GRU_F32, GRU_F16, GRU_BF16};
 
+static const int32_t weight_type_of[BENCH_WEIGHTS] = {GRU_F32, GRU_F16, GRU_BF16, GRU_INT8};
+
 static gru_status make_layer(engine_state *state, const bench_candidate *self, const bench_problem *problem) {
     gru_context_config context_config = GRU_INIT;
     gru_layer_config config = GRU_INIT;
@@ -68,6 +70,7 @@ static gru_status make_layer(engine_state *state, const bench_candidate *self, c
     config.inputs = (int32_t)problem->shape.I, config.hidden = (int32_t)problem->shape.H;
     config.reset_mode = problem->reset_mode;
     config.io_type = config.weight_type = type_of[problem->type];
+    if (self->weights) config.weight_type = weight_type_of[self->weights];
     weights.W = problem->W, weights.R = problem->R, weights.bW = problem->bW, weights.bR = problem->bR;
     gru_status status = gru_context_create(&context_config, &state->context);
     if (status == GRU_OK) status = gru_layer_create(state->context, &config, &weights, &state->layer);
@@ -253,6 +256,8 @@ static int record(engine_state *state, char *why) {
 static void *prepare(const bench_candidate *self, const bench_problem *problem, char *why) {
     if (problem->layer != BENCH_GRU || (problem->type == BENCH_TF32 && self->device == BENCH_CPU))
         return NULL;
+    if (self->weights && (problem->type != BENCH_F32 || problem->dy || problem->stage == BENCH_TRAIN))
+        return NULL;
     if (self->device == BENCH_GPU && !*bench_device()) return NULL; /* gru_bench says so once */
     engine_state *state = calloc(1, sizeof *state);
     if (!state) {
@@ -295,26 +300,39 @@ static int words(const char *names) {
     return count;
 }
 
+static char row_names[BENCH_ENGINES][64]; /* [row] of those that are not called as their engine */
+
+/* The row of an engine of the CPU again, with other weights. */
+static void add_weights(const bench_candidate *same, int weights, bench_candidate *engines, int row) {
+    (void)snprintf(row_names[row], sizeof *row_names, "%s %s", same->engine, bench_weights_names[weights]);
+    engines[row] = *same;
+    engines[row].name = row_names[row];
+    engines[row].weights = weights;
+}
+
 /* An engine's name begins with its backend. A CUDA engine has two rows: call by call, and as a graph. */
-static int add_rows(const char *engine, bench_candidate *engines, int count) {
-    static char names[BENCH_ENGINES][64]; /* [row] of graphs */
+static int add_rows(const char *engine, const int *weights, int weights_count, bench_candidate *engines,
+                    int count) {
     bench_candidate *rows = engines + count;
     rows[0] = (bench_candidate){engine, prepare, run, release, .collect = collect, .engine = engine};
-    if (strncmp(engine, "cuda_", 5) != 0) return 1;
+    if (strncmp(engine, "cuda_", 5) != 0) {
+        for (int i = 0; i < weights_count; i++) add_weights(&rows[0], weights[i], engines, count + 1 + i);
+        return 1 + weights_count;
+    }
     rows[0].device = BENCH_GPU, rows[0].wait = wait;
     rows[1] = rows[0];
-    rows[1].recorded = 1, rows[1].name = names[count];
-    (void)snprintf(names[count], sizeof *names, "%s graph", engine);
+    rows[1].recorded = 1, rows[1].name = row_names[count];
+    (void)snprintf(row_names[count], sizeof *row_names, "%s graph", engine);
     return 2;
 }
 
-int bench_engines_find(const char *names, bench_candidate *engines) {
+int bench_engines_find(const char *names, const int *weights, int weights_count, bench_candidate *engines) {
     const char *name;
     int count = 0, found = 0;
     const int all = names && strcmp(names, "all") == 0;
-    for (int32_t i = 0; (name = gru_engine_at(i)) != NULL && count + 2 <= BENCH_ENGINES; i++)
+    for (int32_t i = 0; (name = gru_engine_at(i)) != NULL && count + 4 <= BENCH_ENGINES; i++)
         if (all || (names ? named(names, name) : strcmp(name, "cpu_reference") != 0)) {
-            count += add_rows(name, engines, count);
+            count += add_rows(name, weights, weights_count, engines, count);
             found++;
         }
     if (!all && names && found != words(names)) {

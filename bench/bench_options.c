@@ -19,6 +19,7 @@ static const char help[] =
     "                         training: train (forward), backward, both (weights copied in, forward, "
     "backward)\n"
     "  --type f32,tf32,f16,bf16   default: f32; tf32: a GPU may round products of f32\n"
+    "  --weights f16,bf16,int8    CPU engines again, with weights in fewer bits; for f32 without training\n"
     "  --reset after|before|all   reset mode\n"
     "  --peers                also the other libraries that were found at build time\n"
     "  --cold                 before each sample all caches are evicted\n"
@@ -112,6 +113,10 @@ static int parse_one(int key, const char *value, bench_options *options) {
     case 'y':
         return parse_words("type", value, bench_type_names, BENCH_TYPES, options->types,
                            &options->type_count);
+    case 'w':
+        if (strstr(value, bench_weights_names[BENCH_WEIGHTS_SAME])) return complain("weights", value);
+        return parse_words("weights", value, bench_weights_names, BENCH_WEIGHTS, options->weights,
+                           &options->weights_count);
     case 'r':
         return parse_reset(value, options);
     case 's':
@@ -146,23 +151,16 @@ static int parse_one(int key, const char *value, bench_options *options) {
 }
 
 int bench_options_parse(int argc, char **argv, bench_options *options) {
-    static const struct option table[] = {{"engine", required_argument, NULL, 'e'},
-                                          {"shape", required_argument, NULL, 'S'},
-                                          {"threads", required_argument, NULL, 't'},
-                                          {"stage", required_argument, NULL, 'g'},
-                                          {"type", required_argument, NULL, 'y'},
-                                          {"reset", required_argument, NULL, 'r'},
-                                          {"seconds", required_argument, NULL, 's'},
-                                          {"json", required_argument, NULL, 'j'},
-                                          {"peers", no_argument, NULL, 'p'},
-                                          {"cold", no_argument, NULL, 'c'},
-                                          {"gpu-probe", no_argument, NULL, 'm'},
-                                          {"check", no_argument, NULL, 'C'},
-                                          {"check-threads", no_argument, NULL, 'k'},
-                                          {"compare-lstm", no_argument, NULL, 'l'},
-                                          {"compare-ragged", no_argument, NULL, 'R'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
+    static const struct option table[] = {
+        {"engine", required_argument, NULL, 'e'},  {"shape", required_argument, NULL, 'S'},
+        {"threads", required_argument, NULL, 't'}, {"stage", required_argument, NULL, 'g'},
+        {"type", required_argument, NULL, 'y'},    {"weights", required_argument, NULL, 'w'},
+        {"reset", required_argument, NULL, 'r'},   {"seconds", required_argument, NULL, 's'},
+        {"json", required_argument, NULL, 'j'},    {"peers", no_argument, NULL, 'p'},
+        {"cold", no_argument, NULL, 'c'},          {"gpu-probe", no_argument, NULL, 'm'},
+        {"check", no_argument, NULL, 'C'},         {"check-threads", no_argument, NULL, 'k'},
+        {"compare-lstm", no_argument, NULL, 'l'},  {"compare-ragged", no_argument, NULL, 'R'},
+        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
     const char *shapes = NULL;
     memset(options, 0, sizeof *options);
     for (int key; (key = getopt_long(argc, argv, "", table, NULL)) != -1;) {

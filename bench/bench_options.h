@@ -17,6 +17,8 @@ typedef struct bench_options {
     int stage_count;
     int types[BENCH_TYPES];
     int type_count;
+    int weights[BENCH_WEIGHTS]; /* BENCH_WEIGHTS_... of further rows */
+    int weights_count;
     int reset_mode; /* GRU_RESET_... */
     int peers, cold, check_threads, check, gpu_probe, compare_lstm, compare_ragged;
     double seconds; /* for one case: a shape, a stage, a type, a number of threads */

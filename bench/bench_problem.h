@@ -39,6 +39,7 @@ typedef struct bench_problem {
     int reset_mode; /* GRU_RESET_AFTER, _BEFORE or _ALL */
     int type; /* BENCH_F32 ...: all numbers below but reference are such that this type holds them exactly */
     int threads;
+    double weights_unit;          /* of a candidate that rounds the weights: bench_weights_unit; 0: none */
     const float *W, *R, *bW, *bR; /* [3H][I] [3H][H] [3H] [3H], gates r, z, n */
     const float *x, *h0;          /* [T][N][I] [N][H] */
     const float *projected;       /* [T][N][3H]; NULL unless BENCH_RECURRENCE */

@@ -28,12 +28,14 @@ void bench_problem_clear_outputs(const bench_problem *problem) {
  * 16-bit types, u being the unit of the type, weights 1/sqrt(H), |x| and |h| below 1: rounded operands move a
  * pre-activation by u sqrt((I + H) / H) / 8 (standard deviation; six times that in the worst of millions), sums stored in
  * the type by u/2 each. The cell halves both, and the state is rounded by u/2, which makes about u per step. The layer
- * contracts, so the errors of all steps add up to less than 2 u. Twice that is allowed, for approximate functions. */
+ * contracts, so the errors of all steps add up to less than 2 u. Twice that is allowed, for approximate functions.
+ *
+ * Weights of fewer bits alone: the same with their unit. */
 static double tolerance(const bench_problem *problem) {
     const double H = (double)problem->shape.H, terms = (double)problem->shape.I + H;
     const double f32 = 4 * (16 + sqrt(terms)) * 0x1p-24;
-    if (problem->type == BENCH_F32) return f32;
-    return f32 + 4 * fmax(1, sqrt(terms / (2 * H))) * bench_type_unit(problem->type);
+    const double type_unit = problem->type == BENCH_F32 ? 0 : bench_type_unit(problem->type);
+    return f32 + 4 * fmax(1, sqrt(terms / (2 * H))) * fmax(type_unit, problem->weights_unit);
 }
 
 static double worst_of(const float *got, const double *reference, int64_t count) {

@@ -125,6 +125,8 @@ static void write_json(FILE *json, const report_row *row, int cold) {
                   row->times->minimum * 1e6);
     if (row->entry->candidate->engine)
         (void)fprintf(json, "\"engine\": \"%s\", ", row->entry->candidate->engine);
+    if (row->entry->candidate->weights)
+        (void)fprintf(json, "\"weights\": \"%s\", ", bench_weights_names[row->entry->candidate->weights]);
     if (note_of(row)) (void)fprintf(json, "\"note\": \"%s\", ", note_of(row));
     (void)fprintf(json, "\"us_per_step\": %.6g, \"gflops\": %.6g, ", row->step_us, row->gflops);
     if (row->floor > 0)

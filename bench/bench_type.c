@@ -6,6 +6,13 @@
 
 const char *const bench_type_names[BENCH_TYPES] = {"f32", "tf32", "f16", "bf16"};
 
+const char *const bench_weights_names[BENCH_WEIGHTS] = {"same", "f16", "bf16", "int8"};
+
+double bench_weights_unit(int weights) {
+    static const double units[BENCH_WEIGHTS] = {0, 0x1p-11, 0x1p-8, 1.75 / 254};
+    return units[weights];
+}
+
 static int is_wide(int type) {
     return type == BENCH_F32 || type == BENCH_TF32;
 }

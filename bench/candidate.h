@@ -23,6 +23,7 @@ typedef struct bench_candidate {
         void *state);   /* brings what the last run made into problem->y and hT; NULL: run wrote there */
     int device;         /* BENCH_CPU, BENCH_GPU */
     const char *engine; /* of this library; NULL: another library */
+    int weights;        /* BENCH_WEIGHTS_...: an engine that holds the problem's weights in fewer bits */
     int variant;        /* the peer's own number for this row */
     int has_lstm;       /* this library has an LSTM too: it takes part in --compare-lstm */
     int recorded;       /* its runs replay a graph */

@@ -278,7 +278,9 @@ int main(int argc, char **argv) {
     bench_program *program = calloc(1, sizeof *program);
     if (!program) return 1;
     const int parsed = bench_options_parse(argc, argv, &program->options);
-    if (parsed == 1) program->engine_count = bench_engines_find(program->options.engines, program->engines);
+    if (parsed == 1)
+        program->engine_count = bench_engines_find(program->options.engines, program->options.weights,
+                                                   program->options.weights_count, program->engines);
     if (parsed != 1 || program->engine_count < 0) {
         free(program);
         return parsed == 0 ? 0 : 2;

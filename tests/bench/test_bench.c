@@ -170,7 +170,7 @@ TEST(bench_library, engines_collect_what_they_made) {
     static bench_candidate engines[BENCH_ENGINES];
     const bench_shape size = {"small", 4, 3, 5, 7, 4};
     char why[BENCH_WHY] = "";
-    REQUIRE(bench_engines_find("cpu_reference", engines) == 1, "one row");
+    REQUIRE(bench_engines_find("cpu_reference", NULL, 0, engines) == 1, "one row");
     for (int type = 0; type < BENCH_TYPES; type++) {
         bench_problem *problem = bench_problem_create(&size, BENCH_FORWARD, GRU_RESET_AFTER, type);
         REQUIRE(problem, "no problem");
@@ -187,6 +187,31 @@ TEST(bench_library, engines_collect_what_they_made) {
         }
         *why = 0;
         bench_problem_release(problem);
+    }
+}
+
+/* Rows with weights of fewer bits: right within their unit and wrong without it, for problems of f32 alone. */
+TEST(bench_library, engines_hold_weights_in_fewer_bits) {
+    static const int weights[] = {BENCH_WEIGHTS_BF16, BENCH_WEIGHTS_INT8};
+    static bench_candidate engines[BENCH_ENGINES];
+    const bench_shape size = {"small", 4, 3, 50, 70, 4};
+    char why[BENCH_WHY] = "";
+    REQUIRE(bench_engines_find("cpu_scalar", weights, 2, engines) == 3, "three rows");
+    CHECK(strcmp(engines[2].name, "cpu_scalar int8") == 0, "%s", engines[2].name);
+    for (int row = 1; row < 3; row++) {
+        bench_problem *problem = bench_problem_create(&size, BENCH_FORWARD, GRU_RESET_AFTER, BENCH_F32);
+        bench_problem *half = bench_problem_create(&size, BENCH_FORWARD, GRU_RESET_AFTER, BENCH_F16);
+        REQUIRE(problem && half, "no problem");
+        void *state = engines[row].prepare(&engines[row], problem, why);
+        REQUIRE(state, "%s", why);
+        engines[row].run(state);
+        engines[row].collect(state);
+        CHECK(!bench_problem_check(problem, why, sizeof why), "the weights were not rounded");
+        problem->weights_unit = bench_weights_unit(engines[row].weights);
+        CHECK(bench_problem_check(problem, why, sizeof why), "%s", why);
+        CHECK(!engines[row].prepare(&engines[row], half, why), "only problems of f32");
+        engines[row].release(state);
+        bench_problem_release(problem), bench_problem_release(half);
     }
 }
 
