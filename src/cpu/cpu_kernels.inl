@@ -220,7 +220,7 @@ INLINE void product_range(const gru_cpu_panel *panel, int32_t type, int gates, s
     for (; groups > 0; groups--) {
         const int32_t count = groups == 1 ? rows : (rows + groups - 1) / groups;
 #define IF_ROWS(n) \
-    if (n <= ROWS && count == n) product_rows(panel, type, gates, n, begin, end, &ahead, in, out)
+    if ((n) <= ROWS && count == (n)) product_rows(panel, type, gates, n, begin, end, &ahead, in, out)
         IF_ROWS(8);
         IF_ROWS(7);
         IF_ROWS(6);
