@@ -70,6 +70,10 @@ TEST(bench_options, types) {
     CHECK(parse(options, "type", "f8") == -1 && parse(options, "type", "f32,") == -1 &&
               parse(options, "type", "f32,f32,f32,f32,f32") == -1,
           "refused");
+    CHECK(parse(options, "weights", "bf16,int8") == 1 && options->weights_count == 2 &&
+              options->weights[0] == BENCH_WEIGHTS_BF16 && options->weights[1] == BENCH_WEIGHTS_INT8,
+          "weights");
+    CHECK(parse(options, "weights", "same") == -1 && parse(options, "weights", "int4") == -1, "refused");
     CHECK(parse(options, "stage", "streaming,recurrence") == 1 && options->stage_count == 2 &&
               options->stages[0] == BENCH_STREAMING && options->stages[1] == BENCH_RECURRENCE,
           "stages");
