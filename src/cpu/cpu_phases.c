@@ -75,7 +75,8 @@ static void sleep_to(gru_phase_member *member, uint64_t end) {
     atomic_fetch_sub(&phases->sleepers, 1);
     if (member->index) return;
     phases->slept = member->slept;
-    if (member->slept > LEAST_LOSS && 2 * member->slept > gru_nanoseconds() - member->began)
+    const int64_t elapsed = gru_nanoseconds() - member->began;
+    if (member->slept > LEAST_LOSS && (elapsed - member->slept) * phases->parts < elapsed)
         atomic_store_explicit(&phases->alone, 1, memory_order_relaxed);
 }
 

@@ -213,8 +213,8 @@ static void run_hooked(const gru_context_config *config, int32_t count, const or
 /* A loss is followed by so many times as much time without risk, twice as many if the next try is a loss again. */
 enum { LEAST_FACTOR = 16, MOST_FACTOR = 1024 };
 
-void gru_pool_note(gru_pool_record *record, int64_t now, int64_t elapsed, int64_t slept) {
-    if (2 * slept <= elapsed) {
+void gru_pool_note(gru_pool_record *record, int32_t parts, int64_t now, int64_t elapsed, int64_t slept) {
+    if ((elapsed - slept) * parts >= elapsed) {
         record->factor /= 2;
         return;
     }
@@ -242,7 +242,7 @@ static void run_on_workers(gru_pool *pool, gru_phases *phases, const order *o) {
     o->task(o->argument, 0);
     for (int32_t i = 0; i < phases->parts - 1; i++) slept += end_order(&pool->workers[i]);
     const int64_t now = gru_nanoseconds();
-    gru_pool_note(&pool->record, now, now - start, slept + phases->slept);
+    gru_pool_note(&pool->record, phases->parts, now, now - start, slept + phases->slept);
 }
 
 int gru_pool_run(const gru_context *context, gru_phases *phases, void (*task)(void *argument, int32_t index),

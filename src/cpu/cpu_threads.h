@@ -39,8 +39,8 @@ typedef struct gru_pool_record {
     int64_t factor;                   /* how much longer that lasts than the sleep that was its reason */
 } gru_pool_record;
 
-/* Notes a call that ended `now` after `elapsed` nanoseconds, of which its caller slept for `slept`. More than half: on one
- * thread it would have been faster, as it worked for less than half of the time. */
-void gru_pool_note(gru_pool_record *record, int64_t now, int64_t elapsed, int64_t slept);
+/* Notes a call of so many parts that ended `now` after `elapsed` nanoseconds, of which its caller slept for `slept`. Alone it
+ * would have taken about as many times as long as its caller worked: if that is less than it took, the workers were a loss. */
+void gru_pool_note(gru_pool_record *record, int32_t parts, int64_t now, int64_t elapsed, int64_t slept);
 
 #endif

@@ -101,19 +101,26 @@ TEST(phases, a_slow_member_is_waited_for_asleep) {
 
 TEST(phases, losses_are_followed_by_calls_on_one_thread) {
     gru_pool_record record = {0};
-    gru_pool_note(&record, 1000, 100, 50); /* slept for half of the call: no worse than alone */
+    gru_pool_note(&record, 2, 1000, 100, 50); /* slept for half of the call: no worse than alone */
     CHECK(atomic_load(&record.alone_until) == 0, "a call without a loss is held against the workers");
-    gru_pool_note(&record, 1000, 100, 60);
+    gru_pool_note(&record, 2, 1000, 100, 60);
     CHECK(atomic_load(&record.alone_until) == 1000 + 16 * 60, "until %lld",
           (long long)atomic_load(&record.alone_until));
-    gru_pool_note(&record, 5000, 100, 60);
+    gru_pool_note(&record, 2, 5000, 100, 60);
     CHECK(atomic_load(&record.alone_until) == 5000 + 32 * 60, "the second loss: until %lld",
           (long long)atomic_load(&record.alone_until));
-    for (int i = 0; i < 20; i++) gru_pool_note(&record, 6000, 100, 60);
+    for (int i = 0; i < 20; i++) gru_pool_note(&record, 2, 6000, 100, 60);
     CHECK(atomic_load(&record.alone_until) == 6000 + 1024 * 60, "there is no limit: %lld",
           (long long)atomic_load(&record.alone_until));
-    for (int i = 0; i < 20; i++) gru_pool_note(&record, 7000, 100, 0);
-    gru_pool_note(&record, 8000, 100, 60);
+    record = (gru_pool_record){0};
+    gru_pool_note(&record, 4, 1000, 100,
+                  75); /* four threads: alone it would have taken four times the other quarter */
+    CHECK(atomic_load(&record.alone_until) == 0, "a call that was as fast as alone is a loss");
+    gru_pool_note(&record, 4, 1000, 100, 76);
+    CHECK(atomic_load(&record.alone_until) == 1000 + 16 * 76, "until %lld",
+          (long long)atomic_load(&record.alone_until));
+    for (int i = 0; i < 20; i++) gru_pool_note(&record, 2, 7000, 100, 0);
+    gru_pool_note(&record, 2, 8000, 100, 60);
     CHECK(atomic_load(&record.alone_until) == 8000 + 16 * 60, "calls without a loss do not count: %lld",
           (long long)atomic_load(&record.alone_until));
 }
