@@ -78,7 +78,7 @@ INLINE void int8_block(const gru_cpu_panel *panel, int gates, int rows, int wide
 
 INLINE void int8_rows(const gru_cpu_panel *panel, int gates, int rows, const gru_cpu_quantised *const *in,
                       float *const *out) {
-    const int wide = WIDE(rows > 1 ? ROWS : 1); /* of more rows one: a product needs a register beside the sums */
+    const int wide = WIDE(rows > 1 ? ROWS : 1); /* a product needs a register of its own beside the sums */
     for (size_t first = 0; first < PANEL; first += (size_t)wide * LANES)
         int8_block(panel, gates, rows, wide, first, in, out);
 }
