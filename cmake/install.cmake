@@ -1,8 +1,9 @@
 # What `cmake --install` writes: headers, both libraries, a CMake package (find_package(gru)) and a pkg-config file.
 include(CMakePackageConfigHelpers)
 
+set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME development)
 install(DIRECTORY include/gru DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING REGEX "\\.h(pp)?$")
-install(TARGETS gru EXPORT gruTargets)
+install(TARGETS gru EXPORT gruTargets LIBRARY COMPONENT library NAMELINK_COMPONENT development)
 install(TARGETS gru_static EXPORT gruStaticTargets)
 
 # Two sets, because only the static library makes its user look for the CUDA toolkit.
@@ -29,3 +30,7 @@ endif()
 string(STRIP "${pc_private}" pc_private)
 configure_file(cmake/gru.pc.in ${PROJECT_BINARY_DIR}/gru.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/gru.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+if(PROJECT_IS_TOP_LEVEL)
+    include(cmake/packages.cmake)
+endif()
