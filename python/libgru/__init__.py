@@ -4,8 +4,8 @@
     stack = libgru.Stack.load("model.safetensors")    # or libgru.Layer(W, R, bW, bR)
     y, hT, _ = stack.forward(x)                       # x [T][N][inputs], float32
 
-Layer, Stack: forward and training. Stream: one step at a time. Context: threads and devices. libgru.torch: a drop-in for
-torch.nn.GRU. libgru.convert: the converter behind the command gru-convert.
+Layer, Stack: forward and training. Stream: one step at a time. Context: threads and devices. libgru.torch,
+libgru.jax, libgru.keras, libgru.onnx: the same in frameworks. libgru.convert: the converter behind the command gru-convert.
 """
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class GRU(torch.nn.RNNBase):    # type: ignore[misc]
 
     Beyond nn.GRU: reset "after", "before", "all"; update "keep", "write"; gate "sigmoid", "hard_sigmoid" with hard_slope;
     candidate "tanh", "relu", "linear"; clip, 0: none. inference_weights "f16", "bf16", "int8": weights are rounded to that type
-    where no gradient is needed. lengths in forward().
+    where no gradient is needed. lengths and mask in forward().
 
     Runs on the CPU with torch.get_num_threads() threads, in float32, float64, bfloat16 or float16. In eval mode packed weights
     are kept; a change through .data is not seen, so call train() and eval(), or assign the parameter, after one.
