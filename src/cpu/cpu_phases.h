@@ -41,9 +41,8 @@ void gru_phases_start(gru_phases *phases, gru_phase_claims *claims, int32_t part
 gru_phase_member gru_phase_member_of(gru_phases *phases, int32_t index);
 
 /* Runs parts of the next phase and returns when all have run; all that they wrote is then seen. Each thread calls it for the
- * same phases in the same order. When member 0 has slept for so long
- * that it would have been faster alone, because the others have no processor, it dismisses them: it then runs all parts, and
- * they return at once, without waiting. */
+ * same phases in the same order. When member 0 has slept for so long that it would have been faster alone, because the
+ * others have no processor, it dismisses them: it then runs all parts, and they return at once, without waiting. */
 void gru_phase_run(gru_phase_member *member, void (*run)(void *work, int32_t part), void *work);
 
 #endif
