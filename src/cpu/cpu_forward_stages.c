@@ -211,7 +211,7 @@ static void multiply(const gru_cpu_forward_work *work, const gru_cpu_panel *firs
     const gru_cpu_forward_call *call = work->call;
     alignas(64) float c[MAX_ROWS][GATES * PANEL];
     float *c_rows[MAX_ROWS];
-    for (int m = 0; m < MAX_ROWS; m++) c_rows[m] = c[m];
+    for (int m = 0; m < MAX_ROWS && m < work->rows.count; m++) c_rows[m] = c[m];
     quantise_rows(work, STATES, in, first_panel->K);
     for (size_t panel = work->slice.panels.begin; panel < work->slice.panels.end; panel++) {
         const gru_cpu_panel weights = gru_cpu_panel_at(first_panel, call->operands.R_pitch, panel);
