@@ -142,8 +142,8 @@ GRU_API int32_t gru_context_backend(const gru_context *context);        /**< Ret
  * is no CPU context. */
 GRU_API int32_t gru_context_threads(const gru_context *context);
 /** Waits for the stream, then reports and clears what kernels found wrong in device memory since the last call: lengths
- * above T, wrong offsets and batch sizes, slots out of range, findings of GRU_CHECK_WEIGHTS. Returns GRU_BAD_DATA if
- * there was any. CPU: GRU_OK. */
+ * above T, wrong offsets, batch sizes and orders, slots out of range, findings of GRU_CHECK_WEIGHTS. Returns
+ * GRU_BAD_DATA if there was any. CPU: GRU_OK. */
 GRU_API gru_status gru_context_check(gru_context *context, void *stream);
 
 /** Allocates memory that runs of this context can use, for programs without CUDA code. CPU: host memory, aligned to 64
@@ -388,9 +388,9 @@ GRU_API void gru_run_free(gru_context *context, gru_run *run);
  * strides may be column ranges of one buffer.
  *
  * Checks, before anything is written: every field, sizes, alignment and overlap. CPU: also lengths, offsets, batch
- * sizes and slots. CUDA: that the device can reach the memory; kernels clamp wrong lengths, offsets and batch sizes,
- * read zeros for wrong slots and write nothing to them, and gru_context_check() reports them. Not checked: that
- * buffers are as large as they must be; CUDA: distinct hT_slots and distinct sequences in batch_order.
+ * sizes and slots. CUDA: that the device can reach the memory; kernels clamp wrong lengths and batch sizes, leave out
+ * the steps of sequences from a wrong offset on, read zeros for wrong slots and write nothing to them, and
+ * gru_context_check() reports them. Not checked: that buffers are as large as they must be; CUDA: distinct hT_slots.
  *
  * Allocates nothing, takes no lock and makes no system call on one thread. Threads: any number of calls at once on
  * one layer, each with its own workspace, reserve and outputs. NaN or infinity in one row stays in that row. */

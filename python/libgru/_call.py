@@ -76,7 +76,7 @@ class Call:
 
     def _numbers(self, name: str, found: _arrays.Memory, least: int) -> list[int]:
         if found.cuda:
-            raise BadArgument(f"{name} is in CUDA memory, and the CUDA engines run no ragged batches")
+            raise BadArgument(f"{name} is in CUDA memory, where Python does not read T and N: ragged batches on CUDA need the C interface")
         if found.shape[0] < least:
             raise BadArgument(f"{name} is empty, expected {least} or more numbers")
         _arrays.dense(name, found)

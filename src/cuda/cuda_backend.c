@@ -4,12 +4,14 @@
 #include "core/dropout.h"
 #include "core/host_memory.h"
 #include "core/reserve.h"
+#include "cuda/device/cuda_bad_data.h"
 #include "cuda/device/cuda_blaslt.h"
 #include "cuda/device/cuda_memory.h"
 #include "cuda/device/cuda_pointer_check.h"
 #include "cuda/layer/cuda_gemm_report.h"
 #include "cuda/layer/cuda_layer.h"
 #include "cuda/layer/cuda_pack.h"
+#include "cuda/run/cuda_absent_steps.h"
 #include "cuda/run/cuda_check_run.h"
 #include "cuda_engine.h"
 
@@ -150,23 +152,7 @@ static gru_status cuda_check(gru_context *context, void *stream) {
     GRU_TRY(gru_cuda_enter(device, &previous));
     const gru_status status = read_error(device, gru_cuda_stream(stream), &error);
     gru_cuda_leave(device, previous);
-    if (status != GRU_OK || error.kind == 0) return status;
-    const long long row = error.row, limit = error.limit;
-    if (error.kind == GRU_CUDA_BAD_LENGTH)
-        return gru_fail(GRU_BAD_DATA, "run.lengths[%lld] was %d, expected 0 to T, which was %lld", row,
-                        error.value, limit);
-    if (error.kind == GRU_CUDA_BAD_RESERVE)
-        return gru_fail(
-            GRU_BAD_DATA,
-            "run.reserve was not written by a training run of a layer like this one with these T and N");
-    if (error.kind == GRU_CUDA_OTHER_WEIGHTS)
-        return gru_fail(
-            GRU_BAD_DATA,
-            "run.reserve was made with other weights: the layer was updated, or run.packed changed, "
-            "between forward and backward");
-    return gru_fail(GRU_BAD_DATA, "%s[%lld] was %d, expected 0 to %lld, below slot_count",
-                    error.kind == GRU_CUDA_BAD_H0_SLOT ? "run.h0_slots" : "run.hT_slots", row, error.value,
-                    limit);
+    return status != GRU_OK || error.kind == 0 ? status : gru_cuda_bad_data(&error);
 }
 
 static gru_status cuda_combine(gru_context *context, const gru_combination *combination, void *stream) {
@@ -180,15 +166,16 @@ static gru_status cuda_combine(gru_context *context, const gru_combination *comb
 
 static gru_status cuda_apply_dropout(gru_context *context, const gru_dropout *d, void *stream) {
     gru_cuda_device *device = gru_cuda_device_of(context);
-    const gru_cuda_dropout dropout = {d->type,
-                                      d->layer,
-                                      d->T,
-                                      d->N,
-                                      d->row,
-                                      d->data,
-                                      d->seed,
-                                      gru_dropout_limit(d->rate),
-                                      (float)gru_dropout_scale(d->rate)};
+    const gru_cuda_dropout dropout = {.type = d->type,
+                                      .layer = d->layer,
+                                      .T = d->T,
+                                      .N = d->N,
+                                      .row = d->row,
+                                      .data = d->data,
+                                      .seed = d->seed,
+                                      .limit = gru_dropout_limit(d->rate),
+                                      .scale = (float)gru_dropout_scale(d->rate),
+                                      .ragged = gru_cuda_ragged_of(d->ragged)};
     int previous;
     GRU_TRY(gru_cuda_enter(device, &previous));
     const cudaError_t error = gru_cuda_launch_dropout(&dropout, gru_cuda_stream(stream));

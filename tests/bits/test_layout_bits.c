@@ -4,121 +4,10 @@
 
 #include "core/number.h"
 #include "support/device_mirror.h"
-#include "support/other_layout.h"
-
-/* One training call in another layout. Tensors of [rows]; NULL: there is none. */
-typedef struct other_call {
-    gru_run run;
-    gru_gradients wanted;
-    void *memory[24];
-    int count;
-} other_call;
-
-static void *keep(other_call *c, void *memory) {
-    return memory ? c->memory[c->count++] = memory : NULL;
-}
-
-static void *room(other_call *c, const void *if_wanted, size_t bytes) {
-    return if_wanted ? keep(c, tester_allocate(bytes)) : NULL;
-}
+#include "support/layout_call.h"
 
 static size_t io_bytes(const problem *p) {
     return gru_type_bytes(p->config.io_type);
-}
-
-/* The padded run's tensors and states, spread; outputs are NaN. */
-static void prepare_forward(const problem *p, const result *plain, const other_layout *o, other_call *c) {
-    const size_t io = io_bytes(p), H = (size_t)p->shape.H;
-    gru_sizes sizes;
-    memset(c, 0, sizeof *c);
-    c->run = plain->run;
-    other_layout_set(o, &c->run);
-    c->run.x.data = keep(c, other_layout_spread(o, p->run.x.data, (size_t)p->shape.I * io));
-    c->run.projected.data = keep(c, other_layout_spread(o, p->run.projected.data, 3 * H * io));
-    c->run.restart.data = keep(c, other_layout_spread(o, p->run.restart.data, 1));
-    c->run.attention.data = keep(c, other_layout_spread(o, p->run.attention.data, sizeof(float)));
-    c->run.y.data = keep(c, tester_allocate((size_t)o->rows * H * io));
-    c->run.hT = keep(c, tester_allocate((size_t)o->N * H * gru_type_bytes(p->config.state_type)));
-    REQUIRE(gru_layer_sizes(plain->layer, o->T, o->N, &sizes) == GRU_OK, "%s", gru_last_error());
-    c->run.workspace_size =
-        sizes.workspace > sizes.backward_workspace ? sizes.workspace : sizes.backward_workspace;
-    c->run.workspace = keep(c, tester_allocate(c->run.workspace_size));
-    c->run.reserve_size = sizes.reserve;
-    c->run.reserve = keep(c, tester_allocate(sizes.reserve));
-}
-
-static void prepare_backward(const problem *p, const other_layout *o, const gradients *g, other_call *c) {
-    const size_t io = io_bytes(p), rows = (size_t)o->rows;
-    gru_run unused;
-    result none = {.buffers = {0}};
-    memset(&none, 0, sizeof none);
-    none.buffers[5] = c->run.workspace; /* only its address is copied */
-    problem_backward_call(p, &none, 0, g, &unused, &c->wanted);
-    c->wanted.dy.data = keep(c, other_layout_spread(o, p->dy.data, (size_t)p->shape.H * io));
-    c->wanted.dx.data = room(c, g->data[GRAD_X], rows * (size_t)p->shape.I * io);
-    c->wanted.dprojected.data = room(c, g->data[GRAD_PROJECTED], rows * 3 * (size_t)p->shape.H * io);
-    c->wanted.dattention.data = room(c, g->data[GRAD_ATTENTION], rows * sizeof(float));
-}
-
-/* A gradient of [rows]: zero at absent steps, and elsewhere that of the padded batch. */
-static void take_rows(const problem *p, const other_layout *o, const void *spread, size_t row, void *to,
-                      const char *what) {
-    if (!spread) return;
-    CHECK(other_layout_zeros(o, spread, row), "%s is not zero at an absent step: %s", what, p->text);
-    void *padded = other_layout_gather(o, spread, row);
-    memcpy(to, padded, (size_t)(o->padded_T * o->N) * row);
-    tester_free(padded);
-}
-
-static void compare_y(const problem *p, const result *plain, const other_layout *o, other_call *c) {
-    const size_t row = (size_t)p->shape.H * io_bytes(p);
-    void *padded = other_layout_gather(o, c->run.y.data, row);
-    check_same_bits(p, "y", plain->y, padded);
-    check_same_bits(p, "hT", plain->hT, c->run.hT);
-    CHECK(other_layout_zeros(o, c->run.y.data, row), "y is not zero at an absent step: %s", p->text);
-    tester_free(padded);
-}
-
-static void compare_repeated(const problem *p, const result *plain, const other_layout *o, other_call *c) {
-    const size_t count = (size_t)(o->rows * p->shape.H);
-    void *expected = tester_copy(c->run.y.data, count * io_bytes(p));
-    other_layout_repeat(o, p->config.direction, expected, (size_t)p->shape.H * io_bytes(p));
-    c->run.absent_output = GRU_ABSENT_LAST;
-    REQUIRE(device_mirror_forward(plain->layer, &c->run) == GRU_OK, "%s: %s", gru_last_error(), p->text);
-    check_same_array("repeated y", p->text, p->config.io_type, expected, c->run.y.data, count);
-    c->run.absent_output = GRU_ABSENT_ZERO;
-    tester_free(expected);
-}
-
-static void compare_gradients(const problem *p, const result *plain, const other_layout *o,
-                              const gradients *expected, other_call *c) {
-    const size_t io = io_bytes(p);
-    gradients got;
-    gradients_make(p, &got);
-    prepare_backward(p, o, &got, c);
-    REQUIRE(device_mirror_backward(plain->layer, &c->run, &c->wanted) == GRU_OK, "%s: %s", gru_last_error(),
-            p->text);
-    take_rows(p, o, c->wanted.dx.data, (size_t)p->shape.I * io, got.data[GRAD_X], "dx");
-    take_rows(p, o, c->wanted.dprojected.data, 3 * (size_t)p->shape.H * io, got.data[GRAD_PROJECTED],
-              "dprojected");
-    take_rows(p, o, c->wanted.dattention.data, sizeof(float), got.data[GRAD_ATTENTION], "dattention");
-    check_same_gradients(p, expected, &got);
-    gradients_free(&got);
-}
-
-static void compare(const problem *p, const result *plain, const gradients *expected, int kind) {
-    other_layout o;
-    other_call c;
-    other_layout_make(&o, kind, p->shape.T, p->shape.N, p->run.lengths, p->seed);
-    prepare_forward(p, plain, &o, &c);
-    REQUIRE(device_mirror_forward(plain->layer, &c.run) == GRU_OK, "%s: %s", gru_last_error(), p->text);
-    compare_y(p, plain, &o, &c);
-    if (kind <= OTHER_MASK) compare_repeated(p, plain, &o, &c);
-    compare_gradients(p, plain, &o, expected, &c);
-    for (int i = 0; i < c.count; i++)
-        CHECK(tester_intact(c.memory[i]), "a guard was overwritten: %s", p->text);
-    for (int i = 0; i < c.count; i++) tester_free(c.memory[i]);
-    other_layout_free(&o);
 }
 
 /* The problem's lengths are its own memory, which nothing has read yet. */
@@ -138,7 +27,7 @@ static void compare_layouts(gru_context *context, problem *p, int first, int las
     problem_run(p, context, &plain);
     gradients_make(p, &g);
     REQUIRE(problem_backward(p, &plain, 0, &g) == GRU_OK, "%s: %s", gru_last_error(), p->text);
-    for (int kind = first; kind <= last; kind++) compare(p, &plain, &g, kind);
+    for (int kind = first; kind <= last; kind++) check_layout(p, &plain, &g, kind);
     gradients_free(&g);
     result_free(&plain);
 }
@@ -200,7 +89,7 @@ ENGINE_TEST(layout_bits, on_two_threads) {
 /* ---- streaming --------------------------------------------------------------------------------------------------- */
 
 /* Steps t0 .. t0 + T - 1 of a masked call; the state goes on in hT. */
-static void run_part(const problem *p, const result *plain, const other_call *whole, int64_t t0, int64_t T,
+static void run_part(const problem *p, const result *plain, const layout_call *whole, int64_t t0, int64_t T,
                      void *y) {
     const size_t row = (size_t)p->shape.H * io_bytes(p), at = (size_t)(t0 * p->shape.N);
     gru_run run = whole->run;
@@ -224,20 +113,21 @@ ENGINE_TEST(layout_bits, in_calls_of_any_size) {
                                   PROBLEM_LENGTHS | PROBLEM_TRAIN | PROBLEM_H0 | PROBLEM_SEGMENTS, 71);
         result plain;
         other_layout o;
-        other_call c;
+        layout_call c;
         problem_run(p, context, &plain);
         other_layout_make(&o, OTHER_LONGER_MASK, p->shape.T, p->shape.N, p->run.lengths, 5);
-        prepare_forward(p, &plain, &o, &c);
+        layout_call_prepare_forward(p, &plain, &o, &c);
         for (int64_t length = 1; length <= o.T; length = 2 * length + 1) {
-            void *y = room(&c, p, (size_t)(o.rows * p->shape.H) * io_bytes(p));
+            void *y = tester_allocate((size_t)(o.rows * p->shape.H) * io_bytes(p));
             for (int64_t t0 = 0; t0 < o.T; t0 += length)
                 run_part(p, &plain, &c, t0, o.T - t0 < length ? o.T - t0 : length, y);
             void *padded = other_layout_gather(&o, y, (size_t)p->shape.H * io_bytes(p));
             check_same_bits(p, "y", plain.y, padded);
             check_same_bits(p, "hT", plain.hT, c.run.hT);
             tester_free(padded);
+            tester_free(y);
         }
-        for (int k = 0; k < c.count; k++) tester_free(c.memory[k]);
+        layout_call_free(&c);
         other_layout_free(&o);
         result_free(&plain);
         problem_free(p);

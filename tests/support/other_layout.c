@@ -92,9 +92,13 @@ void other_layout_set(const other_layout *o, gru_run *run) {
     run->batch_sizes = o->fields.batch_sizes, run->batch_order = o->fields.batch_order;
 }
 
+size_t other_layout_room(const other_layout *o) {
+    return o->rows > 0 ? (size_t)o->rows : 1;
+}
+
 void *other_layout_spread(const other_layout *o, const void *padded, size_t row) {
     if (!padded) return NULL;
-    char *spread = tester_allocate((size_t)o->rows * row);
+    char *spread = tester_allocate(other_layout_room(o) * row);
     for (int64_t i = 0; i < o->padded_T * o->N; i++)
         if (o->place[i] >= 0)
             memcpy(spread + (size_t)o->place[i] * row, (const char *)padded + (size_t)i * row, row);

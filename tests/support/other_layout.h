@@ -29,6 +29,8 @@ void other_layout_make(other_layout *o, int kind, int64_t T, int64_t N, const in
 void other_layout_free(other_layout *o);
 /* Copies T, N and the fields that say which steps there are. */
 void other_layout_set(const other_layout *o, gru_run *run);
+/* Rows that tensors get memory for: at least one, because no bytes have no address on a device. */
+size_t other_layout_room(const other_layout *o);
 /* [padded_T][N] rows of so many bytes at their places, NaN or 255 elsewhere; and back, zeros past lengths. NULL: NULL.
  * Memory of the caller. */
 void *other_layout_spread(const other_layout *o, const void *padded, size_t row);

@@ -77,7 +77,7 @@ struct ResetRows {
 /* a or c of the reset gate, bias included. */
 GRU_DEVICE float reset_side(const gru_cuda_sequence &seq, const gru_cuda_input &input, int64_t offset,
                             const RowNumber &at) {
-    const Output out = {at.n, at.unit, true, true, false, step_time(seq, row_length(seq, at.n), at.s)};
+    const Output out = {at.n, at.unit, true, true, false, row_time(seq, row_length(seq, at.n), at.s, at.n)};
     gru_cuda_input moved = input;
     if (offset != 0) moved.data = static_cast<const float *>(input.data) + offset;
     return input_side(input, out, GATE_R, projected_at(moved, out, GATE_R));
@@ -111,13 +111,14 @@ __global__ void __launch_bounds__(WARPS * 32, 1)
     for (int64_t row = int64_t(blockIdx.x) * blockDim.x + threadIdx.x; row < rows; row += step) {
         const int n = int(row % seq.N);
         const int64_t s = args.s + row / seq.N, length = row_length(seq, n);
+        const int64_t t = row_time(seq, length, s, n);
         float sum = 0.0f;
+        if (t < 0) continue; /* a ragged batch has no row for an absent step */
         if (s < length)
             for (int octet = 0; octet < (seq.H + 7) / 8; octet++)
                 sum += args.octets[row * seq.octets + octet];
-        static_cast<float *>(
-            args.dattention.data)[view_index(args.dattention.time_stride, args.dattention.batch_stride,
-                                             s < length ? step_time(seq, length, s) : s, n)] = sum;
+        static_cast<float *>(args.dattention.data)[view_index(args.dattention.time_stride,
+                                                              args.dattention.batch_stride, t, n)] = sum;
     }
 }
 
@@ -132,7 +133,8 @@ __global__ void __launch_bounds__(WARPS * 32, 1)
         if (k >= args.inputs) continue;
         const int n = int(row % seq.N);
         const int64_t s = args.s + row / seq.N, length = row_length(seq, n);
-        const int64_t t = s < length ? step_time(seq, length, s) : s;
+        const int64_t t = row_time(seq, length, s, n);
+        if (t < 0) continue;
         store_number(args.dx.data, seq.io_type,
                      view_index(args.dx.time_stride, args.dx.batch_stride, t, n) + k,
                      s < length ? args.rows[row * args.pitch + k] : 0.0f);

@@ -7,7 +7,7 @@
 
 namespace {
 
-GRU_DEVICE void record_error(gru_cuda_device_error *error, uint32_t kind, int row, int32_t value,
+GRU_DEVICE void record_error(gru_cuda_device_error *error, uint32_t kind, int row, int64_t value,
                              int64_t limit) {
     if (atomicCAS(&error->taken, 0u, 1u) != 0u) return; /* another thread was first */
     error->row = row;

@@ -120,12 +120,14 @@ GRU_DEVICE void store_plane(const gru_cuda_backward_step_args &step, const Outpu
 
 GRU_DEVICE void store_projected(const gru_cuda_backward_step_args &step, const Output &out, int g, float da) {
     const gru_cuda_backward_sequence &bwd = step.sequence[blockIdx.z];
+    const gru_cuda_sequence &seq = bwd.forward;
     const gru_view &to = bwd.dprojected;
-    if (to.data && out.exists)
-        store_number(to.data, bwd.forward.io_type,
-                     view_index(to.time_stride, to.batch_stride, out.t, out.n) + int64_t(g) * bwd.forward.H +
-                         out.unit,
-                     da);
+    if (!to.data || !out.exists) return;
+    /* Again, because the main loop needs the registers in which out.t would wait. */
+    const int64_t t = row_time(seq, row_length(seq, out.n), step.s, out.n);
+    if (t < 0) return;
+    store_number(to.data, seq.io_type,
+                 view_index(to.time_stride, to.batch_stride, t, out.n) + int64_t(g) * seq.H + out.unit, da);
 }
 
 /* Stores the gradients of gate g: da for the GEMMs and the caller, dc for the next main loop. */

@@ -22,21 +22,29 @@ typedef enum gru_cuda_compute_type {
     GRU_CUDA_BF16
 } gru_cuda_compute_type;
 
-/* The first error that a kernel found in device memory, where the host cannot look before a launch: lengths, slots, the
- * reserve. The kernel goes on (it clamps or skips the value) and writes the context's one record. gru_context_check reads the
- * record, turns it into a sentence and clears all fields. */
+/* The first error that a kernel found in device memory, where the host cannot look before a launch: lengths, offsets, batch
+ * sizes, slots, the reserve. The kernel goes on (it clamps or skips the value) and writes the context's one record.
+ * gru_context_check reads the record, turns it into a sentence and clears all fields. */
 enum {
     GRU_CUDA_BAD_LENGTH = 1, /* 0: no error */
     GRU_CUDA_BAD_H0_SLOT,
     GRU_CUDA_BAD_HT_SLOT,
+    GRU_CUDA_BAD_FIRST_OFFSET,
+    GRU_CUDA_BAD_OFFSET, /* limit: the offset before */
+    GRU_CUDA_BAD_LAST_OFFSET,
+    GRU_CUDA_BAD_BATCH_SIZE,  /* limit: the batch size before, or N */
+    GRU_CUDA_BAD_RAGGED_ROWS, /* value: the sum of batch sizes */
+    GRU_CUDA_BAD_BATCH_ORDER,
+    GRU_CUDA_TWICE_IN_BATCH_ORDER,
     GRU_CUDA_BAD_RESERVE, /* this and the next have no row, value or limit */
     GRU_CUDA_OTHER_WEIGHTS
 };
 typedef struct gru_cuda_device_error {
-    uint32_t taken;     /* 1: a thread writes the record, and later errors are dropped */
-    uint32_t kind;      /* GRU_CUDA_BAD_...; written last */
-    int32_t value, row; /* lengths[row] or slots[row] was value */
-    int64_t limit;      /* the largest value allowed */
+    uint32_t taken; /* 1: a thread writes the record, and later errors are dropped */
+    uint32_t kind;  /* GRU_CUDA_BAD_...; written last */
+    int64_t value;  /* of lengths[row], slots[row] and so on */
+    int64_t limit;  /* the largest value allowed */
+    int32_t row;
 } gru_cuda_device_error;
 
 /* One call of one direction: the same for all its launches. */
@@ -51,7 +59,9 @@ typedef struct gru_cuda_sequence {
     const float *bR;
     /* the run: tensors with strides in elements, as in gru_run */
     int32_t io_type, state_type;
-    const int32_t *lengths; /* [N] or NULL; clamped to 0..T */
+    const int32_t *lengths; /* [N] or NULL; clamped to 0..T. With times: the number of steps of each row */
+    const int32_t *times;   /* [T][N] of gru_cuda_timeline; NULL: by direction and length */
+    int32_t ragged;         /* the batch is: tensors have no rows for absent steps */
     gru_const_view restart; /* run.restart: a non-zero byte starts a segment */
     gru_const_view attention;
     const void *h_restart; /* [N][H] state_type, or NULL: zeros */
@@ -172,6 +182,31 @@ cudaError_t gru_cuda_load_prologue(gru_cuda_compute_type compute_type);
 cudaError_t gru_cuda_launch_combine(const gru_combination *combination, cudaStream_t stream);
 cudaError_t gru_cuda_load_combine(void);
 
+/* A ragged batch, as in gru_run. offsets and batch_sizes NULL: none. */
+typedef struct gru_cuda_ragged {
+    const int64_t *offsets, *batch_sizes, *batch_order;
+    int64_t rows;
+} gru_cuda_ragged;
+
+/* The table of core/timeline.h of a mask or a ragged batch, for one direction. Of a ragged batch, times of absent steps are not
+ * written. Wrong numbers are recorded, and clamped so that no row lies outside the tensors. With batch_sizes each count must be
+ * -1 before; it stays so for a sequence that batch_order leaves out. */
+typedef struct gru_cuda_timeline {
+    int64_t T;
+    int32_t N, direction;
+    gru_const_view mask;    /* data NULL: a ragged batch */
+    gru_cuda_ragged ragged; /* not read with a mask */
+    int32_t *counts;        /* [N] */
+    int32_t *times;         /* [T][N] */
+    gru_cuda_device_error *device_error;
+} gru_cuda_timeline;
+cudaError_t gru_cuda_launch_timeline(const gru_cuda_timeline *timeline, cudaStream_t stream);
+
+/* GRU_ABSENT_LAST: y at absent steps, which is zero, becomes the latest output. lengths are there, and T is not 0. */
+cudaError_t gru_cuda_launch_repeat(const gru_cuda_sequence *sequence, cudaStream_t stream);
+
+cudaError_t gru_cuda_load_timeline(void); /* both */
+
 /* GRU_CHECK_WEIGHTS: the header with the sum over packed weights into the reserve, or compared with what lies there. */
 typedef struct gru_cuda_weight_checksum {
     const uint32_t *words; /* [count] packed weights */
@@ -192,6 +227,7 @@ typedef struct gru_cuda_dropout {
     const uint64_t *seed; /* [2] */
     uint32_t limit;       /* numbers below it are dropped */
     float scale;
+    gru_cuda_ragged ragged; /* whose rows those of data are; none: [T][N] */
 } gru_cuda_dropout;
 cudaError_t gru_cuda_launch_dropout(const gru_cuda_dropout *dropout, cudaStream_t stream);
 cudaError_t gru_cuda_load_dropout(void);

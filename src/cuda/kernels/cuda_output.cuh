@@ -17,9 +17,17 @@ GRU_DEVICE int64_t row_length(const gru_cuda_sequence &seq, int n) {
     return length < 0 ? 0 : length > seq.T ? seq.T : length;
 }
 
-/* The time t of step s in a row of this length. */
+/* The time t of step s in a row of this length, where no table says it. */
 GRU_DEVICE int64_t step_time(const gru_cuda_sequence &seq, int64_t length, int64_t s) {
     return seq.direction == GRU_REVERSE ? length - 1 - s : s;
+}
+
+/* The time of step s of row n, which has this length, s < T. Behind its last step: the time of one of its absent steps, another
+ * for each s, or -1 where the tensors have no row for them. */
+GRU_DEVICE int64_t row_time(const gru_cuda_sequence &seq, int64_t length, int64_t s, int n) {
+    if (s >= length && seq.ragged) return -1;
+    if (seq.times) return seq.times[s * seq.N + n];
+    return s < length ? step_time(seq, length, s) : s;
 }
 
 /* Whether step s of row n starts a segment. A segment begins with its earliest time, so a forward layer looks at step s and
@@ -27,7 +35,7 @@ GRU_DEVICE int64_t step_time(const gru_cuda_sequence &seq, int64_t length, int64
 GRU_DEVICE bool segment_starts(const gru_cuda_sequence &seq, int64_t length, int64_t s, int n) {
     const int64_t looked = seq.direction == GRU_REVERSE ? s - 1 : s;
     if (!seq.restart.data || looked < 0 || s >= length) return false;
-    const int64_t t = step_time(seq, length, looked);
+    const int64_t t = row_time(seq, length, looked, n);
     return static_cast<const uint8_t *>(
                seq.restart.data)[view_index(seq.restart.time_stride, seq.restart.batch_stride, t, n)] != 0;
 }
@@ -38,7 +46,7 @@ struct Output {
     bool exists; /* else padding of the block tile */
     bool active; /* s < length; else the state is kept and y[s] is zero */
     bool starts; /* the step after this one starts a segment */
-    int64_t t;   /* not active: s */
+    int64_t t;   /* row_time; s in steps that are none of the T */
 };
 
 GRU_DEVICE Output output_at(const gru_cuda_sequence &seq, int64_t s, int n, int unit) {
@@ -46,8 +54,8 @@ GRU_DEVICE Output output_at(const gru_cuda_sequence &seq, int64_t s, int n, int 
     if (!out.exists) return out;
     const int64_t length = row_length(seq, n);
     out.active = s < length;
+    if (s >= 0 && s < seq.T) out.t = row_time(seq, length, s, n);
     if (!out.active) return out;
-    out.t = step_time(seq, length, s);
     out.starts = segment_starts(seq, length, s + 1, n);
     return out;
 }
@@ -106,7 +114,7 @@ template <class M>
 GRU_DEVICE void write_state(const gru_cuda_step_args &step, const gru_cuda_sequence &seq, const Output &out,
                             float entering, float h) {
     if (seq.reserve && out.active) seq.reserve[(step.s * seq.N + out.n) * seq.H + out.unit] = entering;
-    if (seq.y.data && step.s < seq.T)
+    if (seq.y.data && step.s < seq.T && out.t >= 0)
         store_number(seq.y.data, seq.io_type,
                      view_index(seq.y.time_stride, seq.y.batch_stride, out.t, out.n) + out.unit,
                      out.active ? h : 0.0f);

@@ -9,7 +9,7 @@ namespace {
 GRU_DEVICE void check_row(const gru_cuda_prologue &args, const gru_cuda_sequence &seq,
                           const int32_t *h0_slots, int n) {
     const auto outside = [](int64_t value, int64_t limit) { return value < 0 || value > limit; };
-    if (seq.lengths && outside(seq.lengths[n], seq.T))
+    if (seq.lengths && !seq.times && outside(seq.lengths[n], seq.T))
         record_error(args.device_error, GRU_CUDA_BAD_LENGTH, n, seq.lengths[n], seq.T);
     const int64_t last = int64_t(seq.slot_count) - 1;
     if (h0_slots && outside(h0_slots[n], last))
@@ -59,10 +59,10 @@ GRU_DEVICE void gather_rows(const gru_cuda_prologue &args, const gru_cuda_sequen
             const int n = int(row % seq.N);
             const int64_t s = args.s + row / seq.N, length = row_length(seq, n);
             if (s < length)
-                value = load_number(
-                    args.x[z].data, seq.io_type,
-                    view_index(args.x[z].time_stride, args.x[z].batch_stride, step_time(seq, length, s), n) +
-                        k);
+                value = load_number(args.x[z].data, seq.io_type,
+                                    view_index(args.x[z].time_stride, args.x[z].batch_stride,
+                                               row_time(seq, length, s, n), n) +
+                                        k);
         }
         M::store(args.rows[z], row * args.pitch[z] + k, value);
     }

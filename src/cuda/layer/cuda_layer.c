@@ -26,6 +26,7 @@ static cudaError_t load_shared(const gru_layer *layer, gru_cuda_compute_type com
     cudaError_t error = gru_cuda_load_pack();
     if (!error) error = gru_cuda_load_combine();
     if (!error) error = gru_cuda_load_dropout();
+    if (!error) error = gru_cuda_load_timeline();
     if (!error) error = gru_cuda_load_prologue(compute_type);
     if (!error && layer->context->config.flags & GRU_CHECK_WEIGHTS) error = gru_cuda_load_weight_checksum();
     if (!error) error = gru_cuda_load_backward(compute_type);

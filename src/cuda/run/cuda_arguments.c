@@ -3,13 +3,14 @@
 
 #include "core/reserve.h"
 #include "cuda/layer/cuda_gemm.h"
+#include "cuda_absent_steps.h"
 #include "cuda_cost_model.h"
 
 static const void *packed_part(const gru_job *job, size_t offset) {
     return (const char *)gru_run_packed(job->layer, job->run) + offset;
 }
 
-gru_cuda_sequence gru_cuda_sequence_of(const gru_job *job) {
+gru_cuda_sequence gru_cuda_sequence_of(const gru_job *job, size_t timeline) {
     const gru_layer_config *config = &job->layer->config;
     const gru_run *run = job->run;
     const gru_cuda_packed_layout layout = gru_cuda_packed_layout_of(config);
@@ -24,6 +25,7 @@ gru_cuda_sequence gru_cuda_sequence_of(const gru_job *job) {
     seq.bR = packed_part(job, layout.bR);
     seq.io_type = config->io_type, seq.state_type = config->state_type;
     seq.lengths = run->lengths;
+    gru_cuda_use_timeline(run, gru_cuda_workspace_ptr(run, timeline), &seq);
     seq.restart = run->restart, seq.attention = run->attention, seq.h_restart = run->h_restart;
     seq.y = run->y;
     seq.hT = run->hT, seq.hT_stride = run->hT_stride, seq.hT_slots = run->hT_slots,
@@ -40,8 +42,8 @@ static int64_t even_stride(const gru_run *run) {
     return run->T == 1 || run->x.time_stride == run->N * run->x.batch_stride ? run->x.batch_stride : 0;
 }
 
-/* Strides or sizes that cuBLASLt does not read, another type, rows that a reverse layer visits at different times, or a
- * projection of a fixed number of rows. In a sum over rows, which backward makes, rows of x must stand in the order of
+/* Strides or sizes that cuBLASLt does not read, another type, rows that a reverse layer visits at different times, a table of
+ * times, or a projection of a fixed number of rows. In a sum over rows, which backward makes, rows of x must stand in the order of
  * the steps, and where a row of the batch has ended may stand anything but NaN. */
 int gru_cuda_must_gather(const gru_job *job) {
     const gru_layer_config *config = &job->layer->config;
@@ -50,6 +52,7 @@ int gru_cuda_must_gather(const gru_job *job) {
     const int reverse = config->direction == GRU_REVERSE;
     if (!run->x.data || config->inputs == 0) return 0;
     if (gru_cuda_layer_of(job->layer)->fixed_rows || config->io_type != config->weight_type) return 1;
+    if (gru_cuda_has_timeline(run)) return 1;
     if (job->gradients ? reverse || run->lengths : reverse && run->lengths) return 1;
     return stride < config->inputs || stride * element % 16 != 0 || config->inputs * element % 16 != 0 ||
            (uintptr_t)run->x.data % 16 != 0;

@@ -10,8 +10,8 @@ static inline void *gru_cuda_workspace_ptr(const gru_run *run, size_t offset) {
     return (char *)run->workspace + offset;
 }
 
-/* All but the pointers into the workspace. */
-gru_cuda_sequence gru_cuda_sequence_of(const gru_job *job);
+/* All but the pointers into the workspace, of which only that of the table of times is set, which begins at `timeline`. */
+gru_cuda_sequence gru_cuda_sequence_of(const gru_job *job, size_t timeline);
 
 /* Whether x must be copied into rows before it is multiplied, because cuBLASLt cannot read it as it is. Without x: no. */
 int gru_cuda_must_gather(const gru_job *job);

@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "cuda/layer/cuda_gemm.h"
+#include "cuda_absent_steps.h"
 #include "cuda_plan.h"
 #include "cuda_weight_checksum.h"
 
@@ -35,7 +36,7 @@ static gru_cuda_backward_sequence sequence_of(const gru_cuda_direction *dir) {
     const gru_run *run = dir->job->run;
     const gru_gradients *g = dir->job->gradients;
     const gru_cuda_backward_workspace *ws = dir->workspace;
-    gru_cuda_backward_sequence seq = {.forward = gru_cuda_sequence_of(dir->job)};
+    gru_cuda_backward_sequence seq = {.forward = gru_cuda_sequence_of(dir->job, ws->timeline)};
     const gru_cuda_transposed_layout layout = gru_cuda_transposed_layout_of(&dir->job->layer->config);
     seq.R_transposed = gru_cuda_workspace_ptr(run, ws->transposed + layout.R_transposed);
     seq.dy = g->dy, seq.dhT = g->dhT, seq.dprojected = g->dprojected;
@@ -287,6 +288,8 @@ static gru_status run_chunk(backward *call, const gru_cuda_chunk *chunk) {
 static gru_status run_all(backward *call) {
     const gru_run *run = call->direction[0].job->run;
     const int64_t most = call->direction[0].workspace->steps;
+    for (int32_t i = 0; i < call->count && run->N > 0; i++)
+        GRU_TRY(gru_cuda_make_timeline(call->direction[i].job, &call->step.sequence[i].forward));
     for (int64_t left = run->T, first = 1; run->N > 0 && (left > 0 || first); first = 0) {
         const int64_t steps = left < most ? left : most;
         const gru_cuda_chunk chunk = {left - steps, steps, steps * run->N, first != 0};

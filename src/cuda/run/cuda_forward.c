@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "core/reserve.h"
 #include "cuda/layer/cuda_gemm.h"
+#include "cuda_absent_steps.h"
 #include "cuda_arguments.h"
 #include "cuda_plan.h"
 #include "cuda_weight_checksum.h"
@@ -32,7 +33,7 @@ typedef struct forward {
 
 static gru_cuda_sequence sequence_of(const gru_job *job, const gru_cuda_workspace *ws) {
     const gru_run *run = job->run;
-    gru_cuda_sequence seq = gru_cuda_sequence_of(job);
+    gru_cuda_sequence seq = gru_cuda_sequence_of(job, ws->timeline);
     for (int i = 0; i < 2; i++) seq.exchange[i] = gru_cuda_workspace_ptr(run, ws->exchange[i]);
     seq.state = gru_cuda_workspace_ptr(run, ws->state);
     if (seq.reset_mode != GRU_RESET_BEFORE) return seq;
@@ -138,6 +139,8 @@ static gru_status run_chunk(forward *call, int64_t s, int64_t steps) {
 /* T = 0 is one step in which no row is active: it passes h0 to hT. */
 static gru_status run_all(forward *call) {
     const int64_t T = call->jobs[0].run->T, chunk = call->workspace[0]->steps;
+    for (int32_t d = 0; d < call->count; d++)
+        GRU_TRY(gru_cuda_make_timeline(&call->jobs[d], &call->step.sequence[d]));
     for (int64_t s = 0; s < T || s == 0; s += chunk) {
         const int64_t steps = T == 0 ? 1 : T - s < chunk ? T - s : chunk;
         GRU_TRY(begin_chunk(call, s, T == 0 ? 0 : steps));
@@ -146,6 +149,8 @@ static gru_status run_all(forward *call) {
         for (int32_t d = 0; d < call->count && T > 0; d++) GRU_TRY(project(call, d, s, steps));
         GRU_TRY(run_chunk(call, s, steps));
     }
+    for (int32_t d = 0; d < call->count; d++)
+        GRU_TRY(gru_cuda_repeat_outputs(&call->jobs[d], &call->step.sequence[d]));
     return GRU_OK;
 }
 

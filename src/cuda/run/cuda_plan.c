@@ -22,9 +22,6 @@ static gru_cuda_choice choose(const gru_cuda_step_launcher *launcher, const gru_
  * only forward, the baseline runs backward, which reads the same reserve. */
 static const char *decide(const gru_job *jobs, const gru_plan *plan, gru_cuda_plan *own) {
     const gru_cuda_step_launcher *launcher = plan->engine->impl, *baseline = launcher->baseline;
-    const gru_run *run = jobs[0].run;
-    if (run->mask.data || run->absent_output || gru_run_is_ragged(run))
-        return "masks, repeated outputs and ragged batches are not built for CUDA yet";
     const int forced = jobs[0].layer->context->config.engine != NULL;
     own->launcher = launcher;
     own->choice = choose(launcher, jobs, plan);

@@ -1,6 +1,7 @@
 /* cuda_workspace.c: divides a workspace. */
 #include "cuda_workspace.h"
 
+#include "core/timeline.h"
 #include "cuda/layer/cuda_gemm.h"
 #include "cuda_cost_model.h"
 
@@ -58,6 +59,7 @@ gru_cuda_workspace gru_cuda_workspace_of(const gru_layer *layer, int64_t T, int6
         ws.barrier_counter = take(&ws.bytes, gru_size_times(octets, sizeof(uint32_t)));
     }
     ws.state = take(&ws.bytes, units);
+    ws.timeline = take(&ws.bytes, gru_timeline_bytes(T, N));
     ws.chunk_rows = chunk_rows(layer, T, N);
     ws.steps = chunk_steps(ws.chunk_rows, N);
     if (gru_cuda_layer_of(layer)->gemms[GRU_CUDA_GEMM_A] && ws.bytes != SIZE_MAX) take_projection(&ws, layer);
@@ -112,6 +114,7 @@ gru_cuda_backward_workspace gru_cuda_backward_workspace_of(const gru_layer *laye
     ws.exchange[0] = take(&ws.bytes, tiles);
     ws.exchange[1] = take(&ws.bytes, tiles);
     ws.direct = take_rows(&ws.bytes, N, gru_cuda_unit_pitch(config->hidden), sizeof(float));
+    ws.timeline = take(&ws.bytes, gru_timeline_bytes(T, N));
     ws.restart_sum = take_rows(&ws.bytes, N, gru_cuda_unit_pitch(config->hidden), sizeof(float));
     ws.barrier_counter = take(&ws.bytes, gru_size_times(batch_octets(N), sizeof(uint32_t)));
     if (rows > (size_t)(INT64_MAX - ws.padding)) ws.bytes = SIZE_MAX;

@@ -10,11 +10,13 @@
  *   update_gate      [N][8 unit octets] f32
  *   barrier_counter          [batch octet] u32
  *   state            [N][8 unit octets] f32
+ *   timeline         [T + 1][N] i32           counts and times of a mask or a ragged batch (core/timeline.h)
  *   rows             [chunk rows][input pitch]    x as the projection reads it; this and the next two only with inputs
  *   projected        [chunk rows][projected row] f32
  *   gemms         what the projection asks for */
 typedef struct gru_cuda_workspace {
-    size_t exchange[2], exchange_reset, update_gate, barrier_counter, state, rows, projected, gemms, bytes;
+    size_t exchange[2], exchange_reset, update_gate, barrier_counter, state, timeline, rows, projected, gemms,
+        bytes;
     int64_t chunk_rows; /* of projected input, as they are multiplied */
     int64_t steps;      /* of one chunk, at least 1 */
 } gru_cuda_workspace;
@@ -26,6 +28,7 @@ gru_cuda_workspace gru_cuda_workspace_of(const gru_layer *layer, int64_t T, int6
  *   transposed         weights in the layouts of gru_cuda_transposed_layout
  *   exchange[2]    [batch octet][gate][group][tile]   dc on its way from step to step
  *   direct         [N][U] f32
+ *   timeline       [T + 1][N] i32                     as above
  *   restart_sum      [N][U] f32
  *   barrier_counter        [batch octet] u32
  *   x_rows         [chunk rows][input pitch]          of a chunk: this and the next four
@@ -40,7 +43,7 @@ gru_cuda_workspace gru_cuda_workspace_of(const gru_layer *layer, int64_t T, int6
  *   bias_partial_sums     [GRU_CUDA_SUM_SPLITS][planes][U] f32
  *   gemms       what matrix gemms ask for */
 typedef struct gru_cuda_backward_workspace {
-    size_t transposed, exchange[2], direct, restart_sum, barrier_counter, x_rows, states, projected,
+    size_t transposed, exchange[2], direct, timeline, restart_sum, barrier_counter, x_rows, states, projected,
         recurrent, attention, gradients, reset_states, W_sums, R_sums, bias_partial_sums, gemms, bytes;
     int64_t padding; /* rows behind the last step's in gradients and reset_states */
     int64_t steps;   /* of one chunk, at least 1 */
