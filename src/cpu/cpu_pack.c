@@ -36,9 +36,10 @@ static void pack_doubles(const matrix *m) {
 
 /* ---- int8, each row with a scale of its own ---- */
 
-/* The scale of a row: its largest number becomes 127. Given int8 keep their own. */
+/* The scale of a row: its largest number becomes 127. Given int8 keep their own, which rows of no inputs need not have. */
 static float scale_of_row(const matrix *m, size_t row) {
     double largest = 0;
+    if (m->K == 0) return 0;
     if (m->type == GRU_INT8) return m->scale[row];
     for (size_t k = 0; k < m->K; k++) largest = fmax(largest, fabs(element(m, row, k)));
     return (float)(largest / 127);

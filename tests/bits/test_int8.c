@@ -172,6 +172,23 @@ TEST(int8, given_integers_are_kept) {
         CHECK(l.R[i] == (double)R[i] * (double)R_scale[i / H], "R[%d] is %.17g", i, l.R[i]);
 }
 
+/* Without inputs W has no rows, and needs no scales. */
+TEST(int8, no_inputs_need_no_scales) {
+    const gru_layer_config config = {.hidden = 1, .weight_type = GRU_INT8};
+    const int8_t R[3] = {127, -128, 3};
+    const float scales[3] = {0.5f, 0.25f, 2};
+    const gru_weights weights = {.R = R, .type = GRU_INT8, .R_scale = scales};
+    double held[3];
+    const gru_weights_out out = {.R = held, .type = GRU_F64};
+    gru_context *context = tester_context(NULL, 1);
+    gru_layer *layer = NULL;
+    REQUIRE(gru_layer_create(context, &config, &weights, &layer) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_layer_read(layer, &out, NULL) == GRU_OK, "%s", gru_last_error());
+    for (int i = 0; i < 3; i++) CHECK(held[i] == R[i] * (double)scales[i], "R[%d] is %.17g", i, held[i]);
+    gru_layer_release(layer);
+    gru_context_release(context);
+}
+
 /* ---- the largest sums --------------------------------------------------------------------------------------------- */
 
 /* Every product as large as it can be: no sum of 32 bits overflows, in any number of inputs. */
