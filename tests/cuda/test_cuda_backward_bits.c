@@ -202,7 +202,7 @@ static void compare_replays(const kernel_config *f, int compute_type, int reset)
         take_numbers(s.p, seed);
         *l.scale = (float)seed;
         s.call.loss_scale = (float)seed;
-        kernel_config_override_backward(f, (gru_cuda_compute_type)compute_type); /* forward too, as recorded */
+        kernel_config_override_backward(f, (gru_cuda_compute_type)compute_type); /* forward as recorded */
         problem_run(s.p, s.context, &r);
         run_gradient_call(s.p, &r, &s.call, &direct);
         for (int g = GRAD_W; g < GRADS; g++)
