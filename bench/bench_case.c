@@ -41,6 +41,7 @@ static bench_timing *append(bench_case *this_case, const bench_candidate *candid
     bench_timing *timing = &this_case->timings[this_case->count++];
     memset(timing, 0, sizeof *timing);
     entry->candidate = candidate, entry->kind = kind, entry->problem = *problem;
+    entry->problem.weights_unit = bench_weights_unit(candidate->weights);
     timing->name = candidate->name, timing->run = candidate->run, timing->wait = candidate->wait;
     timing->threads = problem->threads;
     return timing;
@@ -56,9 +57,8 @@ void bench_case_add(bench_case *this_case, const bench_candidate *candidate, int
     char why[BENCH_WHY] = "";
     if (this_case->count == BENCH_ENTRIES) return;
     bench_timing *timing = append(this_case, candidate, kind, problem);
-    bench_problem rounded = *problem;
-    rounded.weights_unit = bench_weights_unit(candidate->weights);
-    timing->state = candidate->prepare(candidate, &this_case->entries[this_case->count - 1].problem, why);
+    const bench_problem *own = &this_case->entries[this_case->count - 1].problem;
+    timing->state = candidate->prepare(candidate, own, why);
     if (!timing->state) {
         this_case->count--;
         report_exclusion(candidate, problem, why);
@@ -67,7 +67,7 @@ void bench_case_add(bench_case *this_case, const bench_candidate *candidate, int
     bench_problem_clear_outputs(problem);
     const double first = time_call(candidate, timing->state);
     if (candidate->collect) candidate->collect(timing->state);
-    if (!bench_problem_check(&rounded, why, sizeof why)) {
+    if (!bench_problem_check(own, why, sizeof why)) {
         (void)fprintf(stderr, "gru_bench: WRONG: %s in %s, %s: %s\n", candidate->name, problem->shape.name,
                       bench_stage_names[problem->stage], why);
         this_case->wrong++;
@@ -92,7 +92,8 @@ int bench_case_measure_read(bench_case *this_case, const bench_problem *problem,
         processors += this_case->entries[i].candidate->device == BENCH_CPU;
     if (!processors) return 1;
     if (!this_case->packed_bytes)
-        this_case->packed_bytes = (size_t)(3 * shape.H * (shape.I + shape.H)) * sizeof(float);
+        this_case->packed_bytes =
+            (size_t)(3 * shape.H * (shape.I + shape.H)) * bench_type_bytes(bench_type_wide(problem->type));
     const double recurrent = (double)shape.H / (double)(shape.I + shape.H);
     const int whole = (shape.T == 1 || cold) && problem->stage != BENCH_RECURRENCE;
     this_case->read_bytes =
@@ -109,7 +110,9 @@ void bench_case_clear(bench_case *this_case) {
 
 double bench_case_floor(const bench_case *this_case, const bench_problem *problem, double peak) {
     const bench_shape shape = problem->shape;
-    const double seconds = bench_problem_flops(problem) / peak;
+    const double numbers =
+        problem->type == BENCH_F64 ? 2 : 1; /* f32 that a vector holds in the place of one */
+    const double seconds = bench_problem_flops(problem) * numbers / peak;
     const double share =
         problem->stage == BENCH_RECURRENCE ? 0 : (double)shape.I / (double)(shape.I + shape.H);
     const double input = share * seconds, recurrent = seconds - input;

@@ -10,7 +10,7 @@ enum { BENCH_ENGINE, BENCH_PEER };
 typedef struct bench_entry {
     const bench_candidate *candidate;
     int kind;              /* BENCH_ENGINE ... */
-    bench_problem problem; /* with this entry's own number of threads */
+    bench_problem problem; /* with this entry's own number of threads and weights_unit */
 } bench_entry;
 
 enum { BENCH_ENTRIES = 48 };

@@ -20,8 +20,8 @@ typedef struct engine_state {
     gru_stream *steps; /* BENCH_STREAMING only: carries its own state */
     gru_sizes sizes;
     gru_gradients gradients;
-    gru_weights weights; /* f32; BENCH_BOTH only: where gru_layer_update finds them */
-    void *x, *h0, *dy;   /* x or projected and dy in the problem's type; h0 and hT in f32 */
+    gru_weights weights; /* bench_type_wide; BENCH_BOTH only: where gru_layer_update finds them */
+    void *x, *h0, *dy;   /* x or projected and dy in the problem's type; h0 and hT in bench_type_wide of it */
     void *graph;         /* NULL: runs are enqueued call by call */
 } engine_state;
 
@@ -33,7 +33,7 @@ static void **gradient_of(engine_state *state, int which) {
 }
 
 static int gradient_type(const bench_problem *problem, int which) {
-    return which == BENCH_DX ? problem->type : BENCH_F32;
+    return which == BENCH_DX ? problem->type : bench_type_wide(problem->type);
 }
 
 static void release(void *opaque) {
@@ -56,7 +56,7 @@ static void release(void *opaque) {
 
 /* ---- what the layer is ----------------------------------------------------------------------------------------- */
 
-static const int32_t type_of[BENCH_TYPES] = {GRU_F32, GRU_F32, GRU_F16, GRU_BF16};
+static const int32_t type_of[BENCH_TYPES] = {GRU_F32, GRU_F32, GRU_F16, GRU_BF16, GRU_F64};
 
 static const int32_t weight_type_of[BENCH_WEIGHTS] = {GRU_F32, GRU_F16, GRU_BF16, GRU_INT8};
 
@@ -70,6 +70,7 @@ static gru_status make_layer(engine_state *state, const bench_candidate *self, c
     config.inputs = (int32_t)problem->shape.I, config.hidden = (int32_t)problem->shape.H;
     config.reset_mode = problem->reset_mode;
     config.io_type = config.weight_type = type_of[problem->type];
+    config.state_type = type_of[bench_type_wide(problem->type)];
     if (self->weights) config.weight_type = weight_type_of[self->weights];
     weights.W = problem->W, weights.R = problem->R, weights.bW = problem->bW, weights.bR = problem->bR;
     gru_status status = gru_context_create(&context_config, &state->context);
@@ -124,6 +125,7 @@ static gru_status make_stream(engine_state *state) {
 static gru_status make_run(engine_state *state) {
     const bench_problem *problem = state->problem;
     const int64_t rows = problem->shape.T * problem->shape.N, H = problem->shape.H;
+    const int wide = bench_type_wide(problem->type);
     gru_run *run = &state->run;
     run->T = problem->shape.T, run->N = problem->shape.N;
     run->mode = problem->dy || problem->stage == BENCH_TRAIN ? GRU_TRAIN : GRU_INFERENCE;
@@ -134,8 +136,8 @@ static gru_status make_run(engine_state *state) {
     gru_status status = problem->projected
                             ? make(state, problem->projected, rows * 3 * H, problem->type, &state->x)
                             : make(state, problem->x, rows * problem->shape.I, problem->type, &state->x);
-    if (status == GRU_OK) status = make(state, problem->h0, problem->shape.N * H, BENCH_F32, &state->h0);
-    if (status == GRU_OK) status = make(state, NULL, problem->shape.N * H, BENCH_F32, &run->hT);
+    if (status == GRU_OK) status = make(state, problem->h0, problem->shape.N * H, wide, &state->h0);
+    if (status == GRU_OK) status = make(state, NULL, problem->shape.N * H, wide, &run->hT);
     if (status == GRU_OK && problem->shape.T > 1)
         status = make(state, NULL, rows * H, problem->type, &run->y.data);
     if (status == GRU_OK) status = gru_allocate(state->context, run->workspace_size, &run->workspace);
@@ -164,11 +166,13 @@ static gru_status make_gradients(engine_state *state) {
 static gru_status make_weights(engine_state *state, int device) {
     const bench_problem *problem = state->problem;
     const int64_t H = problem->shape.H, I = problem->shape.I;
+    const int wide = bench_type_wide(problem->type);
     void *tensors[4] = {NULL};
-    gru_status status = make(state, problem->W, 3 * H * I, BENCH_F32, &tensors[0]);
-    if (status == GRU_OK) status = make(state, problem->R, 3 * H * H, BENCH_F32, &tensors[1]);
-    if (status == GRU_OK) status = make(state, problem->bW, 3 * H, BENCH_F32, &tensors[2]);
-    if (status == GRU_OK) status = make(state, problem->bR, 3 * H, BENCH_F32, &tensors[3]);
+    gru_status status = make(state, problem->W, 3 * H * I, wide, &tensors[0]);
+    if (status == GRU_OK) status = make(state, problem->R, 3 * H * H, wide, &tensors[1]);
+    if (status == GRU_OK) status = make(state, problem->bW, 3 * H, wide, &tensors[2]);
+    if (status == GRU_OK) status = make(state, problem->bR, 3 * H, wide, &tensors[3]);
+    state->weights.type = type_of[wide];
     state->weights.W = tensors[0], state->weights.R = tensors[1], state->weights.bW = tensors[2],
     state->weights.bR = tensors[3];
     state->weights.on_device = device == BENCH_GPU;
@@ -183,7 +187,7 @@ static void collect(void *opaque) {
         get(state, *gradient_of(state, i), bench_problem_gradient_count(&problem->shape, i),
             gradient_type(problem, i), problem->gradients[i]);
     if (state->steps) (void)gru_stream_read_state(state->steps, state->run.hT);
-    get(state, state->run.hT, row, BENCH_F32, problem->hT);
+    get(state, state->run.hT, row, bench_type_wide(problem->type), problem->hT);
     if (state->run.y.data) get(state, state->run.y.data, problem->shape.T * row, problem->type, problem->y);
 }
 
@@ -191,7 +195,7 @@ static void collect(void *opaque) {
 static gru_status clear_outputs(engine_state *state) {
     const bench_problem *problem = state->problem;
     const int64_t row = problem->shape.N * problem->shape.H;
-    gru_status status = put(state, NULL, row, BENCH_F32, state->run.hT);
+    gru_status status = put(state, NULL, row, bench_type_wide(problem->type), state->run.hT);
     if (status == GRU_OK && state->run.y.data)
         status = put(state, NULL, problem->shape.T * row, problem->type, state->run.y.data);
     for (int i = 0; problem->dy && i < BENCH_GRADIENTS && status == GRU_OK; i++)

@@ -39,6 +39,19 @@ static int add_set(bench_shape *shapes, int count, int only_quick, double limit)
     return count;
 }
 
+/* Sizes that no engine was tuned for. */
+static int add_grid(bench_shape *shapes, int count) {
+    static const int64_t units[] = {24, 72, 136, 200, 272, 400, 608, 900}, rows[] = {1, 2, 5, 13, 48, 200};
+    for (size_t h = 0; h < sizeof units / sizeof *units; h++)
+        for (size_t n = 0; n < sizeof rows / sizeof *rows && count < BENCH_SHAPES; n++) {
+            char name[40];
+            (void)snprintf(name, sizeof name, "grid_b%d_h%d", (int)rows[n], (int)units[h]);
+            const known_shape shape = {name, 100, rows[n], units[h], units[h], 0};
+            shapes[count++] = cut(&shape, quick_limit);
+        }
+    return count;
+}
+
 static int add_numbers(const char *word, bench_shape *shapes, int count, int *used) {
     known_shape own = {.name = word};
     *used = 0;
@@ -63,6 +76,7 @@ static int add_word(const char *word, bench_shape *shapes, int count, int *used)
     if (length == 3 && strncmp(word, "all", 3) == 0) return add_set(shapes, count, 0, 0);
     if (length == 5 && strncmp(word, "quick", 5) == 0) return add_set(shapes, count, 1, quick_limit);
     if (length == 7 && strncmp(word, "default", 7) == 0) return add_set(shapes, count, 0, default_limit);
+    if (length == 4 && strncmp(word, "grid", 4) == 0) return add_grid(shapes, count);
     for (int k = 0; k < KNOWN; k++)
         if (strlen(known[k].name) == length && strncmp(known[k].name, word, length) == 0) {
             shapes[count] = cut(&known[k], 0);

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-const char *const bench_type_names[BENCH_TYPES] = {"f32", "tf32", "f16", "bf16"};
+const char *const bench_type_names[BENCH_TYPES] = {"f32", "tf32", "f16", "bf16", "f64"};
 
 const char *const bench_weights_names[BENCH_WEIGHTS] = {"same", "f16", "bf16", "int8"};
 
@@ -13,16 +13,20 @@ double bench_weights_unit(int weights) {
     return units[weights];
 }
 
-static int is_wide(int type) {
-    return type == BENCH_F32 || type == BENCH_TF32;
+static int is_half(int type) {
+    return type == BENCH_F16 || type == BENCH_BF16;
+}
+
+int bench_type_wide(int type) {
+    return type == BENCH_F64 ? BENCH_F64 : BENCH_F32;
 }
 
 size_t bench_type_bytes(int type) {
-    return is_wide(type) ? 4 : 2;
+    return type == BENCH_F64 ? sizeof(double) : is_half(type) ? 2 : 4;
 }
 
 double bench_type_unit(int type) {
-    static const double units[BENCH_TYPES] = {0x1p-24, 0x1p-11, 0x1p-11, 0x1p-8};
+    static const double units[BENCH_TYPES] = {0x1p-24, 0x1p-11, 0x1p-11, 0x1p-8, 0x1p-53};
     return units[type];
 }
 
@@ -65,21 +69,27 @@ static float from_f16(uint16_t half) {
 
 void bench_type_narrow(const float *numbers, int64_t count, int type, void *to) {
     uint16_t *halves = to;
-    if (is_wide(type)) memcpy(to, numbers, (size_t)count * sizeof *numbers);
-    for (int64_t i = 0; !is_wide(type) && i < count; i++)
+    if (type == BENCH_F64)
+        for (int64_t i = 0; i < count; i++) ((double *)to)[i] = (double)numbers[i];
+    else if (!is_half(type))
+        memcpy(to, numbers, (size_t)count * sizeof *numbers);
+    for (int64_t i = 0; is_half(type) && i < count; i++)
         halves[i] = type == BENCH_F16 ? to_f16(numbers[i]) : to_bf16(numbers[i]);
 }
 
 void bench_type_widen(const void *from, int64_t count, int type, float *numbers) {
     const uint16_t *halves = from;
-    if (is_wide(type)) memcpy(numbers, from, (size_t)count * sizeof *numbers);
-    for (int64_t i = 0; !is_wide(type) && i < count; i++)
+    if (type == BENCH_F64)
+        for (int64_t i = 0; i < count; i++) numbers[i] = (float)((const double *)from)[i];
+    else if (!is_half(type))
+        memcpy(numbers, from, (size_t)count * sizeof *numbers);
+    for (int64_t i = 0; is_half(type) && i < count; i++)
         numbers[i] = type == BENCH_F16 ? from_f16(halves[i]) : number_of((uint32_t)halves[i] << 16);
 }
 
 void bench_type_round(float *numbers, int64_t count, int type) {
     uint16_t half;
-    for (int64_t i = 0; !is_wide(type) && i < count; i++) {
+    for (int64_t i = 0; is_half(type) && i < count; i++) {
         bench_type_narrow(numbers + i, 1, type, &half);
         bench_type_widen(&half, 1, type, numbers + i);
     }

@@ -18,6 +18,7 @@
 #include "bench_options.h"
 #include "bench_problem_create.h"
 #include "bench_report.h"
+#include "peer_ratios.h"
 #include "bench_stream.h"
 
 static const bench_candidate *const peers[] = {
@@ -47,6 +48,7 @@ typedef struct bench_program {
     bench_case current;          /* the case that is prepared or timed */
     FILE *json;
     bench_break_even_pairs pairs;
+    bench_peer_ratios ratios;
     bench_thread_check threads; /* of --check-threads */
     int rows, wrong, failed;
 } bench_program;
@@ -112,6 +114,7 @@ static void time_case(bench_program *program, const bench_problem *problem, doub
                                     options->seconds / (this_case->count + 1))) {
             program->rows += bench_report_case(this_case, peak, options->cold, program->json);
             note_pair(program);
+            bench_peer_ratios_add(&program->ratios, this_case);
         } else {
             (void)fprintf(stderr, "gru_bench: no memory for %s\n", problem->shape.name);
             program->failed = 1;
@@ -271,6 +274,7 @@ static int measure_engines(bench_program *program) {
     else
         bench_all(program);
     bench_break_even_print(&program->pairs, stdout);
+    bench_peer_ratios_print(&program->ratios, stdout);
     return finish(program);
 }
 

@@ -52,7 +52,7 @@ void checker_dependency_wait(ThreadClock &thread) {
 void checker_dependency_trigger(const ThreadClock &thread) {
     if (thread.before_wait) grid_facts[checker_grid].early_trigger = true;
 }
-// Behind its wait a thread knows that the grid before has ended, and of older ones what that grid knew when
+// After its wait a thread knows that the grid before has ended, and of older ones what that grid knew when
 // it ended.
 bool checker_unfinished(uint32_t grid, const ThreadClock &thread) {
     const GridFacts &now = grid_facts[checker_grid];
@@ -118,7 +118,7 @@ void checker_split_wait(const SplitClock &barrier, ThreadClock &thread) {
         acquire(thread, *barrier.complete);
 }
 
-// ---- fences and atomics, as in C++: a fence before a relaxed atomic releases, one behind it acquires ----
+// ---- fences and atomics, as in C++: a fence before a relaxed atomic releases, one after it acquires ----
 static Clock own_clock(const ThreadClock &thread) {
     Clock clock = *thread.base;
     clock[thread.id] = thread.epoch;

@@ -4,7 +4,7 @@
 #include <cstddef>
 
 namespace emu {
-constexpr size_t STACK = 64 << 10;
+constexpr size_t STACK = 256 << 10; // kernels translated from PTX have frames of up to 87 KB
 struct Fiber {
     void *context = nullptr;
     char *stack = nullptr; // NULL: the fiber of the program itself

@@ -34,7 +34,7 @@ static bool steps_are_wrong(int fault, bool first_dependent = false) {
 }
 TEST(dependent_steps) {
     CHECK(!steps_are_wrong(RIGHT_STEP));
-    CHECK(!steps_are_wrong(RIGHT_STEP, true)); // behind a copy the attribute has no effect
+    CHECK(!steps_are_wrong(RIGHT_STEP, true)); // after a copy the attribute has no effect
 }
 FAULT(dependency_wait_missing, CHECKER, "before griddepcontrol.wait") {
     return steps_are_wrong(WAIT_MISSING);
@@ -96,7 +96,7 @@ FAULT(cache_operator_missing, TRANSLATED, "load through L1") {
     return start(consume, how, static_cast<const int *>(values.data), out.data) != cudaSuccess;
 }
 
-// Triggered behind the wait, a launch may rely on all but the one before it.
+// Triggered after the wait, a launch may rely on all but the one before it.
 __global__ void late_trigger(const int *in, int *out) {
     dependency_wait();
     dependency_trigger();

@@ -1,6 +1,7 @@
 // Threads, warps and blocks: that correct programs come out right and silent under every
 // schedule.
 #include "self.h"
+#include <cooperative_groups.h>
 
 __global__ void warp_functions(int *out) { // [7][32]
     const int lane = int(threadIdx.x);
@@ -113,6 +114,28 @@ FAULT(blocks_that_need_not_run_together_wait, BOTH, "livelock") {
     how.grid = 8;
     return start(wait_for_all, how, count.data) != cudaSuccess;
 }
+__global__ void shift(int *values, int n, int rounds) {
+    const int i = int(blockIdx.x * blockDim.x + threadIdx.x);
+    for (int round = 0; round < rounds; round++) {
+        const int next = values[(i + 1) % n];
+        cooperative_groups::this_grid().sync();
+        values[i] = next;
+        cooperative_groups::this_grid().sync();
+    }
+}
+TEST(cooperative_grids_meet) {
+    std::vector<int> values(132);
+    for (int i = 0; i < 132; i++) values[size_t(i)] = i;
+    const Device<int> on_device(values);
+    How how;
+    how.grid = 4;
+    how.block = 33;
+    how.cooperative = true;
+    CHECK(start(shift, how, on_device.data, 132, 3) == cudaSuccess);
+    values = on_device.host();
+    for (int i = 0; i < 132; i++) CHECK(values[size_t(i)] == (i + 3) % 132);
+}
+
 TEST(launches_are_checked) {
     const Device<unsigned> count(1, 0);
     How how;

@@ -2,23 +2,27 @@
 # Runs the commands of README.md, docs/ and apps/g2p/README.md as a newcomer would: every ```sh block in a shell of its own, in order, in a copy
 # of the tree. Blocks marked ```sh ci are not run here. What the commands install stays in a mount namespace of this script,
 # so it needs root, or sudo without a password; without either it is skipped (status 77).
-# usage: scripts/check_commands.sh [BUILD]      BUILD: a built folder, the commands' build/; default build
+# usage: scripts/check_commands.sh [BUILD [PAGE...]]      BUILD: a built folder, the commands' build/; default build. Without
+# the commands of these pages
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/common.sh
-mapfile -t pages < <(git ls-files README.md 'docs/*.md' apps/g2p/README.md)
-
-if [ "${1:-}" != --inside ]; then
+if [ "${1:-}" = --inside ]; then
+    build=$2
+    shift 2
+    pages=("$@")
+else
     build=$(realpath "${1:-build}")
+    shift || true
+    mapfile -t pages < <(git ls-files README.md 'docs/*.md' apps/g2p/README.md | grep -vxF "$(printf '%s\n' "$@" -)")
     mapfile -t packages < <(sed -nE 's/^sudo apt-get install //p' "${pages[@]}" | tr ' ' '\n' | sort -u)
     need_packages "${packages[@]}"
     venv .venv numpy >/dev/null
     unshare=(unshare --mount)
     [ "$(id -u)" = 0 ] || unshare=(sudo -n "${unshare[@]}")
     "${unshare[@]}" true 2>/dev/null || { echo "this machine makes no mount namespaces"; exit 77; }
-    exec "${unshare[@]}" scripts/check_commands.sh --inside "$build"
+    exec "${unshare[@]}" scripts/check_commands.sh --inside "$build" "${pages[@]}"
 fi
-build=$2
 
 # Everything below scratch, and every change of /usr/local and /etc, vanishes with the namespace.
 scratch=/mnt

@@ -107,7 +107,7 @@ for page in "${pages[@]}"; do
         complain "$page: commands are \`\`\`sh, or \`\`\`sh ci"
     fi
 done
-grep -qE '^stage [a-z-]+ scripts/check_commands\.sh' .ci/run || complain ".ci/run does not run scripts/check_commands.sh"
+grep -qE '^ *stage [a-z-]+ scripts/check_commands\.sh' .ci/run || complain ".ci/run does not run scripts/check_commands.sh"
 
 prose() { # FILE...: sentences over 25 words. A code span or a link's address is one word; table cells and list items stand alone.
     awk '

@@ -16,14 +16,15 @@ static const gru_backend *const backends[] = {
 
 static const gru_engine *const engines[] = {
 #if defined(GRU_HAVE_CUDA)
-    &gru_engine_cuda_large_batch, &gru_engine_cuda_fused_before, &gru_engine_cuda_stepwise,
+    &gru_engine_cuda_streaming,    &gru_engine_cuda_large_batch,
+    &gru_engine_cuda_fused_before, &gru_engine_cuda_stepwise,
 #endif
 #if defined(__x86_64__)
-    &gru_engine_cpu_avx512,       &gru_engine_cpu_avx2,
+    &gru_engine_cpu_avx512,        &gru_engine_cpu_avx2,
 #elif defined(__aarch64__)
     &gru_engine_cpu_neon,
 #endif
-    &gru_engine_cpu_scalar,       &gru_engine_cpu_reference,
+    &gru_engine_cpu_scalar,        &gru_engine_cpu_reference,
 };
 
 const gru_backend *gru_registry_backend(int32_t index) {

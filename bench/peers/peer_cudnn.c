@@ -285,6 +285,7 @@ static void explain(const cudnn_layer *l, cudnnStatus_t status, char *why) {
 static const char *refusal(const bench_problem *problem) {
     if (!*bench_device()) return ""; /* a machine without a GPU never claimed to have one */
     if (problem->reset_mode != GRU_RESET_AFTER) return "cuDNN computes reset AFTER only";
+    if (problem->type == BENCH_F64) return "it is compared in f32 and in types of 16 bits";
     if (problem->stage == BENCH_BACKWARD) return "its backward pass overwrites what the forward pass kept";
     if (problem->stage == BENCH_RECURRENCE && problem->shape.I != problem->shape.H)
         return "CUDNN_SKIP_INPUT needs I = H";

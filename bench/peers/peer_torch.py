@@ -11,7 +11,8 @@ import torch
 
 import common
 
-TYPES = {"f32": torch.float32, "tf32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
+TYPES = {"f32": torch.float32, "tf32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16,
+         "f64": torch.float64}
 
 
 def extend(parser):

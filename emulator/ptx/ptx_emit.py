@@ -19,6 +19,8 @@ SPECIAL = {
     "%laneid": "emu::self->lane",
     "%cluster_ctarank": "emu::self->cluster_rank",
     "%cluster_nctarank": "emu::self->cluster_size",
+    "%envreg1": "(grid_workspace() >> 32)",
+    "%envreg2": "grid_workspace()",
 }
 ADDRESS = re.compile(r"\[\s*([%$\w]+)\s*(?:\+\s*(-?\d+))?\s*\]$")
 INTEGER = re.compile(r"-?(0x[0-9a-fA-F]+|\d+)U?$")

@@ -42,8 +42,8 @@ template <class T> T shift_left(T a, u32 by) {
 template <class T> T shift_right(T a, u32 by) {
     return by < 8 * sizeof(T) ? T(a >> by) : a < 0 ? T(-1) : T(0);
 }
-inline u32 insert_bits(u32 a, u32 b, u32 position, u32 length) {
-    const u32 mask = shift_left(length < 32 ? (1u << length) - 1 : ~0u, position);
+template <class T> T insert_bits(T a, T b, u32 position, u32 length) {
+    const T mask = shift_left(T(shift_left(T(1), length) - 1), position);
     return (b & ~mask) | (shift_left(a, position) & mask);
 }
 inline u32 pick_bytes(u32 a, u32 b, u32 selector) {

@@ -2,6 +2,7 @@
 #include "ptx/ptx_memory.h"
 #include "emu_device.h"
 #include "mma.h"
+#include <sys/mman.h>
 
 #define CODE __builtin_return_address(0)
 using namespace emu;
@@ -56,6 +57,9 @@ void add_release(u64 p, u32 value) {
 void add_relaxed(u64 p, u32 value) {
     change<u32>(p, __ATOMIC_RELAXED, CODE, [=](u32 old) { return old + value; });
 }
+u32 fetch_add_release(u64 p, u32 value) {
+    return change<u32>(p, __ATOMIC_RELEASE, CODE, [=](u32 old) { return old + value; });
+}
 u32 fetch_add(u64 p, u32 value) {
     return change<u32>(p, __ATOMIC_RELAXED, CODE, [=](u32 old) { return old + value; });
 }
@@ -64,6 +68,29 @@ f32 fetch_add(u64 p, f32 value) {
 }
 u32 compare_swap(u64 p, u32 expected, u32 value) {
     return change<u32>(p, __ATOMIC_RELAXED, CODE, [=](u32 old) { return old == expected ? value : old; });
+}
+
+// ---- grids ----
+// One serves all grids, because no two cooperative ones run at once.
+u64 grid_workspace() {
+    static constexpr size_t PAGE = 4096, WORDS = 2;
+    static u32 *words = nullptr;
+    static u64 used_by = ~u64(0);
+    const Grid *grid = running->block->cluster->grid;
+    if (!grid->launch.cooperative) return 0;
+    if (!words) {
+        void *p = mmap(nullptr, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        words = static_cast<u32 *>(p);
+        checker_watch(words, PAGE);
+        checker_allocated(words, WORDS * sizeof *words);
+    }
+    if (used_by != grid->number) {
+        words[0] = words[1] = 0;
+        checker_clear(words, WORDS * sizeof *words);
+        checker_wrote(words, WORDS * sizeof *words);
+        used_by = grid->number;
+    }
+    return reinterpret_cast<u64>(words);
 }
 
 // ---- clusters ----

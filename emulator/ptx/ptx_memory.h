@@ -45,12 +45,14 @@ u32 load_relaxed(u64 p);
 void add_release(u64 p, u32 value);
 void add_relaxed(u64 p, u32 value);
 u32 compare_swap(u64 p, u32 expected, u32 value);
+u32 fetch_add_release(u64 p, u32 value);
 u32 fetch_add(u64 p, u32 value);
 f32 fetch_add(u64 p, f32 value);
 void copy_in_background(u32 to, u64 from, u32 bytes, const char *file, int line);
 u32x4 load_matrices(u32 row, const char *file, int line);
+u64 grid_workspace(); // of the driver: two words, the second for the barrier of a cooperative grid; others have none: 0
 void release_fence();
-void arrive_relaxed(const char *file, int line); // at a cluster's barrier: behind a fence only
+void arrive_relaxed(const char *file, int line); // at a cluster's barrier: only after a fence
 
 #define PTX_INLINE inline __attribute__((always_inline))
 template <class T> PTX_INLINE T get(u64 p) {

@@ -76,7 +76,8 @@ enum { GRU_BACKEND_AUTO = 0, GRU_BACKEND_CPU = 1, GRU_BACKEND_CUDA = 2 };
 /** Flags of a context. */
 enum {
     GRU_ALLOW_TF32          = 1,         /**< Multiply f32 on tensor cores, with about 3 decimal digits. */
-    GRU_BATCH_INVARIANT     = 2,         /**< Use only engines in which a row's bits do not depend on N. */
+    GRU_BATCH_INVARIANT     = 2,         /**< Use only engines in which a row's bits depend neither on N nor on how its
+                                              steps are cut into calls. On CPUs all are such. */
     GRU_SKIP_POINTER_CHECKS = 4,         /**< CUDA: do not ask the driver whether the device can reach each pointer.
                                               An invalid pointer then destroys the CUDA context. */
     GRU_CHECK_WEIGHTS       = 8,         /**< Debugging: store a checksum of the weights in the reserve. Backward then
@@ -173,7 +174,7 @@ enum { GRU_GATE_SIGMOID = 0, GRU_GATE_HARD_SIGMOID = 1 };
 enum { GRU_CANDIDATE_TANH = 0, GRU_CANDIDATE_RELU = 1, GRU_CANDIDATE_LINEAR = 2 };
 /** Further activations, for gate and for candidate; docs/variants.md has their formulas. Some take numbers, alpha and
  * beta, from fields of the configuration; in brackets is what a 0 stands for. Numbers are finite; alpha is not
- * negative but for AFFINE and SCALED_TANH. A function that has another constant above is the same under both. On
+ * negative except for AFFINE and SCALED_TANH. A function that has another constant above is the same under both. On
  * CPUs the functions above are faster. */
 enum {
     GRU_ACTIVATION_SIGMOID          = 16, /**< GRU_GATE_SIGMOID */
@@ -269,11 +270,15 @@ typedef struct gru_weights_out {
     void *R;                             /**< [3H][H] NULL: not wanted. */
     void *bW;                            /**< [3H] NULL: not wanted. */
     void *bR;                            /**< [3H] NULL: not wanted. */
-    int32_t type;                        /**< Type of all four: f32 or f64. */
+    int32_t type;                        /**< Type of all four: f32 or f64. GRU_INT8, only of a layer of that
+                                              weight_type: W, R int8, biases f32. */
+    float *W_scale;                      /**< [3H] scale of each row of W; only with GRU_INT8. NULL: not wanted. */
+    float *R_scale;                      /**< [3H] scale of each row of R; only with GRU_INT8. NULL: not wanted. */
     uint64_t reserved[4];                /**< Zero. */
 } gru_weights_out;
-/** Reads the weights that the layer holds: rounded to weight_type, and to TF32 if the layer multiplies so. CUDA: waits
- * for the stream, and copies through host memory that it allocates. */
+/** Reads the weights that the layer holds: rounded to weight_type, and to TF32 if the layer multiplies so. With
+ * GRU_INT8 they are the layer's own integers: a layer that is given them has the same bits. CUDA: waits for the stream,
+ * and copies through host memory that it allocates. */
 GRU_API gru_status gru_layer_read(const gru_layer *layer, const gru_weights_out *weights, void *stream);
 
 /* ---- run ------------------------------------------------------------------------------------------------------- */
@@ -409,7 +414,7 @@ typedef struct gru_gradients {
                                               follow DATA alone, with the same run and an unchanged workspace. */
     gru_const_view dy;                   /**< [T][N][H] io_type. NULL: zeros. Not read at absent steps. */
     const void *dhT;                     /**< [N][H] state_type, dense. NULL: zeros. */
-    const float *loss_scale;             /**< [1] finite, above 0, in the memory of x. dy and dhT hold the true
+    const float *loss_scale;             /**< [1] finite, 2^-126 or more, in the memory of x. dy and dhT hold the true
                                               gradients times this factor, so that 16 bits can hold them. dW, dR, dbW
                                               and dbR are divided by it; the other results stay scaled. NULL: 1. */
     gru_view dx;                         /**< [T][N][I] written. NULL: not wanted. */

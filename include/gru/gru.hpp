@@ -261,7 +261,7 @@ public:
 /** The states of N sequences in all sublayers of a stack. */
 class States : public Handle<gru_states, gru_states_release> {
 public:
-    /** gru_states_create(): zeros. */
+    /** gru_states_create(): the learned initial states, or zeros. */
     States(const Stack &stack, std::int64_t N) {
         gru_states *states = nullptr;
         check(gru_states_create(stack.get(), N, &states));
@@ -271,7 +271,7 @@ public:
     void attach(gru_stack_run &run) const noexcept {
         run.h0 = gru_states_initial(get()), run.hT = gru_states_final(get());
     }
-    /** gru_states_reset(). */
+    /** gru_states_reset(): what they were at first. */
     void reset(void *stream = nullptr) { check(gru_states_reset(get(), stream)); }
 };
 

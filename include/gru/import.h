@@ -32,7 +32,7 @@ extern "C" {
  *     HASTE       z r n  AFTER   kernel [I][3H], recurrent_kernel [H][3H], bias [3H], recurrent_bias [3H]
  *     FLAX        r z n  AFTER   kernels of ir, iz, in as [3][I][H], of hr, hz, hn as [3][H][H], biases of ir, iz, in
  *                                as [3][H], bias of hn [H]
- * / */
+ */
 enum {
     GRU_ORDER_PYTORCH = 0,
     GRU_ORDER_KERAS = 1,
@@ -159,8 +159,9 @@ typedef struct gru_load_options {
  *     PREFIXgru.initial_state  zeros, learned: each sublayer has an initial state [H], h0_l0, h0_l0_reverse and so on,
  *                              of the type of its weights
  *
- * Weights may be I8, as gru-convert --int8 writes them: weight_ih_scale_l0 [3H] and so on hold the scale of each row,
- * and scales, biases and initial states are F32.
+ * Weights may be I8, as gru_file_save(), gru_stack_save() and gru-convert --int8 write them: weight_ih_scale_l0 [3H]
+ * and so on hold the scale of each row, which is finite, and scales, biases and initial states are F32. A layer of
+ * weight_type GRU_INT8 keeps them as they are.
  *
  * They hold for all layers; PREFIXgru.lK.reset and so on hold for layer K alone, PREFIXgru.lK.reverse.reset and so on
  * (but merge) for its reverse direction. Refused by its name: a key after PREFIXgru. that says nothing known, a layer
@@ -171,10 +172,11 @@ GRU_API gru_status gru_stack_load(gru_context *context, const gru_file *file, co
                                   gru_stack **stack);
 
 /** Writes the weights, learned initial states and variant of config to a file. Weights are written as they are (f32,
- * f16, bf16, f64). If only one side has a bias, the other gets zeros; if only some sublayers have an initial state, the
- * others get zeros. The same config gives the same bytes. io_type, state_type and weight_type are not stored. prefix
- * NULL: "". The call reads config.weights, not the layers: weights that an optimiser has changed are saved whether or
- * not gru_layer_update() took them over. What gru_stack_load() would refuse is refused before anything is written.
+ * f16, bf16, f64, int8 with their scales). If only one side has a bias, the other gets zeros; if only some sublayers
+ * have an initial state, the others get zeros. The same config gives the same bytes. io_type, state_type and
+ * weight_type are not stored. prefix NULL: "". The call reads config.weights, not the layers: weights that an optimiser
+ * has changed are saved whether or not gru_layer_update() took them over. What gru_stack_load() would refuse is refused
+ * before anything is written.
  *
  * It writes a new file, .gru-save-N.tmp in the folder of path, syncs it, renames it to path and syncs the folder.
  * A failure loses nothing: GRU_IO with the system's reason. The file keeps the old one's permissions, but not its
@@ -191,7 +193,8 @@ typedef struct gru_named_tensor {
     uint64_t reserved[2];                /**< Zero. */
 } gru_named_tensor;
 
-/** Writes what the layers of a stack hold, as gru_layer_read() reads it: in f32, or f64 for layers in f64. Also its
+/** Writes what the layers of a stack hold, as gru_layer_read() reads it: in f32, f64 for layers in f64, or the integers
+ * and scales of layers of int8 weights: loaded with the weight_type that it had, the stack has the same bits. Also its
  * variant, its learned initial states, and further tensors [count], such as a linear layer behind it (a head). Their
  * names may not be those of the stack's tensors. CUDA: waits for the stream. Else as gru_file_save(). */
 GRU_API gru_status gru_stack_save(const char *path, const gru_stack *stack, const char *prefix,
@@ -199,7 +202,8 @@ GRU_API gru_status gru_stack_save(const char *path, const gru_stack *stack, cons
 
 /** Takes the weights and learned initial states of all sublayers from a file: gru_stack_update(). Its sublayers must
  * have the same sizes, directions and variants, and initial states other than zeros only where the stack has learned
- * ones. prefix NULL: the only GRU in the file. Allocates memory for the weights twice. */
+ * ones. prefix NULL: the only GRU in the file. A stack all of whose layers are of int8 weights keeps the file's
+ * integers. Allocates memory for the weights twice. */
 GRU_API gru_status gru_stack_update_from_file(gru_stack *stack, const gru_file *file, const char *prefix,
                                               void *stream);
 

@@ -33,8 +33,9 @@ GRU_API gru_status gru_stream_create_stack(const gru_stack *stack, const gru_str
 GRU_API void gru_stream_release(gru_stream *stream);                    /**< NULL: nothing. No step may be pending. */
 
 /** Runs the next step of all rows: x [N][inputs] to y [N][outputs], both dense, of io_type, in memory of the context.
- * y NULL: not wanted. The bits are those of gru_layer_forward() or gru_stack_forward() over the same steps. Checks
- * only x and y: that x is given, alignment, that they do not overlap; CUDA: that the device can reach them.
+ * y NULL: not wanted. The bits are those of gru_layer_forward() or gru_stack_forward() over the same steps; on CUDA
+ * they are so with GRU_BATCH_INVARIANT. Checks only x and y: that x is given, alignment, that they do not overlap;
+ * CUDA: that the device can reach them.
  *
  * Suits an audio callback: on a CPU context with one thread a step allocates nothing, takes no lock and makes no system
  * call. Threads: different streams may step at once. One stream may not: GRU_BAD_ARGUMENT says so where two steps are

@@ -87,10 +87,12 @@ class Call:
 
     def input(self, view: Any, name: str, array: Any, width: int) -> None:
         """x or projected, which gives T and N unless the batch is ragged."""
-        if self._ragged_rows is None:
-            self.run.T, self.run.N = self._found(name, array, self.io, (-1, -1, width), False).shape[:2]
+        is_ragged = self._ragged_rows is not None
+        found = self._found(name, array, self.io, self.rows(width) if is_ragged else (-1, -1, width), False)
+        if not is_ragged:
+            self.run.T, self.run.N = found.shape[:2]
         self.run.ragged_rows = self._ragged_rows or 0
-        self.view(view, name, array, self.io, width)
+        _arrays.set_view(view, name, found, is_ragged)
 
     def view(self, view: Any, name: str, array: Any, kind: str, width: int | None, *, write: bool = False) -> None:
         """A tensor of all steps; width None: of single numbers. array None: nothing."""
@@ -131,6 +133,12 @@ class Call:
             self.run.reserve_size = reserve
             self.owners.append(owner)
 
+    def lend_forward(self, sizes: Any, mode: str) -> None:
+        """Makes the run one of a mode such as "GRU_TRAIN", and gives it what that needs."""
+        reserve = {"GRU_TRAIN": sizes.reserve, "GRU_TRAIN_RECOMPUTE": sizes.reserve_recompute}
+        self.run.mode = library()[mode]
+        self.lend(sizes.workspace, reserve.get(mode, 0))
+
     def finish(self) -> None:
         """CUDA: waits, because the workspace is freed with the call."""
         if self.context.is_cuda:
@@ -151,7 +159,8 @@ def as_list(name: str, arrays: Any, count: int) -> list[Any]:
     """A sequence of `count` arrays, or None for each."""
     if arrays is None:
         return [None] * count
-    if not isinstance(arrays, (list, tuple)) or len(arrays) != count:
-        size = len(arrays) if hasattr(arrays, "__len__") else 0
-        raise BadArgument(f"{name} is a {type(arrays).__name__} of {size}, expected a list of {count} arrays, one for each sublayer")
+    if not isinstance(arrays, (list, tuple)):
+        raise BadArgument(f"{name} is a {type(arrays).__name__}, expected a list of {count} arrays, one for each sublayer")
+    if len(arrays) != count:
+        raise BadArgument(f"{name} has {len(arrays)} arrays, expected {count}, one for each sublayer")
     return list(arrays)

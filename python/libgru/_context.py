@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from libgru import _arrays
+from libgru._errors import BadArgument
 from libgru._library import library
 
 
@@ -46,6 +47,12 @@ class Context:
         """CUDA: waits for the stream (a cudaStream_t as a number), then raises BadData if kernels found lengths, slots or
         weights wrong since the last call. CPU: does nothing, because calls check them."""
         library().call("gru_context_check", self._handle, stream or None)
+
+
+def check_threads(threads: Any) -> None:
+    """For callers whose contexts are made later, elsewhere."""
+    if not isinstance(threads, int) or not 0 <= threads <= 1024:
+        raise BadArgument(f"threads is {threads!r}, expected 0 to 1024")
 
 
 @cache

@@ -152,10 +152,7 @@ class Layer:
                         call.new("hT", hT, call.state, (call.N, self.hidden)))
         call.view(run.y, "y", output.y, call.io, self.hidden, write=True)
         run.hT, run.hT_stride = call.states("hT", output.hT, call.N, self.hidden, write=True)
-        sizes = self._sizes(call)
-        run.mode = lib[mode]
-        reserve = {"GRU_TRAIN": sizes.reserve, "GRU_TRAIN_RECOMPUTE": sizes.reserve_recompute}
-        call.lend(sizes.workspace, reserve.get(mode, 0))
+        call.lend_forward(self._sizes(call), mode)
         lib.call("gru_layer_forward", self._handle, ctypes.byref(run))
         call.finish()
         return output

@@ -10,7 +10,7 @@ from libgru._library import library
 
 
 class Plan:
-    """handle: a gru_layer without weights. packed: bytes of its packed weights. A reserve takes reserve + reserve_row T N bytes."""
+    """handle: a gru_layer without weights. packed: bytes of its packed weights."""
 
     def __init__(self, config: Any, context: Context) -> None:
         """config: a gru_layer_config."""
@@ -18,9 +18,12 @@ class Plan:
         library().call("gru_layer_create", context._handle, ctypes.byref(config), None, ctypes.byref(self.handle))
         least, one = self._measure(0, 0), self._measure(1, 1)
         self.packed: int = one.packed
-        self.reserve: int = least.reserve
-        self.reserve_row: int = one.reserve - least.reserve
+        self._reserve, self._reserve_row = least.reserve, one.reserve - least.reserve
         self.sizes = lru_cache(maxsize=256)(self._measure)
+
+    def reserve_bytes(self, T: Any, N: Any) -> Any:
+        """For numbers and for symbols."""
+        return self._reserve + T * N * self._reserve_row
 
     def _measure(self, T: int, N: int) -> Any:
         sizes = library().new("gru_sizes")

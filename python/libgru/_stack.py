@@ -88,7 +88,7 @@ class Stack:
         sublayers = [self._sublayer(k) for k in range(count)]
         self.hidden = [each.hidden for each in sublayers]
         self._widths = [each.inputs for each in sublayers]
-        self._io, self._state = (_weights.type_name(kind) for kind in (sublayers[0].io_type, sublayers[0].state_type))
+        self._types = _weights.type_name(sublayers[0].io_type), _weights.type_name(sublayers[0].state_type)
 
     def _sublayer(self, k: int) -> Any:
         config = library().new("gru_layer_config")
@@ -184,7 +184,7 @@ class Stack:
         return StackTraining(self, call, output)
 
     def _call(self, x: Any, h0: Sequence[Any] | None, options: Options, stream: int) -> _StackCall:
-        call = _StackCall(library().new("gru_stack_run"), self.context, self._io, self._state)
+        call = _StackCall(library().new("gru_stack_run"), self.context, *self._types)
         call.run.stream = stream or None
         call.ragged(options)
         call.input(call.run.x, "x", x, self.inputs)
@@ -207,10 +207,7 @@ class Stack:
         call.view(call.stack.y_reverse, "y_reverse", y_reverse, call.io, self.hidden[-1], write=True)
         last = [call.new("hT", array, call.state, (call.N, H)) for array, H in zip(as_list("hT", hT, len(self.hidden)), self.hidden)]
         call.last_states(last, self.hidden)
-        sizes = self._sizes(call)
-        run.mode = lib[mode]
-        reserve = {"GRU_TRAIN": sizes.reserve, "GRU_TRAIN_RECOMPUTE": sizes.reserve_recompute}
-        call.lend(sizes.workspace, reserve.get(mode, 0))
+        call.lend_forward(self._sizes(call), mode)
         lib.call("gru_stack_forward", self._handle, ctypes.byref(call.stack))
         call.finish()
         return StackOutput(y, last, y_reverse)

@@ -32,7 +32,7 @@ class Stream:
         lib = self._lib = library()
         self.model, self.rows = model, rows
         is_stack = isinstance(model, Stack)
-        self._io, self._state = (model._io, model._state) if isinstance(model, Stack) else model._types
+        self._io, self._state = model._types
         self._hidden = model.hidden if isinstance(model, Stack) else [model.hidden]
         config, handle = lib.new("gru_stream_config"), ctypes.c_void_p()
         config.rows = rows

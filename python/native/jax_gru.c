@@ -21,6 +21,7 @@ typedef struct call {
     jax_plan *plan;
     int64_t T, N, I, H;
     int32_t io, wide; /* types of data, and of gradients of weights */
+    gru_sizes sizes;
     xla_error *error;
 } call;
 
@@ -103,7 +104,7 @@ static int tell_version(const xla_call *frame) {
     return 1;
 }
 
-/* Finds the layer. T and N: of argument x, which may be -1 for none. */
+/* Finds the layer and what it needs. T and N: of argument x, which may be -1 for none. */
 static call begin(const xla_call *frame, int64_t x) {
     static const int32_t types[] = {
         [GRU_F32] = XLA_F32, [GRU_F16] = XLA_F16, [GRU_BF16] = XLA_BF16, [GRU_F64] = XLA_F64};
@@ -120,20 +121,18 @@ static call begin(const xla_call *frame, int64_t x) {
     c.I = config.inputs, c.H = config.hidden, c.io = types[config.io_type & 3];
     c.wide = c.io == XLA_F64 ? XLA_F64 : XLA_F32;
     const xla_buffer *input = x < 0 ? NULL : buffer_at(&c, &frame->args, x);
-    if (c.error || !input) return c;
-    if (input->rank != 3)
-        fail(&c, XLA_INVALID_ARGUMENT, "libgru: x is expected to have 3 dimensions");
-    else
+    if (input && input->rank == 3)
         c.T = input->dims[0], c.N = input->dims[1];
+    else if (input)
+        fail(&c, XLA_INVALID_ARGUMENT, "libgru: x is expected to have 3 dimensions");
+    if (!c.error) check(&c, gru_layer_sizes(c.plan->layer, c.T, c.N, &c.sizes));
     return c;
 }
 
 /* What forward and backward share: x, packed and, at the index given or nowhere, steps. */
 static gru_run run_of(call *c, int64_t x, int64_t packed, int64_t steps) {
     gru_run run = {.T = c->T, .N = c->N, .x.data = argument(c, x, c->io, c->T * c->N * c->I)};
-    gru_sizes sizes = {.packed = 0};
-    if (!c->error) check(c, gru_layer_sizes(c->plan->layer, c->T, c->N, &sizes));
-    run.packed = argument(c, packed, XLA_U8, (int64_t)sizes.packed);
+    run.packed = argument(c, packed, XLA_U8, (int64_t)c->sizes.packed);
     if (steps >= c->frame->args.size || c->error) return run;
     const xla_buffer *given = buffer_at(c, &c->frame->args, steps);
     if (given->rank == 1)
@@ -148,40 +147,43 @@ static gru_run run_of(call *c, int64_t x, int64_t packed, int64_t steps) {
 OPERATOR libgru_jax_pack(xla_call *frame) {
     if (tell_version(frame)) return NULL;
     call c = begin(frame, -1);
-    gru_sizes sizes = {.packed = 0};
     gru_weights weights = {.W = argument(&c, 0, c.io, 3 * c.H * c.I),
                            .R = argument(&c, 1, c.io, 3 * c.H * c.H),
                            .bW = argument(&c, 2, c.io, 3 * c.H),
                            .bR = argument(&c, 3, c.io, 3 * c.H)};
     if (c.error) return c.error;
     weights.type = c.plan->config.io_type;
-    check(&c, gru_layer_sizes(c.plan->layer, 0, 0, &sizes));
-    void *packed = result(&c, 0, XLA_U8, (int64_t)sizes.packed);
+    void *packed = result(&c, 0, XLA_U8, (int64_t)c.sizes.packed);
     if (!c.error) check(&c, gru_layer_pack(c.plan->layer, &weights, packed, NULL));
     return c.error;
 }
 
+/* Runs the layer, backward if there are gradients, unless something is wrong already. */
+static xla_error *finish(call *c, gru_run *run, const gru_gradients *gradients) {
+    if (c->error) return c->error;
+    run->workspace_size = gradients ? c->sizes.backward_workspace : c->sizes.workspace;
+    run->workspace = scratch_take(&c->plan->scratch, run->workspace_size);
+    if (!run->workspace) {
+        fail(c, XLA_OUT_OF_MEMORY, "libgru: no memory for a workspace");
+        return c->error;
+    }
+    check(c, gradients ? gru_layer_backward(c->plan->layer, run, gradients)
+                       : gru_layer_forward(c->plan->layer, run));
+    scratch_give_back(&c->plan->scratch, run->workspace);
+    return c->error;
+}
+
 static xla_error *forward(const xla_call *frame, int training) {
     call c = begin(frame, 0);
-    gru_sizes sizes = {.workspace = 0};
     gru_run run = run_of(&c, 0, 2, 3);
     run.h0 = argument(&c, 1, c.io, c.N * c.H);
     run.y.data = result(&c, 0, c.io, c.T * c.N * c.H);
     run.hT = result(&c, 1, c.io, c.N * c.H);
-    if (!c.error) check(&c, gru_layer_sizes(c.plan->layer, c.T, c.N, &sizes));
     if (training) {
-        run.mode = GRU_TRAIN, run.reserve_size = sizes.reserve;
-        run.reserve = result(&c, 2, XLA_U8, (int64_t)sizes.reserve);
+        run.mode = GRU_TRAIN, run.reserve_size = c.sizes.reserve;
+        run.reserve = result(&c, 2, XLA_U8, (int64_t)c.sizes.reserve);
     }
-    if (c.error) return c.error;
-    run.workspace = scratch_take(&c.plan->scratch, sizes.workspace), run.workspace_size = sizes.workspace;
-    if (!run.workspace) {
-        fail(&c, XLA_OUT_OF_MEMORY, "libgru: no memory for a workspace");
-        return c.error;
-    }
-    check(&c, gru_layer_forward(c.plan->layer, &run));
-    scratch_give_back(&c.plan->scratch, run.workspace);
-    return c.error;
+    return finish(&c, &run, NULL);
 }
 
 OPERATOR libgru_jax_infer(xla_call *frame) {
@@ -207,20 +209,9 @@ static gru_gradients gradients_of(call *c) {
 OPERATOR libgru_jax_backward(xla_call *frame) {
     if (tell_version(frame)) return NULL;
     call c = begin(frame, 2);
-    gru_sizes sizes = {.workspace = 0};
     gru_run run = run_of(&c, 2, 3, 5);
     const gru_gradients gradients = gradients_of(&c);
-    if (!c.error) check(&c, gru_layer_sizes(c.plan->layer, c.T, c.N, &sizes));
-    run.mode = GRU_TRAIN, run.reserve_size = sizes.reserve;
-    run.reserve = argument(&c, 4, XLA_U8, (int64_t)sizes.reserve);
-    if (c.error) return c.error;
-    run.workspace_size = sizes.backward_workspace;
-    run.workspace = scratch_take(&c.plan->scratch, run.workspace_size);
-    if (!run.workspace) {
-        fail(&c, XLA_OUT_OF_MEMORY, "libgru: no memory for a workspace");
-        return c.error;
-    }
-    check(&c, gru_layer_backward(c.plan->layer, &run, &gradients));
-    scratch_give_back(&c.plan->scratch, run.workspace);
-    return c.error;
+    run.mode = GRU_TRAIN, run.reserve_size = c.sizes.reserve;
+    run.reserve = argument(&c, 4, XLA_U8, (int64_t)c.sizes.reserve);
+    return finish(&c, &run, &gradients);
 }

@@ -46,6 +46,16 @@ class Command(Case):
         self.assertEqual((told["unwanted"], told["left_out"]), (["table"], {}))
         self.assertEqual(told["grus"][0]["prefix"], "enc.")
 
+    def test_nobody_reads_the_report(self) -> None:
+        """As with "| head": the file is written, and nothing is said."""
+        environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
+        words = [sys.executable, "-m", "libgru.convert", SAMPLES / "cell.npz", self.output, "--report"]
+        with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as ran:
+            assert ran.stdout and ran.stderr
+            ran.stdout.close()
+            self.assertEqual((ran.stderr.read(), ran.wait()), (b"", 130))
+        self.assertTrue(self.output.exists())
+
     def test_names_cannot_write_to_the_terminal(self) -> None:
         path = self.folder / "x.npz"
         np.savez(path, **gru(), **{"a\x1b[2J\n": np.array(["b"]), "c\x1b[2J\n": draw(2)})

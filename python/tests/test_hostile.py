@@ -1,4 +1,4 @@
-"""Input that means harm, and a machine that fails."""
+"""Hostile input files, and failures of the system while a file is written."""
 from __future__ import annotations
 
 import errno

@@ -5,7 +5,7 @@
 
 #include "check_view.h"
 #include "core/activation.h"
-#include "core/context.h"
+#include "core/engine.h"
 #include "core/error.h"
 #include "core/number.h"
 
@@ -134,7 +134,8 @@ gru_status gru_check_weights(const gru_layer *layer, const gru_weights *weights)
     GRU_TRY(gru_check_aligned("weights.bR", weights->bR, int8 ? sizeof(float) : element));
     GRU_TRY(gru_check_aligned("weights.W_scale", weights->W_scale, sizeof(float)));
     GRU_TRY(gru_check_aligned("weights.R_scale", weights->R_scale, sizeof(float)));
-    return gru_check_reserved("weights", weights->reserved, 4);
+    GRU_TRY(gru_check_reserved("weights", weights->reserved, 4));
+    return layer->context->backend->check_weights(layer, weights);
 }
 
 gru_status gru_check_weights_apart(const gru_layer *layer, const gru_weights *weights, const void *packed) {

@@ -1,6 +1,7 @@
 /* check_run.c: the checks of runs and gradients, argument by argument. */
 #include "check_run.h"
 
+#include <float.h>
 #include <math.h>
 
 #include "check_steps.h"
@@ -70,9 +71,8 @@ static int on_host(const run_check *check) {
     return check->layer->context->backend->host_memory;
 }
 
-/* The workspace has room for a state of every row. */
 static gru_status check_steps(const run_check *check) {
-    return on_host(check) ? gru_check_steps(check->run, check->run->workspace) : GRU_OK;
+    return on_host(check) ? gru_check_steps(check->run) : GRU_OK;
 }
 
 /* A count without slots is most often a pool of states whose slots were forgotten. */
@@ -285,11 +285,13 @@ static gru_status check_parts(const run_check *check, const gru_gradients *g) {
     return gru_check_reserved("gradients", g->reserved, 8);
 }
 
-/* In device memory it is not checked: a wrong one shows in the weight gradients. */
+/* The inverse of a subnormal number may be infinite. In device memory it is not checked: a wrong one shows in the weight
+ * gradients. */
 static gru_status check_loss_scale(const run_check *check, const gru_gradients *g) {
-    if (!g->loss_scale || !on_host(check) || (*g->loss_scale > 0 && isfinite(*g->loss_scale))) return GRU_OK;
-    return gru_fail(GRU_BAD_DATA, "gradients.loss_scale[0] is %g, expected a finite number above 0",
-                    (double)*g->loss_scale);
+    if (!g->loss_scale || !on_host(check) || (*g->loss_scale >= FLT_MIN && isfinite(*g->loss_scale)))
+        return GRU_OK;
+    return gru_fail(GRU_BAD_DATA, "gradients.loss_scale[0] is %g, expected a finite number, %g or more",
+                    (double)*g->loss_scale, (double)FLT_MIN);
 }
 
 static gru_status check_gradients(run_check *check, gru_gradients *g) {

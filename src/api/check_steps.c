@@ -113,24 +113,45 @@ static gru_status check_batch_sizes(const gru_run *run) {
                     (long long)rows, (long long)run->ragged_rows);
 }
 
-/* Each sequence once. seen: [N] */
-static gru_status check_batch_order(const gru_run *run, int32_t *seen) {
-    memset(seen, 0, (size_t)run->N * sizeof *seen);
+static gru_status check_order_range(const gru_run *run) {
     for (int64_t i = 0; i < run->N; i++) {
         const long long n = run->batch_order[i];
         if (n < 0 || n >= run->N)
             return gru_fail(GRU_BAD_DATA, "run.batch_order[%lld] is %lld, expected 0 to %lld, below N",
                             (long long)i, n, (long long)run->N - 1);
-        if (seen[n]++)
-            return gru_fail(GRU_BAD_DATA, "run.batch_order has %lld twice, expected each sequence once", n);
     }
     return GRU_OK;
 }
 
-gru_status gru_check_steps(const gru_run *run, int32_t *scratch) {
+enum { WINDOW = 1 << 14 }; /* sequences that one reading of batch_order looks for */
+
+/* Each of the sequences from `first` on, as many as a window has, at most once. */
+static gru_status check_order_window(const gru_run *run, int64_t first) {
+    uint8_t seen[WINDOW / 8];
+    const int64_t count = run->N - first < WINDOW ? run->N - first : WINDOW;
+    memset(seen, 0, (size_t)(count + 7) / 8);
+    for (int64_t i = 0; i < run->N; i++) {
+        const int64_t at = run->batch_order[i] - first;
+        if (at < 0 || at >= count) continue;
+        if (seen[at / 8] >> at % 8 & 1)
+            return gru_fail(GRU_BAD_DATA, "run.batch_order has %lld twice, expected each sequence once",
+                            (long long)run->batch_order[i]);
+        seen[at / 8] |= (uint8_t)(1 << at % 8);
+    }
+    return GRU_OK;
+}
+
+/* In windows, as there is no memory to mark all sequences in: the workspace may hold the data part of a backward pass. */
+static gru_status check_batch_order(const gru_run *run) {
+    GRU_TRY(check_order_range(run));
+    for (int64_t first = 0; first < run->N; first += WINDOW) GRU_TRY(check_order_window(run, first));
+    return GRU_OK;
+}
+
+gru_status gru_check_steps(const gru_run *run) {
     if (run->lengths) return check_lengths(run);
     if (run->offsets) return check_offsets(run);
     if (!run->batch_sizes) return GRU_OK;
     GRU_TRY(check_batch_sizes(run));
-    return run->batch_order ? check_batch_order(run, scratch) : GRU_OK;
+    return run->batch_order ? check_batch_order(run) : GRU_OK;
 }

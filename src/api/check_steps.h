@@ -7,7 +7,7 @@
 /* Which of the fields are given, and the numbers beside them. Follows no pointer. */
 gru_status gru_check_steps_fields(const gru_run *run);
 
-/* What lengths, offsets, batch_sizes and batch_order hold, in host memory. scratch: [N] numbers. */
-gru_status gru_check_steps(const gru_run *run, int32_t *scratch);
+/* What lengths, offsets, batch_sizes and batch_order hold, in host memory. */
+gru_status gru_check_steps(const gru_run *run);
 
 #endif

@@ -17,6 +17,13 @@
 /* Two octets of rows, units and summed numbers that fill no tile, and steps enough to hand a state on twice. */
 enum { T = 3, N = 9, I = 11, H = 27 };
 
+/* Training, and, for engines that have no backward pass, a step. */
+typedef struct calls {
+    int64_t T, N;
+    int32_t mode;
+} calls;
+static const calls training = {T, N, GRU_TRAIN}, streaming = {1, N - 1, GRU_INFERENCE};
+
 typedef struct tensors {
     float W[GATES * H * I], R[GATES * H * H], bW[GATES * H], bR[GATES * H]; /* in host memory only */
     float x[T * N * I], h0[N * H], dy[T * N * H];                           /* read */
@@ -71,13 +78,13 @@ static gru_status call(const gru_layer *layer, tensors *p, gru_run *run) {
     run->x.data = p->x, run->y.data = p->y;
     run->h0 = p->h0, run->hT = p->hT;
     GRU_TRY(gru_layer_forward(layer, run));
-    return gru_layer_backward(layer, run, &gradients);
+    return run->mode == GRU_INFERENCE ? GRU_OK : gru_layer_backward(layer, run, &gradients);
 }
 
 /* In memory of the layer's context, which gets a copy of p, and gives what it wrote back to p. */
-static gru_status run_layer(const gru_layer *layer, tensors *p) {
+static gru_status run_layer(const gru_layer *layer, const calls *kind, tensors *p) {
     gru_context *context = layer->context;
-    gru_run run = {.T = T, .N = N, .mode = GRU_TRAIN};
+    gru_run run = {.T = kind->T, .N = kind->N, .mode = kind->mode};
     void *there = NULL;
     GRU_TRY(gru_layer_allocate(layer, &run));
     gru_status status = gru_allocate(context, sizeof *p, &there);
@@ -90,8 +97,8 @@ static gru_status run_layer(const gru_layer *layer, tensors *p) {
     return status;
 }
 
-static gru_status run_engine(const gru_context_config *config, int32_t reset_mode, int32_t weight_type,
-                             tensors *p) {
+static gru_status run_engine(const gru_context_config *config, const calls *kind, int32_t reset_mode,
+                             int32_t weight_type, tensors *p) {
     const gru_layer_config shape = {
         .inputs = I, .hidden = H, .reset_mode = reset_mode, .weight_type = weight_type};
     const gru_weights weights = {.W = p->W, .R = p->R, .bW = p->bW, .bR = p->bR};
@@ -99,7 +106,7 @@ static gru_status run_engine(const gru_context_config *config, int32_t reset_mod
     gru_layer *layer = NULL;
     GRU_TRY(gru_context_create(config, &context));
     gru_status status = gru_layer_create(context, &shape, &weights, &layer);
-    if (status == GRU_OK) status = run_layer(layer, p);
+    if (status == GRU_OK) status = run_layer(layer, kind, p);
     gru_layer_release(layer);
     gru_context_release(context);
     return status;
@@ -127,14 +134,23 @@ static double budget(const arithmetic *a) {
 /* GRU_BAD_DATA: a result is wrong. */
 #define OUTPUT(name) \
     { #name, got->name, right->name, sizeof got->name / sizeof *got->name }
-static gru_status compare(const arithmetic *a, const char *engine, const tensors *got, const tensors *right) {
+static gru_status compare(const arithmetic *a, const char *engine, const calls *kind, const tensors *got,
+                          const tensors *right) {
+    const size_t y = (size_t)(kind->T * kind->N * H), states = (size_t)(kind->N * H);
     const struct {
         const char *name;
         const float *got, *right;
         size_t count;
-    } outputs[] = {OUTPUT(y),  OUTPUT(hT), OUTPUT(dx),  OUTPUT(dh0),
-                   OUTPUT(dW), OUTPUT(dR), OUTPUT(dbW), OUTPUT(dbR)};
-    for (size_t i = 0; i < sizeof outputs / sizeof *outputs; i++) {
+    } outputs[] = {{"y", got->y, right->y, y},
+                   {"hT", got->hT, right->hT, states},
+                   OUTPUT(dx),
+                   OUTPUT(dh0),
+                   OUTPUT(dW),
+                   OUTPUT(dR),
+                   OUTPUT(dbW),
+                   OUTPUT(dbR)};
+    const size_t count = kind->mode == GRU_INFERENCE ? 2 : sizeof outputs / sizeof *outputs;
+    for (size_t i = 0; i < count; i++) {
         const double error = difference(outputs[i].got, outputs[i].right, outputs[i].count);
         if (!(error <= budget(a)))
             return gru_fail(GRU_BAD_DATA,
@@ -147,7 +163,7 @@ static gru_status compare(const arithmetic *a, const char *engine, const tensors
 /* ---- the whole ---- */
 
 static gru_status check_engine(const gru_context *context, const gru_engine *engine, const arithmetic *a,
-                               int32_t reset_mode, tensors *got, const tensors *right) {
+                               const calls *kind, int32_t reset_mode, tensors *got, const tensors *right) {
     const gru_context_config config = {.backend = context->config.backend,
                                        .device = context->config.device,
                                        .flags = a->flags,
@@ -155,29 +171,35 @@ static gru_status check_engine(const gru_context *context, const gru_engine *eng
                                        .threads = 1,
                                        .engine = engine->name};
     make(got);
-    const gru_status status = run_engine(&config, reset_mode, a->weight_type, got);
+    const gru_status status = run_engine(&config, kind, reset_mode, a->weight_type, got);
     if (status == GRU_UNSUPPORTED && !engine->any_size)
         return GRU_OK; /* not of this variant, or not on this device */
-    return status == GRU_OK ? compare(a, engine->name, got, right) : status;
+    return status == GRU_OK ? compare(a, engine->name, kind, got, right) : status;
 }
 
-static gru_status check_reset(const gru_context *context, int32_t reset_mode, tensors *got, tensors *right) {
+/* The engines that run such calls. */
+static gru_status check_calls(const gru_context *context, const calls *kind, int32_t reset_mode, tensors *got,
+                              tensors *right) {
     const gru_context_config reference = {
         .backend = GRU_BACKEND_CPU, .threads = 1, .engine = gru_registry_reference()->name};
     const gru_engine *engine;
     make(right);
-    GRU_TRY(run_engine(&reference, reset_mode, GRU_F32, right));
-    for (int32_t i = 0; (engine = gru_registry_engine(i)) != NULL; i++)
-        for (size_t k = 0; k < sizeof each / sizeof *each && engine->backend == context->backend; k++)
-            GRU_TRY(check_engine(context, engine, &each[k], reset_mode, got, right));
+    GRU_TRY(run_engine(&reference, kind, reset_mode, GRU_F32, right));
+    for (int32_t i = 0; (engine = gru_registry_engine(i)) != NULL; i++) {
+        const int trains = engine->passes[GRU_PASS_BACKWARD].plan != NULL;
+        if (engine->backend != context->backend || trains != (kind->mode != GRU_INFERENCE)) continue;
+        for (size_t k = 0; k < sizeof each / sizeof *each; k++)
+            GRU_TRY(check_engine(context, engine, &each[k], kind, reset_mode, got, right));
+    }
     return GRU_OK;
 }
 
 static gru_status check_all(const gru_context *context) {
     tensors *both = gru_host_allocate(context, 2 * sizeof *both, "the check of a device");
     if (!both) return GRU_OUT_OF_MEMORY;
-    gru_status status = check_reset(context, GRU_RESET_AFTER, &both[0], &both[1]);
-    if (status == GRU_OK) status = check_reset(context, GRU_RESET_BEFORE, &both[0], &both[1]);
+    gru_status status = check_calls(context, &training, GRU_RESET_AFTER, &both[0], &both[1]);
+    if (status == GRU_OK) status = check_calls(context, &training, GRU_RESET_BEFORE, &both[0], &both[1]);
+    if (status == GRU_OK) status = check_calls(context, &streaming, GRU_RESET_AFTER, &both[0], &both[1]);
     gru_host_free(context, both, 2 * sizeof *both);
     return status;
 }

@@ -30,7 +30,7 @@ static const char *declined(const gru_engine *engine, const gru_context *context
                             const gru_layer_config *config) {
     if (config->weight_type == GRU_INT8 && !engine->has_int8)
         return "int8 packed weights run on CPUs only; int8 weights can be packed as f32, f16 or bf16";
-    if (config->io_type == GRU_F64 && !engine->has_f64) return "f64 runs on cpu_reference only";
+    if (config->io_type == GRU_F64 && !engine->has_f64) return "f64 runs on CPUs only";
     return engine->declines ? engine->declines(engine, context, config) : NULL;
 }
 

@@ -1,5 +1,5 @@
-/* selection.h: which engines can run a layer, and which of them runs a call. It refuses what no engine has, such as int8 packed
- * weights. */
+/* selection.h: which engines can run a layer, and which of them runs a call. It refuses what no
+ * engine of the backend has, such as int8 packed weights on CUDA. */
 #ifndef GRU_SELECTION_H
 #define GRU_SELECTION_H
 

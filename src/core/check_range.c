@@ -26,11 +26,13 @@ gru_status gru_check_range(const char *who, const void *data, int32_t type, size
     return GRU_OK;
 }
 
+/* A weight is the product of an integer and a scale, in f32. */
 static gru_status check_scaled(const char *who, const int8_t *data, const float *scales, size_t columns,
                                const gru_layer_config *config) {
+    const int32_t narrow = can_overflow(GRU_F32, config->weight_type) ? config->weight_type : GRU_F32;
     for (size_t i = 0; i < GATES * (size_t)config->hidden * columns; i++) {
-        const double number = (double)((float)data[i] * scales[i / columns]);
-        if (gru_overflows(number, config->weight_type)) return too_large(who, i, number, config->weight_type);
+        const double number = (double)data[i] * (double)scales[i / columns];
+        if (gru_overflows(number, narrow)) return too_large(who, i, number, narrow);
     }
     return GRU_OK;
 }

@@ -58,6 +58,9 @@ typedef struct gru_backend {
     size_t (*reserve_bytes)(const gru_layer_config *config, int64_t T, int64_t N, int32_t mode);
     /* Was run's reserve written by a training run of such a layer and these sizes? NULL: cannot be told. */
     gru_status (*check_reserve)(const gru_layer *layer, const gru_run *run);
+    /* Whether weights can be packed: they are where on_device says, and the packed types can hold their numbers. */
+    gru_status (*check_weights)(const gru_layer *layer, const gru_weights *weights);
+    /* Packs weights that check_weights accepts. */
     gru_status (*pack)(const gru_layer *layer, const gru_weights *weights, void *packed, void *stream);
     /* Where pack puts the number of a gate, a unit and a summed index k; k is 0 in a bias. */
     gru_packed_number (*packed_number)(const gru_layer_config *config, gru_packed_part part, int32_t gate,

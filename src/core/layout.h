@@ -7,8 +7,8 @@
 
 enum { GATE_R = 0, GATE_Z = 1, GATE_N = 2, GATES = 3 };
 
-/* Engines get runs whose strides are filled in by the checks: none is zero, but all batch strides of a
- * ragged batch, whose rows are counted by t alone. */
+/* Engines get runs whose strides the checks have filled in: none is zero, except the batch strides of a ragged batch, whose
+ * rows are counted by t alone. */
 static inline size_t gru_view_index(int64_t time_stride, int64_t batch_stride, int64_t t, int64_t n) {
     return (size_t)(t * time_stride + n * batch_stride);
 }

@@ -13,7 +13,7 @@ typedef struct gru_timeline {
     int32_t direction;
     const int32_t *counts; /* [N] steps of each row; NULL: all T */
     const int32_t *
-        times; /* [T][N] time of step s of row n. Behind a row's last step: the times of its absent steps in any
+        times; /* [T][N] time of step s of row n. Past a row's last step: the times of its absent steps in any
                               order, or -1, where the tensors have no such row. NULL: by direction and count */
     gru_const_view restart;
 } gru_timeline;
@@ -30,7 +30,7 @@ static inline int64_t gru_timeline_steps(const gru_timeline *line, int64_t n) {
 
 int64_t gru_timeline_longest(const gru_timeline *line);
 
-/* The time of step s of row n, s < T: behind its last step that of an absent step, or -1. */
+/* The time of step s of row n, s < T: past its last step that of an absent step, or -1. */
 static inline int64_t gru_timeline_time(const gru_timeline *line, int64_t s, int64_t n) {
     if (line->times) return line->times[s * line->N + n];
     const int64_t count = gru_timeline_steps(line, n);

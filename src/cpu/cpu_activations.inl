@@ -5,10 +5,10 @@
 
 /* ---- what they are made of ---- */
 
-/* exp(v) for all v; 0 and infinity where f32 ends. In two factors, because 2^n alone would end earlier. */
+/* exp(v) for all v; 0 and infinity where the type ends. In two factors, because 2^n alone would end earlier. */
 INLINE vec vec_exp(vec v) {
     vec t;
-    const vec x = vec_min(vec_set1(89.0f), vec_max(vec_set1(-104.0f), v));
+    const vec x = vec_min(vec_set1(EXP_END), vec_max(vec_set1(-EXP_START), v));
     const vec rest = vec_exp_rest(x, &t), n = vec_sub(t, vec_set1(MAGIC));
     const vec half = vec_fma(n, vec_set1(0.5f), vec_set1(MAGIC));
     const vec other = vec_add(vec_sub(n, vec_sub(half, vec_set1(MAGIC))), vec_set1(MAGIC));
@@ -16,21 +16,18 @@ INLINE vec vec_exp(vec v) {
     return vec_mul(vec_fma(scale, rest, scale), vec_power(other));
 }
 
-/* exp(v) - 1 for v up to 0, without cancellation. From -18 on it rounds to -1. */
+/* exp(v) - 1 for v up to 0, without cancellation. From -EXPM1_LIMIT on it rounds to -1. */
 INLINE vec vec_expm1_negative(vec v) {
     vec rest;
-    const vec x = vec_max(vec_set1(-18.0f), vec_min(vec_set1(0.0f), v)), scale = vec_exp_parts(x, &rest);
+    const vec x = vec_max(vec_set1(-EXPM1_LIMIT), vec_min(vec_set1(0.0f), v)),
+              scale = vec_exp_parts(x, &rest);
     return vec_fma(scale, rest, vec_sub(scale, vec_set1(1.0f)));
 }
 
-/* log(1 + e) for e in 0..1: 2 atanh(s) with s = e / (2 + e), a polynomial in s^2, a minimax fit with a relative error of at
- * most 5e-9. */
+/* log(1 + e) for e in 0..1: 2 atanh(s) with s = e / (2 + e). */
 INLINE vec vec_log1p(vec e) {
     const vec s = vec_div(e, vec_add(vec_set1(2.0f), e)), u = vec_mul(s, s), twice = vec_add(s, s);
-    vec p = vec_fma(vec_set1(0x1.1ef858p-3f), u, vec_set1(0x1.1eb618p-3f));
-    p = vec_fma(p, u, vec_set1(0x1.99d27cp-3f));
-    p = vec_fma(p, u, vec_set1(0x1.5555p-2f));
-    return vec_fma(twice, vec_mul(u, p), twice);
+    return vec_fma(twice, vec_mul(u, vec_log1p_polynomial(u)), twice);
 }
 
 /* exp(-v^2 / 2). */
@@ -38,27 +35,19 @@ INLINE vec vec_bell(vec v) {
     return vec_exp(vec_mul(vec_mul(vec_set1(-0.5f), v), v));
 }
 
-/* What the normal distribution has above v, for v >= 0: exp(-v^2 / 2), bell, times a polynomial in t = 1 / (1 + 0.35 v), a
- * minimax fit for v up to 14 with a relative error of at most 4e-8. */
+/* What the normal distribution has above v, for v from 0 to NORMAL_LIMIT: exp(-v^2 / 2), bell, times a polynomial in
+ * t = 1 / (1 + 0.35 v). */
 INLINE vec vec_normal_tail(vec v, vec bell) {
-    const vec t = vec_div(vec_set1(1.0f), vec_fma(vec_set1(0.35f), v, vec_set1(1.0f)));
-    vec p = vec_fma(vec_set1(-0x1.dd86dp-6f), t, vec_set1(0x1.26da96p-3f));
-    p = vec_fma(p, t, vec_set1(-0x1.05d9e8p-2f));
-    p = vec_fma(p, t, vec_set1(0x1.45fcfep-3f));
-    p = vec_fma(p, t, vec_set1(-0x1.7aa11ap-6f));
-    p = vec_fma(p, t, vec_set1(0x1.b0291ap-4f));
-    p = vec_fma(p, t, vec_set1(0x1.ead5e2p-4f));
-    p = vec_fma(p, t, vec_set1(0x1.1e6fe6p-3f));
-    p = vec_fma(p, t, vec_set1(0x1.1df1d4p-3f));
-    return vec_mul(vec_mul(p, t), bell);
+    const vec t = vec_div(vec_set1(1.0f), vec_fma(vec_set1(REAL(0.35)), v, vec_set1(1.0f)));
+    return vec_mul(vec_mul(vec_tail_polynomial(t), t), bell);
 }
 
-INLINE vec vec_limit(float low, vec v, float high) {
+INLINE vec vec_limit(real low, vec v, real high) {
     return vec_max(vec_set1(low), vec_min(vec_set1(high), v));
 }
 
 /* inner where low <= v <= high, else 0. */
-INLINE vec vec_inside(float low, vec v, float high, float inner) {
+INLINE vec vec_inside(real low, vec v, real high, real inner) {
     const vec zero = vec_set1(0.0f);
     return vec_if_less(vec_set1(high), v, zero, vec_if_less(v, vec_set1(low), zero, vec_set1(inner)));
 }
@@ -148,7 +137,7 @@ VALUE(scaled_tanh) {
 SLOPE(scaled_tanh_slope) {
     const vec t = vec_tanh(vec_mul(vec_set1(f->beta), v));
     (void)y;
-    return vec_mul(vec_set1(f->alpha * f->beta), vec_fnma(t, t, vec_set1(1.0f)));
+    return vec_mul(vec_set1((real)f->alpha * (real)f->beta), vec_fnma(t, t, vec_set1(1.0f)));
 }
 
 VALUE(elu) {
@@ -178,8 +167,8 @@ SLOPE(softplus_slope) {
     return vec_sigmoid(v);
 }
 
-#define SELU_BELOW 1.7580993408473768f
-#define SELU_ABOVE 1.0507009873554805f
+#define SELU_BELOW REAL(1.7580993408473768)
+#define SELU_ABOVE REAL(1.0507009873554805)
 VALUE(selu) {
     (void)f;
     return vec_if_negative(v, vec_mul(vec_set1(SELU_BELOW), vec_expm1_negative(v)),
@@ -197,37 +186,40 @@ INLINE vec gated_slope(vec inner, vec v, vec factor) {
 }
 VALUE(silu) {
     (void)f;
-    return vec_mul(vec_max(vec_set1(-104.0f), v), vec_sigmoid(v));
+    return vec_mul(vec_max(vec_set1(-EXP_START), v), vec_sigmoid(v));
 }
 SLOPE(silu_slope) {
-    const vec x = vec_limit(-104.0f, v, 104.0f);
+    const vec x = vec_limit(-EXP_START, v, EXP_START);
     (void)f, (void)y;
     return gated_slope(x, x, vec_set1(1.0f));
 }
 
 VALUE(gelu) {
-    const vec x = vec_limit(-14.0f, v, 14.0f), part = vec_mul(x, vec_normal_tail(vec_abs(x), vec_bell(x)));
+    const vec x = vec_limit(-NORMAL_LIMIT, v, NORMAL_LIMIT),
+              part = vec_mul(x, vec_normal_tail(vec_abs(x), vec_bell(x)));
     (void)f;
     return vec_if_negative(v, part, vec_sub(v, part));
 }
 SLOPE(gelu_slope) {
-    const vec x = vec_limit(-14.0f, v, 14.0f), bell = vec_bell(x), tail = vec_normal_tail(vec_abs(x), bell);
+    const vec x = vec_limit(-NORMAL_LIMIT, v, NORMAL_LIMIT), bell = vec_bell(x),
+              tail = vec_normal_tail(vec_abs(x), bell);
     const vec below = vec_if_negative(v, tail, vec_sub(vec_set1(1.0f), tail));
     (void)f, (void)y;
-    return vec_fma(vec_mul(x, vec_set1(0.3989422804014327f)), bell, below);
+    return vec_fma(vec_mul(x, vec_set1(REAL(0.3989422804014327))), bell, below);
 }
 
-#define GELU_LINEAR 1.5957691216057308f
-#define GELU_CUBIC 0.0713548162726f /* 0.044715 GELU_LINEAR */
+#define GELU_LINEAR REAL(1.5957691216057308)
+#define GELU_CUBIC REAL(0.07135481627260025) /* 0.044715 GELU_LINEAR */
 INLINE vec gelu_inner(vec x) {
     return vec_mul(x, vec_fma(vec_set1(GELU_CUBIC), vec_mul(x, x), vec_set1(GELU_LINEAR)));
 }
 VALUE(gelu_tanh) {
     (void)f;
-    return vec_mul(vec_max(vec_set1(-14.0f), v), vec_sigmoid(gelu_inner(vec_limit(-14.0f, v, 14.0f))));
+    return vec_mul(vec_max(vec_set1(-NORMAL_LIMIT), v),
+                   vec_sigmoid(gelu_inner(vec_limit(-NORMAL_LIMIT, v, NORMAL_LIMIT))));
 }
 SLOPE(gelu_tanh_slope) {
-    const vec x = vec_limit(-14.0f, v, 14.0f);
+    const vec x = vec_limit(-NORMAL_LIMIT, v, NORMAL_LIMIT);
     (void)f, (void)y;
     return gated_slope(gelu_inner(x), x,
                        vec_fma(vec_set1(3.0f * GELU_CUBIC), vec_mul(x, x), vec_set1(GELU_LINEAR)));
@@ -261,12 +253,12 @@ SLOPE(hard_tanh_slope) {
 }
 
 VALUE(hard_silu) {
-    const vec line = vec_fma(v, vec_set1(1.0f / 6), vec_set1(0.5f));
+    const vec line = vec_fma(v, vec_set1(REAL(1.0) / 6), vec_set1(0.5f));
     (void)f;
     return vec_mul(vec_max(vec_set1(-3.0f), v), vec_limit(0.0f, line, 1.0f));
 }
 SLOPE(hard_silu_slope) {
-    const vec one = vec_set1(1.0f), line = vec_fma(v, vec_set1(1.0f / 3), vec_set1(0.5f));
+    const vec one = vec_set1(1.0f), line = vec_fma(v, vec_set1(REAL(1.0) / 3), vec_set1(0.5f));
     (void)f, (void)y;
     return vec_if_less(v, vec_set1(-3.0f), vec_set1(0.0f), vec_if_less(vec_set1(3.0f), v, one, line));
 }
@@ -279,10 +271,10 @@ INLINE vec mish_w(vec v) {
 VALUE(mish) {
     const vec w = mish_w(v), t = vec_div(w, vec_add(w, vec_set1(2.0f)));
     (void)f;
-    return vec_mul(vec_max(vec_set1(-104.0f), v), t);
+    return vec_mul(vec_max(vec_set1(-EXP_START), v), t);
 }
 SLOPE(mish_slope) {
-    const vec x = vec_limit(-104.0f, v, 20.0f), w = mish_w(x), sum = vec_add(w, vec_set1(2.0f));
+    const vec x = vec_limit(-EXP_START, v, 20.0f), w = mish_w(x), sum = vec_add(w, vec_set1(2.0f));
     const vec t = vec_div(w, sum), rest = vec_div(vec_set1(2.0f), sum); /* 1 - t, so 1 - t^2 = rest (1 + t) */
     const vec slope = vec_mul(rest, vec_add(vec_set1(1.0f), t));
     (void)f, (void)y;
@@ -320,8 +312,7 @@ static const vec_activation vec_activations[GRU_ACTIVATIONS] = {
     [GRU_ROW_OF_MISH] = {mish, mish_slope},
 };
 
-static void activation_all(const gru_activation *f, const float *v, float *value, float *slope,
-                           size_t count) {
+static void activation_all(const gru_activation *f, const real *v, real *value, real *slope, size_t count) {
     const vec_activation *functions = &vec_activations[f->row];
     for (size_t i = 0; i < count; i += LANES) {
         const vec x = vec_load(v + i), y = functions->value(f, x);

@@ -78,9 +78,12 @@ static size_t cpu_packed_bytes(const gru_layer_config *config) {
     return gru_cpu_packed_layout_of(config).bytes;
 }
 
+static gru_status cpu_check_weights(const gru_layer *layer, const gru_weights *weights) {
+    return gru_check_weights_range(&layer->config, weights);
+}
+
 static gru_status cpu_pack(const gru_layer *layer, const gru_weights *weights, void *packed, void *stream) {
     GRU_TRY(check_no_stream(stream));
-    GRU_TRY(gru_check_weights_range(&layer->config, weights));
     gru_cpu_pack(&layer->config, weights, packed);
     return GRU_OK;
 }
@@ -118,6 +121,7 @@ const gru_backend gru_backend_cpu = {
     .packed_bytes = cpu_packed_bytes,
     .reserve_bytes = gru_cpu_reserve_bytes,
     .check_reserve = gru_cpu_reserve_check,
+    .check_weights = cpu_check_weights,
     .pack = cpu_pack,
     .packed_number = cpu_packed_number,
 };

@@ -10,10 +10,13 @@
 #include "cpu_backward_step.h"
 #include "cpu_backward_tag.h"
 #include "cpu_isa.h"
+#include "cpu_jobs.h"
 #include "cpu_recompute.h"
 #include "cpu_threads.h"
 #include "cpu_transpose.h"
 #include "cpu_weight_gradients.h"
+
+enum { REAL_TAG = REAL_TYPE == GRU_F64 ? GRU_CPU_TAG_F64 : GRU_CPU_TAG_F32 };
 
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 
@@ -25,9 +28,9 @@ static size_t chunk_rows(int64_t T, int64_t N) {
 }
 
 /* What one thread has of its own. */
-static void lay_out_work(gru_cpu_backward_work *work, gru_cpu_arena *arena, size_t rows, size_t padded_H) {
-    work->columns = gru_cpu_take_floats(arena, SUMMED_ROWS, GATES * PANEL);
-    work->discard = gru_cpu_take_floats(arena, 2, padded_H);
+static void lay_out_work(gru_cpu_backward_work *work, gru_arena *arena, size_t rows) {
+    work->columns = gru_cpu_take_reals(arena, SUMMED_ROWS, GATES * PANEL);
+    work->discard = gru_cpu_take_reals(arena, 2, PANEL);
     work->rows.saved = gru_cpu_take_pointers(arena, rows);
     work->rows.h = gru_cpu_take_pointers(arena, rows);
     work->rows.dy = gru_cpu_take_pointers(arena, rows);
@@ -36,47 +39,47 @@ static void lay_out_work(gru_cpu_backward_work *work, gru_cpu_arena *arena, size
     work->rows.d_gates = gru_cpu_take_pointers(arena, rows);
     work->rows.dattention = gru_cpu_take_pointers(arena, rows);
     work->pointers = gru_cpu_take_pointers(arena, rows);
-    work->coords = gru_cpu_take(arena, gru_size_times(rows, sizeof *work->coords));
-    work->rows.row = gru_cpu_take(arena, gru_size_times(rows, sizeof *work->rows.row));
-    work->rows.attention = gru_cpu_take_floats(arena, rows, 1);
+    work->coords = gru_arena_take(arena, gru_size_times(rows, sizeof *work->coords));
+    work->rows.row = gru_arena_take(arena, gru_size_times(rows, sizeof *work->rows.row));
+    work->rows.attention = gru_cpu_take_reals(arena, rows, 1);
 }
 
-static size_t work_bytes(size_t rows, size_t padded_H) {
-    gru_cpu_arena arena = {NULL, 0};
+static size_t work_bytes(size_t rows) {
+    gru_arena arena = {NULL, 0};
     gru_cpu_backward_work work;
-    lay_out_work(&work, &arena, rows, padded_H);
+    lay_out_work(&work, &arena, rows);
     return arena.used;
 }
 
-static void lay_out(gru_cpu_backward_call *call, gru_cpu_arena *arena, int64_t T, int64_t N) {
+static void lay_out(gru_cpu_backward_call *call, gru_arena *arena, int64_t T, int64_t N) {
     const gru_layer_config *config = &call->layer->config;
     const size_t rows = chunk_rows(T, N), all = gru_size_times((size_t)T, (size_t)N), n = (size_t)N;
     const size_t outputs = GATES * call->H, panels = call->padded_H / PANEL;
     const size_t threads = (size_t)call->layer->context->config.threads;
-    const int before = config->reset_mode == GRU_RESET_BEFORE, widens = config->io_type != GRU_F32;
-    call->phases = gru_cpu_take(arena, sizeof *call->phases);
-    call->claims = gru_cpu_take(arena, gru_size_times(threads, sizeof *call->claims));
-    call->R = gru_cpu_take_floats(arena, outputs, call->padded_H);
-    call->W = gru_cpu_take_floats(arena, outputs, call->padded_I);
-    call->sum_R = gru_cpu_take_floats(arena, outputs, call->pitch_H);
-    call->sum_W = gru_cpu_take_floats(arena, outputs, call->pitch_I);
-    call->bias_totals = gru_cpu_take(arena, gru_size_times(D_GATES * call->H, sizeof *call->bias_totals));
-    call->sum_bias = gru_cpu_take_floats(arena, D_GATES, call->H);
-    call->dh = gru_cpu_take_floats(arena, n, call->pitch_H);
-    call->dh_restart = gru_cpu_take_floats(arena, n, call->pitch_H);
-    call->drh = gru_cpu_take_floats(arena, before ? n : 0, call->pitch_H);
-    call->dy = gru_cpu_take_floats(arena, widens ? n : 0, call->pitch_H);
-    call->dattention = gru_cpu_take_floats(arena, 2 * n, panels);
-    call->d_gates = gru_cpu_take_floats(arena, all, call->pitch_d);
+    const int before = config->reset_mode == GRU_RESET_BEFORE, widens = config->io_type != REAL_TYPE;
+    call->phases = gru_arena_take(arena, sizeof *call->phases);
+    call->claims = gru_arena_take(arena, gru_size_times(threads, sizeof *call->claims));
+    call->R = gru_cpu_take_reals(arena, outputs, call->padded_H);
+    call->W = gru_cpu_take_reals(arena, outputs, call->padded_I);
+    call->sum_R = gru_cpu_take_reals(arena, outputs, call->pitch_H);
+    call->sum_W = gru_cpu_take_reals(arena, outputs, call->pitch_I);
+    call->bias_totals = gru_arena_take(arena, gru_size_times(D_GATES * call->H, sizeof *call->bias_totals));
+    call->sum_bias = gru_cpu_take_reals(arena, D_GATES, call->H);
+    call->dh = gru_cpu_take_reals(arena, n, call->pitch_H);
+    call->dh_restart = gru_cpu_take_reals(arena, n, call->pitch_H);
+    call->drh = gru_cpu_take_reals(arena, before ? n : 0, call->pitch_H);
+    call->dy = gru_cpu_take_reals(arena, widens ? n : 0, call->pitch_H);
+    call->dattention = gru_cpu_take_reals(arena, 2 * n, panels);
+    call->d_gates = gru_cpu_take_reals(arena, all, call->pitch_d);
     call->d_gates_t_pitch = rows < SUMMED_ROWS ? (rows + PANEL - 1) / PANEL * PANEL : SUMMED_ROWS;
-    call->d_gates_t = gru_cpu_take_floats(arena, D_GATES * call->H, call->d_gates_t_pitch);
-    call->x = gru_cpu_take_floats(arena, widens ? rows : 0, call->pitch_I);
-    call->a = gru_cpu_take_floats(arena, rows, call->pitch_a);
-    call->recomputed = gru_cpu_take_floats(arena, rows, call->padded_H * SAVED);
-    call->rh = gru_cpu_take_floats(arena, before ? rows : 0, call->pitch_H);
+    call->d_gates_t = gru_cpu_take_reals(arena, D_GATES * call->H, call->d_gates_t_pitch);
+    call->x = gru_cpu_take_reals(arena, widens ? rows : 0, call->pitch_I);
+    call->a = gru_cpu_take_reals(arena, rows, call->pitch_a);
+    call->recomputed = gru_cpu_take_reals(arena, rows, call->padded_H * SAVED);
+    call->rh = gru_cpu_take_reals(arena, before ? rows : 0, call->pitch_H);
     call->list_rows = rows;
-    call->scratch = gru_cpu_take(arena, gru_size_times(threads, work_bytes(rows, call->padded_H)));
-    call->times = gru_cpu_take(arena, gru_timeline_bytes(T, N));
+    call->scratch = gru_arena_take(arena, gru_size_times(threads, work_bytes(rows)));
+    call->times = gru_arena_take(arena, gru_timeline_bytes(T, N));
 }
 
 static gru_cpu_backward_call call_of(const gru_layer *layer) {
@@ -94,19 +97,19 @@ static gru_cpu_backward_call call_of(const gru_layer *layer) {
 
 size_t gru_cpu_backward_workspace(const gru_layer *layer, int64_t T, int64_t N) {
     gru_cpu_backward_call call = call_of(layer);
-    gru_cpu_arena arena = {NULL, GRU_CPU_TAG_BYTES};
+    gru_arena arena = {NULL, GRU_CPU_TAG_BYTES};
     lay_out(&call, &arena, T, N);
     return arena.used;
 }
 
 static void set_up_work(gru_cpu_backward_work *work, const gru_cpu_backward_call *call, int32_t index) {
-    gru_cpu_arena arena = {call->scratch, (size_t)index * work_bytes(call->list_rows, call->padded_H)};
+    gru_arena arena = {call->scratch, (size_t)index * work_bytes(call->list_rows)};
     work->call = call;
     work->member = gru_phase_member_of(call->schedule.threads > 1 ? call->phases : NULL, index);
-    lay_out_work(work, &arena, call->list_rows, call->padded_H);
+    lay_out_work(work, &arena, call->list_rows);
     if (call->layer->config.reset_mode != GRU_RESET_BEFORE) work->rows.drh = NULL;
     if (!call->gradients->dattention.data) work->rows.dattention = NULL;
-    memset(work->discard, 0, 2 * call->padded_H * sizeof *work->discard);
+    if (!call->saved) memset(work->discard, 0, (size_t)2 * PANEL * sizeof *work->discard);
 }
 
 /* ---- chunks ------------------------------------------------------------------------------------------------------ */
@@ -127,9 +130,9 @@ static void widen_part(void *argument, int32_t part) {
     const gru_cpu_backward_call *call = work->call;
     for (int64_t i = part; i < work->coord_count; i += call->schedule.threads) {
         const gru_cpu_row_coord *coord = &work->coords[i];
-        gru_load_floats(call->run->x.data, call->layer->config.io_type,
-                        GRU_ROW(call->run->x, coord->t, coord->n),
-                        call->x + gru_cpu_chunk_row(work, coord->s, coord->n) * call->pitch_I, call->I);
+        gru_load_reals(call->run->x.data, call->layer->config.io_type,
+                       GRU_ROW(call->run->x, coord->t, coord->n),
+                       call->x + gru_cpu_chunk_row(work, coord->s, coord->n) * call->pitch_I, call->I);
     }
 }
 
@@ -175,7 +178,7 @@ static void run_by_units(gru_cpu_backward_work *work) {
 static void run_chunk(gru_cpu_backward_work *work, int last) {
     const gru_cpu_backward_call *call = work->call;
     list_coords(work);
-    if (call->layer->config.io_type != GRU_F32 && call->run->x.data)
+    if (call->layer->config.io_type != REAL_TYPE && call->run->x.data)
         gru_phase_run(&work->member, widen_part, work);
     if (call->data && call->schedule.by_rows)
         gru_phase_run(&work->member, rows_part, work);
@@ -224,7 +227,7 @@ static int64_t chunk_steps(int64_t N) {
 static void set_up(gru_cpu_backward_call *call, const gru_job *job, gru_cpu_schedule schedule) {
     const gru_run *run = job->run;
     const uint32_t parts = gru_cpu_wanted_parts(job->gradients);
-    gru_cpu_arena arena = {run->workspace, GRU_CPU_TAG_BYTES};
+    gru_arena arena = {run->workspace, GRU_CPU_TAG_BYTES};
     call->run = run;
     call->gradients = job->gradients;
     call->data = (parts & GRU_GRAD_DATA) != 0;
@@ -235,6 +238,7 @@ static void set_up(gru_cpu_backward_call *call, const gru_job *job, gru_cpu_sche
     call->saved = gru_cpu_reserve_has_saved(run);
     lay_out(call, &arena, run->T, run->N);
     assert(arena.used <= run->workspace_size);
+    gru_cpu_place_weight_sums(call);
     call->timeline = gru_timeline_of(run, job->layer->config.direction, call->times);
     call->steps = gru_timeline_longest(&call->timeline);
     if (schedule.threads > 1) gru_phases_start(call->phases, call->claims, schedule.threads);
@@ -245,42 +249,16 @@ static void backward_job(const gru_job *job, const gru_plan *plan, gru_cpu_sched
     gru_cpu_backward_call call = call_of(job->layer);
     call.kernels = gru_cpu_kernels_of(plan->engine);
     set_up(&call, job, schedule);
-    if (call.data) gru_cpu_backward_tag_write(job->run, call.weights ? 0 : GRU_CPU_TAG_F32);
-    if (schedule.threads > 1 && gru_pool_helps(job->layer->context) &&
-        gru_pool_run(job->layer->context, call.phases, run_work, &call))
-        return;
+    if (call.data) gru_cpu_backward_tag_write(job->run, call.weights ? 0 : REAL_TAG);
+    if (schedule.threads > 1 && gru_pool_try(job->layer->context, call.phases, run_work, &call)) return;
     call.schedule = gru_cpu_one_thread(call.schedule);
     run_work(&call, 0);
 }
 
-typedef struct job_list {
-    const gru_job *jobs;
-    const gru_plan *plan;
-    gru_phases phases;
-    gru_phase_claims claims[2];
-} job_list;
-
-static void job_part(void *argument, int32_t part) {
-    const job_list *list = argument;
-    backward_job(&list->jobs[part], list->plan, gru_cpu_one_thread(gru_cpu_plan_of(list->plan)->schedule));
-}
-
-static void backward_apart(void *argument, int32_t index) {
-    job_list *list = argument;
-    gru_phase_member member = gru_phase_member_of(&list->phases, index);
-    gru_phase_run(&member, job_part, list);
-}
-
 gru_status gru_cpu_backward(const gru_job *jobs, const gru_plan *plan) {
-    const gru_cpu_call_plan *own = gru_cpu_plan_of(plan);
-    job_list list = {.jobs = jobs, .plan = plan};
-    gru_phases_start(&list.phases, list.claims, plan->count);
     for (int32_t i = 0; i < plan->count; i++)
         if (!(gru_cpu_wanted_parts(jobs[i].gradients) & GRU_GRAD_DATA))
-            GRU_TRY(gru_cpu_backward_tag_check(jobs[i].run, GRU_CPU_TAG_F32));
-    if (own->apart && gru_pool_helps(jobs[0].layer->context) &&
-        gru_pool_run(jobs[0].layer->context, &list.phases, backward_apart, &list))
-        return GRU_OK;
-    for (int32_t i = 0; i < plan->count; i++) backward_job(&jobs[i], plan, own->schedule);
+            GRU_TRY(gru_cpu_backward_tag_check(jobs[i].run, REAL_TAG));
+    gru_cpu_run_jobs(jobs, plan, backward_job);
     return GRU_OK;
 }

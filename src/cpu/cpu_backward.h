@@ -10,5 +10,8 @@
 /* gru_engine_pass.workspace and .run, of plans as gru_cpu_forward takes them. */
 size_t gru_cpu_backward_workspace(const gru_layer *layer, int64_t T, int64_t N);
 gru_status gru_cpu_backward(const gru_job *jobs, const gru_plan *plan);
+/* Those of layers of f64 (cpu_real.h). */
+size_t gru_cpu_backward_workspace_f64(const gru_layer *layer, int64_t T, int64_t N);
+gru_status gru_cpu_backward_f64(const gru_job *jobs, const gru_plan *plan);
 
 #endif

@@ -34,25 +34,27 @@ typedef struct gru_cpu_backward_call {
 
     gru_phases *phases;       /* NULL: one thread */
     gru_phase_claims *claims; /* for each thread */
-    float *R;                 /* R transposed: panels of up to 3 blocks of 16 outputs; k: n, r, z */
-    float *W;                 /* W transposed in the same way; k: r, z, n */
-    float *dh, *drh;          /* [N][pitch_H] */
-    float *dh_restart;        /* [N][pitch_H] */
-    float *dy;                /* [N][pitch_H] 16-bit dy of a step, as f32 */
-    float *dattention;        /* [2][N][P] of even and odd steps: summands of the gradient of attention */
-    float *sum_W, *sum_R;     /* [3H][pitch_I], [3H][pitch_H] sums of weight gradients so far */
-    double *bias_totals;      /* [4][H] in the order of D_...: sums of bias gradients so far */
-    float *sum_bias;          /* [4][H] the same, rounded */
-    float *d_gates;           /* [T][N][pitch_d], or [chunk][N][pitch_d] if no later call reads it: [4][H] */
-    float *d_gates_t;         /* [4][H][pitch] transposed, of at most SUMMED_ROWS rows */
+    real *R;                  /* R transposed: panels of up to 3 blocks of 16 outputs; k: n, r, z */
+    real *W;                  /* W transposed in the same way; k: r, z, n */
+    real *dh, *drh;           /* [N][pitch_H] */
+    real *dh_restart;         /* [N][pitch_H] */
+    real *dy;                 /* [N][pitch_H] 16-bit dy of a step, as f32 */
+    real *dattention;         /* [2][N][P] of even and odd steps: summands of the gradient of attention */
+    real *sum_W,
+        *sum_R; /* [3H][pitch_W], [3H][pitch_R] sums of weight gradients so far; or dW, dR themselves */
+    size_t pitch_W, pitch_R;
+    double *bias_totals; /* [4][H] in the order of D_...: sums of bias gradients so far */
+    real *sum_bias;      /* [4][H] the same, rounded */
+    real *d_gates;       /* [T][N][pitch_d], or [chunk][N][pitch_d] if no later call reads it: [4][H] */
+    real *d_gates_t;     /* [4][H][pitch] transposed, of at most SUMMED_ROWS rows */
     size_t d_gates_t_pitch;
-    float *x;          /* [chunk][N][pitch_I] 16-bit x, as f32 */
-    float *a;          /* [chunk][N][pitch_a] W x + bW, recomputed: [P][3][16] */
-    float *recomputed; /* [chunk][N][P][4][16] activations that the reserve does not hold */
-    float *rh;         /* [chunk][N][pitch_H] r h, recomputed, BEFORE */
-    char *scratch;     /* of each thread */
-    size_t list_rows;  /* in a thread's lists */
-    void *times;       /* of the timeline */
+    real *x;          /* [chunk][N][pitch_I] 16-bit x, as f32 */
+    real *a;          /* [chunk][N][pitch_a] W x + bW, recomputed: [P][3][16] */
+    real *recomputed; /* [chunk][N][P][4][16] activations that the reserve does not hold */
+    real *rh;         /* [chunk][N][pitch_H] r h, recomputed, BEFORE */
+    char *scratch;    /* of each thread */
+    size_t list_rows; /* in a thread's lists */
+    void *times;      /* of the timeline */
 } gru_cpu_backward_call;
 
 /* The work of one thread. */
@@ -68,9 +70,9 @@ typedef struct gru_cpu_backward_work {
     gru_cpu_row_coord
         *coords; /* [coord_count] the steps of all rows in the chunk, in the order of the sums */
     int64_t coord_count;
-    const float **pointers; /* [list_rows] */
-    float *columns;         /* [SUMMED_ROWS][3][16] columns of x, h or r h */
-    float *discard;         /* [2][padded_H] outputs of the recomputed cell that nobody reads */
+    const real **pointers; /* [list_rows] */
+    real *columns;         /* [SUMMED_ROWS][3][16] columns of x, h or r h */
+    real *discard;         /* [2][16] outputs of the recomputed cell that nobody reads */
 } gru_cpu_backward_work;
 
 static inline void gru_cpu_choose_part(gru_cpu_backward_work *work, int32_t part) {
@@ -82,30 +84,30 @@ static inline size_t gru_cpu_chunk_row(const gru_cpu_backward_work *work, int64_
     return (size_t)(s - work->begin) * (size_t)work->call->run->N + (size_t)n;
 }
 
-static inline float *gru_cpu_d_gates_row(const gru_cpu_backward_work *work, int64_t s, int64_t n) {
+static inline real *gru_cpu_d_gates_row(const gru_cpu_backward_work *work, int64_t s, int64_t n) {
     const gru_cpu_backward_call *call = work->call;
     const int passing = call->data && call->weights;
     const size_t row = passing ? gru_cpu_chunk_row(work, s, n) : (size_t)s * (size_t)call->run->N + (size_t)n;
     return call->d_gates + row * call->pitch_d;
 }
 
-static inline float *gru_cpu_saved_row(const gru_cpu_backward_work *work, int64_t s, int64_t n) {
+static inline real *gru_cpu_saved_row(const gru_cpu_backward_work *work, int64_t s, int64_t n) {
     const gru_cpu_backward_call *call = work->call;
     if (call->saved) return gru_cpu_reserve_saved(call->layer, call->run, s, n);
     return call->recomputed + gru_cpu_chunk_row(work, s, n) * call->padded_H * SAVED;
 }
 
 /* The entering state. */
-static inline const float *gru_cpu_h_row(const gru_cpu_backward_work *work, int64_t s, int64_t n) {
-    return (const float *)gru_reserve_states(work->call->run) +
+static inline const real *gru_cpu_h_row(const gru_cpu_backward_work *work, int64_t s, int64_t n) {
+    return (const real *)gru_reserve_states(work->call->run) +
            gru_reserve_index(work->call->layer, work->call->run, s, n);
 }
 
-static inline const float *gru_cpu_x_row(const gru_cpu_backward_work *work, const gru_cpu_row_coord *coord) {
+static inline const real *gru_cpu_x_row(const gru_cpu_backward_work *work, const gru_cpu_row_coord *coord) {
     const gru_const_view *x = &work->call->run->x;
-    if (work->call->layer->config.io_type != GRU_F32)
+    if (work->call->layer->config.io_type != REAL_TYPE)
         return work->call->x + gru_cpu_chunk_row(work, coord->s, coord->n) * work->call->pitch_I;
-    return (const float *)x->data + GRU_ROW(*x, coord->t, coord->n);
+    return (const real *)x->data + GRU_ROW(*x, coord->t, coord->n);
 }
 
 /* Whether the row is in the thread's slice. */

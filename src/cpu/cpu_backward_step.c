@@ -6,7 +6,7 @@
 
 #include "cpu_transpose.h"
 
-static float *state_row(const gru_cpu_backward_work *work, float *states, int64_t n) {
+static real *state_row(const gru_cpu_backward_work *work, real *states, int64_t n) {
     return states + (size_t)n * work->call->pitch_H;
 }
 
@@ -14,33 +14,33 @@ static float *state_row(const gru_cpu_backward_work *work, float *states, int64_
 void gru_cpu_load_dh(const gru_cpu_backward_work *work) {
     const gru_cpu_backward_call *call = work->call;
     const size_t first = work->slice.units.begin, count = work->slice.units.end - first;
-    const size_t whole = (work->slice.panels.end * PANEL - first) * sizeof(float);
+    const size_t whole = (work->slice.panels.end * PANEL - first) * sizeof(real);
     for (int64_t n = work->slice.row_begin; n < work->slice.row_end; n++) {
-        float *dh = state_row(work, call->dh, n) + first;
+        real *dh = state_row(work, call->dh, n) + first;
         memset(state_row(work, call->dh_restart, n) + first, 0, whole);
         memset(dh, 0, whole);
         if (call->gradients->dhT)
-            gru_load_floats(call->gradients->dhT, call->layer->config.state_type, (size_t)n * call->H + first,
-                            dh, count);
+            gru_load_reals(call->gradients->dhT, call->layer->config.state_type, (size_t)n * call->H + first,
+                           dh, count);
     }
 }
 
 /* The slice's units of dy of a step, as f32; NULL: zeros. */
-static const float *dy_row(const gru_cpu_backward_work *work, int64_t t, int64_t n) {
+static const real *dy_row(const gru_cpu_backward_work *work, int64_t t, int64_t n) {
     const gru_cpu_backward_call *call = work->call;
     const gru_const_view *dy = &call->gradients->dy;
     const int32_t type = call->layer->config.io_type;
     const gru_cpu_range units = work->slice.units;
     if (!dy->data) return NULL;
-    if (type == GRU_F32) return (const float *)dy->data + GRU_ROW(*dy, t, n);
-    float *row = state_row(work, call->dy, n);
-    gru_load_floats(dy->data, type, GRU_ROW(*dy, t, n) + units.begin, row + units.begin,
-                    units.end - units.begin);
+    if (type == REAL_TYPE) return (const real *)dy->data + GRU_ROW(*dy, t, n);
+    real *row = state_row(work, call->dy, n);
+    gru_load_reals(dy->data, type, GRU_ROW(*dy, t, n) + units.begin, row + units.begin,
+                   units.end - units.begin);
     return row;
 }
 
 /* Two buffers in turn: other threads may still read that of the last step. */
-static float *attention_parts(const gru_cpu_backward_work *work, int64_t s, int64_t n) {
+static real *attention_parts(const gru_cpu_backward_work *work, int64_t s, int64_t n) {
     const size_t row = (size_t)(s & 1) * (size_t)work->call->run->N + (size_t)n;
     return work->call->dattention + row * (work->call->padded_H / PANEL);
 }
@@ -64,30 +64,30 @@ static void gather_rows(gru_cpu_backward_work *work, int64_t s) {
         if (rows->drh) rows->drh[i] = state_row(work, call->drh, n);
         if (rows->dattention) rows->dattention[i] = attention_parts(work, s, n);
         if (call->operands.cell.has_attention)
-            rows->attention[i] = ((const float *)run->attention.data)[GRU_ROW(run->attention, t, n)];
+            rows->attention[i] = ((const real *)run->attention.data)[GRU_ROW(run->attention, t, n)];
         rows->count++;
     }
 }
 
-static void add_to(float *state, const float *c, size_t count) {
+static void add_to(real *state, const real *c, size_t count) {
     for (size_t i = 0; i < count; i++) state[i] += c[i];
 }
 
 /* states[n] += R' d_gates over k in [first, first + K), the gradients beginning at `component`; set: overwrites states[n]. The
  * products are summed first, as they are mostly smaller than the state. */
 static void multiply(const gru_cpu_backward_work *work, size_t component, size_t first, size_t K,
-                     float *states, int set) {
+                     real *states, int set) {
     const gru_cpu_backward_call *call = work->call;
     const gru_cpu_range range = gru_cpu_output_blocks(work, 1);
-    alignas(64) float c[MAX_ROWS][GATES * PANEL];
+    alignas(64) real c[MAX_ROWS][GATES * PANEL];
     for (size_t block = range.begin; block < range.end; block += GATES) {
         const int32_t blocks = gru_cpu_blocks_at(block, range.end);
         gru_cpu_panel panel = gru_cpu_transposed_panel(call, 1, block, blocks, first, K);
         panel.sums = SUMS_SET;
         for (int64_t i = 0, rows; i < work->rows.count; i += rows) {
             rows = gru_cpu_rows_at(i, work->rows.count);
-            const float *in[MAX_ROWS];
-            float *out[MAX_ROWS];
+            const real *in[MAX_ROWS];
+            real *out[MAX_ROWS];
             for (int64_t m = 0; m < rows; m++) {
                 in[m] = work->rows.d_gates[i + m] + component * call->H;
                 out[m] = set ? state_row(work, states, work->rows.row[i + m]) + block * PANEL : c[m];
@@ -107,11 +107,11 @@ static void store_attention(const gru_cpu_backward_work *work, int64_t s) {
     for (int64_t i = 0; i < work->rows.count; i++) {
         const int64_t n = work->rows.row[i];
         const int64_t t = gru_timeline_time(&call->timeline, s, n);
-        float sum = 0.0f;
+        real sum = 0.0f;
         if (!work->slice.by_rows && n % work->slice.threads != work->slice.index) continue;
         for (size_t panel = 0; panel < call->padded_H / PANEL; panel++)
             sum += work->rows.dattention[i][panel];
-        ((float *)out->data)[GRU_ROW(*out, t, n)] = sum;
+        ((real *)out->data)[GRU_ROW(*out, t, n)] = sum;
     }
 }
 
@@ -120,7 +120,7 @@ static void end_segments(const gru_cpu_backward_work *work, int64_t s) {
     const gru_cpu_backward_call *call = work->call;
     for (int64_t i = 0; call->run->restart.data && i < work->rows.count; i++) {
         const int64_t n = work->rows.row[i];
-        float *dh = state_row(work, call->dh, n), *dh_restart = state_row(work, call->dh_restart, n);
+        real *dh = state_row(work, call->dh, n), *dh_restart = state_row(work, call->dh_restart, n);
         if (!gru_timeline_restarts(&call->timeline, s, n)) continue;
         for (size_t j = work->slice.units.begin; j < work->slice.units.end; j++) {
             dh_restart[j] += dh[j];
@@ -205,8 +205,8 @@ void gru_cpu_store_dh(const gru_cpu_backward_work *work) {
     const size_t first = work->slice.units.begin, count = work->slice.units.end - first;
     for (int64_t n = work->slice.row_begin; n < work->slice.row_end; n++) {
         const size_t at = (size_t)n * call->H + first;
-        if (g->dh0) gru_store_floats(g->dh0, type, at, state_row(work, call->dh, n) + first, count);
+        if (g->dh0) gru_store_reals(g->dh0, type, at, state_row(work, call->dh, n) + first, count);
         if (g->dh_restart)
-            gru_store_floats(g->dh_restart, type, at, state_row(work, call->dh_restart, n) + first, count);
+            gru_store_reals(g->dh_restart, type, at, state_row(work, call->dh_restart, n) + first, count);
     }
 }

@@ -45,24 +45,24 @@ INLINE vec candidate_slope(const gru_cpu_cell *cell, vec saved, vec value, int g
 
 /* Addresses of one panel of a row. Arrays without padding are copied if the panel is not full. */
 typedef struct backward_panel {
-    const float *saved;      /* [4][16] */
-    const float *h;          /* [16] */
-    const float *dy;         /* [16], NULL: zeros */
-    const float *drh;        /* [16] */
-    float *dh;               /* [16] */
-    float *d_gates[D_GATES]; /* [16] */
+    const real *saved;      /* [4][16] */
+    const real *h;          /* [16] */
+    const real *dy;         /* [16], NULL: zeros */
+    const real *drh;        /* [16] */
+    real *dh;               /* [16] */
+    real *d_gates[D_GATES]; /* [16] */
 } backward_panel;
 
 /* Padded copies of arrays without padding. */
 typedef struct padded_copies {
-    float h[PANEL], dy[PANEL], d_gates[D_GATES][PANEL];
+    real h[PANEL], dy[PANEL], d_gates[D_GATES][PANEL];
 } padded_copies;
 
 INLINE size_t units_of_panel(size_t unit, size_t H) {
     return H - unit < PANEL ? H - unit : PANEL;
 }
 
-INLINE const float *padded_copy(float *copy, const float *from, size_t count) {
+INLINE const real *padded_copy(real *copy, const real *from, size_t count) {
     memset(copy, 0, PANEL * sizeof *copy);
     memcpy(copy, from, count * sizeof *copy);
     return copy;
@@ -70,7 +70,7 @@ INLINE const float *padded_copy(float *copy, const float *from, size_t count) {
 
 INLINE backward_panel find_panel(const gru_cpu_backward_rows *rows, int64_t i, size_t unit, size_t H,
                                  padded_copies *copies) {
-    const float *dy = rows->dy[i];
+    const real *dy = rows->dy[i];
     const int whole = units_of_panel(unit, H) == PANEL;
     const size_t count = H - unit;
     backward_panel panel;
@@ -88,13 +88,13 @@ INLINE void put_back(const gru_cpu_backward_rows *rows, int64_t i, size_t unit, 
                      size_t last, const padded_copies *copies) {
     if (units_of_panel(unit, H) == PANEL) return;
     for (size_t g = first; g <= last; g++)
-        memcpy(rows->d_gates[i] + g * H + unit, copies->d_gates[g], (H - unit) * sizeof(float));
+        memcpy(rows->d_gates[i] + g * H + unit, copies->d_gates[g], (H - unit) * sizeof(real));
 }
 
 /* ---- the cell ---- */
 
 /* Units i .. i + LANES of a panel. Returns the gradient of the attention weight w of the row. */
-INLINE vec cell_backward_vector(const gru_cpu_cell *cell, const backward_panel *panel, size_t i, float w,
+INLINE vec cell_backward_vector(const gru_cpu_cell *cell, const backward_panel *panel, size_t i, real w,
                                 int general) {
     const vec one = vec_set1(1.0f), h = vec_load(panel->h + i);
     const vec saved_r = vec_load(panel->saved + SAVED_R * PANEL + i),
@@ -134,10 +134,10 @@ INLINE vec cell_backward_vector(const gru_cpu_cell *cell, const backward_panel *
 INLINE void cell_backward_rows(const gru_cpu_cell *cell, const gru_cpu_backward_rows *rows, size_t begin,
                                size_t end, size_t H, int general) {
     for (int64_t m = 0; m < rows->count; m++) {
-        const float w = cell->has_attention ? rows->attention[m] : 0.0f;
+        const real w = cell->has_attention ? rows->attention[m] : 0.0f;
         for (size_t unit = begin; unit < end; unit += PANEL) {
             padded_copies copies;
-            float dattention[PANEL];
+            real dattention[PANEL];
             const backward_panel panel = find_panel(rows, m, unit, H, &copies);
             for (size_t i = 0; i < PANEL; i += LANES) {
                 const vec part = cell_backward_vector(cell, &panel, i, w, general);
@@ -145,7 +145,7 @@ INLINE void cell_backward_rows(const gru_cpu_cell *cell, const gru_cpu_backward_
             }
             put_back(rows, m, unit, H, D_RECURRENT, D_N, &copies);
             if (!cell->has_attention || !rows->dattention) continue;
-            float sum = 0.0f;
+            real sum = 0.0f;
             for (size_t i = 0; i < units_of_panel(unit, H); i++) sum += dattention[i];
             rows->dattention[m][unit / PANEL] = sum;
         }
@@ -195,7 +195,7 @@ static void general_reset_gate_backward(const gru_cpu_cell *cell, const gru_cpu_
 /* ---- rows ---- */
 
 /* Squares of LANES x LANES, then the remaining rows and columns number by number. */
-static void transpose(const float *const *rows, size_t count, size_t first, size_t width, float *to,
+static void transpose(const real *const *rows, size_t count, size_t first, size_t width, real *to,
                       size_t pitch) {
     const size_t whole_rows = count - count % LANES, whole = width - width % LANES;
     for (size_t c = 0; c < whole_rows; c += LANES)
@@ -212,7 +212,7 @@ static void transpose(const float *const *rows, size_t count, size_t first, size
 }
 
 /* The compiler finds the vectors of doubles. */
-static void add_rows(const float *const *rows, size_t count, size_t begin, size_t end, double *sums) {
+static void add_rows(const real *const *rows, size_t count, size_t begin, size_t end, double *sums) {
     size_t i = begin;
     for (; i + PANEL <= end; i += PANEL) {
         double sum[PANEL];

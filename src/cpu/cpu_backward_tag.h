@@ -8,8 +8,8 @@
 /* At the start of the workspace. */
 enum { GRU_CPU_TAG_BYTES = 64 };
 
-/* Who wrote the data part: cpu_reference in f64, or the other engines in f32. 0: nobody. */
-enum { GRU_CPU_TAG_F64 = 1, GRU_CPU_TAG_F32 = 2 };
+/* Who wrote the data part: cpu_reference, or the other engines in f32 or in f64. 0: nobody. */
+enum { GRU_CPU_TAG_REFERENCE = 1, GRU_CPU_TAG_F32 = 2, GRU_CPU_TAG_F64 = 3 };
 
 /* GRU_GRAD_DATA, GRU_GRAD_WEIGHTS or both. */
 uint32_t gru_cpu_wanted_parts(const gru_gradients *gradients);

@@ -36,12 +36,24 @@ static uint32_t x86_features(void) {
 }
 #endif
 
-uint32_t gru_cpu_features(void) {
-    uint32_t features = 0;
+static uint32_t find_features(void) {
 #if defined(__x86_64__)
-    features = x86_features();
+    return x86_features();
 #elif defined(__aarch64__)
-    features = GRU_CPU_NEON; /* part of the architecture */
+    return GRU_CPU_NEON; /* part of the architecture */
+#else
+    return 0;
 #endif
-    return features & ~atomic_load(&hidden);
+}
+
+/* The processor is asked once: in a virtual machine each cpuid takes microseconds. */
+uint32_t gru_cpu_features(void) {
+    enum { FOUND = 1u << 31 };
+    static _Atomic uint32_t found;
+    uint32_t features = atomic_load_explicit(&found, memory_order_relaxed);
+    if (!features) {
+        features = find_features() | FOUND;
+        atomic_store_explicit(&found, features, memory_order_relaxed);
+    }
+    return features & ~(FOUND | atomic_load(&hidden));
 }

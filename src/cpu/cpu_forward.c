@@ -9,14 +9,14 @@
 #include "cpu_arena.h"
 #include "cpu_forward_work.h"
 #include "cpu_isa.h"
+#include "cpu_jobs.h"
 #include "cpu_reserve.h"
-#include "cpu_streaming.h"
 #include "cpu_threads.h"
 
 /* ---- set-up ---- */
 
 /* The row lists of one thread. */
-static void lay_out_lists(gru_cpu_forward_work *work, gru_cpu_arena *arena, size_t rows) {
+static void lay_out_lists(gru_cpu_forward_work *work, gru_arena *arena, size_t rows) {
     gru_cpu_rows *lists = &work->rows;
     lists->in = gru_cpu_take_pointers(arena, rows);
     lists->a = gru_cpu_take_pointers(arena, rows);
@@ -24,20 +24,20 @@ static void lay_out_lists(gru_cpu_forward_work *work, gru_cpu_arena *arena, size
     lists->z = gru_cpu_take_pointers(arena, rows);
     lists->rh = gru_cpu_take_pointers(arena, rows);
     lists->saved = gru_cpu_take_pointers(arena, rows);
-    lists->row = gru_cpu_take(arena, gru_size_times(rows, sizeof *lists->row));
-    lists->attention = gru_cpu_take_floats(arena, rows, 1);
+    lists->row = gru_arena_take(arena, gru_size_times(rows, sizeof *lists->row));
+    lists->attention = gru_cpu_take_reals(arena, rows, 1);
     work->integers = gru_cpu_take_pointers(arena, rows);
 }
 
 static size_t list_bytes(size_t rows) {
-    gru_cpu_arena arena = {NULL, 0};
+    gru_arena arena = {NULL, 0};
     gru_cpu_forward_work work;
     lay_out_lists(&work, &arena, rows);
     return arena.used;
 }
 
 /* Takes the arrays of a call from an arena, in the order in which they are declared above. */
-static void lay_out(gru_cpu_forward_call *call, gru_cpu_arena *arena, int64_t T, int64_t N) {
+static void lay_out(gru_cpu_forward_call *call, gru_arena *arena, int64_t T, int64_t N) {
     const gru_layer_config *config = &call->layer->config;
     const size_t n = (size_t)N, threads = (size_t)call->layer->context->config.threads;
     const size_t rows = gru_cpu_schedule_rows(T, N, config->hidden);
@@ -45,28 +45,28 @@ static void lay_out(gru_cpu_forward_call *call, gru_cpu_arena *arena, int64_t T,
     call->pitch = gru_cpu_row_pitch(padded);
     call->pitch_a = gru_cpu_row_pitch(padded * GATES);
     call->list_rows = rows;
-    call->phases = gru_cpu_take(arena, sizeof *call->phases);
-    call->claims = gru_cpu_take(arena, gru_size_times(threads, sizeof *call->claims));
-    for (int i = 0; i < 2; i++) call->state[i] = gru_cpu_take_floats(arena, n, call->pitch);
+    call->phases = gru_arena_take(arena, sizeof *call->phases);
+    call->claims = gru_arena_take(arena, gru_size_times(threads, sizeof *call->claims));
+    for (int i = 0; i < 2; i++) call->state[i] = gru_cpu_take_reals(arena, n, call->pitch);
     call->z = call->rh = NULL;
     if (config->reset_mode == GRU_RESET_BEFORE) {
-        call->z = gru_cpu_take_floats(arena, n, call->pitch);
-        call->rh = gru_cpu_take_floats(arena, n, call->pitch);
+        call->z = gru_cpu_take_reals(arena, n, call->pitch);
+        call->rh = gru_cpu_take_reals(arena, n, call->pitch);
     }
-    call->a = gru_cpu_take_floats(arena, rows, call->pitch_a);
-    call->x = gru_cpu_take_floats(arena, config->io_type == GRU_F32 ? 0 : rows, (size_t)config->inputs);
+    call->a = gru_cpu_take_reals(arena, rows, call->pitch_a);
+    call->x = gru_cpu_take_reals(arena, config->io_type == REAL_TYPE ? 0 : rows, (size_t)config->inputs);
     if (config->weight_type == GRU_INT8) {
         call->integers[INPUTS] =
-            gru_cpu_take(arena, gru_size_times(rows, gru_cpu_quantised_bytes((size_t)config->inputs)));
+            gru_arena_take(arena, gru_size_times(rows, gru_cpu_quantised_bytes((size_t)config->inputs)));
         call->integers[STATES] =
-            gru_cpu_take(arena, gru_size_times(n, gru_cpu_quantised_bytes((size_t)config->hidden)));
+            gru_arena_take(arena, gru_size_times(n, gru_cpu_quantised_bytes((size_t)config->hidden)));
     }
-    call->lists = gru_cpu_take(arena, gru_size_times(threads, list_bytes(rows)));
-    call->times = gru_cpu_take(arena, gru_timeline_bytes(T, N));
+    call->lists = gru_arena_take(arena, gru_size_times(threads, list_bytes(rows)));
+    call->times = gru_arena_take(arena, gru_timeline_bytes(T, N));
 }
 
 size_t gru_cpu_forward_workspace(const gru_layer *layer, int64_t T, int64_t N) {
-    gru_cpu_arena arena = {NULL, 0};
+    gru_arena arena = {NULL, 0};
     gru_cpu_forward_call call;
     call.layer = layer;
     lay_out(&call, &arena, T, N);
@@ -75,7 +75,7 @@ size_t gru_cpu_forward_workspace(const gru_layer *layer, int64_t T, int64_t N) {
 
 static void set_up(gru_cpu_forward_call *call, const gru_job *job, const gru_plan *plan,
                    gru_cpu_schedule schedule) {
-    gru_cpu_arena arena = {job->run->workspace, 0};
+    gru_arena arena = {job->run->workspace, 0};
     call->layer = job->layer;
     call->run = job->run;
     call->kernels = gru_cpu_kernels_of(plan->engine);
@@ -90,7 +90,7 @@ static void set_up(gru_cpu_forward_call *call, const gru_job *job, const gru_pla
 }
 
 static void set_up_work(gru_cpu_forward_work *work, const gru_cpu_forward_call *call, int32_t index) {
-    gru_cpu_arena arena = {call->lists, (size_t)index * list_bytes(call->list_rows)};
+    gru_arena arena = {call->lists, (size_t)index * list_bytes(call->list_rows)};
     work->call = call;
     work->member = gru_phase_member_of(call->schedule.threads > 1 ? call->phases : NULL, index);
     lay_out_lists(work, &arena, call->list_rows);
@@ -178,7 +178,7 @@ static void prepare_chunk(gru_cpu_forward_work *work) {
     const gru_layer_config *config = &work->call->layer->config;
     work->chunk_begin = work->step;
     if (work->call->run->projected.data) return;
-    if (config->io_type != GRU_F32) gru_phase_run(&work->member, widen_part, work);
+    if (config->io_type != REAL_TYPE) gru_phase_run(&work->member, widen_part, work);
     if (config->weight_type == GRU_INT8) gru_phase_run(&work->member, quantise_inputs_part, work);
 }
 
@@ -220,48 +220,12 @@ static void forward_job(const gru_job *job, const gru_plan *plan, gru_cpu_schedu
     gru_cpu_forward_call call;
     set_up(&call, job, plan, schedule);
     gru_cpu_reserve_write_header(job->layer, job->run, job->run->mode == GRU_TRAIN);
-    if (schedule.threads > 1 && gru_pool_helps(job->layer->context) &&
-        gru_pool_run(job->layer->context, call.phases, run_work, &call))
-        return;
+    if (schedule.threads > 1 && gru_pool_try(job->layer->context, call.phases, run_work, &call)) return;
     call.schedule = gru_cpu_one_thread(schedule);
     run_work(&call, 0);
 }
 
-typedef struct job_list {
-    const gru_job *jobs;
-    const gru_plan *plan;
-    gru_phases phases;
-    gru_phase_claims claims[2];
-} job_list;
-
-static void job_part(void *argument, int32_t part) {
-    const job_list *list = argument;
-    forward_job(&list->jobs[part], list->plan, gru_cpu_one_thread(gru_cpu_plan_of(list->plan)->schedule));
-}
-
-static void forward_apart(void *argument, int32_t index) {
-    job_list *list = argument;
-    gru_phase_member member = gru_phase_member_of(&list->phases, index);
-    gru_phase_run(&member, job_part, list);
-}
-
-/* Not inlined: a streaming step would have to save registers and reserve stack for all this. */
-static __attribute__((noinline)) void forward_jobs(const gru_job *jobs, const gru_plan *plan) {
-    const gru_cpu_call_plan *own = gru_cpu_plan_of(plan);
-    job_list list = {.jobs = jobs, .plan = plan};
-    gru_phases_start(&list.phases, list.claims, plan->count);
-    if (own->apart && gru_pool_helps(jobs[0].layer->context) &&
-        gru_pool_run(jobs[0].layer->context, &list.phases, forward_apart, &list))
-        return;
-    for (int32_t i = 0; i < plan->count; i++) forward_job(&jobs[i], plan, own->schedule);
-}
-
 gru_status gru_cpu_forward(const gru_job *jobs, const gru_plan *plan) {
-    if (!gru_cpu_plan_of(plan)->streaming) {
-        forward_jobs(jobs, plan);
-        return GRU_OK;
-    }
-    for (int32_t i = 0; i < plan->count; i++)
-        gru_cpu_streaming_step(gru_cpu_kernels_of(plan->engine), jobs[i].layer, jobs[i].run);
+    gru_cpu_run_jobs(jobs, plan, forward_job);
     return GRU_OK;
 }

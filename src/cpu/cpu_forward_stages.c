@@ -17,7 +17,7 @@ static gru_cpu_quantised *integers_of(const gru_cpu_forward_work *work, int whic
 }
 
 /* Parts that share rows find them rounded: gru_cpu_quantise_... */
-static void quantise_rows(const gru_cpu_forward_work *work, int which, const float *const *in, size_t K) {
+static void quantise_rows(const gru_cpu_forward_work *work, int which, const real *const *in, size_t K) {
     const gru_cpu_forward_call *call = work->call;
     if (call->layer->config.weight_type != GRU_INT8) return;
     for (int64_t i = 0; i < work->rows.count; i++) {
@@ -28,7 +28,7 @@ static void quantise_rows(const gru_cpu_forward_work *work, int which, const flo
 }
 
 /* Rounds some of the listed rows. */
-static void quantise_shared(const gru_cpu_forward_work *work, int which, const float *const *in, size_t K,
+static void quantise_shared(const gru_cpu_forward_work *work, int which, const real *const *in, size_t K,
                             int32_t part) {
     for (int64_t i = part; i < work->rows.count; i += work->call->schedule.threads)
         work->call->kernels->quantise(in[i], K, integers_of(work, which, K, i));
@@ -36,7 +36,7 @@ static void quantise_shared(const gru_cpu_forward_work *work, int which, const f
 
 /* out = the panel times the listed rows from `first` on. */
 static void multiply_panel(const gru_cpu_forward_work *work, const gru_cpu_panel *panel,
-                           const float *const *in, int64_t first, int32_t count, float *const *out) {
+                           const real *const *in, int64_t first, int32_t count, real *const *out) {
     if (panel->type == GRU_INT8)
         work->call->kernels->int8_product(panel, work->integers + first, out, count);
     else
@@ -45,18 +45,17 @@ static void multiply_panel(const gru_cpu_forward_work *work, const gru_cpu_panel
 
 /* ---- states ---- */
 
-static float *state_row(const gru_cpu_forward_call *call, int64_t s, int64_t n) {
+static real *state_row(const gru_cpu_forward_call *call, int64_t s, int64_t n) {
     return call->state[s & 1] + (size_t)n * call->pitch;
 }
 
 /* Sets the slice's units to row n of h_restart, or to zeros. */
-static void start_segment(const gru_cpu_forward_work *work, int64_t n, float *state) {
+static void start_segment(const gru_cpu_forward_work *work, int64_t n, real *state) {
     const gru_cpu_forward_call *call = work->call;
     const size_t count = work->slice.units.end - work->slice.units.begin;
     if (call->run->h_restart)
-        gru_load_floats(call->run->h_restart, call->layer->config.state_type,
-                        (size_t)n * call->H + work->slice.units.begin, state + work->slice.units.begin,
-                        count);
+        gru_load_reals(call->run->h_restart, call->layer->config.state_type,
+                       (size_t)n * call->H + work->slice.units.begin, state + work->slice.units.begin, count);
     else
         memset(state + work->slice.units.begin, 0, count * sizeof *state);
 }
@@ -66,23 +65,23 @@ void gru_cpu_load_states(const gru_cpu_forward_work *work) {
     const gru_run *run = call->run;
     const size_t count = work->slice.units.end - work->slice.units.begin;
     for (int64_t n = work->slice.row_begin; n < work->slice.row_end; n++) {
-        float *state = state_row(call, 0, n);
+        real *state = state_row(call, 0, n);
         const size_t at = (size_t)(gru_h0_row(run, n) * run->h0_stride) + work->slice.units.begin;
         memset(state + work->slice.units.end, 0,
                (work->slice.panels.end * PANEL - work->slice.units.end) * sizeof *state);
         if (run->h0)
-            gru_load_floats(run->h0, call->layer->config.state_type, at, state + work->slice.units.begin,
-                            count);
+            gru_load_reals(run->h0, call->layer->config.state_type, at, state + work->slice.units.begin,
+                           count);
         else
             memset(state + work->slice.units.begin, 0, count * sizeof *state);
     }
 }
 
-static void store_final_state(const gru_cpu_forward_work *work, int64_t n, const float *state) {
+static void store_final_state(const gru_cpu_forward_work *work, int64_t n, const real *state) {
     const gru_run *run = work->call->run;
     const size_t at = (size_t)(gru_hT_row(run, n) * run->hT_stride) + work->slice.units.begin;
-    gru_store_floats(run->hT, work->call->layer->config.state_type, at, state + work->slice.units.begin,
-                     work->slice.units.end - work->slice.units.begin);
+    gru_store_reals(run->hT, work->call->layer->config.state_type, at, state + work->slice.units.begin,
+                    work->slice.units.end - work->slice.units.begin);
 }
 
 /* Rows without steps end with their first state. */
@@ -117,17 +116,17 @@ static int64_t chunk_end(const gru_cpu_forward_work *work) {
     return end < work->call->steps ? end : work->call->steps;
 }
 
-static float *projected_row(const gru_cpu_forward_work *work, int64_t s, int64_t n) {
+static real *projected_row(const gru_cpu_forward_work *work, int64_t s, int64_t n) {
     return work->call->a + chunk_row(work, s, n) * work->call->pitch_a;
 }
 
-static const float *input_row(const gru_cpu_forward_work *work, int64_t s, int64_t t, int64_t n) {
+static const real *input_row(const gru_cpu_forward_work *work, int64_t s, int64_t t, int64_t n) {
     const gru_cpu_forward_call *call = work->call;
     const gru_const_view *x = &call->run->x;
     const int32_t type = call->layer->config.io_type;
-    if (type == GRU_F32) return (const float *)x->data + GRU_ROW(*x, t, n);
-    float *row = call->x + chunk_row(work, s, n) * call->operands.W.K;
-    if (call->schedule.by_rows) gru_load_floats(x->data, type, GRU_ROW(*x, t, n), row, call->operands.W.K);
+    if (type == REAL_TYPE) return (const real *)x->data + GRU_ROW(*x, t, n);
+    real *row = call->x + chunk_row(work, s, n) * call->operands.W.K;
+    if (call->schedule.by_rows) gru_load_reals(x->data, type, GRU_ROW(*x, t, n), row, call->operands.W.K);
     return row;
 }
 
@@ -137,9 +136,9 @@ void gru_cpu_widen_inputs(const gru_cpu_forward_work *work, int32_t part) {
     for (int64_t s = work->chunk_begin; s < chunk_end(work); s++)
         for (int64_t n = part; n < call->run->N; n += call->schedule.threads)
             if (s < gru_timeline_steps(&call->timeline, n))
-                gru_load_floats(x->data, call->layer->config.io_type,
-                                GRU_ROW(*x, gru_timeline_time(&call->timeline, s, n), n),
-                                call->x + chunk_row(work, s, n) * call->operands.W.K, call->operands.W.K);
+                gru_load_reals(x->data, call->layer->config.io_type,
+                               GRU_ROW(*x, gru_timeline_time(&call->timeline, s, n), n),
+                               call->x + chunk_row(work, s, n) * call->operands.W.K, call->operands.W.K);
 }
 
 /* Lists the rows of the current chunk in the order (s, n) and prepares their inputs. */
@@ -170,7 +169,7 @@ void gru_cpu_project_chunk(gru_cpu_forward_work *work) {
         const gru_cpu_panel weights = gru_cpu_panel_at(&call->operands.W, call->operands.W_pitch, panel);
         for (int64_t first = 0, count; first < work->rows.count; first += count) {
             count = gru_cpu_rows_at(first, work->rows.count);
-            float *out[MAX_ROWS];
+            real *out[MAX_ROWS];
             for (int64_t m = 0; m < count; m++) out[m] = work->rows.a[first + m] + panel * GATES * PANEL;
             multiply_panel(work, &weights, work->rows.in, first, (int32_t)count, out);
         }
@@ -185,6 +184,7 @@ static void gather_rows(gru_cpu_forward_work *work, int64_t s) {
     const gru_run *run = call->run;
     gru_cpu_rows *rows = &work->rows;
     rows->count = 0;
+    rows->units = call->H;
     for (int64_t n = work->slice.row_begin; n < work->slice.row_end; n++) {
         const int64_t i = rows->count;
         if (s >= gru_timeline_steps(&call->timeline, n)) continue;
@@ -199,7 +199,7 @@ static void gather_rows(gru_cpu_forward_work *work, int64_t s) {
         }
         if (call->operands.cell.has_attention) {
             const int64_t t = gru_timeline_time(&call->timeline, s, n);
-            rows->attention[i] = ((const float *)run->attention.data)[GRU_ROW(run->attention, t, n)];
+            rows->attention[i] = ((const real *)run->attention.data)[GRU_ROW(run->attention, t, n)];
         }
         rows->count++;
     }
@@ -207,10 +207,10 @@ static void gather_rows(gru_cpu_forward_work *work, int64_t s) {
 
 /* One product over the listed rows, panel by panel, and its epilogue. */
 static void multiply(const gru_cpu_forward_work *work, const gru_cpu_panel *first_panel,
-                     const float *const *in, gru_cpu_epilogue epilogue) {
+                     const real *const *in, gru_cpu_epilogue epilogue) {
     const gru_cpu_forward_call *call = work->call;
-    alignas(64) float c[MAX_ROWS][GATES * PANEL];
-    float *c_rows[MAX_ROWS];
+    alignas(64) real c[MAX_ROWS][GATES * PANEL];
+    real *c_rows[MAX_ROWS];
     for (int m = 0; m < MAX_ROWS && m < work->rows.count; m++) c_rows[m] = c[m];
     quantise_rows(work, STATES, in, first_panel->K);
     for (size_t panel = work->slice.panels.begin; panel < work->slice.panels.end; panel++) {
@@ -226,7 +226,7 @@ static void multiply(const gru_cpu_forward_work *work, const gru_cpu_panel *firs
 static void save_entering_states(const gru_cpu_forward_work *work, int64_t s) {
     const gru_cpu_forward_call *call = work->call;
     if (call->run->mode == GRU_INFERENCE) return;
-    float *states = gru_reserve_states(call->run);
+    real *states = gru_reserve_states(call->run);
     for (int64_t i = 0; i < work->rows.count; i++) {
         const size_t at =
             gru_reserve_index(call->layer, call->run, s, work->rows.row[i]) + work->slice.units.begin;
@@ -241,11 +241,11 @@ static void store_outputs(const gru_cpu_forward_work *work, int64_t s) {
     const gru_run *run = call->run;
     for (int64_t i = 0; i < work->rows.count; i++) {
         const int64_t n = work->rows.row[i], t = gru_timeline_time(&call->timeline, s, n);
-        float *next = work->rows.next[i];
+        real *next = work->rows.next[i];
         if (run->y.data)
-            gru_store_floats(run->y.data, call->layer->config.io_type,
-                             GRU_ROW(run->y, t, n) + work->slice.units.begin, next + work->slice.units.begin,
-                             work->slice.units.end - work->slice.units.begin);
+            gru_store_reals(run->y.data, call->layer->config.io_type,
+                            GRU_ROW(run->y, t, n) + work->slice.units.begin, next + work->slice.units.begin,
+                            work->slice.units.end - work->slice.units.begin);
         if (s + 1 == gru_timeline_steps(&call->timeline, n)) {
             if (run->hT) store_final_state(work, n, next);
         } else if (gru_timeline_restarts(&call->timeline, s + 1, n)) {
@@ -268,7 +268,7 @@ void gru_cpu_end_step(gru_cpu_forward_work *work, int64_t s) {
     const gru_cpu_forward_call *call = work->call;
     const gru_cpu_cell_kernels *cells = gru_cpu_cell_kernels_of(call->kernels, &call->operands.cell);
     if (!call->schedule.by_rows) gather_rows(work, s); /* another thread may have had the first half */
-    multiply(work, &call->operands.R_n, (const float *const *)work->rows.rh, cells->candidate);
+    multiply(work, &call->operands.R_n, (const real *const *)work->rows.rh, cells->candidate);
     store_outputs(work, s);
 }
 
@@ -284,5 +284,5 @@ void gru_cpu_quantise_states(gru_cpu_forward_work *work, int64_t s, int32_t part
 
 void gru_cpu_quantise_reset_states(gru_cpu_forward_work *work, int64_t s, int32_t part) {
     gather_rows(work, s);
-    quantise_shared(work, STATES, (const float *const *)work->rows.rh, work->call->operands.R_n.K, part);
+    quantise_shared(work, STATES, (const real *const *)work->rows.rh, work->call->operands.R_n.K, part);
 }

@@ -20,10 +20,10 @@ typedef struct gru_cpu_forward_call {
     int64_t steps;            /* of the longest row */
     gru_phases *phases;       /* NULL: one thread */
     gru_phase_claims *claims; /* for each thread */
-    float *state[2];          /* [N][pitch] the states that enter even and odd steps */
-    float *z, *rh;            /* [N][pitch] BEFORE */
-    float *a;                 /* [chunk][N][pitch_a] projected input of a chunk, in panels: [P][3][16] */
-    float *x;                 /* [chunk][N][I] 16-bit input of a chunk, as f32 */
+    real *state[2];           /* [N][pitch] the states that enter even and odd steps */
+    real *z, *rh;             /* [N][pitch] BEFORE */
+    real *a;                  /* [chunk][N][pitch_a] projected input of a chunk, in panels: [P][3][16] */
+    real *x;                  /* [chunk][N][I] 16-bit input of a chunk, as f32 */
     char *integers[2];        /* int8 weights: [chunk][N] inputs and [N] states, as gru_cpu_quantised */
     char *lists;              /* for each thread: the arrays of gru_cpu_rows */
     size_t list_rows;         /* in each of them */

@@ -43,9 +43,9 @@ static void quantise(const float *row, size_t K, gru_cpu_quantised *to) {
     if (LANES == 1 && K % 2) to->values[K] = 0;
 }
 
-/* Constants as in product_block. */
-INLINE void int8_block(const gru_cpu_panel *panel, int gates, int rows, int wide, size_t first,
-                       const gru_cpu_quantised *const *in, float *const *out) {
+/* Constants as in product_block. products: [gates * wide][rows]. */
+INLINE void int8_sums(const gru_cpu_panel *panel, int gates, int rows, int wide, size_t first,
+                      const gru_cpu_quantised *const *in, vec *products) {
     const size_t pitch = (size_t)gates * PANEL * 2, K = panel->K + panel->K % 2;
     isum sum[GATES * 4];
 #pragma GCC unroll 48
@@ -55,8 +55,7 @@ INLINE void int8_block(const gru_cpu_panel *panel, int gates, int rows, int wide
     for (size_t k = 0; k < K; k += 2, line += pitch) {
         ipairs w[GATES * 4];
 #pragma GCC unroll 12
-        for (int i = 0; i < gates * wide; i++)
-            w[i] = ipairs_load(line + 2 * ((size_t)(i / wide) * PANEL + (size_t)(i % wide) * LANES + first));
+        for (int i = 0; i < gates * wide; i++) w[i] = ipairs_load(line + 2 * vector_at(i, wide, first));
 #pragma GCC unroll 8
         for (int m = 0; m < rows; m++) {
             const ipairs u = ipairs_set1(in[m]->values + k);
@@ -66,14 +65,24 @@ INLINE void int8_block(const gru_cpu_panel *panel, int gates, int rows, int wide
     }
 #pragma GCC unroll 12
     for (int i = 0; i < gates * wide; i++) {
-        const size_t at = (size_t)(i / wide) * PANEL + (size_t)(i % wide) * LANES + first;
+        const size_t at = vector_at(i, wide, first);
         const vec scales = vec_load(panel->scales + at), bias = vec_load(panel->bias + at);
 #pragma GCC unroll 8
         for (int m = 0; m < rows; m++) {
             const vec product = vec_mul(vec_from_isum(sum[i * rows + m]), vec_set1(in[m]->scale));
-            vec_store(out[m] + at, vec_fma(product, scales, bias));
+            products[i * rows + m] = vec_fma(product, scales, bias);
         }
     }
+}
+
+INLINE void int8_block(const gru_cpu_panel *panel, int gates, int rows, int wide, size_t first,
+                       const gru_cpu_quantised *const *in, float *const *out) {
+    vec products[GATES * 4];
+    int8_sums(panel, gates, rows, wide, first, in, products);
+#pragma GCC unroll 12
+    for (int i = 0; i < gates * wide; i++)
+#pragma GCC unroll 8
+        for (int m = 0; m < rows; m++) vec_store(out[m] + vector_at(i, wide, first), products[i * rows + m]);
 }
 
 INLINE void int8_rows(const gru_cpu_panel *panel, int gates, int rows, const gru_cpu_quantised *const *in,
@@ -83,11 +92,14 @@ INLINE void int8_rows(const gru_cpu_panel *panel, int gates, int rows, const gru
         int8_block(panel, gates, rows, wide, first, in, out);
 }
 
-/* Four rows where there are 32 registers. */
+/* Four rows where there are 32 registers. Where there are 16, three, but four as two and two: one alone would read the weights
+ * for little work. */
 INLINE void int8_gates(const gru_cpu_panel *panel, int gates, const gru_cpu_quantised *const *in,
                        float *const *out, int32_t rows) {
 #if ROWS >= 8
     for (; rows >= 4; rows -= 4, in += 4, out += 4) int8_rows(panel, gates, 4, in, out);
+#elif ROWS >= 4
+    for (; rows >= 3 && rows != 4; rows -= 3, in += 3, out += 3) int8_rows(panel, gates, 3, in, out);
 #endif
 #if ROWS >= 2
     for (; rows >= 2; rows -= 2, in += 2, out += 2) int8_rows(panel, gates, 2, in, out);

@@ -7,13 +7,14 @@
 
 /* The engines share everything but this (gru_engine.impl); cpu_reference has none. */
 typedef struct gru_cpu_isa {
-    const gru_cpu_kernels *kernels;
-    uint32_t feature;    /* GRU_CPU_..., which the processor must have; 0: none */
-    const char *missing; /* the reason when it does not */
+    const void *kernels, *kernels_f64; /* gru_cpu_kernels of each type of number (cpu_real.h) */
+    uint32_t feature;                  /* GRU_CPU_..., which the processor must have; 0: none */
+    const char *missing;               /* the reason when it does not */
 } gru_cpu_isa;
 
 static inline const gru_cpu_kernels *gru_cpu_kernels_of(const gru_engine *engine) {
-    return ((const gru_cpu_isa *)engine->impl)->kernels;
+    const gru_cpu_isa *isa = engine->impl;
+    return REAL_TYPE == GRU_F64 ? isa->kernels_f64 : isa->kernels;
 }
 
 #endif

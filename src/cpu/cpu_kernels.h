@@ -13,6 +13,7 @@
 #include "core/platform.h"
 #include "core/step.h"
 #include "cpu_layout.h"
+#include "cpu_real.h"
 
 enum { MAX_ROWS = 32 }; /* rows of the batch that one call multiplies */
 
@@ -29,14 +30,26 @@ enum { SUMS_CHAIN, SUMS_SET, SUMS_ADD, SUM_BLOCK = 64 };
 /* A panel of a weight matrix: gates x 16 outputs. Backward multiplies blocks of 16 outputs in the place of gates. */
 typedef struct gru_cpu_panel {
     const void *weights; /* [K][gates][16] */
-    const float *bias;   /* [gates][16] of SUMS_CHAIN */
+    const real *bias;    /* [gates][16] of SUMS_CHAIN */
     const float *scales; /* [gates][16] of int8 */
     size_t K;
-    size_t ahead; /* floats from the input of a row to that of the eighth after it, to prefetch; 0: nothing */
-    int32_t type; /* of weights: f32, f16, bf16, int8 */
+    size_t lanes;  /* of each gate that have outputs, 1 to 16; the product sets the others to zero */
+    size_t ahead;  /* numbers from the input of a row to that of the eighth after, to prefetch; 0: nothing */
+    int32_t type;  /* of weights: f32, f16, bf16, int8; f64 */
     int32_t gates; /* 1 to 3 */
     int32_t sums;  /* SUMS_... */
 } gru_cpu_panel;
+
+/* Panel `index` of a matrix whose first panel's lanes are the outputs of all panels. pitch: bytes from one panel's weights to
+ * the next's. */
+static inline gru_cpu_panel gru_cpu_panel_at(const gru_cpu_panel *first, size_t pitch, size_t index) {
+    gru_cpu_panel panel = *first;
+    panel.weights = (const char *)first->weights + index * pitch;
+    panel.bias += index * GATES * PANEL;
+    panel.scales += index * GATES * PANEL;
+    panel.lanes = first->lanes - index * PANEL < PANEL ? first->lanes - index * PANEL : PANEL;
+    return panel;
+}
 
 /* A row as integers, for the product with int8 weights: number k is values[k] * scale. scale is NaN if a number of the row is
  * infinite or NaN. */
@@ -59,7 +72,7 @@ static inline int32_t gru_cpu_largest_integer(size_t K) {
 /* The variant of the cell, the same for all rows of a call. */
 typedef struct gru_cpu_cell {
     int32_t reset_mode, update, gate, candidate;
-    float clip, slope;     /* clip 0: none */
+    real clip, slope;      /* clip 0: none */
     int32_t has_attention; /* rows have attention weights */
     int32_t is_default; /* AFTER, KEEP, sigmoid, tanh, no clip, no attention: specialised at compile time */
     const gru_activation
@@ -68,14 +81,15 @@ typedef struct gru_cpu_cell {
 
 /* Rows of one step. Pointers to whole rows, padded to panels; a is in panels: [P][3][16]. */
 typedef struct gru_cpu_rows {
-    const float **in; /* [count] what the recurrent product multiplies: the state, [H] */
-    float **a;        /* [count] W x + bW */
-    float **next;     /* [count] the new state */
-    float **z, **rh;  /* [count] BEFORE: update gate and r h, between its two products */
-    float **saved;    /* [count] activations saved for backward, [P][4][16]; or NULL: none */
-    float *attention; /* [count] */
-    int64_t *row;     /* [count] n */
+    const real **in; /* [count] what the recurrent product multiplies: the state, [H] */
+    real **a;        /* [count] W x + bW */
+    real **next;     /* [count] the new state */
+    real **z, **rh;  /* [count] BEFORE: update gate and r h, between its two products */
+    real **saved;    /* [count] activations saved for backward, [P][4][16]; or NULL: none */
+    real *attention; /* [count] */
+    int64_t *row;    /* [count] n */
     int64_t count;
+    size_t units; /* of the layer */
 } gru_cpu_rows;
 
 /* Activations that a step saves for backward, in panels of 16 units. For a sigmoid or tanh without clip, the value; for
@@ -89,15 +103,15 @@ enum { D_RECURRENT, D_R, D_Z, D_N, D_GATES };
 
 /* Rows of one backward step. */
 typedef struct gru_cpu_backward_rows {
-    const float **saved; /* [count] [P][4][16] */
-    const float **h;     /* [count] the entering state, [H] */
-    const float **dy;    /* [count] [H], each NULL: zeros */
-    float **dh;          /* [count] padded: gradient of the leaving, then of the entering state */
-    const float **drh;   /* [count] padded to panels: gradient of r h; BEFORE, second half */
-    float **d_gates;     /* [count] [4][H], written */
-    float **dattention;  /* [count] [P]: each panel's summand of the gradient; or NULL: not wanted */
-    float *attention;    /* [count] */
-    int64_t *row;        /* [count] n */
+    const real **saved; /* [count] [P][4][16] */
+    const real **h;     /* [count] the entering state, [H] */
+    const real **dy;    /* [count] [H], each NULL: zeros */
+    real **dh;          /* [count] padded: gradient of the leaving, then of the entering state */
+    const real **drh;   /* [count] padded to panels: gradient of r h; BEFORE, second half */
+    real **d_gates;     /* [count] [4][H], written */
+    real **dattention;  /* [count] [P]: each panel's summand of the gradient; or NULL: not wanted */
+    real *attention;    /* [count] */
+    int64_t *row;       /* [count] n */
     int64_t count;
 } gru_cpu_backward_rows;
 
@@ -113,7 +127,7 @@ _Static_assert(sizeof(gru_cpu_step) <= GRU_STEP_BYTES, "a step has room for the 
 /* What follows a recurrent product: the cell, or one half of it, for the 16 units from `unit` of rows first .. first +
  * count of a step. c: [count] rows of the product, [gates][16]. */
 typedef void (*gru_cpu_epilogue)(const gru_cpu_cell *cell, const gru_cpu_rows *rows, int64_t first,
-                                 int32_t count, size_t unit, float *const *c);
+                                 int32_t count, size_t unit, real *const *c);
 
 /* The cell of each pass, for some activations. */
 typedef struct gru_cpu_cell_kernels {
@@ -131,10 +145,11 @@ typedef struct gru_cpu_cell_kernels {
 
 typedef struct gru_cpu_kernels {
     /* out[m][0 .. 16 gates) = the panel times in[m], m < rows, rows <= MAX_ROWS. Not of int8. */
-    void (*product)(const gru_cpu_panel *panel, const float *const *in, float *const *out, int32_t rows);
-    /* Rounds a row of K numbers to integers; for int8_product, the same for an int8 panel. */
-    void (*quantise)(const float *row, size_t K, gru_cpu_quantised *to);
-    void (*int8_product)(const gru_cpu_panel *panel, const gru_cpu_quantised *const *in, float *const *out,
+    void (*product)(const gru_cpu_panel *panel, const real *const *in, real *const *out, int32_t rows);
+    /* NULL in f64, as the streaming step is. Rounds a row of K numbers to integers; for int8_product, the same for an int8
+     * panel. */
+    void (*quantise)(const real *row, size_t K, gru_cpu_quantised *to);
+    void (*int8_product)(const gru_cpu_panel *panel, const gru_cpu_quantised *const *in, real *const *out,
                          int32_t rows);
 
     gru_cpu_cell_kernels common, general; /* general: of cells with functions */
@@ -144,15 +159,15 @@ typedef struct gru_cpu_kernels {
     gru_step_run streaming_step;
 
     /* to[i pitch + c] = rows[c][first + i], c < count, i < width. */
-    void (*transpose)(const float *const *rows, size_t count, size_t first, size_t width, float *to,
+    void (*transpose)(const real *const *rows, size_t count, size_t first, size_t width, real *to,
                       size_t pitch);
     /* sums[i] += rows[c][i], c ascending, for i in [begin, end). */
-    void (*add_rows)(const float *const *rows, size_t count, size_t begin, size_t end, double *sums);
+    void (*add_rows)(const real *const *rows, size_t count, size_t begin, size_t end, double *sums);
 
-    /* in place, for tests over all floats; count is a multiple of 16 */
-    void (*sigmoid)(float *v, size_t count);
-    void (*tanh)(float *v, size_t count);
-    void (*activation)(const gru_activation *f, const float *v, float *value, float *slope, size_t count);
+    /* in place, for tests over many numbers; count is a multiple of 16 */
+    void (*sigmoid)(real *v, size_t count);
+    void (*tanh)(real *v, size_t count);
+    void (*activation)(const gru_activation *f, const real *v, real *value, real *slope, size_t count);
 } gru_cpu_kernels;
 
 static inline const gru_cpu_cell_kernels *gru_cpu_cell_kernels_of(const gru_cpu_kernels *kernels,

@@ -1,54 +1,43 @@
 /* cpu_kernels.inl: the hot loops (sigmoid, tanh, the product, the forward cell), written once in the vector vocabulary of the
  * file that includes them.
  *
- * The vocabulary: LANES, ROWS (rows of a product), WIDE(rows) (vectors of a gate that a product of that many rows keeps
+ * It is compiled for f32 and for f64 (cpu_real.h). The vocabulary: LANES, ROWS (rows of a product), WIDE(rows) (vectors of a gate that a product of that many rows keeps
  * in registers), KERNELS (the table's name), vec, vec_load, vec_store, vec_set1, vec_add, vec_sub, vec_mul, vec_div,
  * vec_fma (a b + c), vec_fnma (c - a b), vec_min and vec_max (the second argument if one is NaN), vec_abs,
  * vec_copysign, vec_power (2^n from n + MAGIC), vec_if_less (a < b ? x : y), vec_transpose (LANES vectors, in place), and
- * vec_load_f16, which widens, and vec_load_bf16(line, lane): widens the LANES lanes from `lane` on of the 16 numbers of a line,
+ * in f32 vec_load_f16, which widens, and vec_load_bf16(line, lane): widens the LANES lanes from `lane` on of the 16 numbers of a line,
  * which lie as gru_cpu_lane_place says. cpu_int8.inl lists the words of integers. */
 
 #define INLINE static inline __attribute__((always_inline))
 
 /* ---- functions of one vector ---- */
 
-/* 1.5 * 2^23: adding it rounds to an integer and leaves that in the low bits. */
-#define MAGIC 0x1.8p23f
+#ifdef GRU_CPU_F64
+#include "cpu_polynomials_f64.inl"
+#else
+#include "cpu_polynomials_f32.inl"
+#endif
 
-/* exp(x) = 2^n (1 + rest), *t = n + MAGIC. rest is a polynomial of degree 6 on |r| <= ln 2 / 2, a minimax fit with a
- * relative error of exp of at most 4e-9 and exact coefficients of 1 and r. ln 2 is split in two, the first with so few
- * bits that n times it is exact. */
-INLINE vec vec_exp_rest(vec x, vec *t) {
-    *t = vec_fma(x, vec_set1(0x1.715476p+0f), vec_set1(MAGIC));
-    const vec n = vec_sub(*t, vec_set1(MAGIC));
-    vec r = vec_fnma(n, vec_set1(0x1.62e4p-1f), x);
-    r = vec_fnma(n, vec_set1(0x1.7f7d1cp-20f), r);
-    vec q = vec_fma(vec_set1(0x1.6a23d2p-10f), r, vec_set1(0x1.123a2p-7f));
-    q = vec_fma(q, r, vec_set1(0x1.5558f2p-5f));
-    q = vec_fma(q, r, vec_set1(0x1.555492p-3f));
-    q = vec_fma(q, r, vec_set1(0x1.fffffcp-2f));
-    return vec_fma(q, vec_mul(r, r), r);
-}
-
-/* 2^n, for |x| <= 87. */
+/* 2^n, for |x| <= SIGMOID_LIMIT. */
 INLINE vec vec_exp_parts(vec x, vec *rest) {
     vec t;
     *rest = vec_exp_rest(x, &t);
     return vec_power(t);
 }
 
-/* 1 / (1 + exp(-v)). Beyond +-87 the value is that at +-87: 1, or 1.6e-38. */
+/* 1 / (1 + exp(-v)). Beyond +-SIGMOID_LIMIT the value is that at the limit: 1, or almost 0. */
 INLINE vec vec_sigmoid(vec v) {
     vec rest;
-    const vec x = vec_min(vec_set1(87.0f), vec_max(vec_set1(-87.0f), vec_sub(vec_set1(0.0f), v)));
+    const vec x =
+        vec_min(vec_set1(SIGMOID_LIMIT), vec_max(vec_set1(-SIGMOID_LIMIT), vec_sub(vec_set1(0.0f), v)));
     const vec scale = vec_exp_parts(x, &rest);
     return vec_div(vec_set1(1.0f), vec_add(vec_set1(1.0f), vec_fma(scale, rest, scale)));
 }
 
-/* e / (e + 2) with e = exp(2 |v|) - 1, which has no cancellation near zero. From 9.1 on tanh rounds to 1. */
+/* e / (e + 2) with e = exp(2 |v|) - 1, which has no cancellation near zero. */
 INLINE vec vec_tanh(vec v) {
     vec rest;
-    const vec x = vec_min(vec_set1(9.1f), vec_abs(v));
+    const vec x = vec_min(vec_set1(TANH_LIMIT), vec_abs(v));
     const vec scale = vec_exp_parts(vec_add(x, x), &rest);
     const vec e = vec_fma(scale, rest, vec_sub(scale, vec_set1(1.0f)));
     return vec_copysign(vec_div(e, vec_add(e, vec_set1(2.0f))), v);
@@ -80,7 +69,7 @@ INLINE vec vec_candidate(const gru_cpu_cell *cell, vec v, int general) {
 }
 
 /* h' from z, n, h; w: attention of the row. */
-INLINE vec vec_update(const gru_cpu_cell *cell, vec z, vec n, vec h, float w) {
+INLINE vec vec_update(const gru_cpu_cell *cell, vec z, vec n, vec h, real w) {
     const vec one = vec_set1(1.0f);
     const int keep = cell->update == GRU_UPDATE_KEEP;
     if (cell->has_attention) {
@@ -92,11 +81,19 @@ INLINE vec vec_update(const gru_cpu_cell *cell, vec z, vec n, vec h, float w) {
 
 /* ---- the product ---- */
 
+INLINE size_t weight_bytes(int32_t type) {
+    return type == REAL_TYPE ? sizeof(real) : sizeof(uint16_t);
+}
+
 /* LANES weights from `lane` on of the 16 that begin at index `line`. */
 INLINE vec load_weights(const void *weights, int32_t type, size_t line, size_t lane) {
+#ifdef GRU_CPU_F64
+    (void)type; /* none are narrower */
+#else
     if (type == GRU_F16) return vec_load_f16((const uint16_t *)weights + line + lane);
     if (type == GRU_BF16) return vec_load_bf16((const uint16_t *)weights + line, lane);
-    return vec_load((const float *)weights + line + lane);
+#endif
+    return vec_load((const real *)weights + line + lane);
 }
 
 /* Vectors narrower than a panel read its weights more than once: in blocks of k, which stay in a level 1 cache of 32 KiB
@@ -114,7 +111,7 @@ enum { AHEAD_K = 48 }; /* without blocks */
 
 /* One or two rows wait for the weights anyway: there prefetching costs more than it saves. */
 INLINE void fetch_ahead(weights_ahead *ahead, int32_t type, int gates, int rows) {
-    const int bytes = gates * PANEL * (type == GRU_F32 ? 4 : 2);
+    const int bytes = gates * PANEL * (int)weight_bytes(type);
     const int lines = rows <= 2 ? 0 : BLOCKED ? 2 : (bytes + 63) / 64;
 #pragma GCC unroll 3
     for (int i = 0; i < lines; i++) __builtin_prefetch(ahead->at + (ptrdiff_t)64 * i);
@@ -124,7 +121,7 @@ INLINE void fetch_ahead(weights_ahead *ahead, int32_t type, int gates, int rows)
 /* The terms of one k for some vectors of weights, `wide` of each gate. One or two rows keep their inputs in registers and
  * read each weight once; more rows keep the weights. */
 INLINE void add_terms(const gru_cpu_panel *panel, int32_t type, int gates, int rows, int wide, size_t first,
-                      size_t k, const float *const *in, vec *sum) {
+                      size_t k, const real *const *in, vec *sum) {
     const size_t line = k * (size_t)gates * PANEL;
     const int vectors = gates * wide, few = rows <= 2;
     vec w[GATES * 4], few_in[2];
@@ -151,7 +148,7 @@ INLINE size_t vector_at(int i, int wide, size_t first) {
 }
 
 INLINE void start_sums(const gru_cpu_panel *panel, int vectors, int rows, int wide, size_t first,
-                       size_t begin, float *const *out, vec *sum) {
+                       size_t begin, real *const *out, vec *sum) {
     const int from_zero = panel->sums != SUMS_CHAIN, from_bias = begin == 0;
 #pragma GCC unroll 48
     for (int i = 0; i < vectors; i++)
@@ -164,13 +161,13 @@ INLINE void start_sums(const gru_cpu_panel *panel, int vectors, int rows, int wi
 }
 
 INLINE void store_sums(const gru_cpu_panel *panel, int vectors, int rows, int wide, size_t first,
-                       size_t begin, float *const *out, vec *sum) {
+                       size_t begin, real *const *out, vec *sum) {
     const int add = panel->sums == SUMS_ADD || (panel->sums == SUMS_SET && begin > 0);
 #pragma GCC unroll 48
     for (int i = 0; i < vectors; i++)
 #pragma GCC unroll 8
         for (int m = 0; m < rows; m++) {
-            float *const to = out[m] + vector_at(i, wide, first);
+            real *const to = out[m] + vector_at(i, wide, first);
             vec_store(to, add ? vec_add(vec_load(to), sum[i * rows + m]) : sum[i * rows + m]);
         }
 }
@@ -179,8 +176,8 @@ INLINE void store_sums(const gru_cpu_panel *panel, int vectors, int rows, int wi
  * at once. Callers pass constants for the three, so the compiler unrolls the loops over them and keeps the sums in
  * registers. A chain that is cut continues from the stored sum: the same sums in the same order. */
 INLINE void product_block(const gru_cpu_panel *panel, int32_t type, int gates, int rows, int wide,
-                          size_t first, size_t begin, size_t end, weights_ahead *ahead,
-                          const float *const *in, float *const *out) {
+                          size_t first, size_t begin, size_t end, weights_ahead *ahead, const real *const *in,
+                          real *const *out) {
     weights_ahead fetched = *ahead;
     vec sum[GATES * PANEL];
     start_sums(panel, gates * wide, rows, wide, first, begin, out, sum);
@@ -193,39 +190,51 @@ INLINE void product_block(const gru_cpu_panel *panel, int32_t type, int gates, i
     store_sums(panel, gates * wide, rows, wide, first, begin, out, sum);
 }
 
-/* All 16 lanes of the panel for a constant number of rows. */
-INLINE void product_rows(const gru_cpu_panel *panel, int32_t type, int gates, int rows, size_t begin,
-                         size_t end, weights_ahead *ahead, const float *const *in, float *const *out) {
-    const int wide = WIDE(rows);
+/* Zeros in the second half of the lanes. */
+INLINE void clear_half(int gates, int rows, real *const *out) {
+    for (int m = 0; m < rows; m++)
+        for (size_t g = 0; g < (size_t)gates; g++)
+            for (size_t i = PANEL / 2; i < PANEL; i += LANES)
+                vec_store(out[m] + g * PANEL + i, vec_set1(0.0f));
+}
+
+/* The lanes of the panel for a constant number of rows: all 16, or the first half of them. */
+INLINE void product_rows(const gru_cpu_panel *panel, int32_t type, int gates, int rows, int half,
+                         size_t begin, size_t end, weights_ahead *ahead, const real *const *in,
+                         real *const *out) {
+    const int wide = half && WIDE(rows) * LANES == PANEL ? WIDE(rows) / 2 : WIDE(rows);
+    const size_t lanes = half ? PANEL / 2 : PANEL;
 #pragma GCC unroll 2
-    for (size_t first = 0; first < PANEL; first += (size_t)wide * LANES)
+    for (size_t first = 0; first < lanes; first += (size_t)wide * LANES)
         product_block(panel, type, gates, rows, wide, first, begin, end, ahead, in, out);
+    if (half) clear_half(gates, rows, out);
 }
 
 /* With blocks: the next block, spread evenly over the passes over this one. Else: AHEAD_K further. */
-INLINE weights_ahead first_ahead(const gru_cpu_panel *panel, int32_t type, int gates, int32_t groups,
-                                 size_t begin, size_t end) {
-    const size_t bytes = (size_t)gates * PANEL * (type == GRU_F32 ? sizeof(float) : sizeof(uint16_t));
-    const size_t passes = BLOCKED ? PANEL / (WIDE(ROWS) * LANES) : 1, share = (bytes + passes - 1) / passes;
+INLINE weights_ahead first_ahead(const gru_cpu_panel *panel, int32_t type, int gates, int half,
+                                 int32_t groups, size_t begin, size_t end) {
+    const size_t bytes = (size_t)gates * PANEL * weight_bytes(type);
+    const size_t lanes = half ? PANEL / 2 : PANEL, passes = BLOCKED ? lanes / (WIDE(ROWS) * LANES) : 1,
+                 share = (bytes + passes - 1) / passes;
     const size_t from = BLOCKED ? end : begin + AHEAD_K;
     const size_t step = BLOCKED && groups > 1 ? (share + (size_t)groups - 1) / (size_t)groups : share;
     return (weights_ahead){(const char *)panel->weights + from * bytes, step};
 }
 
 /* Rows in groups of at most ROWS, nearly equal: a group of one row would read the weights for little work. */
-INLINE void product_range(const gru_cpu_panel *panel, int32_t type, int gates, size_t begin, size_t end,
-                          const float *const *in, float *const *out, int32_t rows) {
+INLINE void product_range(const gru_cpu_panel *panel, int32_t type, int gates, int half, size_t begin,
+                          size_t end, const real *const *in, real *const *out, int32_t rows) {
     weights_ahead ahead = {NULL, 0};
     if (rows == 1) { /* the search for its group takes 4 % of a step of 72 units */
-        product_rows(panel, type, gates, 1, begin, end, &ahead, in, out);
+        product_rows(panel, type, gates, 1, half, begin, end, &ahead, in, out);
         return;
     }
     int32_t groups = (rows + ROWS - 1) / ROWS;
-    ahead = first_ahead(panel, type, gates, groups, begin, end);
+    ahead = first_ahead(panel, type, gates, half, groups, begin, end);
     for (; groups > 0; groups--) {
         const int32_t count = groups == 1 ? rows : (rows + groups - 1) / groups;
 #define IF_ROWS(n) \
-    if ((n) <= ROWS && count == (n)) product_rows(panel, type, gates, n, begin, end, &ahead, in, out)
+    if ((n) <= ROWS && count == (n)) product_rows(panel, type, gates, n, half, begin, end, &ahead, in, out)
         IF_ROWS(8);
         IF_ROWS(7);
         IF_ROWS(6);
@@ -239,36 +248,56 @@ INLINE void product_range(const gru_cpu_panel *panel, int32_t type, int gates, s
     }
 }
 
-INLINE void product_gates(const gru_cpu_panel *panel, int32_t type, int gates, const float *const *in,
-                          float *const *out, int32_t rows) {
+INLINE void product_gates(const gru_cpu_panel *panel, int32_t type, int gates, int half,
+                          const real *const *in, real *const *out, int32_t rows) {
     const int one_pass = rows == 1 || (rows == 2 && WIDE(2) * LANES == PANEL);
     const int in_blocks = panel->sums != SUMS_CHAIN || (BLOCKED && !one_pass);
     const size_t K = panel->K, block = in_blocks && K > BLOCK_K ? BLOCK_K : K;
     size_t begin = 0;
     do {
         const size_t end = K - begin > block ? begin + block : K;
-        product_range(panel, type, gates, begin, end, in, out, rows);
+        product_range(panel, type, gates, half, begin, end, in, out, rows);
         begin = end;
     } while (begin < K);
 }
 
-INLINE void product_type(const gru_cpu_panel *panel, int32_t type, const float *const *in, float *const *out,
-                         int32_t rows) {
+INLINE void product_type(const gru_cpu_panel *panel, int32_t type, int half, const real *const *in,
+                         real *const *out, int32_t rows) {
     if (panel->gates == 3)
-        product_gates(panel, type, 3, in, out, rows);
+        product_gates(panel, type, 3, half, in, out, rows);
     else if (panel->gates == 2)
-        product_gates(panel, type, 2, in, out, rows);
+        product_gates(panel, type, 2, half, in, out, rows);
     else
-        product_gates(panel, type, 1, in, out, rows);
+        product_gates(panel, type, 1, half, in, out, rows);
 }
 
-static void product(const gru_cpu_panel *panel, const float *const *in, float *const *out, int32_t rows) {
-    if (panel->type == GRU_F32)
-        product_type(panel, GRU_F32, in, out, rows);
+INLINE void product_lanes(const gru_cpu_panel *panel, int half, const real *const *in, real *const *out,
+                          int32_t rows) {
+    if (panel->type == REAL_TYPE) product_type(panel, REAL_TYPE, half, in, out, rows);
+#ifndef GRU_CPU_F64
     else if (panel->type == GRU_F16)
-        product_type(panel, GRU_F16, in, out, rows);
+        product_type(panel, GRU_F16, half, in, out, rows);
     else
-        product_type(panel, GRU_BF16, in, out, rows);
+        product_type(panel, GRU_BF16, half, in, out, rows);
+#endif
+}
+
+/* Apart from `product`, whose loops would lose registers to it. */
+#if LANES > 1 && LANES < 16
+static __attribute__((noinline)) void half_product(const gru_cpu_panel *panel, const real *const *in,
+                                                   real *const *out, int32_t rows) {
+    product_lanes(panel, 1, in, out, rows);
+}
+#endif
+
+static void product(const gru_cpu_panel *panel, const real *const *in, real *const *out, int32_t rows) {
+#if LANES > 1 && LANES < 16
+    if (panel->lanes <= PANEL / 2) {
+        half_product(panel, in, out, rows);
+        return;
+    }
+#endif
+    product_lanes(panel, 0, in, out, rows);
 }
 
 /* ---- the cell ---- */
@@ -283,7 +312,7 @@ INLINE int candidate_saves_value(const gru_cpu_cell *cell, int general) {
 }
 
 /* saved: of these units; NULL: saves nothing. */
-INLINE void save_gates(const gru_cpu_cell *cell, float *saved, vec v_r, vec r, vec v_z, vec z, vec aux,
+INLINE void save_gates(const gru_cpu_cell *cell, real *saved, vec v_r, vec r, vec v_z, vec z, vec aux,
                        int general) {
     const int value = gate_saves_value(cell, general);
     if (!saved) return;
@@ -292,16 +321,16 @@ INLINE void save_gates(const gru_cpu_cell *cell, float *saved, vec v_r, vec r, v
     vec_store(saved + SAVED_AUX * PANEL, aux);
 }
 
-INLINE void save_candidate(const gru_cpu_cell *cell, float *saved, vec v, vec n, int general) {
+INLINE void save_candidate(const gru_cpu_cell *cell, real *saved, vec v, vec n, int general) {
     if (saved) vec_store(saved + SAVED_N * PANEL, candidate_saves_value(cell, general) ? n : v);
 }
 
-INLINE float *saved_units(const gru_cpu_rows *rows, int64_t row, size_t unit) {
+INLINE real *saved_units(const gru_cpu_rows *rows, int64_t row, size_t unit) {
     return rows->saved ? rows->saved[row] + unit * SAVED : NULL;
 }
 
 /* a and c of gate g at lane i of a panel, added. */
-INLINE vec pre_activation(const float *a, const float *c, int g, size_t i) {
+INLINE vec pre_activation(const real *a, const real *c, int g, size_t i) {
     return vec_add(vec_load(a + (size_t)g * PANEL + i), vec_load(c + (size_t)g * PANEL + i));
 }
 
@@ -311,7 +340,7 @@ typedef struct cell_sums {
 } cell_sums;
 
 /* w: attention of the row. saved: as above. */
-INLINE vec cell_vector(const gru_cpu_cell *cell, const cell_sums *sums, vec h, float w, float *saved,
+INLINE vec cell_vector(const gru_cpu_cell *cell, const cell_sums *sums, vec h, real w, real *saved,
                        int general) {
     const vec r = vec_gate(cell, sums->v_r, general), z = vec_gate(cell, sums->v_z, general);
     const int after = cell->reset_mode == GRU_RESET_AFTER;
@@ -323,13 +352,19 @@ INLINE vec cell_vector(const gru_cpu_cell *cell, const cell_sums *sums, vec h, f
     return vec_update(cell, z, n, h, w);
 }
 
+/* Lanes of the panel at `unit` that the cell computes: in training all, because the reserve has no gaps. */
+INLINE size_t cell_lanes(const gru_cpu_rows *rows, size_t unit) {
+    return !rows->saved && rows->units - unit < PANEL ? rows->units - unit : PANEL;
+}
+
 INLINE void cell_rows(const gru_cpu_cell *cell, const gru_cpu_rows *rows, int64_t first, int32_t count,
-                      size_t unit, float *const *c, int general) {
+                      size_t unit, real *const *c, int general) {
+    const size_t lanes = cell_lanes(rows, unit);
     for (int32_t m = 0; m < count; m++) {
-        const float *a = rows->a[first + m] + unit * GATES, *h = rows->in[first + m] + unit;
-        float *next = rows->next[first + m] + unit, *saved = saved_units(rows, first + m, unit);
-        const float w = cell->has_attention ? rows->attention[first + m] : 0.0f;
-        for (size_t i = 0; i < PANEL; i += LANES) {
+        const real *a = rows->a[first + m] + unit * GATES, *h = rows->in[first + m] + unit;
+        real *next = rows->next[first + m] + unit, *saved = saved_units(rows, first + m, unit);
+        const real w = cell->has_attention ? rows->attention[first + m] : 0.0f;
+        for (size_t i = 0; i < lanes; i += LANES) {
             const cell_sums sums = {
                 .v_r = pre_activation(a, c[m], GATE_R, i),
                 .v_z = pre_activation(a, c[m], GATE_Z, i),
@@ -347,7 +382,7 @@ static const gru_cpu_cell default_variant = {
     .reset_mode = GRU_RESET_AFTER, .update = GRU_UPDATE_KEEP, .is_default = 1};
 
 static void cell(const gru_cpu_cell *variant, const gru_cpu_rows *rows, int64_t first, int32_t count,
-                 size_t unit, float *const *c) {
+                 size_t unit, real *const *c) {
     if (variant->is_default)
         cell_rows(&default_variant, rows, first, count, unit, c, 0);
     else
@@ -355,16 +390,17 @@ static void cell(const gru_cpu_cell *variant, const gru_cpu_rows *rows, int64_t 
 }
 
 static void general_cell(const gru_cpu_cell *variant, const gru_cpu_rows *rows, int64_t first, int32_t count,
-                         size_t unit, float *const *c) {
+                         size_t unit, real *const *c) {
     cell_rows(variant, rows, first, count, unit, c, 1);
 }
 
 INLINE void gate_rows(const gru_cpu_cell *variant, const gru_cpu_rows *rows, int64_t first, int32_t count,
-                      size_t unit, float *const *c, int general) {
+                      size_t unit, real *const *c, int general) {
+    const size_t lanes = cell_lanes(rows, unit);
     for (int32_t m = 0; m < count; m++) {
-        const float *a = rows->a[first + m] + unit * GATES, *h = rows->in[first + m] + unit;
-        float *saved = saved_units(rows, first + m, unit);
-        for (size_t i = 0; i < PANEL; i += LANES) {
+        const real *a = rows->a[first + m] + unit * GATES, *h = rows->in[first + m] + unit;
+        real *saved = saved_units(rows, first + m, unit);
+        for (size_t i = 0; i < lanes; i += LANES) {
             const vec v_r = pre_activation(a, c[m], GATE_R, i), r = vec_gate(variant, v_r, general);
             const vec v_z = pre_activation(a, c[m], GATE_Z, i), z = vec_gate(variant, v_z, general);
             const vec rh = vec_mul(r, vec_load(h + i));
@@ -376,24 +412,24 @@ INLINE void gate_rows(const gru_cpu_cell *variant, const gru_cpu_rows *rows, int
 }
 
 static void gates(const gru_cpu_cell *variant, const gru_cpu_rows *rows, int64_t first, int32_t count,
-                  size_t unit, float *const *c) {
+                  size_t unit, real *const *c) {
     gate_rows(variant, rows, first, count, unit, c, 0);
 }
 
 static void general_gates(const gru_cpu_cell *variant, const gru_cpu_rows *rows, int64_t first, int32_t count,
-                          size_t unit, float *const *c) {
+                          size_t unit, real *const *c) {
     gate_rows(variant, rows, first, count, unit, c, 1);
 }
 
 INLINE void candidate_rows(const gru_cpu_cell *variant, const gru_cpu_rows *rows, int64_t first,
-                           int32_t count, size_t unit, float *const *c, int general) {
+                           int32_t count, size_t unit, real *const *c, int general) {
+    const size_t lanes = cell_lanes(rows, unit);
     for (int32_t m = 0; m < count; m++) {
-        const float *a_n = rows->a[first + m] + unit * GATES + GATE_N * PANEL,
-                    *h = rows->in[first + m] + unit;
-        const float *z = rows->z[first + m] + unit;
-        float *next = rows->next[first + m] + unit, *saved = saved_units(rows, first + m, unit);
-        const float w = variant->has_attention ? rows->attention[first + m] : 0.0f;
-        for (size_t i = 0; i < PANEL; i += LANES) {
+        const real *a_n = rows->a[first + m] + unit * GATES + GATE_N * PANEL, *h = rows->in[first + m] + unit;
+        const real *z = rows->z[first + m] + unit;
+        real *next = rows->next[first + m] + unit, *saved = saved_units(rows, first + m, unit);
+        const real w = variant->has_attention ? rows->attention[first + m] : 0.0f;
+        for (size_t i = 0; i < lanes; i += LANES) {
             const vec v = vec_add(vec_load(a_n + i), vec_load(c[m] + i));
             const vec n = vec_candidate(variant, v, general);
             save_candidate(variant, saved ? saved + i : NULL, v, n, general);
@@ -403,37 +439,41 @@ INLINE void candidate_rows(const gru_cpu_cell *variant, const gru_cpu_rows *rows
 }
 
 static void candidate(const gru_cpu_cell *variant, const gru_cpu_rows *rows, int64_t first, int32_t count,
-                      size_t unit, float *const *c) {
+                      size_t unit, real *const *c) {
     candidate_rows(variant, rows, first, count, unit, c, 0);
 }
 
 static void general_candidate(const gru_cpu_cell *variant, const gru_cpu_rows *rows, int64_t first,
-                              int32_t count, size_t unit, float *const *c) {
+                              int32_t count, size_t unit, real *const *c) {
     candidate_rows(variant, rows, first, count, unit, c, 1);
 }
 
+#ifndef GRU_CPU_F64
 #include "cpu_int8.inl"
 #include "cpu_streaming.inl"
+#endif
 #include "cpu_backward_step.inl"
 
 /* ---- the functions alone ---- */
 
-static void sigmoid_all(float *v, size_t count) {
+static void sigmoid_all(real *v, size_t count) {
     for (size_t i = 0; i < count; i += LANES) vec_store(v + i, vec_sigmoid(vec_load(v + i)));
 }
 
-static void tanh_all(float *v, size_t count) {
+static void tanh_all(real *v, size_t count) {
     for (size_t i = 0; i < count; i += LANES) vec_store(v + i, vec_tanh(vec_load(v + i)));
 }
 
 const gru_cpu_kernels KERNELS = {
     .product = product,
+#ifndef GRU_CPU_F64
     .quantise = quantise,
     .int8_product = int8_product,
+    .streaming_step = streaming_step,
+#endif
     .common = {cell, gates, candidate, cell_backward, reset_gate_backward},
     .general = {general_cell, general_gates, general_candidate, general_cell_backward,
                 general_reset_gate_backward},
-    .streaming_step = streaming_step,
     .transpose = transpose,
     .add_rows = add_rows,
     .sigmoid = sigmoid_all,

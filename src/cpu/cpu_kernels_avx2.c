@@ -1,4 +1,4 @@
-/* cpu_kernels_avx2.c: the vector vocabulary in AVX2 with FMA and F16C, then the body. */
+/* cpu_kernels_avx2.c: the vector vocabulary in AVX2 with FMA and F16C, for f32 or for f64, then the body. */
 #include "cpu_kernels.h"
 
 #if !defined(__AVX2__) || !defined(__FMA__) || !defined(__F16C__)
@@ -7,27 +7,51 @@
 #include <immintrin.h>
 
 #define KERNELS gru_cpu_kernels_avx2
-#define LANES 8
 #define ROWS 4
 #define WIDE(rows) ((rows) <= 2 ? 2 : 1)
 
+#ifdef GRU_CPU_F64
+#define LANES 4
+typedef __m256d vec;
+#else
+#define LANES 8
 typedef __m256 vec;
 typedef __m256i isum, ipairs;
+#endif
 #define MM(operation) _mm256_##operation
 #define MM_INTEGER(operation) _mm256_##operation##_si256
 #include "cpu_kernels_x86.h"
 
 static inline vec vec_if_less(vec a, vec b, vec x, vec y) {
-    return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
+    return MM_REAL(blendv)(y, x, MM_REAL(cmp)(a, b, _CMP_LT_OQ));
 }
 static inline vec vec_abs(vec v) {
-    return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), v);
+    return MM_REAL(andnot)(vec_set1(-0.0f), v);
 }
 
 static inline vec vec_copysign(vec m, vec s) {
-    const vec sign = _mm256_set1_ps(-0.0f);
-    return _mm256_or_ps(_mm256_andnot_ps(sign, m), _mm256_and_ps(sign, s));
+    const vec sign = vec_set1(-0.0f);
+    return MM_REAL(or)(MM_REAL(andnot)(sign, m), MM_REAL(and)(sign, s));
 }
+
+#ifdef GRU_CPU_F64
+
+static inline vec vec_power(vec t) {
+    const __m256i n = _mm256_add_epi64(_mm256_castpd_si256(t), _mm256_set1_epi64x(1023));
+    return _mm256_castsi256_pd(_mm256_slli_epi64(n, 52));
+}
+
+/* Blocks of 2 x 2 within halves of a register, then the halves. */
+static inline void vec_transpose(vec *v) {
+    const vec a = _mm256_unpacklo_pd(v[0], v[1]), b = _mm256_unpackhi_pd(v[0], v[1]);
+    const vec c = _mm256_unpacklo_pd(v[2], v[3]), d = _mm256_unpackhi_pd(v[2], v[3]);
+    v[0] = _mm256_permute2f128_pd(a, c, 0x20);
+    v[1] = _mm256_permute2f128_pd(b, d, 0x20);
+    v[2] = _mm256_permute2f128_pd(a, c, 0x31);
+    v[3] = _mm256_permute2f128_pd(b, d, 0x31);
+}
+
+#else
 
 static inline vec vec_power(vec t) {
     const __m256i n = _mm256_add_epi32(_mm256_castps_si256(t), _mm256_set1_epi32(127));
@@ -76,5 +100,7 @@ static inline void vec_transpose(vec *v) {
 #pragma GCC unroll 8
     for (int i = 0; i < 8; i++) v[i] = t[i];
 }
+
+#endif
 
 #include "cpu_kernels.inl"

@@ -1,4 +1,4 @@
-/* cpu_kernels_neon.c: the vector vocabulary in NEON, then the body. */
+/* cpu_kernels_neon.c: the vector vocabulary in NEON, for f32 or for f64, then the body. */
 #include "cpu_kernels.h"
 
 #if !defined(__aarch64__) || !defined(__ARM_NEON)
@@ -8,52 +8,79 @@
 #include <string.h>
 
 #define KERNELS gru_cpu_kernels_neon
-#define LANES 4
 #define ROWS 8
 #define WIDE(rows) ((rows) <= 2 ? 4 / (rows) : 1)
 
+#ifdef GRU_CPU_F64
+#define LANES 2
+#define REAL_V(operation) operation##_f64
+typedef float64x2_t vec;
+#else
+#define LANES 4
+#define REAL_V(operation) operation##_f32
 typedef float32x4_t vec;
+#endif
 
-static inline vec vec_load(const float *p) {
-    return vld1q_f32(p);
+static inline vec vec_load(const real *p) {
+    return REAL_V(vld1q)(p);
 }
-static inline void vec_store(float *p, vec v) {
-    vst1q_f32(p, v);
+static inline void vec_store(real *p, vec v) {
+    REAL_V(vst1q)(p, v);
 }
-static inline vec vec_set1(float v) {
-    return vdupq_n_f32(v);
+static inline vec vec_set1(real v) {
+    return REAL_V(vdupq_n)(v);
 }
 static inline vec vec_add(vec a, vec b) {
-    return vaddq_f32(a, b);
+    return REAL_V(vaddq)(a, b);
 }
 static inline vec vec_sub(vec a, vec b) {
-    return vsubq_f32(a, b);
+    return REAL_V(vsubq)(a, b);
 }
 static inline vec vec_mul(vec a, vec b) {
-    return vmulq_f32(a, b);
+    return REAL_V(vmulq)(a, b);
 }
 static inline vec vec_div(vec a, vec b) {
-    return vdivq_f32(a, b);
+    return REAL_V(vdivq)(a, b);
 }
 static inline vec vec_fma(vec a, vec b, vec c) {
-    return vfmaq_f32(c, a, b);
+    return REAL_V(vfmaq)(c, a, b);
 }
 static inline vec vec_fnma(vec a, vec b, vec c) {
-    return vfmsq_f32(c, a, b);
+    return REAL_V(vfmsq)(c, a, b);
 }
 /* by comparison, not vminq: that one orders zeros and would differ from the other instruction sets */
 static inline vec vec_min(vec a, vec b) {
-    return vbslq_f32(vcltq_f32(a, b), a, b);
+    return REAL_V(vbslq)(REAL_V(vcltq)(a, b), a, b);
 }
 static inline vec vec_max(vec a, vec b) {
-    return vbslq_f32(vcgtq_f32(a, b), a, b);
+    return REAL_V(vbslq)(REAL_V(vcgtq)(a, b), a, b);
 }
 static inline vec vec_if_less(vec a, vec b, vec x, vec y) {
-    return vbslq_f32(vcltq_f32(a, b), x, y);
+    return REAL_V(vbslq)(REAL_V(vcltq)(a, b), x, y);
 }
 static inline vec vec_abs(vec v) {
-    return vabsq_f32(v);
+    return REAL_V(vabsq)(v);
 }
+
+#ifdef GRU_CPU_F64
+
+static inline vec vec_copysign(vec m, vec s) {
+    return vbslq_f64(vdupq_n_u64((uint64_t)1 << 63), s, m);
+}
+
+static inline vec vec_power(vec t) {
+    const uint64x2_t n = vaddq_u64(vreinterpretq_u64_f64(t), vdupq_n_u64(1023));
+    return vreinterpretq_f64_u64(vshlq_n_u64(n, 52));
+}
+
+static inline void vec_transpose(vec *v) {
+    const vec low = vtrn1q_f64(v[0], v[1]);
+    v[1] = vtrn2q_f64(v[0], v[1]);
+    v[0] = low;
+}
+
+#else
+
 static inline vec vec_copysign(vec m, vec s) {
     return vbslq_f32(vdupq_n_u32(0x80000000u), s, m);
 }
@@ -73,14 +100,14 @@ static inline vec vec_load_bf16(const uint16_t *line, size_t lane) {
                                                   : vandq_u32(pairs, vdupq_n_u32(0xffff0000u)));
 }
 
-typedef int32x4_t isum;
+typedef int32x4x2_t isum; /* each sum in two neighbouring parts, added at the end */
 typedef int16x8_t ipairs;
 
 static inline void vec_store_low_bits(int16_t *p, vec v) {
     vst1_s16(p, vmovn_s32(vreinterpretq_s32_f32(v)));
 }
 static inline isum isum_zero(void) {
-    return vdupq_n_s32(0);
+    return (isum){{vdupq_n_s32(0), vdupq_n_s32(0)}};
 }
 static inline ipairs ipairs_load(const int8_t *p) {
     return vmovl_s8(vld1_s8(p));
@@ -91,11 +118,11 @@ static inline ipairs ipairs_set1(const int16_t *pair) {
     return vreinterpretq_s16_s32(vdupq_n_s32(both));
 }
 static inline isum isum_add(isum sum, ipairs w, ipairs u) {
-    const int32x4_t low = vmull_s16(vget_low_s16(w), vget_low_s16(u));
-    return vaddq_s32(sum, vpaddq_s32(low, vmull_high_s16(w, u)));
+    return (isum){
+        {vmlal_s16(sum.val[0], vget_low_s16(w), vget_low_s16(u)), vmlal_high_s16(sum.val[1], w, u)}};
 }
 static inline vec vec_from_isum(isum sum) {
-    return vcvtq_f32_s32(sum);
+    return vcvtq_f32_s32(vpaddq_s32(sum.val[0], sum.val[1]));
 }
 
 static inline vec pair_lo(vec a, vec b) {
@@ -113,5 +140,7 @@ static inline void vec_transpose(vec *v) {
     v[2] = pair_hi(a, c);
     v[3] = pair_hi(b, d);
 }
+
+#endif
 
 #include "cpu_kernels.inl"

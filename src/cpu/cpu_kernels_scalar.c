@@ -1,4 +1,4 @@
-/* cpu_kernels_scalar.c: the vocabulary in plain C, one lane wide, then the body. */
+/* cpu_kernels_scalar.c: the vocabulary in plain C, one lane wide, for f32 or for f64, then the body. */
 #include "cpu_kernels.h"
 
 #include <math.h>
@@ -9,15 +9,15 @@
 #define ROWS 1
 #define WIDE(rows) 4
 
-typedef float vec;
+typedef real vec;
 
-static inline vec vec_load(const float *p) {
+static inline vec vec_load(const real *p) {
     return *p;
 }
-static inline void vec_store(float *p, vec v) {
+static inline void vec_store(real *p, vec v) {
     *p = v;
 }
-static inline vec vec_set1(float v) {
+static inline vec vec_set1(real v) {
     return v;
 }
 static inline vec vec_add(vec a, vec b) {
@@ -32,7 +32,12 @@ static inline vec vec_mul(vec a, vec b) {
 static inline vec vec_div(vec a, vec b) {
     return a / b;
 }
-#ifdef FP_FAST_FMAF
+#ifdef GRU_CPU_F64
+/* The C library takes the instruction if the processor has it, and else rounds in software, which is slow: cpu_engine.c. */
+static inline vec vec_fma(vec a, vec b, vec c) {
+    return fma(a, b, c);
+}
+#elif defined(FP_FAST_FMAF)
 static inline vec vec_fma(vec a, vec b, vec c) {
     return fmaf(a, b, c);
 }
@@ -75,6 +80,25 @@ static inline vec vec_if_less(vec a, vec b, vec x, vec y) {
 static inline void vec_transpose(vec *v) {
     (void)v;
 }
+
+#ifdef GRU_CPU_F64
+
+static inline vec vec_abs(vec v) {
+    return fabs(v);
+}
+static inline vec vec_copysign(vec m, vec s) {
+    return copysign(m, s);
+}
+static inline vec vec_power(vec t) {
+    uint64_t bits;
+    memcpy(&bits, &t, sizeof bits);
+    bits = (bits + 1023) << 52;
+    memcpy(&t, &bits, sizeof t);
+    return t;
+}
+
+#else
+
 static inline vec vec_abs(vec v) {
     return fabsf(v);
 }
@@ -114,5 +138,7 @@ static inline isum isum_add(isum sum, ipairs w, ipairs u) {
 static inline vec vec_from_isum(isum sum) {
     return (float)sum;
 }
+
+#endif
 
 #include "cpu_kernels.inl"

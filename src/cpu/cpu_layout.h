@@ -3,6 +3,7 @@
 #define GRU_CPU_LAYOUT_H
 
 #include "core/layout.h"
+#include "cpu_real.h"
 
 /* Packed weights: units in panels of 16, r, z, n of a panel's units together, so that one pass over a panel gives all
  * that the cell needs. Units past H are zeros. With P = gru_cpu_panel_count(H):
@@ -68,17 +69,17 @@ static inline size_t gru_cpu_weight_index(int32_t type, int split, size_t K, int
     return at + (i * 2 + (size_t)g) * line;
 }
 
-/* The 16 weights of a gate and a k that begin at index `at`, in the order of the units. type: f32, f16, bf16. */
-static inline void gru_cpu_load_lanes(const void *weights, int32_t type, size_t at, float *lanes) {
-    float placed[PANEL];
-    gru_load_floats(weights, type, at, placed, PANEL);
+/* The 16 weights of a gate and a k that begin at index `at`, in the order of the units. type: f32, f16, bf16; f64. */
+static inline void gru_cpu_load_lanes(const void *weights, int32_t type, size_t at, real *lanes) {
+    real placed[PANEL];
+    gru_load_reals(weights, type, at, placed, PANEL);
     for (size_t i = 0; i < PANEL; i++) lanes[i] = placed[gru_cpu_lane_place(type, i)];
 }
 
-static inline void gru_cpu_store_lanes(void *weights, int32_t type, size_t at, const float *lanes) {
-    float placed[PANEL];
+static inline void gru_cpu_store_lanes(void *weights, int32_t type, size_t at, const real *lanes) {
+    real placed[PANEL];
     for (size_t i = 0; i < PANEL; i++) placed[gru_cpu_lane_place(type, i)] = lanes[i];
-    gru_store_floats(weights, type, at, placed, PANEL);
+    gru_store_reals(weights, type, at, placed, PANEL);
 }
 
 /* Element index within bW, bR, sW or sR. */

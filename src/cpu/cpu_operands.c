@@ -18,7 +18,7 @@ static void describe_cell(const gru_layer_config *config, const gru_run *run, gr
 static void describe_panel(gru_cpu_panel *panel, const char *weights, const char *bias, const char *scales,
                            size_t K, int32_t type, int32_t gates) {
     panel->weights = weights;
-    panel->bias = (const float *)(const void *)bias;
+    panel->bias = (const real *)(const void *)bias;
     panel->scales = (const float *)(const void *)scales;
     panel->ahead = 0;
     panel->K = K;
@@ -35,7 +35,7 @@ void gru_cpu_operands_of(const gru_layer *layer, const gru_run *run, gru_cpu_ope
     const size_t line = PANEL * gru_type_bytes(config->weight_type); /* one gate of one k */
     const size_t whole_I = gru_cpu_whole_groups(config->weight_type, I),
                  whole_H = gru_cpu_whole_groups(config->weight_type, H);
-    const size_t n = GATE_N * PANEL * sizeof(float);
+    const size_t n = (size_t)GATE_N * PANEL; /* where the candidate begins in a panel of biases or scales */
     const int split = config->reset_mode == GRU_RESET_BEFORE;
     describe_cell(config, run, &operands->cell);
     if (!gru_activations_are_common(config)) {
@@ -48,15 +48,20 @@ void gru_cpu_operands_of(const gru_layer *layer, const gru_run *run, gru_cpu_ope
                    config->weight_type, GATES);
     describe_panel(&operands->R, packed + layout.R, packed + layout.bR, packed + layout.sR, H,
                    config->weight_type, split ? 2 : GATES);
-    describe_panel(&operands->R_n, packed + layout.R + whole_H * 2 * line, packed + layout.bR + n,
-                   packed + layout.sR + n, H, config->weight_type, 1);
+    describe_panel(&operands->R_n, packed + layout.R + whole_H * 2 * line,
+                   packed + layout.bR + n * sizeof(real), packed + layout.sR + n * sizeof(float), H,
+                   config->weight_type, 1);
+    operands->W.lanes = operands->R.lanes = operands->R_n.lanes = H;
 }
 
 void gru_cpu_load_projected(const gru_layer_config *config, const gru_run *run, gru_cpu_range panels,
-                            int64_t t, int64_t n, float *a) {
+                            int64_t t, int64_t n, real *a) {
     const size_t H = (size_t)config->hidden, row = GRU_ROW(run->projected, t, n);
-    for (size_t j = panels.begin * PANEL; j < panels.end * PANEL; j++)
-        for (int g = 0; g < GATES; g++)
-            a[gru_cpu_bias_index(g, j)] =
-                j < H ? gru_load_float(run->projected.data, config->io_type, row + (size_t)g * H + j) : 0.0f;
+    for (size_t j = panels.begin * PANEL; j < panels.end * PANEL; j += PANEL)
+        for (int g = 0; g < GATES; g++) {
+            real *to = a + gru_cpu_bias_index(g, j);
+            const size_t count = H - j < PANEL ? H - j : PANEL;
+            gru_load_reals(run->projected.data, config->io_type, row + (size_t)g * H + j, to, count);
+            for (size_t i = count; i < PANEL; i++) to[i] = 0;
+        }
 }

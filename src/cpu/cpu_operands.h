@@ -7,7 +7,8 @@
 
 typedef struct gru_cpu_operands {
     gru_cpu_cell cell;
-    gru_cpu_panel W, R, R_n; /* the first panel's; R_n: the candidate's second product of BEFORE */
+    gru_cpu_panel W, R,
+        R_n; /* the first panel's, but lanes is H; R_n: the candidate's second product of BEFORE */
     size_t W_pitch, R_pitch; /* bytes from one panel's weights to the next's */
     gru_activation
         functions[2]; /* what cell.functions points to, if anything: so operands stay where they are */
@@ -17,17 +18,9 @@ typedef struct gru_cpu_operands {
  * step. */
 void gru_cpu_operands_of(const gru_layer *layer, const gru_run *run, gru_cpu_operands *operands);
 
-static inline gru_cpu_panel gru_cpu_panel_at(const gru_cpu_panel *first, size_t pitch, size_t index) {
-    gru_cpu_panel panel = *first;
-    panel.weights = (const char *)first->weights + index * pitch;
-    panel.bias += index * GATES * PANEL;
-    panel.scales += index * GATES * PANEL;
-    return panel;
-}
-
 /* Stage 1 if the caller gives W x + bW: copies row (t, n) of run.projected, [3][H] of io_type, into the panels of a,
  * [P][3][16]; zeros past H. */
 void gru_cpu_load_projected(const gru_layer_config *config, const gru_run *run, gru_cpu_range panels,
-                            int64_t t, int64_t n, float *a);
+                            int64_t t, int64_t n, real *a);
 
 #endif

@@ -122,6 +122,11 @@ static void pack_bias(const void *bias, int32_t type, int32_t packed_type, size_
                              gru_load_double(bias, type, (size_t)g * H + j));
 }
 
+/* Bytes that the numbers do not fill by themselves: all, unless W and R have no units past H and no types with gaps. */
+static size_t bytes_to_clear(const gru_layer_config *config, const gru_cpu_packed_layout *layout) {
+    return config->weight_type == GRU_F32 && config->hidden % PANEL == 0 ? layout->W : layout->bytes;
+}
+
 void gru_cpu_pack(const gru_layer_config *config, const gru_weights *weights, void *packed) {
     const gru_cpu_kernels *kernels = gru_cpu_best_kernels();
     const size_t I = (size_t)config->inputs, H = (size_t)config->hidden;
@@ -146,7 +151,7 @@ void gru_cpu_pack(const gru_layer_config *config, const gru_weights *weights, vo
                       .split = config->reset_mode == GRU_RESET_BEFORE,
                       .packed = base + layout.R,
                       .packed_scales = (float *)(void *)(base + layout.sR)};
-    memset(packed, 0, layout.bytes);
+    memset(packed, 0, bytes_to_clear(config, &layout));
     pack_bias(weights->bW, bias_type, bias_packed, H, base + layout.bW);
     pack_bias(weights->bR, bias_type, bias_packed, H, base + layout.bR);
     pack_matrix(kernels, &W);

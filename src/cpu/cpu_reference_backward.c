@@ -249,7 +249,7 @@ static gru_status backward(const gru_layer *layer, const gru_run *run, const gru
     const uint32_t parts = gru_cpu_wanted_parts(gradients);
     double *memory = (double *)((char *)run->workspace + GRU_CPU_TAG_BYTES);
     backward_pass pass = {.gradients = gradients};
-    if (!(parts & GRU_GRAD_DATA)) GRU_TRY(gru_cpu_backward_tag_check(run, GRU_CPU_TAG_F64));
+    if (!(parts & GRU_GRAD_DATA)) GRU_TRY(gru_cpu_backward_tag_check(run, GRU_CPU_TAG_REFERENCE));
     pass.ref = gru_reference_over(layer, run, memory);
     pass.dh = memory + gru_reference_scratch(&layer->config) / sizeof(double);
     pass.drh = pass.dh + pass.ref.H;
@@ -257,7 +257,7 @@ static gru_status backward(const gru_layer *layer, const gru_run *run, const gru
     pass.ref.timeline = gru_timeline_of(run, layer->config.direction,
                                         pass.steps + (size_t)(run->T * run->N) * STEP_VECTORS * pass.ref.H);
     if (parts & GRU_GRAD_DATA) {
-        gru_cpu_backward_tag_write(run, GRU_CPU_TAG_F64);
+        gru_cpu_backward_tag_write(run, GRU_CPU_TAG_REFERENCE);
         for (int64_t n = 0; n < run->N; n++) backward_row(&pass, layer, n);
     }
     if (parts & GRU_GRAD_WEIGHTS) {

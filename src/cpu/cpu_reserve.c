@@ -19,9 +19,10 @@ static int checks_weights(const gru_layer *layer) {
     return (layer->context->config.flags & GRU_CHECK_WEIGHTS) != 0;
 }
 
-/* Numbers of one row of one step. */
-static size_t saved_numbers(const gru_layer_config *config) {
-    return config->io_type == GRU_F64 ? 0 : gru_cpu_panel_count(config->hidden) * PANEL * SAVED;
+/* Of one row of one step. */
+static size_t saved_bytes(const gru_layer_config *config) {
+    const size_t number = config->io_type == GRU_F64 ? sizeof(double) : sizeof(float);
+    return gru_cpu_panel_count(config->hidden) * PANEL * SAVED * number;
 }
 
 enum { LINE = 64 };
@@ -31,7 +32,7 @@ size_t gru_cpu_reserve_bytes(const gru_layer_config *config, int64_t T, int64_t 
     if (mode == GRU_TRAIN_RECOMPUTE) return gru_reserve_bytes(config, T, N);
     const size_t rows = gru_size_times((size_t)T, (size_t)N);
     return gru_size_plus(gru_size_plus(gru_reserve_bytes(config, T, N), LINE),
-                         gru_size_times(rows, saved_numbers(config) * sizeof(float)));
+                         gru_size_times(rows, saved_bytes(config)));
 }
 
 /* Zeros what lies between states and activations, and behind them: no byte of the reserve stays unwritten for that. */
@@ -44,10 +45,10 @@ static void write_gaps(const gru_layer *layer, const gru_run *run) {
     memset(bytes + all - (LINE - (behind - states)), 0, LINE - (behind - states));
 }
 
-float *gru_cpu_reserve_saved(const gru_layer *layer, const gru_run *run, int64_t s, int64_t n) {
+void *gru_cpu_reserve_saved(const gru_layer *layer, const gru_run *run, int64_t s, int64_t n) {
     const size_t behind = gru_size_lines(gru_reserve_bytes(&layer->config, run->T, run->N));
     const size_t row = (size_t)s * (size_t)run->N + (size_t)n;
-    return (float *)(void *)((char *)run->reserve + behind) + row * saved_numbers(&layer->config);
+    return (char *)run->reserve + behind + row * saved_bytes(&layer->config);
 }
 
 void gru_cpu_reserve_write_header(const gru_layer *layer, const gru_run *run, int saved) {

@@ -11,8 +11,8 @@
 
 static int layer_fits(const gru_layer *layer) {
     const gru_layer_config *config = &layer->config;
-    return config->io_type == GRU_F32 && config->weight_type != GRU_INT8 &&
-           config->reset_mode != GRU_RESET_BEFORE && gru_activations_are_common(config) &&
+    return config->io_type == GRU_F32 && config->reset_mode != GRU_RESET_BEFORE &&
+           gru_activations_are_common(config) &&
            (layer->context->config.threads == 1 ||
             !gru_cpu_worth_thread(1, 1, config->inputs, config->hidden));
 }
@@ -35,7 +35,7 @@ int gru_cpu_prepare_step(const gru_engine *self, const gru_layer *layer, gru_ste
     const gru_run bare = GRU_INIT;
     if (!layer_fits(layer)) return 0;
     describe_step(layer, &bare, (gru_cpu_step *)(void *)step->own);
-    step->run = ((const gru_cpu_isa *)self->impl)->kernels->streaming_step;
+    step->run = gru_cpu_kernels_of(self)->streaming_step;
     return 1;
 }
 
@@ -49,12 +49,13 @@ static const float *entering_state(const gru_run *run, size_t H, size_t padded, 
     return copy;
 }
 
+/* The workspace holds two states, [padded] each, then what the kernel needs. */
 void gru_cpu_streaming_step(const gru_cpu_kernels *kernels, const gru_layer *layer, const gru_run *run) {
     const size_t H = (size_t)layer->config.hidden, padded = gru_cpu_panel_count(layer->config.hidden) * PANEL;
-    float *copy = run->workspace, *next = copy + padded; /* [padded] each */
+    float *copy = run->workspace, *next = copy + padded;
     gru_cpu_step step;
     describe_step(layer, run, &step);
     const float *h = entering_state(run, H, padded, copy);
-    kernels->streaming_step(&step, run->x.data, h, next, run->y.data);
+    kernels->streaming_step(&step, run->x.data, h, next, run->y.data, next + padded);
     if (run->hT) memcpy((float *)run->hT + gru_hT_row(run, 0) * run->hT_stride, next, H * sizeof *next);
 }

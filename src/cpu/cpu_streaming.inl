@@ -24,11 +24,23 @@ INLINE void load_bias(const float *bias, int wide, vec *sum) {
         sum[i] = vec_load(bias + i / wide * PANEL + (size_t)(i % wide) * LANES);
 }
 
+/* Bytes from the weights of a panel to those of the next. */
+INLINE size_t panel_pitch(const gru_cpu_panel *first, int32_t type) {
+    const size_t element = type == GRU_F32 ? sizeof(float) : type == GRU_INT8 ? 1 : sizeof(uint16_t);
+    return PANEL * GATES * gru_cpu_whole_groups(type, first->K) * element;
+}
+
 /* Weights of the panel of `unit`. */
 INLINE const void *panel_weights(const gru_cpu_panel *first, int32_t type, size_t unit) {
-    const size_t element = type == GRU_F32 ? sizeof(float) : sizeof(uint16_t);
-    return (const char *)first->weights + unit / PANEL * PANEL * GATES * first->K * element;
+    return (const char *)first->weights + unit / PANEL * panel_pitch(first, type);
 }
+
+/* Where a step reads and writes. */
+typedef struct step_data {
+    const float *x, *h;
+    float *next, *y;
+    const gru_cpu_quantised *x_integers, *h_integers; /* int8 weights */
+} step_data;
 
 /* One lane's sums do not fit into registers: inline they made the step 8 % slower (Emerald Rapids, gcc 12, H = 64), and
  * the library a quarter larger. */
@@ -40,12 +52,12 @@ INLINE const void *panel_weights(const gru_cpu_panel *first, int32_t type, size_
 
 /* Interleaves W x and R h: with small K the latency of a chain limits the speed, and this computes twice as many chains at
  * once. */
-SUMS void step_sums(const gru_cpu_step *step, const float *x, const float *h, int32_t type, int wide,
-                    size_t unit, cell_sums *sums) {
+INLINE void float_sums(const gru_cpu_step *step, const step_data *data, int32_t type, int wide, size_t unit,
+                       vec *a, vec *c) {
     const gru_cpu_panel *W = &step->W, *R = &step->R;
+    const float *x = data->x, *h = data->h;
     const void *w = panel_weights(W, type, unit), *r = panel_weights(R, type, unit);
     const size_t common = W->K < R->K ? W->K : R->K, lane = wide * LANES < PANEL ? unit % PANEL : 0;
-    vec a[GATES * STEP_WIDE], c[GATES * STEP_WIDE];
     load_bias(W->bias + gru_cpu_bias_index(0, unit), wide, a);
     load_bias(R->bias + gru_cpu_bias_index(0, unit), wide, c);
     for (size_t k = 0; k < common; k++) {
@@ -54,6 +66,24 @@ SUMS void step_sums(const gru_cpu_step *step, const float *x, const float *h, in
     }
     for (size_t k = common; k < W->K; k++) add_term(w, type, wide, lane, k, x[k], a);
     for (size_t k = common; k < R->K; k++) add_term(r, type, wide, lane, k, h[k], c);
+}
+
+/* One matrix after the other: sums of integers have no chains to wait for. */
+INLINE void integer_sums(const gru_cpu_panel *first, const gru_cpu_quantised *in, int wide, size_t unit,
+                         vec *sum) {
+    const gru_cpu_panel panel = gru_cpu_panel_at(first, panel_pitch(first, GRU_INT8), unit / PANEL);
+    int8_sums(&panel, GATES, 1, wide, unit % PANEL, &in, sum);
+}
+
+SUMS void step_sums(const gru_cpu_step *step, const step_data *data, int32_t type, int wide, size_t unit,
+                    cell_sums *sums) {
+    vec a[GATES * STEP_WIDE], c[GATES * STEP_WIDE];
+    if (type == GRU_INT8) {
+        integer_sums(&step->W, data->x_integers, wide, unit, a);
+        integer_sums(&step->R, data->h_integers, wide, unit, c);
+    } else {
+        float_sums(step, data, type, wide, unit, a, c);
+    }
 #pragma GCC unroll 4
     for (int i = 0; i < wide; i++) {
         sums[i].v_r = vec_add(a[GATE_R * wide + i], c[GATE_R * wide + i]);
@@ -80,12 +110,6 @@ INLINE void store_output(float *y, size_t at, size_t H, vec v) {
     for (size_t i = 0; at + i < H; i++) y[at + i] = cut[i];
 }
 
-/* Where a step reads and writes. */
-typedef struct step_data {
-    const float *x, *h;
-    float *next, *y;
-} step_data;
-
 INLINE void step_cell(const gru_cpu_step *step, int is_default, const cell_sums *sums, const step_data *data,
                       int wide, size_t unit) {
 #pragma GCC unroll 4
@@ -104,7 +128,7 @@ INLINE void narrow_blocks(const gru_cpu_step *step, int is_default, const step_d
                           size_t unit) {
     for (; unit < step->H; unit += LANES) {
         cell_sums sums[1];
-        step_sums(step, data->x, data->h, type, 1, unit, sums);
+        step_sums(step, data, type, 1, unit, sums);
         step_cell(step, is_default, sums, data, 1, unit);
     }
 }
@@ -115,9 +139,9 @@ INLINE void narrow_blocks(const gru_cpu_step *step, int is_default, const step_d
 INLINE void whole_blocks(const gru_cpu_step *step, int is_default, const step_data *data, int32_t type,
                          size_t unit, size_t stride, size_t count) {
     cell_sums last[STEP_WIDE], sums[STEP_WIDE];
-    step_sums(step, data->x, data->h, type, STEP_WIDE, unit, last);
+    step_sums(step, data, type, STEP_WIDE, unit, last);
     for (; count > 1; count--, unit += stride) {
-        step_sums(step, data->x, data->h, type, STEP_WIDE, unit + stride, sums);
+        step_sums(step, data, type, STEP_WIDE, unit + stride, sums);
         step_cell(step, is_default, last, data, STEP_WIDE, unit);
         memcpy(last, sums, sizeof last);
     }
@@ -146,11 +170,22 @@ INLINE void step_type(const gru_cpu_step *step, const step_data *data, int32_t t
         step_blocks(step, 0, data, type);
 }
 
-static void streaming_step(const void *own, const void *x, const void *h, void *next, void *y) {
+static void int8_step(const gru_cpu_step *step, step_data *data, char *workspace) {
+    gru_cpu_quantised *x = (void *)workspace, *h = (void *)(workspace + gru_cpu_quantised_bytes(step->W.K));
+    quantise(data->x, step->W.K, x);
+    quantise(data->h, step->R.K, h);
+    data->x_integers = x, data->h_integers = h;
+    step_type(step, data, GRU_INT8);
+}
+
+static void streaming_step(const void *own, const void *x, const void *h, void *next, void *y,
+                           void *workspace) {
     const gru_cpu_step *step = own;
-    const step_data data = {x, h, next, y};
+    step_data data = {.x = x, .h = h, .next = next, .y = y};
     if (step->W.type == GRU_F32)
         step_type(step, &data, GRU_F32);
+    else if (step->W.type == GRU_INT8)
+        int8_step(step, &data, workspace);
     else if (step->W.type == GRU_F16)
         step_type(step, &data, GRU_F16);
     else

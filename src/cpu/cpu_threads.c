@@ -224,7 +224,7 @@ void gru_pool_note(gru_pool_record *record, int32_t parts, int64_t now, int64_t 
     atomic_store_explicit(&record->alone_until, now + slept * record->factor, memory_order_relaxed);
 }
 
-int gru_pool_helps(const gru_context *context) {
+static int workers_help(const gru_context *context) {
     const gru_pool *pool = context->device;
     if (!pool) return 1;
     return gru_nanoseconds() >= atomic_load_explicit(&pool->record.alone_until, memory_order_relaxed);
@@ -264,4 +264,9 @@ int gru_pool_run(const gru_context *context, gru_phases *phases, void (*task)(vo
     run_on_workers(pool, phases, &o);
     atomic_flag_clear_explicit(&pool->busy, memory_order_release);
     return 1;
+}
+
+int gru_pool_try(const gru_context *context, gru_phases *phases, void (*task)(void *argument, int32_t index),
+                 void *argument) {
+    return workers_help(context) && gru_pool_run(context, phases, task, argument);
 }

@@ -30,8 +30,9 @@ int32_t gru_pool_threads(const gru_context *context);
 int gru_pool_run(const gru_context *context, gru_phases *phases, void (*task)(void *argument, int32_t index),
                  void *argument);
 
-/* Whether to try it: 0 for some time after a call that its workers have slowed down, as they had no processor. */
-int gru_pool_helps(const gru_context *context);
+/* The same, but also returns 0 for some time after a call that its workers have slowed down, as they had no processor. */
+int gru_pool_try(const gru_context *context, gru_phases *phases, void (*task)(void *argument, int32_t index),
+                 void *argument);
 
 /* What a pool has learned about its workers. Zero at first. */
 typedef struct gru_pool_record {

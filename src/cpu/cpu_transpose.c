@@ -15,16 +15,16 @@ gru_cpu_range gru_cpu_output_blocks(const gru_cpu_backward_work *work, int recur
 
 gru_cpu_panel gru_cpu_transposed_panel(const gru_cpu_backward_call *call, int recurrent, size_t block,
                                        int32_t blocks, size_t first, size_t K) {
-    const float *panels = recurrent ? call->R : call->W;
-    gru_cpu_panel panel = {.K = K, .type = GRU_F32, .gates = blocks};
+    const real *panels = recurrent ? call->R : call->W;
+    gru_cpu_panel panel = {.lanes = PANEL, .K = K, .type = REAL_TYPE, .gates = blocks};
     panel.weights = panels + block * PANEL * GATES * call->H + first * (size_t)blocks * PANEL;
     return panel;
 }
 
 /* A block of a packed matrix: the weights of some inputs for 16 units of a gate. */
 typedef struct columns {
-    const float *rows[GATES * PANEL]; /* [inputs] [16] units */
-    float widened[GATES * PANEL][PANEL];
+    const real *rows[GATES * PANEL]; /* [inputs] [16] units */
+    real widened[GATES * PANEL][PANEL];
 } columns;
 
 static void find_columns(const gru_cpu_backward_call *call, int recurrent, int gate, size_t unit, size_t k,
@@ -35,8 +35,8 @@ static void find_columns(const gru_cpu_backward_call *call, int recurrent, int g
     const void *weights = recurrent ? call->operands.R.weights : call->operands.W.weights;
     for (size_t i = 0; i < count; i++) {
         const size_t at = gru_cpu_weight_index(config->weight_type, split, K, gate, unit, k + i);
-        c->rows[i] = (const float *)weights + at;
-        if (config->weight_type == GRU_F32) continue;
+        c->rows[i] = (const real *)weights + at;
+        if (config->weight_type == REAL_TYPE) continue;
         gru_cpu_load_lanes(weights, config->weight_type, at, c->widened[i]);
         c->rows[i] = c->widened[i];
     }
@@ -44,7 +44,7 @@ static void find_columns(const gru_cpu_backward_call *call, int recurrent, int g
 
 static void transpose_panel(const gru_cpu_backward_call *call, int recurrent, size_t block, int32_t blocks) {
     const gru_cpu_panel panel = gru_cpu_transposed_panel(call, recurrent, block, blocks, 0, GATES * call->H);
-    float *to = (float *)(uintptr_t)panel.weights;
+    real *to = (real *)(uintptr_t)panel.weights;
     const size_t pitch = (size_t)blocks * PANEL, k = block * PANEL, K = recurrent ? call->H : call->I;
     const size_t count = K - k < pitch ? K - k : pitch;
     columns c;

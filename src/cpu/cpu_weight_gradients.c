@@ -18,7 +18,7 @@ static int32_t next_rows(const gru_cpu_backward_work *work, int64_t *at,
     return count;
 }
 
-/* One panel of dx: directly into f32 rows if all its lanes are wanted, else through `sums`. */
+/* One panel of dx: directly into rows of reals if all its lanes are wanted, else through `sums`. */
 static void multiply_rows(const gru_cpu_backward_work *work, const gru_cpu_panel *panel, size_t first,
                           const gru_cpu_row_coord *const *rows, int32_t count) {
     const gru_cpu_backward_call *call = work->call;
@@ -26,18 +26,18 @@ static void multiply_rows(const gru_cpu_backward_work *work, const gru_cpu_panel
     const int32_t type = call->layer->config.io_type;
     const size_t lanes = (size_t)panel->gates * PANEL,
                  width = call->I - first < lanes ? call->I - first : lanes;
-    const int direct = type == GRU_F32 && width == lanes;
-    alignas(64) float sums[MAX_ROWS][GATES * PANEL];
-    const float *in[MAX_ROWS] = {NULL};
-    float *out[MAX_ROWS] = {NULL};
+    const int direct = type == REAL_TYPE && width == lanes;
+    alignas(64) real sums[MAX_ROWS][GATES * PANEL];
+    const real *in[MAX_ROWS] = {NULL};
+    real *out[MAX_ROWS] = {NULL};
     size_t at[MAX_ROWS];
     for (int32_t m = 0; m < count; m++) {
         at[m] = GRU_ROW(*dx, rows[m]->t, rows[m]->n) + first;
         in[m] = gru_cpu_d_gates_row(work, rows[m]->s, rows[m]->n) + D_R * call->H;
-        out[m] = direct ? (float *)dx->data + at[m] : sums[m];
+        out[m] = direct ? (real *)dx->data + at[m] : sums[m];
     }
     call->kernels->product(panel, in, out, count);
-    for (int32_t m = 0; !direct && m < count; m++) gru_store_floats(dx->data, type, at[m], sums[m], width);
+    for (int32_t m = 0; !direct && m < count; m++) gru_store_reals(dx->data, type, at[m], sums[m], width);
 }
 
 static void multiply_inputs(const gru_cpu_backward_work *work) {
@@ -62,8 +62,8 @@ static void store_projected(const gru_cpu_backward_work *work) {
         if (work->slice.by_rows ? !gru_cpu_owns_row(work, coord)
                                 : i % work->slice.threads != work->slice.index)
             continue;
-        gru_store_floats(out->data, call->layer->config.io_type, GRU_ROW(*out, coord->t, coord->n),
-                         gru_cpu_d_gates_row(work, coord->s, coord->n) + D_R * call->H, GATES * call->H);
+        gru_store_reals(out->data, call->layer->config.io_type, GRU_ROW(*out, coord->t, coord->n),
+                        gru_cpu_d_gates_row(work, coord->s, coord->n) + D_R * call->H, GATES * call->H);
     }
 }
 
@@ -87,7 +87,7 @@ void gru_cpu_zero_absent(const gru_cpu_backward_work *work) {
             const int64_t t = gru_timeline_time(&call->timeline, s, n);
             zero_row(&g->dx, t, n, call->I, element);
             zero_row(&g->dprojected, t, n, GATES * call->H, element);
-            zero_row(&g->dattention, t, n, 1, sizeof(float));
+            zero_row(&g->dattention, t, n, 1, sizeof(real));
         }
     }
 }
@@ -114,8 +114,8 @@ static int gate_of(int component) {
     return gates[component];
 }
 
-static const float *columns_of(const gru_cpu_backward_work *work, int columns,
-                               const gru_cpu_row_coord *coord) {
+static const real *columns_of(const gru_cpu_backward_work *work, int columns,
+                              const gru_cpu_row_coord *coord) {
     const gru_cpu_backward_call *call = work->call;
     if (columns == OF_X) return gru_cpu_x_row(work, coord);
     if (columns == OF_RH) return gru_cpu_d_gates_row(work, coord->s, coord->n) + D_RECURRENT * call->H;
@@ -127,7 +127,7 @@ static void gather_columns(const gru_cpu_backward_work *work, int columns, const
                            size_t count, size_t first, size_t lanes) {
     const size_t K = columns == OF_X ? work->call->I : work->call->H,
                  width = K - first < lanes ? K - first : lanes;
-    float *to = work->columns;
+    real *to = work->columns;
     if (width < lanes) memset(to, 0, count * lanes * sizeof *to);
     for (size_t c = 0; c < count; c++, to += lanes)
         memcpy(to, columns_of(work, columns, &coords[c]) + first, width * sizeof *to);
@@ -138,20 +138,22 @@ static void sum_panel(const gru_cpu_backward_work *work, int columns, const gru_
                       size_t count, size_t block, int32_t blocks, int overwrite) {
     const gru_cpu_backward_call *call = work->call;
     const d_components component = components_of(call, columns);
-    const size_t pitch = columns == OF_X ? call->pitch_I : call->pitch_H;
+    const size_t pitch = columns == OF_X ? call->pitch_W : call->pitch_R;
     gru_cpu_panel panel = {.weights = work->columns,
+                           .lanes = PANEL,
+                           .type = REAL_TYPE,
                            .sums = overwrite ? SUMS_SET : SUMS_ADD,
                            .K = count,
                            .ahead = 8 * call->d_gates_t_pitch,
                            .gates = blocks};
-    float *sums = (columns == OF_X ? call->sum_W : call->sum_R) + block * PANEL;
+    real *sums = (columns == OF_X ? call->sum_W : call->sum_R) + block * PANEL;
     if (component.count == 0) return;
     gather_columns(work, columns, coords, count, block * PANEL, (size_t)blocks * PANEL);
     for (int q = component.first; q < component.first + component.count; q++)
         for (size_t j = 0, rows; j < call->H; j += rows) {
             rows = (size_t)gru_cpu_rows_at((int64_t)j, (int64_t)call->H);
-            const float *in[MAX_ROWS];
-            float *out[MAX_ROWS];
+            const real *in[MAX_ROWS];
+            real *out[MAX_ROWS];
             for (size_t m = 0; m < rows; m++) {
                 in[m] = call->d_gates_t + ((size_t)q * call->H + j + m) * call->d_gates_t_pitch;
                 out[m] = sums + ((size_t)gate_of(q) * call->H + j + m) * pitch;
@@ -188,7 +190,7 @@ static void transpose_rows(const gru_cpu_backward_work *work, const gru_cpu_row_
     if (overwrite)
         memset(call->bias_totals + range.begin, 0, (range.end - range.begin) * sizeof *call->bias_totals);
     call->kernels->add_rows(work->pointers, count, range.begin, range.end, call->bias_totals);
-    for (size_t i = range.begin; i < range.end; i++) call->sum_bias[i] = (float)call->bias_totals[i];
+    for (size_t i = range.begin; i < range.end; i++) call->sum_bias[i] = (real)call->bias_totals[i];
 }
 
 static size_t summed_rows(const gru_cpu_backward_work *work) {
@@ -216,31 +218,44 @@ void gru_cpu_weight_gradients(gru_cpu_backward_work *work, int first) {
     }
 }
 
+/* Sums of one pass that replace the gradients are made in place: with few rows, copying them takes a tenth of the call. The
+ * kernels write whole panels, so rows of another length need sums of their own. */
+void gru_cpu_place_weight_sums(gru_cpu_backward_call *call) {
+    const gru_gradients *g = call->gradients;
+    const int in_place = (g->parts & GRU_GRAD_OVERWRITE) && !g->loss_scale &&
+                         call->run->T <= call->schedule.chunk && call->run->N <= SUMMED_ROWS;
+    call->pitch_W = call->pitch_I;
+    call->pitch_R = call->pitch_H;
+    if (in_place && g->dW && call->I % PANEL == 0) call->sum_W = g->dW, call->pitch_W = call->I;
+    if (in_place && g->dR && call->H % PANEL == 0) call->sum_R = g->dR, call->pitch_R = call->H;
+}
+
 /* ---- out --------------------------------------------------------------------------------------------------------- */
 
 /* to (+)= sums * (1 / loss_scale). sums NULL: zeros, as there are no steps. */
-static void add_sums(const gru_cpu_backward_call *call, float *to, const float *sums, size_t count) {
+static void add_sums(const gru_cpu_backward_call *call, real *to, const real *sums, size_t count) {
     const gru_gradients *g = call->gradients;
-    const float factor = g->loss_scale ? 1.0f / *g->loss_scale : 1.0f;
+    const real factor = g->loss_scale ? 1 / (real)*g->loss_scale : 1;
     const int set = (g->parts & GRU_GRAD_OVERWRITE) != 0;
     for (size_t i = 0; i < count; i++) {
-        const float sum = sums ? sums[i] * factor : 0.0f;
+        const real sum = sums ? sums[i] * factor : 0.0f;
         to[i] = set ? sum : to[i] + sum;
     }
 }
 
 /* The thread's rows of dW or dR. */
-static void add_matrix(const gru_cpu_backward_work *work, float *to, const float *sums, size_t K,
+static void add_matrix(const gru_cpu_backward_work *work, real *to, const real *sums, size_t K,
                        size_t pitch) {
     const gru_cpu_range rows = gru_cpu_split(GATES * work->call->H, work->slice.index, work->slice.threads);
+    if (to == sums && work->call->steps) return;
     for (size_t row = rows.begin; to && row < rows.end; row++)
         add_sums(work->call, to + row * K, work->call->steps ? sums + row * pitch : NULL, K);
 }
 
 static void add_biases(const gru_cpu_backward_call *call) {
     const int slot_n = call->operands.cell.reset_mode == GRU_RESET_AFTER ? D_RECURRENT : D_N;
-    const float *sums = call->steps ? call->sum_bias : NULL;
-    float *dbW = call->gradients->dbW, *dbR = call->gradients->dbR;
+    const real *sums = call->steps ? call->sum_bias : NULL;
+    real *dbW = call->gradients->dbW, *dbR = call->gradients->dbR;
     if (dbW) add_sums(call, dbW, sums ? sums + D_R * call->H : NULL, GATES * call->H);
     if (!dbR) return;
     add_sums(call, dbR, sums ? sums + D_R * call->H : NULL, 2 * call->H);
@@ -249,7 +264,7 @@ static void add_biases(const gru_cpu_backward_call *call) {
 
 void gru_cpu_add_weight_gradients(const gru_cpu_backward_work *work) {
     const gru_cpu_backward_call *call = work->call;
-    add_matrix(work, call->gradients->dW, call->sum_W, call->I, call->pitch_I);
-    add_matrix(work, call->gradients->dR, call->sum_R, call->H, call->pitch_H);
+    add_matrix(work, call->gradients->dW, call->sum_W, call->I, call->pitch_W);
+    add_matrix(work, call->gradients->dR, call->sum_R, call->H, call->pitch_R);
     if (work->slice.index == 0) add_biases(call);
 }

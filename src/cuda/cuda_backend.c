@@ -207,6 +207,7 @@ const gru_backend gru_backend_cuda = {
     .apply_dropout = cuda_apply_dropout,
     .packed_bytes = cuda_packed_bytes,
     .reserve_bytes = cuda_reserve_bytes,
+    .check_weights = gru_cuda_check_weights,
     .pack = gru_cuda_pack_weights,
     .packed_number = gru_cuda_packed_number,
     .prepare = gru_cuda_prepare,

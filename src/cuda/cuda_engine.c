@@ -4,6 +4,7 @@
 #include "cuda/run/cuda_backward.h"
 #include "cuda/run/cuda_forward.h"
 #include "cuda/run/cuda_plan.h"
+#include "cuda/run/cuda_streaming.h"
 
 static const gru_engine_pass passes[GRU_PASSES] = {
     [GRU_PASS_FORWARD] = {gru_cuda_forward_bytes, gru_cuda_plan_call, gru_cuda_forward},
@@ -25,7 +26,7 @@ static cudaError_t stepwise_forward(const gru_cuda_launch_context *launch, const
     return gru_cuda_launch_step(launch->compute_type, GRU_CUDA_CANDIDATE, tile, &candidate, launch->stream);
 }
 
-/* Reset BEFORE: the reset gate waits for the candidate. Behind step 0 there is no gate any more. */
+/* Reset BEFORE: the reset gate waits for the candidate. After step 0 there is no gate. */
 static cudaError_t stepwise_backward(const gru_cuda_launch_context *launch,
                                      const gru_cuda_backward_step_args *step) {
     const gru_cuda_block_tile tile = launch->choice.tile;
@@ -111,7 +112,7 @@ static cudaError_t fused_forward(const gru_cuda_launch_context *launch, const gr
                                       step, launch->stream);
 }
 
-/* Behind step 0 there is nothing to exchange any more. */
+/* After step 0 nothing is left to exchange. */
 static cudaError_t fused_backward(const gru_cuda_launch_context *launch,
                                   const gru_cuda_backward_step_args *step) {
     if (step->s < 0) return stepwise_backward(launch, step);
@@ -134,4 +135,24 @@ const gru_engine gru_engine_cuda_fused_before = {
     .impl = &fused,
     .passes = passes,
     .declines = fused_declines,
+};
+
+/* ---- cuda_streaming: calls of one step in one launch; sums in another order ---- */
+
+static const char *streaming_declines(const gru_engine *self, const gru_context *context,
+                                      const gru_layer_config *config) {
+    (void)self;
+    return gru_cuda_declines_streaming(gru_cuda_device_of(context), config);
+}
+
+/* It needs no workspace, but a layer of several engines asks for the largest in any case. */
+static const gru_engine_pass streaming_passes[GRU_PASSES] = {
+    [GRU_PASS_FORWARD] = {gru_cuda_forward_bytes, gru_cuda_plan_streaming, gru_cuda_run_streaming},
+};
+
+const gru_engine gru_engine_cuda_streaming = {
+    .name = "cuda_streaming",
+    .backend = &gru_backend_cuda,
+    .passes = streaming_passes,
+    .declines = streaming_declines,
 };

@@ -147,7 +147,7 @@ static gru_status check_types(const gru_loader *l, const cell *c) {
         const int int8 = c->tensors[0].type == GRU_INT8, is_matrix = part < 2;
         const int32_t type = c->tensors[part].type;
         if (!c->found[part]) continue;
-        if (!gru_dtype_name(type) && !(type == GRU_INT8 && is_matrix))
+        if (!gru_dtype_name(type) || (type == GRU_INT8 && !is_matrix))
             return gru_fail(GRU_BAD_DATA, "%s: tensor \"%s\" is of dtype %s, and is no F32, F16, BF16 or F64",
                             l->file->source, c->names[part], c->tensors[part].dtype);
         if (int8 && !is_matrix && type != GRU_F32)

@@ -54,7 +54,7 @@ enum { DTYPES = sizeof dtypes / sizeof *dtypes };
 
 const char *gru_dtype_name(int32_t type) {
     for (int i = 0; i < DTYPES; i++)
-        if (dtypes[i].type == type && type <= GRU_F64) return dtypes[i].name;
+        if (dtypes[i].type == type && type <= GRU_INT8) return dtypes[i].name;
     return NULL;
 }
 

@@ -6,6 +6,7 @@
 #include "api/check_layer.h"
 #include "api/check_view.h"
 #include "core/activation.h"
+#include "core/check_range.h"
 #include "core/error.h"
 #include "core/number.h"
 #include "json.h"
@@ -16,30 +17,48 @@
 #include "text.h"
 #include "variant.h"
 
-enum { NAME = 80, PARTS = 5 }; /* NAME: of a tensor or a key, without its prefix */
+enum { NAME = 80 }; /* bytes of a tensor's name or a key, without its prefix */
+
+/* The tensors of a sublayer. */
+enum { PART_W, PART_R, PART_BW, PART_BR, PART_H0, PART_W_SCALE, PART_R_SCALE, PARTS };
 
 /* ---- checks ---- */
 
 static gru_status check_weights(const gru_weights *weights, const char *who) {
+    const int int8 = weights->type == GRU_INT8;
     if (!gru_dtype_name(weights->type))
         return gru_fail(GRU_UNSUPPORTED,
-                        "%s.type is %s (%d), expected f32, f16, bf16 or f64: files hold these", who,
+                        "%s.type is %s (%d), expected f32, f16, bf16, f64 or int8: files hold these", who,
                         gru_type_name(weights->type), weights->type);
     if (weights->on_device)
         return gru_fail(GRU_BAD_ARGUMENT, "%s.on_device is %d, expected 0: only host memory can be written",
                         who, weights->on_device);
     if (!weights->W || !weights->R)
         return gru_fail(GRU_BAD_ARGUMENT, "%s.%s is NULL", who, weights->R ? "W" : "R");
+    if (int8 && (!weights->W_scale || !weights->R_scale))
+        return gru_fail(GRU_BAD_ARGUMENT, "%s.%s is NULL, expected a scale for each row with GRU_INT8", who,
+                        weights->R_scale ? "W_scale" : "R_scale");
+    if (!int8 && (weights->W_scale || weights->R_scale))
+        return gru_fail(GRU_BAD_ARGUMENT, "%s has scales, which go only with type GRU_INT8", who);
     return gru_check_reserved(who, weights->reserved, 4);
+}
+
+/* A sentence about part of a sublayer, of which it does not say which. */
+static gru_status of_sublayer(gru_status status, int32_t k, int32_t d) {
+    if (status == GRU_OK) return GRU_OK;
+    return gru_fail(status, "config.layers[%d]%s: %s", k, d ? ", reverse" : "", gru_last_error());
 }
 
 static gru_status check_sublayer(const gru_stack_layer *layer, int32_t k, int32_t d) {
     char who[NAME];
-    const gru_status status = gru_check_layer_config(gru_stack_config_of(layer, d));
-    if (status != GRU_OK)
-        return gru_fail(status, "config.layers[%d]%s: %s", k, d ? ", reverse" : "", gru_last_error());
+    const gru_weights *weights = &layer->weights[d];
+    gru_layer_config config = *gru_stack_config_of(layer, d);
+    GRU_TRY(of_sublayer(gru_check_layer_config(&config), k, d));
     (void)snprintf(who, sizeof who, "config.layers[%d].weights[%d]", k, d);
-    return check_weights(&layer->weights[d], who);
+    GRU_TRY(check_weights(weights, who));
+    if (weights->type != GRU_INT8) return GRU_OK;
+    config.weight_type = GRU_F32; /* loading's default: scales and products are finite */
+    return of_sublayer(gru_check_weights_range(&config, weights), k, d);
 }
 
 /* Whatever loading would refuse is refused here. */
@@ -112,7 +131,7 @@ static gru_status check_distinct(const gru_named_tensor *tensors, int32_t count)
 static gru_status check_tensor(const gru_named_tensor *tensors, int32_t i) {
     const gru_named_tensor *t = &tensors[i];
     char who[NAME];
-    if (!gru_dtype_name(t->type))
+    if (!gru_dtype_name(t->type) || t->type == GRU_INT8)
         return gru_fail(GRU_UNSUPPORTED, "tensors[%d].type is %d, expected f32, f16, bf16 or f64", i,
                         t->type);
     if (t->rank < 0 || t->rank > GRU_TENSOR_RANK)
@@ -139,6 +158,7 @@ typedef struct saved {
     const char *prefix;
     const gru_named_tensor *tensors; /* [count] beside the stack's */
     int32_t count;
+    int learned_states; /* a sublayer has an initial state: then all are written */
 } saved;
 
 typedef struct part {
@@ -150,7 +170,6 @@ typedef struct part {
     size_t bytes;
 } part;
 
-/* Whether a sublayer has an initial state: then all are written. */
 static int has_learned_states(const gru_stack_config *config) {
     for (int32_t k = 0; k < config->count; k++)
         for (int d = 0; d <= config->layers[k].bidirectional; d++)
@@ -158,24 +177,29 @@ static int has_learned_states(const gru_stack_config *config) {
     return 0;
 }
 
-/* Tensor i of one sublayer. 0: it has none of it. */
-static int describe(const gru_stack_layer *layer, int32_t k, int d, int i, part *p) {
-    static const char *const names[PARTS] = {"weight_ih", "weight_hh", "bias_ih", "bias_hh", "h0"};
+static int has_part(const saved *s, const gru_weights *w, int i) {
+    if (i == PART_BW || i == PART_BR) return w->bW || w->bR;
+    if (i == PART_H0) return s->learned_states;
+    return i < PART_W_SCALE || w->type == GRU_INT8;
+}
+
+/* Tensor i of one sublayer. */
+static void describe(const gru_stack_layer *layer, int32_t k, int d, int i, part *p) {
+    static const char *const names[PARTS] = {"weight_ih", "weight_hh",       "bias_ih",        "bias_hh",
+                                             "h0",        "weight_ih_scale", "weight_hh_scale"};
     const gru_weights *w = &layer->weights[d];
-    const void *const data[PARTS] = {w->W, w->R, w->bW, w->bR, layer->h0[d]};
+    const void *const data[PARTS] = {w->W, w->R, w->bW, w->bR, layer->h0[d], w->W_scale, w->R_scale};
     const int reverse = layer->bidirectional ? d : layer->config.direction == GRU_REVERSE;
+    const int is_matrix = i == PART_W || i == PART_R;
     const int64_t H = gru_stack_config_of(layer, d)->hidden;
-    const int64_t columns[PARTS] = {layer->config.inputs, H, 1, 1, 1};
-    if ((i == 2 || i == 3) && !w->bW && !w->bR) return 0;
     (void)snprintf(p->room, sizeof p->room, "%s_l%d%s", names[i], k, reverse ? "_reverse" : "");
     p->name = p->room;
     p->data = data[i];
-    p->type = w->type;
-    p->rank = i < 2 ? 2 : 1;
-    p->shape[0] = i < 4 ? 3 * H : H;
-    p->shape[1] = columns[i];
-    p->bytes = (size_t)p->shape[0] * (size_t)columns[i] * gru_type_bytes(w->type);
-    return 1;
+    p->type = w->type == GRU_INT8 && !is_matrix ? GRU_F32 : w->type;
+    p->rank = is_matrix ? 2 : 1;
+    p->shape[0] = i == PART_H0 ? H : 3 * H;
+    p->shape[1] = i == PART_W ? layer->config.inputs : i == PART_R ? H : 1;
+    p->bytes = (size_t)p->shape[0] * (size_t)p->shape[1] * gru_type_bytes(p->type);
 }
 
 typedef gru_status (*visitor)(void *user, const part *p);
@@ -189,14 +213,14 @@ static part part_of(const gru_named_tensor *tensor) {
 }
 
 static gru_status visit_stack(const saved *s, size_t element, visitor visit, void *user) {
-    const int parts = has_learned_states(s->config) ? PARTS : PARTS - 1;
     for (int32_t k = 0; k < s->config->count; k++) {
         const gru_stack_layer *layer = &s->config->layers[k];
         for (int d = 0; d <= layer->bidirectional; d++)
-            for (int i = 0; i < parts; i++) {
+            for (int i = 0; i < PARTS; i++) {
                 part p = {.prefix = s->prefix};
-                if (gru_type_bytes(layer->weights[d].type) == element && describe(layer, k, d, i, &p))
-                    GRU_TRY(visit(user, &p));
+                if (!has_part(s, &layer->weights[d], i)) continue;
+                describe(layer, k, d, i, &p);
+                if (gru_type_bytes(p.type) == element) GRU_TRY(visit(user, &p));
             }
     }
     return GRU_OK;
@@ -204,7 +228,7 @@ static gru_status visit_stack(const saved *s, size_t element, visitor visit, voi
 
 /* Calls visit for every tensor: large elements first, so that each is aligned though nothing lies between them. */
 static gru_status visit_all(const saved *s, visitor visit, void *user) {
-    for (size_t element = 8; element >= 2; element /= 2) {
+    for (size_t element = 8; element >= 1; element /= 2) {
         GRU_TRY(visit_stack(s, element, visit, user));
         for (int32_t i = 0; i < s->count; i++) {
             const part p = part_of(&s->tensors[i]);
@@ -293,7 +317,8 @@ static void add_words(header *h, const char *whose, const words *w, const words 
 }
 
 /* Layer 0's words stand for all; another layer has its own where they differ, and so has a reverse direction. */
-static void add_variant(header *h, const gru_stack_config *config) {
+static void add_variant(header *h, const saved *s) {
+    const gru_stack_config *config = s->config;
     char whose[NAME], number[GRU_VARIANT_TEXT];
     words first, own, reverse;
     find_words(&config->layers[0], 0, &first);
@@ -308,7 +333,7 @@ static void add_variant(header *h, const gru_stack_config *config) {
         find_words(layer, 1, &reverse);
         add_words(h, whose, &reverse, &own);
     }
-    if (has_learned_states(config)) {
+    if (s->learned_states) {
         add_word(h, "gru.initial_state", "learned");
         gru_text_add(&h->text, ",");
     }
@@ -320,7 +345,7 @@ static void add_variant(header *h, const gru_stack_config *config) {
 static gru_status add_header(header *h, const saved *s) {
     h->offset = 0;
     gru_text_add(&h->text, "{\"__metadata__\":{");
-    add_variant(h, s->config);
+    add_variant(h, s);
     gru_text_add(&h->text, "}");
     GRU_TRY(visit_all(s, add_tensor, h));
     gru_text_add(&h->text, "}");
@@ -377,10 +402,11 @@ static gru_status write_contents(const gru_output *output, void *user) {
 
 gru_status gru_file_save_all(const char *path, const gru_stack_config *config, const char *prefix,
                              const gru_named_tensor *tensors, int32_t count) {
-    const saved s = {config, prefix ? prefix : "", tensors, count};
+    saved s = {config, prefix ? prefix : "", tensors, count, 0};
     contents c = {.saved = &s};
     if (!path) return gru_fail(GRU_BAD_ARGUMENT, "path is NULL");
     GRU_TRY(check_config(config, s.prefix));
+    s.learned_states = has_learned_states(config);
     for (int32_t i = 0; i < count; i++) GRU_TRY(check_name(tensors, i, s.prefix));
     GRU_TRY(check_distinct(tensors, count));
     for (int32_t i = 0; i < count; i++) GRU_TRY(check_tensor(tensors, i));

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/arena.h"
 #include "core/check_range.h"
 #include "core/error.h"
 #include "core/number.h"
@@ -14,25 +15,38 @@
 typedef struct holding {
     gru_stack_config config;
     gru_stack_layer *layers;
-    char *numbers; /* of all sublayers */
+    gru_arena numbers; /* of all sublayers */
 } holding;
 
+/* Of biases and initial states, and of all weights but int8. */
 static int32_t number_type(const gru_stack *stack) {
     return stack->io_type == GRU_F64 ? GRU_F64 : GRU_F32;
 }
 
-static size_t sublayer_count_of(const gru_layer_config *config) {
-    const size_t H = (size_t)config->hidden;
-    return 3 * H * ((size_t)config->inputs + H + 2) + H;
+static void *take(gru_arena *arena, size_t count, int32_t type) {
+    return gru_arena_take(arena, gru_size_times(count, gru_type_bytes(type)));
 }
 
-/* Numbers of all weights and initial states. */
-static size_t count_numbers(const gru_stack *stack) {
-    size_t count = 0;
+/* Places for a sublayer's weights. */
+static gru_weights_out take_weights(gru_arena *arena, const gru_layer_config *config, int32_t type) {
+    const size_t H = (size_t)config->hidden, I = (size_t)config->inputs;
+    const int int8 = config->weight_type == GRU_INT8;
+    gru_weights_out out = {.type = int8 ? GRU_INT8 : type};
+    out.W = take(arena, 3 * H * I, out.type), out.R = take(arena, 3 * H * H, out.type);
+    out.bW = take(arena, 3 * H, type), out.bR = take(arena, 3 * H, type);
+    if (int8) out.W_scale = take(arena, 3 * H, GRU_F32), out.R_scale = take(arena, 3 * H, GRU_F32);
+    return out;
+}
+
+static size_t count_bytes(const gru_stack *stack) {
+    gru_arena arena = {NULL, 0};
     for (int32_t k = 0; k < stack->count; k++)
-        for (int32_t d = 0; d < stack->layers[k].directions; d++)
-            count = gru_size_plus(count, sublayer_count_of(&stack->layers[k].sublayers[d]->config));
-    return count;
+        for (int32_t d = 0; d < stack->layers[k].directions; d++) {
+            const gru_layer_config *config = &stack->layers[k].sublayers[d]->config;
+            (void)take_weights(&arena, config, number_type(stack));
+            (void)take(&arena, (size_t)config->hidden, number_type(stack));
+        }
+    return arena.used;
 }
 
 static gru_status read_initial_state(const gru_stacked_layer *layer, int32_t d, int32_t type, void *to,
@@ -51,36 +65,36 @@ static gru_status read_initial_state(const gru_stacked_layer *layer, int32_t d, 
     return status;
 }
 
-/* Reads one sublayer into *next, and steps over its numbers. */
-static gru_status read_sublayer(const gru_stacked_layer *layer, int32_t d, int32_t type, char **next,
+static gru_status read_sublayer(const gru_stacked_layer *layer, int32_t d, int32_t type, holding *h,
                                 gru_stack_layer *to, void *stream) {
     const gru_layer *sublayer = layer->sublayers[d];
-    const size_t H = (size_t)sublayer->config.hidden, element = gru_type_bytes(type);
-    char *const W = *next, *const R = W + 3 * H * (size_t)sublayer->config.inputs * element;
-    char *const bW = R + 3 * H * H * element, *const bR = bW + 3 * H * element;
-    char *const state = bR + 3 * H * element;
-    const gru_weights_out out = {.W = W, .R = R, .bW = bW, .bR = bR, .type = type};
+    const gru_weights_out out = take_weights(&h->numbers, &sublayer->config, type);
+    void *state = take(&h->numbers, (size_t)sublayer->config.hidden, type);
     GRU_TRY(gru_layer_read(sublayer, &out, stream));
-    to->weights[d] = (gru_weights){.W = W, .R = R, .bW = bW, .bR = bR, .type = type};
-    *next = state + H * element;
+    to->weights[d] = (gru_weights){.W = out.W,
+                                   .R = out.R,
+                                   .bW = out.bW,
+                                   .bR = out.bR,
+                                   .type = out.type,
+                                   .W_scale = out.W_scale,
+                                   .R_scale = out.R_scale};
     if (!layer->initial_states[d]) return GRU_OK;
     to->h0[d] = state;
     return read_initial_state(layer, d, type, state, stream);
 }
 
 static gru_status read_layers(const gru_stack *stack, holding *h, void *stream) {
-    char *next = h->numbers;
     for (int32_t k = 0; k < stack->count; k++)
         for (int32_t d = 0; d < stack->layers[k].directions; d++)
-            GRU_TRY(read_sublayer(&stack->layers[k], d, number_type(stack), &next, &h->layers[k], stream));
+            GRU_TRY(read_sublayer(&stack->layers[k], d, number_type(stack), h, &h->layers[k], stream));
     return GRU_OK;
 }
 
 static gru_status hold(const gru_stack *stack, holding *h, void *stream) {
-    const size_t bytes = gru_size_times(count_numbers(stack), gru_type_bytes(number_type(stack)));
+    const size_t bytes = count_bytes(stack);
     h->layers = stack->count > 0 ? calloc((size_t)stack->count, sizeof *h->layers) : NULL;
-    h->numbers = bytes < SIZE_MAX ? malloc(bytes) : NULL;
-    if (!h->layers || !h->numbers)
+    h->numbers.base = bytes < SIZE_MAX ? malloc(bytes) : NULL;
+    if (!h->layers || !h->numbers.base)
         return gru_fail(GRU_OUT_OF_MEMORY, "no memory for the weights of %d layers: %zu bytes", stack->count,
                         bytes);
     GRU_TRY(gru_stack_describe(stack, &h->config, h->layers));
@@ -97,7 +111,7 @@ gru_status gru_stack_save(const char *path, const gru_stack *stack, const char *
     gru_status status = hold(stack, &h, stream);
     if (status == GRU_OK) status = gru_file_save_all(path, &h.config, prefix, tensors, count);
     free(h.layers);
-    free(h.numbers);
+    free(h.numbers.base);
     return status;
 }
 
@@ -117,11 +131,18 @@ static int starts_elsewhere(const gru_stacked_layer *layer, int32_t d) {
     return 0;
 }
 
-/* Whether both stacks have the same sublayers. */
+/* Whether both stacks have the same layers with the same sublayers. One layer of two directions has as many sublayers as two
+ * layers of one. */
 static gru_status check_alike(const gru_stack *stack, const gru_stack *loaded) {
     if (stack->sublayer_count != loaded->sublayer_count)
         return gru_fail(GRU_BAD_DATA, "the file has %d sublayers, expected %d", loaded->sublayer_count,
                         stack->sublayer_count);
+    if (stack->count != loaded->count)
+        return gru_fail(GRU_BAD_DATA, "the file has %d layers, expected %d", loaded->count, stack->count);
+    for (int32_t k = 0; k < stack->count; k++)
+        if (stack->layers[k].directions != loaded->layers[k].directions)
+            return gru_fail(GRU_BAD_DATA, "layer %d of the file has %d directions, expected %d", k,
+                            loaded->layers[k].directions, stack->layers[k].directions);
     for (int32_t k = 0; k < stack->sublayer_count; k++) {
         gru_layer_config ours, theirs;
         GRU_TRY(gru_stack_sublayer(stack, k, &ours, NULL));
@@ -142,48 +163,84 @@ static gru_status check_alike(const gru_stack *stack, const gru_stack *loaded) {
     return GRU_OK;
 }
 
+/* What replaces the numbers of a stack. */
+typedef struct replacement {
+    holding h;            /* of the file */
+    gru_weights *weights; /* [sublayers] */
+    void *state;          /* room for the largest initial state */
+} replacement;
+
+static gru_status check_initial_state(const gru_stacked_layer *layer, int32_t d, const void *from,
+                                      int32_t type) {
+    const gru_layer_config *config = &layer->sublayers[d]->config;
+    if (!layer->initial_states[d]) return GRU_OK;
+    return gru_check_range("h0", from, type, (size_t)config->hidden, config->state_type);
+}
+
 /* The learned initial state of direction d, from numbers of this type; NULL: zeros. */
 static gru_status update_initial_state(const gru_stacked_layer *layer, int32_t d, const void *from,
-                                       int32_t type, void *stream) {
+                                       int32_t type, void *rounded, void *stream) {
     const gru_layer *sublayer = layer->sublayers[d];
     const size_t H = (size_t)sublayer->config.hidden;
     const int32_t to = sublayer->config.state_type;
     if (!layer->initial_states[d]) return GRU_OK;
-    GRU_TRY(gru_check_range("h0", from, type, H, to));
-    void *rounded = malloc(H * gru_type_bytes(to));
-    if (!rounded) return gru_fail(GRU_OUT_OF_MEMORY, "no memory for an initial state of %zu numbers", H);
     for (size_t i = 0; i < H; i++)
         gru_store_double(rounded, to, i, from ? gru_load_double(from, type, i) : 0);
-    gru_status status =
-        gru_copy(sublayer->context, layer->initial_states[d], rounded, H * gru_type_bytes(to), stream);
-    if (status == GRU_OK) status = gru_wait(sublayer->context, stream); /* the copy ends here */
-    free(rounded);
-    return status;
+    GRU_TRY(gru_copy(sublayer->context, layer->initial_states[d], rounded, H * gru_type_bytes(to), stream));
+    return gru_wait(sublayer->context, stream); /* the copy ends here */
+}
+
+/* Everything that fails without the device fails here, before a number is replaced. */
+static gru_status prepare(const gru_stack *stack, const gru_stack *loaded, replacement *r) {
+    size_t most = 1;
+    for (int32_t k = 0; k < stack->count; k++)
+        for (int32_t d = 0; d < stack->layers[k].directions; d++) {
+            const size_t H = (size_t)stack->layers[k].sublayers[d]->config.hidden;
+            if (H > most) most = H;
+        }
+    r->weights = stack->sublayer_count > 0 ? calloc((size_t)stack->sublayer_count, sizeof *r->weights) : NULL;
+    r->state = malloc(most * sizeof(double));
+    if (!r->weights || !r->state)
+        return gru_fail(GRU_OUT_OF_MEMORY, "no memory for %d sublayers", stack->sublayer_count);
+    GRU_TRY(hold(loaded, &r->h, NULL));
+    for (int32_t k = 0; k < stack->count; k++)
+        for (int32_t d = 0; d < stack->layers[k].directions; d++) {
+            r->weights[stack->layers[k].first_sublayer + d] = r->h.layers[k].weights[d];
+            GRU_TRY(check_initial_state(&stack->layers[k], d, r->h.layers[k].h0[d], number_type(loaded)));
+        }
+    return GRU_OK;
+}
+
+static gru_status replace(gru_stack *stack, const replacement *r, int32_t type, void *stream) {
+    GRU_TRY(gru_stack_update(stack, r->weights, stream));
+    for (int32_t k = 0; k < stack->count; k++)
+        for (int32_t d = 0; d < stack->layers[k].directions; d++)
+            GRU_TRY(update_initial_state(&stack->layers[k], d, r->h.layers[k].h0[d], type, r->state, stream));
+    return gru_wait(stack->context, stream); /* the copies end here */
 }
 
 static gru_status update_from(gru_stack *stack, const gru_stack *loaded, void *stream) {
-    holding h = {.layers = NULL};
-    gru_weights *weights =
-        stack->sublayer_count > 0 ? calloc((size_t)stack->sublayer_count, sizeof *weights) : NULL;
-    gru_status status =
-        weights ? hold(loaded, &h, NULL)
-                : gru_fail(GRU_OUT_OF_MEMORY, "no memory for %d sublayers", stack->sublayer_count);
-    for (int32_t k = 0; k < stack->count && status == GRU_OK; k++)
-        for (int32_t d = 0; d < loaded->layers[k].directions; d++)
-            weights[loaded->layers[k].first_sublayer + d] = h.layers[k].weights[d];
-    if (status == GRU_OK) status = gru_stack_update(stack, weights, stream);
-    for (int32_t k = 0; k < stack->count; k++)
-        for (int32_t d = 0; d < stack->layers[k].directions && status == GRU_OK; d++)
-            status =
-                update_initial_state(&stack->layers[k], d, h.layers[k].h0[d], number_type(loaded), stream);
-    if (status == GRU_OK) status = gru_wait(stack->context, stream); /* the copies end here */
-    free(h.layers);
-    free(h.numbers);
-    free(weights);
+    replacement r = {.weights = NULL};
+    gru_status status = prepare(stack, loaded, &r);
+    if (status == GRU_OK) status = replace(stack, &r, number_type(loaded), stream);
+    free(r.h.layers);
+    free(r.h.numbers.base);
+    free(r.weights);
+    free(r.state);
     return status;
 }
 
-/* By way of a stack in host memory, in f32 or f64, which holds every stored number of f32 and 16 bits as it is. */
+/* Whether all layers are of int8 weights. */
+static int is_int8(const gru_stack *stack) {
+    int32_t count = 0;
+    for (int32_t k = 0; k < stack->count; k++)
+        for (int32_t d = 0; d < stack->layers[k].directions; d++)
+            count += stack->layers[k].sublayers[d]->config.weight_type == GRU_INT8;
+    return count == stack->sublayer_count;
+}
+
+/* By way of a stack in host memory: in f32 or f64, which holds every stored number of f32 and 16 bits as it is, or in int8,
+ * which keeps stored integers. */
 gru_status gru_stack_update_from_file(gru_stack *stack, const gru_file *file, const char *prefix,
                                       void *stream) {
     const gru_context_config cpu = {.backend = GRU_BACKEND_CPU, .threads = 1};
@@ -191,8 +248,10 @@ gru_status gru_stack_update_from_file(gru_stack *stack, const gru_file *file, co
     gru_stack *loaded = NULL;
     if (!stack) return gru_fail(GRU_BAD_ARGUMENT, "stack is NULL");
     const int32_t type = number_type(stack);
-    const gru_load_options options = {
-        .prefix = prefix, .io_type = type, .state_type = type, .weight_type = type};
+    const gru_load_options options = {.prefix = prefix,
+                                      .io_type = type,
+                                      .state_type = type,
+                                      .weight_type = is_int8(stack) ? GRU_INT8 : type};
     gru_status status = gru_context_create(&cpu, &context);
     if (status == GRU_OK) status = gru_stack_load(context, file, &options, &loaded);
     if (status == GRU_OK) status = check_alike(stack, loaded);

@@ -292,7 +292,7 @@ static void prepared_step(gru_stream *stream, const void *x, void *y) {
     for (stream_layer *layer = stream->layers; layer <= last; layer++) {
         void *h = layer->states[0], *next = layer->states[1];
         layer->states[0] = next, layer->states[1] = h;
-        layer->step.run(layer->step.own, x, h, next, layer == last ? y : NULL);
+        layer->step.run(layer->step.own, x, h, next, layer == last ? y : NULL, stream->run.data.workspace);
         x = next;
     }
 }

@@ -241,7 +241,7 @@ ENGINE_TEST(api, sizes_grow_with_steps_and_rows) {
     for (int i = 0; i < VARIANTS; i += 5) {
         const shape sizes = {1, 1, 40, 1 + i % 7 * 50, "any"};
         gru_layer_config config = problem_variant(i);
-        problem_types(&config, i % TYPES);
+        problem_types(&config, i % problem_type_count(context));
         problem *p = problem_make(&sizes, &config, 0, 1);
         result r;
         REQUIRE(problem_open(p, context, &r) == GRU_OK, "%s", gru_last_error());

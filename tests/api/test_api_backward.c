@@ -246,11 +246,11 @@ TEST(api_backward, columns_of_one_buffer) {
 /* ---- what else can be wrong -------------------------------------------------------------------------------------- */
 
 TEST(api_backward, loss_scale) {
-    static const float wrong[] = {0, -0.0f, -1, INFINITY, -INFINITY, NAN};
-    static const char *const texts[] = {"0", "-0", "-1", "inf", "-inf", "nan"};
+    static const float wrong[] = {0, -0.0f, -1, INFINITY, -INFINITY, NAN, 0x1p-128f};
+    static const char *const texts[] = {"0", "-0", "-1", "inf", "-inf", "nan", "2.93874e-39"};
     valid_run valid;
     valid_run_make(&valid, all_options);
-    for (int i = 0; i < 6; i++)
+    for (int i = 0; i < 7; i++)
         BACKWARD_REFUSED(g.loss_scale = &wrong[i], GRU_BAD_DATA, "gradients.loss_scale", texts[i]);
     valid_run_release(&valid);
 }

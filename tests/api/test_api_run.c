@@ -150,6 +150,41 @@ TEST(api_run, masks_and_ragged_batches) {
     valid_run_release(&valid);
 }
 
+/* More sequences than one reading of batch_order looks for. */
+TEST(api_run, orders_of_many_sequences) {
+    enum { MANY = 40000 };
+    static const int64_t places[] = {7, 20000, MANY - 1};
+    static float x[MANY], y[MANY], hT[MANY];
+    static int64_t order[MANY];
+    const int64_t sizes[1] = {MANY};
+    const float W[3] = {0.5f, 0.25f, 1}, R[3] = {0};
+    const gru_layer_config config = {.inputs = 1, .hidden = 1};
+    const gru_weights weights = {.W = W, .R = R};
+    gru_run run = {.T = 1, .N = MANY, .x.data = x, .y.data = y, .hT = hT};
+    gru_context *context = tester_context(NULL, 1);
+    gru_layer *layer = NULL;
+    run.batch_sizes = sizes, run.batch_order = order, run.ragged_rows = MANY;
+    for (int64_t i = 0; i < MANY; i++) x[i] = (float)i / MANY, order[i] = MANY - 1 - i;
+    REQUIRE(gru_layer_create(context, &config, &weights, &layer) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_layer_allocate(layer, &run) == GRU_OK, "%s", gru_last_error());
+    for (int i = 0; i < 3; i++) {
+        char words[64];
+        const int64_t kept = order[places[i]];
+        order[places[i]] = order[(places[i] + 1) % MANY];
+        (void)snprintf(words, sizeof words, "run.batch_order has %lld twice", (long long)order[places[i]]);
+        CHECK(gru_layer_forward(layer, &run) == GRU_BAD_DATA && strstr(gru_last_error(), words), "%s",
+              gru_last_error());
+        order[places[i]] = kept;
+    }
+    REQUIRE(gru_layer_forward(layer, &run) == GRU_OK, "%s", gru_last_error());
+    for (int64_t i = 0; i < MANY; i++)
+        CHECK((y[i] > 0) == (i > 0) && hT[order[i]] == y[i], "sequence %lld ends with another state",
+              (long long)order[i]);
+    gru_run_free(context, &run);
+    gru_layer_release(layer);
+    gru_context_release(context);
+}
+
 TEST(api_run, outputs) {
     valid_run valid;
     valid_run_make(&valid, all_options & ~(uint32_t)PROBLEM_SLOTS);

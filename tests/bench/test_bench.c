@@ -68,7 +68,7 @@ TEST(bench_options, types) {
     CHECK(parse(options, "seconds", "1") == 1 && options->type_count == 1 && options->types[0] == BENCH_F32,
           "f32 alone without it");
     CHECK(parse(options, "type", "f8") == -1 && parse(options, "type", "f32,") == -1 &&
-              parse(options, "type", "f32,f32,f32,f32,f32") == -1,
+              parse(options, "type", "f32,f32,f32,f32,f32,f32") == -1,
           "refused");
     CHECK(parse(options, "weights", "bf16,int8") == 1 && options->weights_count == 2 &&
               options->weights[0] == BENCH_WEIGHTS_BF16 && options->weights[1] == BENCH_WEIGHTS_INT8,

@@ -59,7 +59,7 @@ static void for_shapes(const char *engine, training_property check) {
         if (!tester_takes((uint64_t)i)) continue;
         gru_layer_config config = problem_variant(i % DRAWS ? (int)(tester_random(1, draw) % VARIANTS) : 0);
         config.reset_mode = i % 3;
-        problem_types(&config, i % 2 ? (int)(tester_random(2, draw) % TYPES) : 0);
+        problem_types(&config, i % 2 ? (int)(tester_random(2, draw) % CPU_TYPES) : 0);
         problem *p = problem_make(sizes, &config, training_options(draw), draw);
         gradients plain;
         train(p, context, &plain);
@@ -141,6 +141,27 @@ ENGINE_TEST(backward_bits, reserves_of_another_instruction_set) {
 
 /* ---- calls -------------------------------------------------------------------------------------------------------- */
 
+/* Weight gradients that replace old ones, which are summed in place where nothing divides them. A power of two divides without
+ * rounding. */
+static void check_scaled(const problem *p, result *r, const gradients *plain) {
+    static const float scale = 64;
+    problem scaled = *p;
+    gradients g;
+    scaled.loss_scale = &scale;
+    gradients_make(p, &g);
+    REQUIRE(problem_backward(&scaled, r, GRU_GRAD_OVERWRITE, &g) == GRU_OK, "%s: %s", gru_last_error(),
+            p->text);
+    for (int i = 0; i < GRADS; i++)
+        for (size_t k = 0; g.data[i] && k < g.count[i]; k++) {
+            const double whole = gru_load_double(plain->data[i], g.type[i], k);
+            const double expected = i < GRAD_W ? whole : whole / (double)scale;
+            const double got = gru_load_double(g.data[i], g.type[i], k);
+            CHECK(got == expected, "%s[%zu] is %.17g, expected %.17g with a loss scale: %s",
+                  gradient_names[i], k, got, expected, p->text);
+        }
+    gradients_free(&g);
+}
+
 static void compare_calls(gru_context *context, const problem *p, const gradients *plain) {
     result r;
     gradients again, apart, over;
@@ -163,6 +184,7 @@ static void compare_calls(gru_context *context, const problem *p, const gradient
     REQUIRE(problem_backward(p, &r, GRU_GRAD_OVERWRITE, &over) == GRU_OK, "%s: %s", gru_last_error(),
             p->text);
     check_same_gradients(p, plain, &over);
+    check_scaled(p, &r, plain);
     gradients_free(&again), gradients_free(&apart), gradients_free(&over);
     result_free(&r);
 }
@@ -179,13 +201,15 @@ static void compare_added(gru_context *context, const problem *p, const gradient
     problem_run(p, context, &r);
     gradients_make(p, &g);
     for (int i = GRAD_W; i < GRADS; i++)
-        for (size_t k = 0; g.data[i] && k < g.count[i]; k++) ((float *)g.data[i])[k] = 0.75f;
+        for (size_t k = 0; g.data[i] && k < g.count[i]; k++) gru_store_double(g.data[i], g.type[i], k, 0.75);
     REQUIRE(problem_backward(p, &r, 0, &g) == GRU_OK, "%s: %s", gru_last_error(), p->text);
     for (int i = GRAD_W; i < GRADS; i++)
         for (size_t k = 0; g.data[i] && k < g.count[i]; k++) {
-            const float expected = 0.75f + ((const float *)plain->data[i])[k], got = ((float *)g.data[i])[k];
-            CHECK(got == expected, "%s[%zu] is %.9g, expected %.9g: %s", gradient_names[i], k, (double)got,
-                  (double)expected, p->text);
+            const double sum = 0.75 + gru_load_double(plain->data[i], g.type[i], k);
+            const double expected = g.type[i] == GRU_F64 ? sum : (double)(float)sum;
+            const double got = gru_load_double(g.data[i], g.type[i], k);
+            CHECK(got == expected, "%s[%zu] is %.17g, expected %.17g: %s", gradient_names[i], k, got,
+                  expected, p->text);
         }
     gradients_free(&g);
     result_free(&r);

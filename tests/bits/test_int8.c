@@ -29,6 +29,7 @@ ENGINE_TEST(int8, agrees_on_every_variant) {
     ONLY_ON_THE_CPU(engine);
     gru_context *context = tester_context(engine, 1);
     for (int i = 0; i < VARIANTS; i++) {
+        if (!tester_takes((uint64_t)i)) continue;
         problem *p = make_problem(&sizes, i, problem_options((uint64_t)i + 300), (uint64_t)i);
         CHECK(check_problem(p, context), "%s: %s", gru_last_error(), p->text);
         problem_free(p);
@@ -41,6 +42,7 @@ ENGINE_TEST(int8, agrees_on_every_shape) {
     ONLY_ON_THE_CPU(engine);
     gru_context *context = tester_context(engine, 1);
     for (int i = 0; i < tester_shape_count * DRAWS; i++) {
+        if (!tester_takes((uint64_t)i)) continue;
         problem *p = problem_of_draw(i, DRAWS, (uint64_t)i + 900, problem_options((uint64_t)i + 900));
         CHECK(check_problem(p, context), "%s: %s", gru_last_error(), p->text);
         problem_free(p);
@@ -50,7 +52,21 @@ ENGINE_TEST(int8, agrees_on_every_shape) {
 
 /* ---- bits -------------------------------------------------------------------------------------------------------- */
 
-static gru_context *two_threads, *four_threads, *scalar;
+/* The property of a drawn problem on every shape. */
+static void for_shapes(const char *engine, property check) {
+    gru_context *context = tester_context(engine, 1);
+    for (int i = 0; i < tester_shape_count; i++) {
+        const uint64_t draw = (uint64_t)i + 50;
+        if (!tester_takes((uint64_t)i)) continue;
+        problem *p = problem_of_draw(2 * i + 1, 2, draw, problem_options(draw) & property_options);
+        result plain;
+        problem_run(p, context, &plain);
+        check(context, p, &plain);
+        result_free(&plain);
+        problem_free(p);
+    }
+    gru_context_release(context);
+}
 
 static void check_on(gru_context *other, const problem *p, const result *plain) {
     result r;
@@ -59,29 +75,35 @@ static void check_on(gru_context *other, const problem *p, const result *plain) 
     result_free(&r);
 }
 
+static gru_context *two_threads, *four_threads, *scalar;
+
+static void check_threads(gru_context *context, const problem *p, const result *plain) {
+    (void)context;
+    check_on(two_threads, p, plain), check_on(four_threads, p, plain);
+}
+
+ENGINE_TEST(int8, bits_do_not_depend_on_threads) {
+    ONLY_ON_THE_CPU(engine);
+    two_threads = tester_context(engine, 2), four_threads = tester_context(engine, 4);
+    for_shapes(engine, check_threads);
+    gru_context_release(two_threads), gru_context_release(four_threads);
+}
+
+static void check_ways(gru_context *context, const problem *p, const result *plain) {
+    if (scalar) check_on(scalar, p, plain);
+    property_repeated(context, p, plain);
+    property_options_unseen(context, p, plain);
+    property_rows(context, p, plain);
+    if (p->config.direction == GRU_FORWARD) property_cuts(context, p, plain);
+    property_poison(context, p, plain);
+}
+
 ENGINE_TEST(int8, bits_do_not_depend_on_the_way) {
     ONLY_ON_THE_CPU(engine);
-    gru_context *context = tester_context(engine, 1);
     const int is_fast = strcmp(engine, "cpu_reference") != 0;
-    two_threads = tester_context(engine, 2), four_threads = tester_context(engine, 4);
-    scalar = tester_context("cpu_scalar", 1);
-    for (int i = 0; i < tester_shape_count; i++) {
-        const uint64_t draw = (uint64_t)i + 50;
-        problem *p = problem_of_draw(2 * i + 1, 2, draw, problem_options(draw) & property_options);
-        result plain;
-        problem_run(p, context, &plain);
-        check_on(two_threads, p, &plain), check_on(four_threads, p, &plain);
-        if (is_fast) check_on(scalar, p, &plain);
-        property_repeated(context, p, &plain);
-        property_options_unseen(context, p, &plain);
-        property_rows(context, p, &plain);
-        if (p->config.direction == GRU_FORWARD) property_cuts(context, p, &plain);
-        property_poison(context, p, &plain);
-        result_free(&plain);
-        problem_free(p);
-    }
-    gru_context_release(two_threads), gru_context_release(four_threads), gru_context_release(scalar);
-    gru_context_release(context);
+    scalar = is_fast ? tester_context("cpu_scalar", 1) : NULL;
+    for_shapes(engine, check_ways);
+    gru_context_release(scalar);
 }
 
 /* ---- weights become int8 ------------------------------------------------------------------------------------------ */

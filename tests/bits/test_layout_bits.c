@@ -61,11 +61,12 @@ ENGINE_TEST(layout_bits, of_lengths) {
         PROBLEM_H0 | PROBLEM_H_RESET | PROBLEM_SEGMENTS | PROBLEM_ATTENTION,
     };
     gru_context *context = tester_context(engine, 1);
+    const uint64_t types = (uint64_t)problem_type_count(context);
     for (int i = 0; i < LAYOUT_SHAPES * DRAWS; i++) {
         const uint64_t draw = (uint64_t)i + 400;
         gru_layer_config config = problem_variant(i % DRAWS ? (int)(tester_random(1, draw) % VARIANTS) : 0);
         if (!tester_takes((uint64_t)i)) continue;
-        problem_types(&config, i % 3 ? 0 : (int)(tester_random(2, draw) % TYPES));
+        problem_types(&config, i % 3 ? 0 : (int)(tester_random(2, draw) % types));
         config.direction = i / 2 % 2;
         compare_problem(context, &layout_shapes[i / DRAWS], &config, sets[i % DRAWS], draw);
     }

@@ -64,6 +64,25 @@ static void print_table(gru_cuda_compute_type compute_type, int32_t reset,
     printf("\n");
 }
 
+/* A call of one step, I = H: in one launch in place and apart, and in three launches. */
+static void print_streaming_table(gru_cuda_compute_type compute_type) {
+    static const int64_t rows[] = {1, 8};
+    printf("\n%s, reset AFTER: microseconds of a call of one step, I = H: one launch, hT in place of h0; one "
+           "launch, hT apart; three launches\n     H ",
+           math_names[compute_type]);
+    for (int n = 0; n < 2; n++) printf("                N = %5lld", (long long)rows[n]);
+    for (int h = 0; h < HIDDEN; h++) {
+        printf("\n%6d ", hidden[h]);
+        for (int n = 0; n < 2; n++) {
+            const gru_cuda_size size = {compute_type, rows[n], hidden[h], GRU_RESET_AFTER, 1};
+            printf("  %7.1f %7.1f %7.1f", gru_cuda_streaming_seconds(&h200, &size, hidden[h], 1) * 1e6,
+                   gru_cuda_streaming_seconds(&h200, &size, hidden[h], 0) * 1e6,
+                   gru_cuda_separate_seconds(&h200, &size, hidden[h]) * 1e6);
+        }
+    }
+    printf("\n");
+}
+
 int main(void) {
     static const gru_cuda_compute_type compute_types[] = {GRU_CUDA_BF16, GRU_CUDA_TF32, GRU_CUDA_F32};
     printf("PREDICTED, not measured: what the cost model expects of an H200 (emulated_predictions).\n"
@@ -75,5 +94,6 @@ int main(void) {
     for (int i = 0; i < 3; i++) print_table(compute_types[i], GRU_RESET_BEFORE, print_cell);
     for (int i = 0; i < 3; i++) print_table(compute_types[i], GRU_RESET_AFTER, print_swept_cell);
     for (int i = 0; i < 3; i++) print_table(compute_types[i], GRU_RESET_BEFORE, print_swept_cell);
+    for (int i = 0; i < 3; i++) print_streaming_table(compute_types[i]);
     return 0;
 }

@@ -207,7 +207,7 @@ static void set_figures(pair *p, int m, const gru_cuda_size *size) {
     }
 }
 
-/* The least that any engine asks for a step of size->directions: in one launch, or one behind the other. */
+/* The least that any engine asks for a step of size->directions: in one launch, or one after the other. */
 static double least_seconds(gru_pass pass, int m, const gru_cuda_size *size) {
     gru_cuda_chooser *const by_pass[GRU_PASSES][3] = {
         {gru_cuda_choose_step, gru_cuda_choose_step_large, gru_cuda_choose_step_fused},

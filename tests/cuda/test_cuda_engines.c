@@ -2,6 +2,7 @@
  * a run may be. */
 #include <string.h>
 
+#include "arithmetics.h"
 #include "control.h"
 #include "covering_array.h"
 #include "kernel_config.h"
@@ -26,16 +27,6 @@ static const shape shapes[] = {
 };
 
 enum { SHAPES = sizeof shapes / sizeof *shapes };
-
-/* io, state and weights, and whether the context allows TF32. */
-static const struct {
-    int types; /* of problem_types */
-    int tf32;
-} arithmetics[] = {
-    {0, 0}, {1, 0}, {2, 0}, {3, 0}, {4, 0}, {5, 0}, {6, 0}, {7, 0}, {8, 0}, {0, 1}, {5, 1}, {8, 1},
-};
-
-enum { ARITHMETICS = sizeof arithmetics / sizeof *arithmetics };
 
 static gru_cuda_compute_type math_of(const gru_layer_config *config, int tf32) {
     if (config->weight_type == GRU_F16) return GRU_CUDA_F16;

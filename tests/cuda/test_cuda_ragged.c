@@ -83,16 +83,13 @@ typedef struct ragged_call {
     gradients g;
 } ragged_call;
 
-/* turned: the lengths stand in the opposite order, so that there are as many rows. */
-static ragged_call open_call(const problem *p, const result *r, int kind, int turned) {
+static ragged_call open_call(const problem *p, const result *r, int kind, const int32_t *lengths,
+                             uint64_t seed) {
     ragged_call c;
-    int32_t lengths[N];
-    for (int n = 0; n < N; n++) lengths[turned ? N - 1 - n : n] = (N - 1 - n) * T / (N - 1);
-    other_layout_make(&c.layout, kind, T, N, lengths, (uint64_t)turned);
+    other_layout_make(&c.layout, kind, p->shape.T, p->shape.N, lengths, seed);
     layout_call_prepare_forward(p, r, &c.layout, &c.call);
     gradients_make(p, &c.g);
     layout_call_prepare_backward(p, &c.layout, &c.g, &c.call);
-    c.call.wanted.parts = GRU_GRAD_OVERWRITE;
     return c;
 }
 
@@ -146,6 +143,15 @@ static void check_same_calls(const problem *p, const ragged_call *a, const ragge
                              a->g.count[i]);
 }
 
+/* turned: the lengths stand in the opposite order, so that there are as many rows. */
+static ragged_call open_replayed(const problem *p, const result *r, int kind, int turned) {
+    int32_t lengths[N];
+    for (int n = 0; n < N; n++) lengths[turned ? N - 1 - n : n] = (N - 1 - n) * T / (N - 1);
+    ragged_call c = open_call(p, r, kind, lengths, (uint64_t)turned);
+    c.call.wanted.parts = GRU_GRAD_OVERWRITE;
+    return c;
+}
+
 /* A training step of one batch, recorded and replayed with another of as many rows: other steps are absent. */
 static void compare_replays(const kernel_config *f, int compute_type, int kind) {
     const gru_layer_config config = fixture_config(f, compute_type, kind + compute_type);
@@ -155,7 +161,7 @@ static void compare_replays(const kernel_config *f, int compute_type, int kind) 
     result r;
     gru_run run;
     REQUIRE(problem_open(p, context, &r) == GRU_OK, "%s", gru_last_error());
-    ragged_call recorded = open_call(p, &r, kind, 0), other = open_call(p, &r, kind, 1);
+    ragged_call recorded = open_replayed(p, &r, kind, 0), other = open_replayed(p, &r, kind, 1);
     kernel_config_name(f, p->text, sizeof p->text);
     device_mirror *m = device_mirror_open(context, &recorded.call.run, &run);
     const gru_gradients wanted = device_mirror_gradients(m, &recorded.call.wanted);
@@ -256,13 +262,9 @@ static void check_layer(gru_context *context, const wrong_numbers *wrong, int32_
     config.direction = direction;
     problem *p = problem_make(&small, &config, fixture_options | PROBLEM_TRAIN, 1);
     result r;
-    ragged_call c;
     void *copies[3];
     REQUIRE(problem_open(p, context, &r) == GRU_OK, "%s", gru_last_error());
-    other_layout_make(&c.layout, OTHER_OFFSETS, FEW, FEW, lengths, 1);
-    layout_call_prepare_forward(p, &r, &c.layout, &c.call);
-    gradients_make(p, &c.g);
-    layout_call_prepare_backward(p, &c.layout, &c.g, &c.call);
+    ragged_call c = open_call(p, &r, OTHER_OFFSETS, lengths, 1);
     set_numbers(wrong, &c.call.run, copies);
     REQUIRE(device_mirror_forward(r.layer, &c.call.run) == GRU_OK, "%s", gru_last_error());
     check_report(context, wrong->report);
@@ -283,7 +285,42 @@ TEST(cuda_ragged, wrong_numbers_are_reported) {
     gru_context_release(context);
 }
 
-/* The same of dropout between two layers, which reads these numbers itself. */
+/* A call with one of its arrays in host memory is refused by the array's name. */
+static void check_host_memory(gru_context *context, int kind) {
+    static const int32_t lengths[FEW] = {2, 1, 2};
+    const shape small = {FEW, FEW, 3, 5, "small"};
+    const gru_layer_config config = GRU_INIT;
+    problem *p = problem_make(&small, &config, fixture_options, 1);
+    result r;
+    gru_run there;
+    REQUIRE(problem_open(p, context, &r) == GRU_OK, "%s", gru_last_error());
+    ragged_call c = open_call(p, &r, kind, lengths, 1);
+    const gru_run *here = &c.call.run;
+    device_mirror *m = device_mirror_open(context, here, &there);
+    const char *name = kind == OTHER_MASK          ? "run.mask"
+                       : kind == OTHER_OFFSETS     ? "run.offsets"
+                       : kind == OTHER_BATCH_SIZES ? "run.batch_sizes"
+                                                   : "run.batch_order";
+    if (kind == OTHER_MASK) there.mask = here->mask;
+    if (kind == OTHER_OFFSETS) there.offsets = here->offsets;
+    if (kind == OTHER_BATCH_SIZES) there.batch_sizes = here->batch_sizes;
+    if (kind == OTHER_BATCH_ORDER) there.batch_order = here->batch_order;
+    CHECK(gru_layer_forward(r.layer, &there) == GRU_BAD_ARGUMENT && strstr(gru_last_error(), name) &&
+              strstr(gru_last_error(), "host memory"),
+          "%s in host memory: \"%s\"", name, gru_last_error());
+    device_mirror_close(m);
+    close_call(&c);
+    result_free(&r);
+    problem_free(p);
+}
+
+TEST(cuda_ragged, host_memory_is_refused) {
+    gru_context *context = tester_device_context(0);
+    for (int kind = OTHER_MASK; kind <= OTHER_BATCH_ORDER; kind++) check_host_memory(context, kind);
+    gru_context_release(context);
+}
+
+/* Wrong numbers for dropout between two layers, which reads them itself. */
 TEST(cuda_ragged, wrong_numbers_in_stacks) {
     static const layer_spec specs[] = {{.hidden = 5}, {.hidden = 4, .bidirectional = 1}};
     const stack_fixture_sizes small = {.T = FEW, .N = FEW, .I = 3, .mode = GRU_TRAIN, .dropout = 0.4f};

@@ -198,7 +198,7 @@ TEST(activations, reference_agrees_with_differences) {
 }
 
 /* A training problem of each activation; odd ones with attention and drawn types, all with drawn options. */
-static problem *problem_of_activation(int number) {
+static problem *problem_of_activation(int number, int types) {
     const shape sizes = {3, 5, 5, 19, "a panel and three units"};
     const uint64_t draw = (uint64_t)number + 400;
     const uint32_t others =
@@ -206,7 +206,7 @@ static problem *problem_of_activation(int number) {
     gru_layer_config config = problem_activation(number);
     uint32_t options = (problem_options(draw) & ~others) | PROBLEM_TRAIN;
     if (number % 2)
-        problem_types(&config, (int)(tester_random(3, draw) % TYPES)), options |= PROBLEM_ATTENTION;
+        problem_types(&config, (int)(tester_random(3, draw) % (uint64_t)types)), options |= PROBLEM_ATTENTION;
     return problem_make(&sizes, &config, options, draw);
 }
 
@@ -230,7 +230,7 @@ ENGINE_TEST(activations, engines_agree_with_the_reference) {
     gru_context *context = tester_context(engine, 1), *reference = tester_context("cpu_reference", 1);
     for (int i = 0; i < ACTIVATION_VARIANTS; i++) {
         if (!tester_takes((uint64_t)i)) continue;
-        problem *p = problem_of_activation(i), *exact = problem_exact(p);
+        problem *p = problem_of_activation(i, problem_type_count(context)), *exact = problem_exact(p);
         trained got, expected;
         train(p, context, &got);
         train(exact, reference, &expected);
@@ -260,7 +260,7 @@ ENGINE_TEST(activations, bits_do_not_depend_on_the_way) {
     gru_context *one = tester_context(engine, 1), *two = tester_context(engine, 2);
     gru_context *scalar = tester_context(exact ? engine : "cpu_scalar", 1);
     for (int i = 0; i < ACTIVATION_VARIANTS; i++) {
-        problem *p = problem_of_activation(i);
+        problem *p = problem_of_activation(i, TYPES + 1);
         problem *again = problem_with(p, (p->options & ~(uint32_t)PROBLEM_TRAIN) | PROBLEM_RECOMPUTE);
         trained t;
         train(p, one, &t);

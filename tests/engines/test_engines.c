@@ -12,7 +12,7 @@ ENGINE_TEST(engines, agree_on_every_shape) {
     for (int i = 0; i < tester_shape_count * DRAWS; i++) {
         const uint64_t draw = (uint64_t)i;
         if (!tester_takes(draw)) continue;
-        problem *p = problem_of_shapes(i, DRAWS, draw, problem_options(draw));
+        problem *p = problem_of_shapes(i, problem_type_count(context), DRAWS, draw, problem_options(draw));
         CHECK(check_problem(p, context), "%s: %s", gru_last_error(), p->text);
         problem_free(p);
     }
@@ -24,7 +24,7 @@ ENGINE_TEST(engines, agree_on_every_variant) {
     for (int i = 0; i < VARIANT_WALK; i++) {
         const uint64_t draw = (uint64_t)i;
         if (!tester_takes(draw)) continue;
-        problem *p = problem_of_variants(i, draw, problem_options(draw + 1000));
+        problem *p = problem_of_variants(i, problem_type_count(context), draw, problem_options(draw + 1000));
         CHECK(check_problem(p, context), "%s: %s", gru_last_error(), p->text);
         problem_free(p);
     }
@@ -34,11 +34,12 @@ ENGINE_TEST(engines, agree_on_every_variant) {
 ENGINE_TEST(engines, keep_what_backward_needs) {
     enum { LARGE = 17 * 64 };
     gru_context *context = tester_context(engine, 1);
+    const uint64_t types = (uint64_t)problem_type_count(context);
     for (int i = 0; i < 12 * tester_shape_count; i++) {
         const uint64_t draw = (uint64_t)i + 5000, plain = PROBLEM_NO_Y | PROBLEM_NO_HT;
         const shape *sizes = &tester_shapes[i / 12];
         gru_layer_config config = problem_variant((int)(tester_random(1, draw) % VARIANTS));
-        problem_types(&config, i % 2 ? (int)(tester_random(2, draw) % TYPES) : 0);
+        problem_types(&config, i % 2 ? (int)(tester_random(2, draw) % types) : 0);
         if (!tester_takes((uint64_t)i)) continue;
         if (sizes->T * sizes->N * sizes->H > LARGE) continue; /* the reference sums weight gradients slowly */
         const uint32_t options = problem_options(draw) & ~(uint32_t)(PROBLEM_RECOMPUTE | plain);
@@ -49,18 +50,21 @@ ENGINE_TEST(engines, keep_what_backward_needs) {
     gru_context_release(context);
 }
 
-/* What no engine but the reference runs is refused with its reason, or run and right. */
+/* Engines of other devices refuse f64, with the reason. */
 ENGINE_TEST(engines, agree_or_decline_in_double_precision) {
     const shape sizes = {4, 3, 5, 19, "a panel and three units"};
     gru_context *context = tester_context(engine, 1);
-    gru_layer_config config = GRU_INIT;
-    config.io_type = config.state_type = config.weight_type = GRU_F64;
-    problem *p = problem_make(&sizes, &config, PROBLEM_H0, 1);
-    const int ran = check_problem(p, context);
-    CHECK(ran || (strstr(gru_last_error(), engine) && strstr(gru_last_error(), "f64")),
-          "declined without a reason: \"%s\"", gru_last_error());
-    CHECK(ran || strcmp(engine, "cpu_reference") != 0, "the reference declined: %s", gru_last_error());
-    problem_free(p);
+    const int on_cpu = strncmp(engine, "cpu_", 4) == 0;
+    for (int i = 0; i < (on_cpu ? VARIANTS : 1); i++) {
+        gru_layer_config config = problem_variant(i);
+        problem_types(&config, TYPES);
+        problem *p = problem_make(&sizes, &config, problem_options((uint64_t)i + 2000), (uint64_t)i);
+        const int ran = check_problem(p, context);
+        CHECK(ran == on_cpu, "%s: %s", ran ? "it ran" : gru_last_error(), p->text);
+        CHECK(ran || (strstr(gru_last_error(), engine) && strstr(gru_last_error(), "f64")),
+              "declined without a reason: \"%s\"", gru_last_error());
+        problem_free(p);
+    }
     gru_context_release(context);
 }
 
@@ -104,6 +108,30 @@ TEST(engines, hidden_features_leave_the_portable_engine) {
     for (int32_t i = 0; strcmp(gru_engine_at(i), "cpu_scalar") != 0; i++)
         CHECK(strstr(gru_engine_reasons(r.layer, &r.run), gru_engine_at(i)), "no reason for %s in \"%s\"",
               gru_engine_at(i), gru_engine_reasons(r.layer, &r.run));
+    result_free(&r);
+    problem_free(p);
+    gru_context_release(context);
+    gru_cpu_features_hide(0);
+}
+
+/* In f64 too, but only where it has an instruction for fused multiply-add: else the reference is faster. */
+TEST(engines, hidden_features_leave_the_faster_engine_in_double_precision) {
+    const shape sizes = {2, 2, 3, 5, "any"};
+    gru_layer_config config = GRU_INIT;
+    problem_types(&config, TYPES);
+    gru_cpu_features_hide(GRU_CPU_AVX2 | GRU_CPU_AVX512 | GRU_CPU_NEON);
+    gru_context *context = tester_context(NULL, 1);
+    problem *p = problem_make(&sizes, &config, PROBLEM_H0, 1);
+    result r;
+    problem_run(p, context, &r);
+    const char *name = gru_engine_name(r.layer, &r.run);
+#if defined(__FP_FAST_FMA)
+    CHECK(strcmp(name, "cpu_scalar") == 0, "%s runs, expected cpu_scalar", name);
+#else
+    CHECK(strcmp(name, "cpu_reference") == 0, "%s runs, expected cpu_reference", name);
+    CHECK(strstr(gru_engine_reasons(r.layer, &r.run), "cpu_scalar: without an instruction"),
+          "no reason for cpu_scalar in \"%s\"", gru_engine_reasons(r.layer, &r.run));
+#endif
     result_free(&r);
     problem_free(p);
     gru_context_release(context);

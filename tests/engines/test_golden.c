@@ -383,17 +383,22 @@ TEST(golden, activations) {
     run_file(TEST_DATA "/golden/activations.safetensors", 56, "cpu_reference", GRU_F64);
 }
 
-/* In single precision, whose numbers all inputs are: ragged bidirectional stacks of PyTorch among them. */
+/* Ragged bidirectional stacks of PyTorch among them. In single precision all inputs are the same numbers. */
+static void run_file_in_both(const char *path, int32_t case_count, const char *engine) {
+    run_file(path, case_count, engine, GRU_F32);
+    run_file(path, case_count, engine, GRU_F64);
+}
+
 ENGINE_TEST(golden, pytorch_on_every_engine) {
     ONLY_ON_THE_CPU(engine);
-    run_file(TEST_DATA "/golden/pytorch.safetensors", 8, engine, GRU_F32);
+    run_file_in_both(TEST_DATA "/golden/pytorch.safetensors", 8, engine);
 }
 ENGINE_TEST(golden, keras_on_every_engine) {
     ONLY_ON_THE_CPU(engine);
-    run_file(TEST_DATA "/golden/keras.safetensors", 17, engine, GRU_F32);
-    run_file(TEST_DATA "/golden/keras_masks.safetensors", 6, engine, GRU_F32);
+    run_file_in_both(TEST_DATA "/golden/keras.safetensors", 17, engine);
+    run_file_in_both(TEST_DATA "/golden/keras_masks.safetensors", 6, engine);
 }
 ENGINE_TEST(golden, activations_on_every_engine) {
     ONLY_ON_THE_CPU(engine);
-    run_file(TEST_DATA "/golden/activations.safetensors", 56, engine, GRU_F32);
+    run_file_in_both(TEST_DATA "/golden/activations.safetensors", 56, engine);
 }

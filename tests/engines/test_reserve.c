@@ -1,5 +1,8 @@
-/* test_reserve.c: what GRU_CHECK_WEIGHTS finds: a layer that was updated between forward and backward. */
+/* test_reserve.c: which bytes of the reserve are written and read, and what GRU_CHECK_WEIGHTS finds: a layer that was updated between
+ * forward and backward. */
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "support/problem.h"
 #include "support/stack_fixture.h"
@@ -82,6 +85,19 @@ TEST(reserve, every_byte_is_written_where_no_sequence_is_shorter) {
     check_every_byte(PROBLEM_RECOMPUTE);
 }
 
+/* Also those of the units that fill the last panel up, which some instruction sets do not multiply. */
+ENGINE_TEST(reserve, has_the_same_bytes_on_every_instruction_set) {
+    ONLY_ON_THE_CPU(engine);
+    if (strcmp(engine, "cpu_reference") == 0) SKIP("it saves no activations");
+    gru_context *contexts[2] = {tester_context(engine, 1), tester_context("cpu_scalar", 1)};
+    training runs[2];
+    for (int i = 0; i < 2; i++) open_training(&runs[i], contexts[i], 0);
+    const char *own = runs[0].r.run.reserve, *scalar = runs[1].r.run.reserve;
+    for (size_t i = 0; i < runs[0].r.run.reserve_size; i++)
+        CHECK(own[i] == scalar[i], "byte %zu is %d, and %d on cpu_scalar", i, own[i], scalar[i]);
+    for (int i = 0; i < 2; i++) close_training(&runs[i]), gru_context_release(contexts[i]);
+}
+
 /* A run in GRU_TRAIN_RECOMPUTE is given room for states alone, and writes nothing behind them: memory there is guarded.
  * Backward in GRU_TRAIN would read activations there. */
 TEST(reserve, of_states_alone) {
@@ -96,6 +112,51 @@ TEST(reserve, of_states_alone) {
               strstr(gru_last_error(), "run.reserve_size is 472"),
           "%s", gru_last_error());
     close_training(&run);
+    gru_context_release(context);
+}
+
+/* Memory that ends where no memory follows: reading on ends the test. */
+typedef struct last_memory {
+    char *pages;
+    size_t whole, page;
+    void *data;
+} last_memory;
+
+static last_memory last_memory_of(size_t bytes) {
+    last_memory m = {.page = (size_t)sysconf(_SC_PAGESIZE)};
+    m.whole = (bytes + m.page - 1) / m.page * m.page;
+    m.pages = mmap(NULL, m.whole + m.page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    REQUIRE(m.pages != MAP_FAILED && mprotect(m.pages + m.whole, m.page, PROT_NONE) == 0, "no memory");
+    m.data = m.pages + m.whole - bytes;
+    return m;
+}
+
+/* 24 units end within a panel, and six such states at a whole line. */
+static void check_last_states(gru_context *context, gru_layer_config config) {
+    const shape sizes = {3, 2, 5, 24, "half a panel"};
+    problem *p = problem_make(&sizes, &config, PROBLEM_RECOMPUTE, 1);
+    result r;
+    gradients g;
+    REQUIRE(problem_open(p, context, &r) == GRU_OK, "%s", gru_last_error());
+    last_memory memory = last_memory_of(r.run.reserve_size);
+    r.run.reserve = memory.data;
+    REQUIRE(problem_call(p, &r) == GRU_OK, "%s", gru_last_error());
+    gradients_make(p, &g);
+    CHECK(problem_backward(p, &r, 0, &g) == GRU_OK, "%s: %s", p->text, gru_last_error());
+    (void)munmap(memory.pages, memory.whole + memory.page);
+    gradients_free(&g), result_free(&r), problem_free(p);
+}
+
+ENGINE_TEST(reserve, of_states_alone_is_read_to_its_end_and_no_further) {
+    static const int32_t types[] = {GRU_F32, GRU_F64};
+    ONLY_ON_THE_CPU(engine); /* it runs in host memory */
+    gru_context *context = tester_context(engine, 1);
+    for (int i = 0; i < 2; i++)
+        for (int32_t mode = GRU_RESET_AFTER; mode <= GRU_RESET_ALL; mode++) {
+            const gru_layer_config config = {
+                .reset_mode = mode, .io_type = types[i], .state_type = types[i], .weight_type = types[i]};
+            check_last_states(context, config);
+        }
     gru_context_release(context);
 }
 

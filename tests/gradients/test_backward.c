@@ -41,7 +41,7 @@ ENGINE_TEST(backward, agrees_on_every_variant) {
     for (int i = 0; i < VARIANT_WALK; i++) {
         const uint64_t draw = (uint64_t)i;
         if (!tester_takes(draw)) continue;
-        problem *p = problem_of_variants(i, draw, training_options(draw + 3000));
+        problem *p = problem_of_variants(i, CPU_TYPES, draw, training_options(draw + 3000));
         check_backward(p, context, 0);
         problem_free(p);
     }
@@ -55,7 +55,7 @@ ENGINE_TEST(backward, agrees_on_every_shape) {
     for (int i = 0; i < tester_shape_count * DRAWS; i++) {
         const uint64_t draw = (uint64_t)i + 700;
         if (!tester_takes((uint64_t)i)) continue;
-        problem *p = problem_of_shapes(i, DRAWS, draw, training_options(draw));
+        problem *p = problem_of_shapes(i, CPU_TYPES, DRAWS, draw, training_options(draw));
         check_backward(p, context, 0);
         problem_free(p);
     }
@@ -71,7 +71,7 @@ ENGINE_TEST(backward, reads_the_reserve_of_cpu_reference) {
         const uint64_t draw = (uint64_t)i + 9000;
         if (!tester_takes((uint64_t)i)) continue;
         gru_layer_config config = problem_variant(i);
-        problem_types(&config, i % 2 ? (int)(tester_random(4, draw) % TYPES) : 0);
+        problem_types(&config, i % 2 ? (int)(tester_random(4, draw) % CPU_TYPES) : 0);
         problem *p = problem_make(&sizes, &config, training_options(draw), draw);
         check_backward(p, context, 1);
         problem_free(p);

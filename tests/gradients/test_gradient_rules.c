@@ -32,8 +32,9 @@ static void close_training(training *run) {
 
 /* 0: the engine has no backward pass, or none of such a layer. */
 static int open_training(training *run, gru_context *context, int draw, uint32_t options) {
+    const uint64_t types = (uint64_t)problem_type_count(context);
     gru_layer_config config = problem_variant((int)(tester_random(11, (uint64_t)draw) % VARIANTS));
-    problem_types(&config, draw % 3 ? (int)(tester_random(12, (uint64_t)draw) % TYPES) : 0);
+    problem_types(&config, draw % 3 ? (int)(tester_random(12, (uint64_t)draw) % types) : 0);
     run->p = problem_make(&sizes, &config, options, (uint64_t)draw);
     problem_run(run->p, context, &run->r);
     gradients_make(run->p, &run->g);
@@ -166,13 +167,13 @@ ENGINE_TEST(gradient_rules, nan_and_infinity_stay_in_their_row) {
 static void poison_absent(training *run, const gradients *plain) {
     const problem *p = run->p;
     const int64_t I = p->shape.I, H = p->shape.H;
-    const int32_t io = p->config.io_type;
+    const int32_t io = p->config.io_type, exact = io == GRU_F64 ? GRU_F64 : GRU_F32;
     for (int64_t n = 0; n < p->shape.N; n++)
         for (int64_t t = p->run.lengths[n]; t < p->shape.T; t++) {
             set_row(p, p->dy, io, H, t, n, NAN);
             if (p->run.x.data) set_row(p, p->run.x, io, I, t, n, NAN);
             if (p->run.projected.data) set_row(p, p->run.projected, io, 3 * H, t, n, NAN);
-            if (p->run.attention.data) set_row(p, p->run.attention, GRU_F32, 1, t, n, NAN);
+            if (p->run.attention.data) set_row(p, p->run.attention, exact, 1, t, n, NAN);
         }
     REQUIRE(problem_call(p, &run->r) == GRU_OK, "%s: %s", gru_last_error(), p->text);
     backward(run);

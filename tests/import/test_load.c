@@ -37,28 +37,6 @@ TEST(load, a_saved_pytorch_module) {
 
 /* ---- files that are not quite a GRU ---- */
 
-/* Loads the file made so far. words NULL: it must load; else the sentence has them. stack may be NULL. */
-static void check_load(const file_maker *maker, const char *prefix, gru_status wanted, const char *words) {
-    gru_context *context = tester_context(NULL, 1);
-    size_t size;
-    void *bytes = file_finish(maker, &size);
-    gru_file *file = NULL;
-    gru_stack *stack = NULL;
-    gru_load_options options = GRU_INIT;
-    options.prefix = prefix;
-    gru_status status = gru_file_parse(bytes, size, &file);
-    if (status == GRU_NOT_BUILT) SKIP("%s", gru_last_error());
-    REQUIRE(status == GRU_OK, "%s", gru_last_error());
-    status = gru_stack_load(context, file, &options, &stack);
-    CHECK(status == wanted && (!words || strstr(gru_last_error(), words)), "%s, \"%s\", expected %s, \"%s\"",
-          gru_status_name(status), gru_last_error(), gru_status_name(wanted), words ? words : "");
-    CHECK((stack != NULL) == (status == GRU_OK), "a stack of a refused file");
-    gru_stack_release(stack);
-    gru_file_close(file);
-    gru_context_release(context);
-    free(bytes);
-}
-
 /* The four tensors of H = 2, I = 3; each may have another shape, dtype (bytes are the caller's) or be left out (NULL). */
 static file_maker one_layer(const char *W, const char *R, const char *bW, const char *bR) {
     static const char *const names[4] = {"weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"};
@@ -252,11 +230,7 @@ static int32_t run_file(const file_maker *maker, const char *prefix, const doubl
     gru_load_options options = file_fixture_f64_options();
     gru_file *file = NULL;
     gru_stack *stack = NULL;
-    size_t size;
-    void *bytes = file_finish(maker, &size);
-    const gru_status status = gru_file_parse(bytes, size, &file);
-    if (status == GRU_NOT_BUILT) SKIP("%s", gru_last_error());
-    REQUIRE(status == GRU_OK, "%s", gru_last_error());
+    void *bytes = file_fixture_parse(maker, &file);
     options.prefix = prefix;
     REQUIRE(gru_stack_load(context, file, &options, &stack) == GRU_OK, "%s", gru_last_error());
     const int32_t sublayers = gru_stack_sublayers(stack);
@@ -331,14 +305,10 @@ TEST(load, learned_initial_states_are_those_that_a_run_starts_from) {
     for (int i = 0; i < 2 * N * 3; i++) wide[i] = x[i % 3 + i / (3 * N) * 3] * (i / 3 % N + 1);
     double h0[2][N * 2];
     for (int which = 0; which < 2; which++) {
-        size_t size;
-        void *bytes = file_finish(which ? &unused : &f, &size);
         gru_file *file = NULL;
         gru_stack *stack = NULL;
         gru_tensor state[2];
-        const gru_status status = gru_file_parse(bytes, size, &file);
-        if (status == GRU_NOT_BUILT) SKIP("%s", gru_last_error());
-        REQUIRE(status == GRU_OK, "%s", gru_last_error());
+        void *bytes = file_fixture_parse(which ? &unused : &f, &file);
         REQUIRE(gru_file_tensor(file, "h0_l0", &state[0]) == GRU_OK &&
                     gru_file_tensor(file, "h0_l0_reverse", &state[1]) == GRU_OK,
                 "%s", gru_last_error());
@@ -435,14 +405,10 @@ TEST(load, unaligned_data) {
         char metadata[64];
         (void)snprintf(metadata, sizeof metadata, "{\"pad\":%s}", pad);
         file_add(&f, "__metadata__", metadata);
-        size_t size;
-        void *bytes = file_finish(&f, &size);
         gru_file *file = NULL;
         gru_stack *stack = NULL;
         const gru_load_options options = file_fixture_f64_options();
-        const gru_status status = gru_file_parse(bytes, size, &file);
-        if (status == GRU_NOT_BUILT) SKIP("%s", gru_last_error());
-        REQUIRE(status == GRU_OK, "%s", gru_last_error());
+        void *bytes = file_fixture_parse(&f, &file);
         REQUIRE(gru_stack_load(context, file, &options, &stack) == GRU_OK, "%s", gru_last_error());
         gru_file_close(file);
         free(bytes);
@@ -457,14 +423,10 @@ TEST(load, unaligned_data) {
 TEST(load, wrong_arguments) {
     gru_context *context = tester_context(NULL, 1);
     file_maker f = one_layer("[6,3]", "[6,2]", NULL, NULL);
-    size_t size;
-    void *bytes = file_finish(&f, &size);
     gru_file *file = NULL;
     gru_stack *stack = NULL;
     gru_load_options options = GRU_INIT;
-    const gru_status status = gru_file_parse(bytes, size, &file);
-    if (status == GRU_NOT_BUILT) SKIP("%s", gru_last_error());
-    REQUIRE(status == GRU_OK, "%s", gru_last_error());
+    void *bytes = file_fixture_parse(&f, &file);
     CHECK(gru_stack_load(NULL, file, NULL, &stack) == GRU_BAD_ARGUMENT, "context NULL");
     CHECK(gru_stack_load(context, NULL, NULL, &stack) == GRU_BAD_ARGUMENT, "file NULL");
     CHECK(gru_stack_load(context, file, NULL, NULL) == GRU_BAD_ARGUMENT, "stack NULL");

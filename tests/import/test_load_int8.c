@@ -1,37 +1,10 @@
 /* test_load_int8.c: stacks from files whose weights are int8. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "gru/import.h"
-#include "support/file_maker.h"
+#include "support/file_fixture.h"
 #include "support/tester.h"
-
-static gru_file *open_file(const file_maker *maker, void **bytes) {
-    gru_file *file = NULL;
-    size_t size;
-    *bytes = file_finish(maker, &size);
-    const gru_status status = gru_file_parse(*bytes, size, &file);
-    REQUIRE(status == GRU_OK || status == GRU_NOT_BUILT, "%s", gru_last_error());
-    return file;
-}
-
-/* words NULL: the file loads; else it is refused with them. */
-static void check_load(const file_maker *maker, const char *words) {
-    gru_context *context = tester_context(NULL, 1);
-    void *bytes;
-    gru_file *file = open_file(maker, &bytes);
-    gru_stack *stack = NULL;
-    if (!file) SKIP("%s", gru_last_error());
-    const gru_status status = gru_stack_load(context, file, NULL, &stack),
-                     wanted = words ? GRU_BAD_DATA : GRU_OK;
-    CHECK(status == wanted && (!words || strstr(gru_last_error(), words)), "%s, \"%s\", expected \"%s\"",
-          gru_status_name(status), gru_last_error(), words ? words : "");
-    CHECK((stack != NULL) == (status == GRU_OK), "a stack of a refused file");
-    gru_stack_release(stack);
-    gru_file_close(file);
-    gru_context_release(context);
-    free(bytes);
-}
 
 static file_maker f32_layer(void) {
     file_maker f = {.offset = 0};
@@ -54,21 +27,55 @@ static file_maker int8_layer(const char *bias, const char *W_scale, const char *
 
 TEST(load_int8, weights_need_their_scales) {
     file_maker f = int8_layer("F32", "[6]", "[6]");
-    check_load(&f, NULL);
+    check_load(&f, NULL, GRU_OK, NULL);
     f = int8_layer("F32", NULL, "[6]");
-    check_load(&f, "no tensor \"weight_ih_scale_l0\"");
+    check_load(&f, NULL, GRU_BAD_DATA, "no tensor \"weight_ih_scale_l0\"");
     f = int8_layer("F32", "[6]", NULL);
-    check_load(&f, "no tensor \"weight_hh_scale_l0\"");
+    check_load(&f, NULL, GRU_BAD_DATA, "no tensor \"weight_hh_scale_l0\"");
     f = int8_layer("F32", "[6,2]", "[6]");
-    check_load(&f, "\"weight_ih_scale_l0\" is [6][2], expected [6]");
+    check_load(&f, NULL, GRU_BAD_DATA, "\"weight_ih_scale_l0\" is [6][2], expected [6]");
     f = int8_layer("F16", "[6]", "[6]");
-    check_load(&f, "\"bias_ih_l0\" is of dtype F16, expected F32 beside I8 weights");
+    check_load(&f, NULL, GRU_BAD_DATA, "\"bias_ih_l0\" is of dtype F16, expected F32 beside I8 weights");
     f = f32_layer();
     file_add_tensor(&f, "weight_ih_scale_l0", "F32", "[6]", 24);
-    check_load(&f, "\"weight_ih_scale_l0\" goes only with I8 weights");
+    check_load(&f, NULL, GRU_BAD_DATA, "\"weight_ih_scale_l0\" goes only with I8 weights");
     f = f32_layer();
     file_add_tensor(&f, "weight_hh_scale_l1", "F32", "[6]", 24);
-    check_load(&f, "no layer 1");
+    check_load(&f, NULL, GRU_BAD_DATA, "no layer 1");
+}
+
+/* Number 2 of weight_ih_scale_l0 is the given one, in layers of f32 and of int8. */
+static void check_scale(float scale, gru_status wanted, const char *words) {
+    static const int32_t types[] = {GRU_F32, GRU_INT8};
+    const file_maker f = int8_layer("F32", "[6]", "[6]");
+    gru_context *context = tester_context(NULL, 1);
+    gru_file *file = NULL;
+    size_t size;
+    char *bytes = file_finish(&f, &size);
+    memcpy(bytes + size - f.offset + 48 + 2 * sizeof scale, &scale, sizeof scale);
+    const gru_status parsed = gru_file_parse(bytes, size, &file);
+    if (parsed == GRU_NOT_BUILT) SKIP("%s", gru_last_error());
+    REQUIRE(parsed == GRU_OK, "%s", gru_last_error());
+    for (int t = 0; t < 2; t++) {
+        const gru_load_options options = {.weight_type = types[t]};
+        gru_stack *stack = NULL;
+        const gru_status got = gru_stack_load(context, file, &options, &stack);
+        CHECK(got == wanted && (stack != NULL) == (wanted == GRU_OK) && strstr(gru_last_error(), words),
+              "scale %g: %s, \"%s\"", (double)scale, gru_status_name(got), gru_last_error());
+        gru_stack_release(stack);
+    }
+    gru_file_close(file);
+    gru_context_release(context);
+    free(bytes);
+}
+
+/* A row of zeros has scale 0; a negative one stands for the negative row. */
+TEST(load_int8, scales_are_finite) {
+    check_scale(NAN, GRU_BAD_DATA, "weights.W_scale[2] is nan, expected a finite scale");
+    check_scale(INFINITY, GRU_BAD_DATA, "weights.W_scale[2] is inf, expected a finite scale");
+    check_scale(-INFINITY, GRU_BAD_DATA, "weights.W_scale[2] is -inf, expected a finite scale");
+    check_scale(0, GRU_OK, "");
+    check_scale(-0.5f, GRU_OK, "");
 }
 
 /* The numbers that a layer of f32 or of int8 holds are the file's integers times its scales. */
@@ -76,9 +83,8 @@ TEST(load_int8, weights_are_their_products) {
     static const int32_t types[] = {GRU_F32, GRU_INT8};
     const file_maker f = int8_layer("F32", "[6]", "[6]");
     gru_context *context = tester_context(NULL, 1);
-    void *bytes;
-    gru_file *file = open_file(&f, &bytes);
-    if (!file) SKIP("%s", gru_last_error());
+    gru_file *file = NULL;
+    void *bytes = file_fixture_parse(&f, &file);
     for (int t = 0; t < 2; t++) {
         const gru_load_options options = {.weight_type = types[t]};
         gru_stack *stack = NULL;

@@ -79,17 +79,6 @@ static void make_sample(sample *s) {
     s->config.layers = s->layers, s->config.count = LAYERS, s->config.dropout = 0.25f;
 }
 
-typedef struct folder {
-    char name[32], path[64];
-} folder;
-
-static folder make_folder(void) {
-    folder f = {"/tmp/gru_test_XXXXXX", ""};
-    REQUIRE(mkdtemp(f.name), "no folder");
-    (void)snprintf(f.path, sizeof f.path, "%s/a.safetensors", f.name);
-    return f;
-}
-
 static int entries_in(const char *name) {
     DIR *list = opendir(name);
     int count = -2; /* . and .. */
@@ -98,7 +87,7 @@ static int entries_in(const char *name) {
     return count;
 }
 
-static void remove_folder(const folder *f) {
+static void remove_folder(const file_folder *f) {
     (void)unlink(f->path);
     CHECK(rmdir(f->name) == 0, "something is left in %s", f->name);
 }
@@ -122,7 +111,7 @@ static void check_stored(const gru_file *file, const char *name, int32_t type, c
 TEST(save, what_was_saved_is_what_is_loaded) {
     static sample s;
     make_sample(&s);
-    const folder f = make_folder();
+    const file_folder f = file_fixture_folder();
     save_or_skip(f.path, &s.config, "net.");
     gru_file *file = NULL;
     file_fixture_open(f.path, &file);
@@ -204,7 +193,7 @@ static void make_mixture(sample *s) {
 TEST(save, options_of_every_direction_come_back) {
     static sample s;
     make_mixture(&s);
-    const folder f = make_folder();
+    const file_folder f = file_fixture_folder();
     gru_context *context = tester_context(NULL, 1);
     gru_stack *direct = NULL, *loaded = NULL;
     gru_file *file = NULL;
@@ -240,7 +229,7 @@ TEST(save, options_of_every_direction_come_back) {
 TEST(save, the_same_stack_makes_the_same_bytes) {
     static sample s;
     make_sample(&s);
-    const folder f = make_folder();
+    const file_folder f = file_fixture_folder();
     size_t size[2];
     void *bytes[2];
     for (int i = 0; i < 2; i++) {
@@ -258,7 +247,7 @@ TEST(save, the_same_stack_makes_the_same_bytes) {
 /* ---- saving that fails ---- */
 
 /* The old file is whole and nothing lies beside it. */
-static void check_unharmed(const folder *f, const void *old, size_t old_size) {
+static void check_unharmed(const file_folder *f, const void *old, size_t old_size) {
     size_t size = 0;
     void *bytes = file_read(f->path, &size);
     CHECK(bytes && size == old_size && memcmp(bytes, old, size) == 0, "the old file changed");
@@ -269,7 +258,7 @@ static void check_unharmed(const folder *f, const void *old, size_t old_size) {
 TEST(save, a_full_disk_leaves_the_old_file) {
     static sample s;
     make_sample(&s);
-    const folder f = make_folder();
+    const file_folder f = file_fixture_folder();
     size_t size;
     save_or_skip(f.path, &s.config, NULL);
     void *old = file_read(f.path, &size);
@@ -295,7 +284,7 @@ TEST(save, a_full_disk_leaves_the_old_file) {
 TEST(save, places_that_cannot_be_written) {
     static sample s;
     make_sample(&s);
-    const folder f = make_folder();
+    const file_folder f = file_fixture_folder();
     char path[128];
     save_or_skip(f.path, &s.config, NULL);
     (void)snprintf(path, sizeof path, "%s/missing/a", f.name);
@@ -317,7 +306,7 @@ TEST(save, places_that_cannot_be_written) {
 
 TEST(save, stacks_that_cannot_be_saved) {
     static sample s;
-    const folder f = make_folder();
+    const file_folder f = file_fixture_folder();
 #define REFUSED(status, change, words)                                                       \
     do {                                                                                     \
         make_sample(&s);                                                                     \
@@ -357,7 +346,11 @@ TEST(save, stacks_that_cannot_be_saved) {
     REFUSED(GRU_BAD_ARGUMENT, s.layers[2].weights[1].R = NULL, "config.layers[2].weights[1].R is NULL");
     REFUSED(GRU_BAD_ARGUMENT, s.layers[2].weights[1].W = NULL, "config.layers[2].weights[1].W is NULL");
     REFUSED(GRU_BAD_ARGUMENT, s.layers[0].weights[0].on_device = 1, "on_device is 1");
-    REFUSED(GRU_UNSUPPORTED, s.layers[0].weights[0].type = GRU_INT8, "type is int8");
+    REFUSED(GRU_UNSUPPORTED, s.layers[0].weights[0].type = 5, "type is ");
+    REFUSED(GRU_BAD_ARGUMENT, s.layers[0].weights[0].type = GRU_INT8,
+            "config.layers[0].weights[0].R_scale is NULL, expected a scale for each row with GRU_INT8");
+    REFUSED(GRU_BAD_ARGUMENT, s.layers[2].weights[1].W_scale = (const float *)s.states,
+            "config.layers[2].weights[1] has scales, which go only with type GRU_INT8");
     REFUSED(GRU_BAD_ARGUMENT, s.layers[0].merge = GRU_MERGE_SEPARATE,
             "layers[0].merge is GRU_MERGE_SEPARATE, which only the last layer, 2, can have");
     REFUSED(GRU_BAD_ARGUMENT, s.layers[2].config.hidden = (1 << 24) + 1,
@@ -404,7 +397,7 @@ static void save_and_die(const char *path, const gru_stack_config *config, rlim_
 TEST(save, what_dead_writers_left_is_removed) {
     static sample s;
     make_sample(&s);
-    const folder f = make_folder();
+    const file_folder f = file_fixture_folder();
     size_t size;
     save_or_skip(f.path, &s.config, NULL);
     void *old = file_read(f.path, &size);
@@ -426,7 +419,7 @@ TEST(save, what_dead_writers_left_is_removed) {
 TEST(save, what_is_no_leftover_stays) {
     static sample s;
     make_sample(&s);
-    const folder f = make_folder();
+    const file_folder f = file_fixture_folder();
     char living[64], link[64], within[64];
     (void)snprintf(living, sizeof living, "%s/.gru-save-0.tmp", f.name);
     (void)snprintf(link, sizeof link, "%s/.gru-save-1.tmp", f.name);
@@ -452,7 +445,7 @@ TEST(save, what_is_no_leftover_stays) {
 TEST(save, links_are_followed) {
     static sample s;
     make_sample(&s);
-    const folder f = make_folder(), other = make_folder();
+    const file_folder f = file_fixture_folder(), other = file_fixture_folder();
     char link[64];
     struct stat facts;
     (void)snprintf(link, sizeof link, "%s/link", other.name);
@@ -479,7 +472,7 @@ TEST(save, links_are_followed) {
 TEST(save, long_names) {
     static sample s;
     make_sample(&s);
-    const folder f = make_folder();
+    const file_folder f = file_fixture_folder();
     char path[300];
     (void)snprintf(path, sizeof path, "%s/%0250d", f.name, 7);
     save_or_skip(path, &s.config, NULL);

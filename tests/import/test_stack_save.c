@@ -16,17 +16,6 @@ static const layer_spec specs[] = {{.hidden = 3,
                                    {.hidden = 4}};
 static const stack_fixture_sizes sizes = {.T = 4, .N = 2, .I = 5, .weights = GRU_BF16};
 
-typedef struct folder {
-    char name[32], path[64];
-} folder;
-
-static folder make_folder(void) {
-    folder f = {"/tmp/gru_test_XXXXXX", ""};
-    REQUIRE(mkdtemp(f.name), "no folder");
-    (void)snprintf(f.path, sizeof f.path, "%s/a.safetensors", f.name);
-    return f;
-}
-
 /* Numbers of bf16, held by the file in f32. */
 static void check_held(const gru_file *file, const char *name, const void *data, int32_t type, size_t count) {
     gru_tensor tensor;
@@ -42,7 +31,7 @@ static const float head[2][3] = {{1, 2, 3}, {4, 5, 6}};
 static const double scale = 0.25;
 
 /* The file of a stack with a head, a scalar and an empty tensor beside it; NULL: the library has no files. */
-static gru_file *save(const folder *f, const gru_stack *stack) {
+static gru_file *save(const file_folder *f, const gru_stack *stack) {
     const gru_named_tensor tensors[] = {
         {.name = "head.weight", .data = head, .type = GRU_F32, .rank = 2, .shape = {2, 3}},
         {.name = "scale", .data = &scale, .type = GRU_F64},
@@ -72,7 +61,7 @@ static stack_fixture *make(gru_context *context) {
 }
 
 TEST(stack_save, the_file_holds_what_the_layers_hold_and_a_head) {
-    const folder f = make_folder();
+    const file_folder f = file_fixture_folder();
     gru_context *context = tester_context(NULL, 1);
     stack_fixture *fixture = make(context);
     gru_tensor tensor;
@@ -108,7 +97,7 @@ static void expect_output(stack_fixture *fixture, const gru_stack *stack, const 
 }
 
 TEST(stack_save, a_stack_is_updated_from_a_file) {
-    const folder f = make_folder();
+    const file_folder f = file_fixture_folder();
     gru_context *context = tester_context(NULL, 1);
     stack_fixture *fixture = make(context);
     const gru_load_options bf16 = {.prefix = "net.", .weight_type = GRU_BF16};
@@ -163,7 +152,108 @@ TEST(stack_save, a_stack_is_updated_from_a_file) {
     CHECK(unlink(f.path) == 0 && rmdir(f.name) == 0, "something is left in %s", f.name);
 }
 
-static void refuse_tensor(const folder *f, const gru_stack *stack, gru_named_tensor wrong,
+/* A stack of two units in f16, whose weights and learned initial state are all this number. */
+static gru_stack *make_small(gru_context *context, float number) {
+    const float numbers[] = {number, number, number, number, number, number,
+                             number, number, number, number, number, number};
+    const gru_stack_layer layer = {.config = {.inputs = 1,
+                                              .hidden = 2,
+                                              .io_type = GRU_F16,
+                                              .state_type = GRU_F16,
+                                              .weight_type = GRU_F16},
+                                   .weights = {{.W = numbers, .R = numbers}},
+                                   .h0 = {numbers}};
+    const gru_stack_config config = {.layers = &layer, .count = 1};
+    gru_stack *stack = NULL;
+    REQUIRE(gru_stack_create(context, &config, &stack) == GRU_OK, "%s", gru_last_error());
+    return stack;
+}
+
+/* The numbers of a file may fit their places in a stack or not, the weights and the initial state. */
+TEST(stack_save, an_update_that_is_refused_changes_nothing) {
+    static const struct {
+        float weight, state;
+        const char *words;
+    } files[] = {{2, 70000, "h0[0] is 70000, which f16 cannot hold"},
+                 {70000, 2, "layer 0: weights.W[0] is 70000, which f16 cannot hold"},
+                 {2, 3, NULL}};
+    const file_folder f = file_fixture_folder();
+    gru_context *context = tester_context(NULL, 1);
+    gru_stack *stack = make_small(context, 1);
+    for (int i = 0; i < 3; i++) {
+        const float w = files[i].weight, h = files[i].state;
+        const float W[6] = {w, w, w, w, w, w}, R[12] = {w, w, w, w, w, w, w, w, w, w, w, w}, h0[2] = {h, h};
+        const gru_stack_layer layer = {
+            .config = {.inputs = 1, .hidden = 2}, .weights = {{.W = W, .R = R}}, .h0 = {h0}};
+        const gru_stack_config config = {.layers = &layer, .count = 1};
+        const gru_status saved = gru_file_save(f.path, &config, NULL);
+        if (saved == GRU_NOT_BUILT) SKIP("%s", gru_last_error());
+        REQUIRE(saved == GRU_OK, "%s", gru_last_error());
+        gru_file *file = NULL;
+        gru_states *states = NULL;
+        gru_layer *held = NULL;
+        float read[6];
+        const gru_weights_out out = {.W = read};
+        file_fixture_open(f.path, &file);
+        const gru_status got = gru_stack_update_from_file(stack, file, NULL, NULL);
+        CHECK(got == (files[i].words ? GRU_BAD_DATA : GRU_OK) &&
+                  (!files[i].words || strstr(gru_last_error(), files[i].words)),
+              "file %d: %s", i, gru_last_error());
+        REQUIRE(gru_stack_sublayer(stack, 0, NULL, &held) == GRU_OK, "%s", gru_last_error());
+        REQUIRE(gru_layer_read(held, &out, NULL) == GRU_OK, "%s", gru_last_error());
+        REQUIRE(gru_states_create(stack, 1, &states) == GRU_OK, "%s", gru_last_error());
+        const double state = gru_load_double(gru_states_initial(states)[0], GRU_F16, 1);
+        CHECK(read[0] == (files[i].words ? 1 : w), "file %d: the weights are %g", i, (double)read[0]);
+        CHECK(state == (files[i].words ? 1 : (double)h), "file %d: the initial state is %g", i, state);
+        gru_states_release(states);
+        gru_file_close(file);
+    }
+    gru_stack_release(stack);
+    gru_context_release(context);
+    CHECK(unlink(f.path) == 0 && rmdir(f.name) == 0, "something is left in %s", f.name);
+}
+
+/* A forward layer and a reverse one on it have the sublayers of one layer of two directions. */
+static gru_stack *make_layers(gru_context *context, const char *layers) {
+    static const float zeros[12];
+    gru_stack_layer made[3];
+    const gru_stack_config config = {.layers = made, .count = (int32_t)strlen(layers)};
+    gru_stack *stack = NULL;
+    for (int32_t k = 0; k < config.count; k++)
+        made[k] = (gru_stack_layer){.config = {.inputs = 2, .hidden = 2, .direction = layers[k] == 'r'},
+                                    .bidirectional = layers[k] == 'b',
+                                    .merge = GRU_MERGE_SUM,
+                                    .weights = {{.W = zeros, .R = zeros}, {.W = zeros, .R = zeros}}};
+    REQUIRE(gru_stack_create(context, &config, &stack) == GRU_OK, "%s", gru_last_error());
+    return stack;
+}
+
+TEST(stack_save, layers_of_the_same_sublayers_are_told_apart) {
+    static const char *const cases[][3] = {{"fr", "b", "the file has 1 layers, expected 2"},
+                                           {"b", "fr", "the file has 2 layers, expected 1"},
+                                           {"bfr", "frb", "layer 0 of the file has 1 directions, expected 2"},
+                                           {"frb", "frb", NULL}};
+    const file_folder f = file_fixture_folder();
+    gru_context *context = tester_context(NULL, 1);
+    for (int i = 0; i < 4; i++) {
+        gru_stack *stack = make_layers(context, cases[i][0]), *saved = make_layers(context, cases[i][1]);
+        gru_file *file = NULL;
+        const gru_status status = gru_stack_save(f.path, saved, NULL, NULL, 0, NULL);
+        if (status == GRU_NOT_BUILT) SKIP("%s", gru_last_error());
+        REQUIRE(status == GRU_OK, "%s", gru_last_error());
+        file_fixture_open(f.path, &file);
+        const gru_status got = gru_stack_update_from_file(stack, file, NULL, NULL);
+        CHECK(cases[i][2] ? got == GRU_BAD_DATA && strstr(gru_last_error(), cases[i][2]) : got == GRU_OK,
+              "%s from %s: %s", cases[i][0], cases[i][1], gru_last_error());
+        gru_file_close(file);
+        gru_stack_release(stack);
+        gru_stack_release(saved);
+    }
+    gru_context_release(context);
+    CHECK(unlink(f.path) == 0 && rmdir(f.name) == 0, "something is left in %s", f.name);
+}
+
+static void refuse_tensor(const file_folder *f, const gru_stack *stack, gru_named_tensor wrong,
                           const char *words) {
     const float six[6] = {0};
     const gru_named_tensor tensors[] = {
@@ -175,7 +265,7 @@ static void refuse_tensor(const folder *f, const gru_stack *stack, gru_named_ten
 }
 
 TEST(save, wrong_tensors_beside_a_stack_are_refused) {
-    const folder f = make_folder();
+    const file_folder f = file_fixture_folder();
     gru_context *context = tester_context(NULL, 1);
     stack_fixture *fixture = stack_fixture_make(context, specs, 2, sizes);
     gru_stack *stack = fixture->stack;

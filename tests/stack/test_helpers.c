@@ -111,7 +111,7 @@ static void check_weights(stack_fixture *fixture, gru_context *context, int32_t 
     void *out[4];
     gru_layer *layer = NULL;
     for (int i = 0; i < 4; i++) out[i] = stack_fixture_allocate(fixture, counts[i] * gru_type_bytes(type));
-    const gru_weights_out wanted = {out[0], out[1], out[2], out[3], type, {0}};
+    const gru_weights_out wanted = {.W = out[0], .R = out[1], .bW = out[2], .bR = out[3], .type = type};
     REQUIRE(gru_stack_sublayer(fixture->stack, k, NULL, &layer) == GRU_OK, "%s", gru_last_error());
     REQUIRE(gru_layer_read(layer, &wanted, NULL) == GRU_OK, "%s", gru_last_error());
     REQUIRE(gru_wait(context, NULL) == GRU_OK, "%s", gru_last_error());
@@ -168,7 +168,13 @@ TEST(helpers, wrong_places_for_weights_are_refused) {
     out.type = GRU_BF16;
     refused(gru_layer_read(layer, &out, NULL), GRU_BAD_ARGUMENT,
             "weights.type is bf16 (2), expected f32 or f64");
-    out.type = GRU_F32, out.bW = (char *)numbers + 1;
+    out.type = GRU_INT8;
+    refused(gru_layer_read(layer, &out, NULL), GRU_BAD_ARGUMENT,
+            "weights.type is int8 (4), expected f32 or f64: weight_type is not int8");
+    out.type = GRU_F32, out.R_scale = numbers;
+    refused(gru_layer_read(layer, &out, NULL), GRU_BAD_ARGUMENT,
+            "weights have scales, which go only with type GRU_INT8");
+    out.R_scale = NULL, out.bW = (char *)numbers + 1;
     refused(gru_layer_read(layer, &out, NULL), GRU_BAD_ARGUMENT, "weights.bW is ");
     out.bW = NULL, out.reserved[2] = 1;
     refused(gru_layer_read(layer, &out, NULL), GRU_BAD_ARGUMENT, "weights.reserved[2] is 1");
@@ -192,11 +198,15 @@ TEST(helpers, a_stack_is_updated_whole_or_not_at_all) {
     weights[3].R = NULL;
     refused(gru_stack_update(fixture->stack, weights, NULL), GRU_BAD_ARGUMENT,
             "layer 1, reverse: weights.R is NULL");
+    const double zeros[3 * 5 * 34] = {0}, large[3 * 5 * 5] = {[3] = 1e39};
+    weights[3] = (gru_weights){.W = zeros, .R = large, .type = GRU_F64};
+    refused(gru_stack_update(fixture->stack, weights, NULL), GRU_BAD_DATA,
+            "layer 1, reverse: weights.R[3] is 1e+39, which f32 cannot hold");
     refused(gru_stack_update(fixture->stack, NULL, NULL), GRU_BAD_ARGUMENT, "weights is NULL, expected [4]");
     refused(gru_stack_update(NULL, weights, NULL), GRU_BAD_ARGUMENT, "stack is NULL");
     REQUIRE(gru_stack_forward(fixture->stack, &fixture->run) == GRU_OK, "%s", gru_last_error());
     stack_fixture_check(fixture, "after a refused update", &hand);
-    weights[3].R = other->weights[3]->R;
+    weights[3] = *other->weights[3];
     REQUIRE(gru_stack_update(fixture->stack, weights, NULL) == GRU_OK, "%s", gru_last_error());
     REQUIRE(gru_stack_forward(fixture->stack, &fixture->run) == GRU_OK, "%s", gru_last_error());
     for (int32_t k = 0; k < fixture->sublayers; k++) fixture->weights[k] = other->weights[k];

@@ -105,6 +105,21 @@ ENGINE_TEST(stream, steps_have_the_bits_of_one_call_in_other_types) {
     gru_context_release(context);
 }
 
+ENGINE_TEST(stream, steps_have_the_bits_of_one_call_with_int8_weights) {
+    ONLY_ON_THE_CPU(engine);
+    gru_context *context = tester_context(engine, 1);
+    for (int i = 0; i < COUNT(units); i++) {
+        const layer_spec specs[] = {{.hidden = units[i]}, {.hidden = units[COUNT(units) - 1 - i]}};
+        stack_fixture_sizes sizes = {.T = STEPS, .N = 1, .I = 1 + i, .weights = GRU_INT8};
+        sizes.reset_mode = i % 3, sizes.type = i / 3 % 3;
+        compare(context, specs, 1 + i % 2, sizes);
+        sizes.type = GRU_F32, sizes.I = units[COUNT(units) - 1 - i];
+        sizes.reset_mode = i % 2 ? GRU_RESET_AFTER : GRU_RESET_ALL;
+        compare(context, specs, 2, sizes);
+    }
+    gru_context_release(context);
+}
+
 TEST(stream, steps_have_the_bits_of_one_call_in_f64_and_on_threads) {
     static const layer_spec small[] = {{.hidden = 9}, {.hidden = 20}}, large[] = {{.hidden = 520}};
     gru_context *context = tester_context(NULL, 2);

@@ -1,5 +1,9 @@
-/* file_fixture.c: opens files and runs what was loaded from them. */
+/* file_fixture.c: opens and loads files, and runs what was loaded from them. */
 #include "file_fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "tester.h"
 
@@ -21,8 +25,42 @@ gru_load_options file_fixture_f64_options(void) {
     return options;
 }
 
-void file_fixture_open(const char *path, gru_file **file) {
-    const gru_status status = gru_file_open(path, file);
+static void require_file(gru_status status) {
     if (status == GRU_NOT_BUILT) SKIP("%s", gru_last_error());
     REQUIRE(status == GRU_OK, "%s", gru_last_error());
+}
+
+void file_fixture_open(const char *path, gru_file **file) {
+    require_file(gru_file_open(path, file));
+}
+
+void *file_fixture_parse(const file_maker *maker, gru_file **file) {
+    size_t size;
+    void *bytes = file_finish(maker, &size);
+    require_file(gru_file_parse(bytes, size, file));
+    return bytes;
+}
+
+file_folder file_fixture_folder(void) {
+    file_folder f = {"/tmp/gru_test_XXXXXX", ""};
+    REQUIRE(mkdtemp(f.name), "no folder");
+    (void)snprintf(f.path, sizeof f.path, "%s/a.safetensors", f.name);
+    return f;
+}
+
+void check_load(const file_maker *maker, const char *prefix, gru_status wanted, const char *words) {
+    gru_context *context = tester_context(NULL, 1);
+    gru_file *file = NULL;
+    gru_stack *stack = NULL;
+    gru_load_options options = GRU_INIT;
+    void *bytes = file_fixture_parse(maker, &file);
+    options.prefix = prefix;
+    const gru_status status = gru_stack_load(context, file, &options, &stack);
+    CHECK(status == wanted && (!words || strstr(gru_last_error(), words)), "%s, \"%s\", expected %s, \"%s\"",
+          gru_status_name(status), gru_last_error(), gru_status_name(wanted), words ? words : "");
+    CHECK((stack != NULL) == (status == GRU_OK), "a stack of a refused file");
+    gru_stack_release(stack);
+    gru_file_close(file);
+    gru_context_release(context);
+    free(bytes);
 }

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "core/layer.h"
 #include "core/number.h"
 #include "device_mirror.h"
 
@@ -18,6 +19,11 @@ static size_t io_bytes(const problem *p) {
     return gru_type_bytes(p->config.io_type);
 }
 
+/* Of attention and its gradient. */
+static size_t wide_of(const problem *p) {
+    return p->config.io_type == GRU_F64 ? sizeof(double) : sizeof(float);
+}
+
 /* The padded run's tensors and states, spread; outputs are NaN. */
 void layout_call_prepare_forward(const problem *p, const result *plain, const other_layout *o,
                                  layout_call *c) {
@@ -29,7 +35,7 @@ void layout_call_prepare_forward(const problem *p, const result *plain, const ot
     c->run.x.data = keep(c, other_layout_spread(o, p->run.x.data, (size_t)p->shape.I * io));
     c->run.projected.data = keep(c, other_layout_spread(o, p->run.projected.data, 3 * H * io));
     c->run.restart.data = keep(c, other_layout_spread(o, p->run.restart.data, 1));
-    c->run.attention.data = keep(c, other_layout_spread(o, p->run.attention.data, sizeof(float)));
+    c->run.attention.data = keep(c, other_layout_spread(o, p->run.attention.data, wide_of(p)));
     c->run.y.data = keep(c, tester_allocate(other_layout_room(o) * H * io));
     c->run.hT = keep(c, tester_allocate((size_t)o->N * H * gru_type_bytes(p->config.state_type)));
     REQUIRE(gru_layer_sizes(plain->layer, o->T, o->N, &sizes) == GRU_OK, "%s", gru_last_error());
@@ -49,7 +55,7 @@ void layout_call_prepare_backward(const problem *p, const other_layout *o, const
     c->wanted.dy.data = keep(c, other_layout_spread(o, p->dy.data, (size_t)p->shape.H * io));
     c->wanted.dx.data = room(c, g->data[GRAD_X], rows * (size_t)p->shape.I * io);
     c->wanted.dprojected.data = room(c, g->data[GRAD_PROJECTED], rows * 3 * (size_t)p->shape.H * io);
-    c->wanted.dattention.data = room(c, g->data[GRAD_ATTENTION], rows * sizeof(float));
+    c->wanted.dattention.data = room(c, g->data[GRAD_ATTENTION], rows * wide_of(p));
 }
 
 /* A gradient of [rows]: zero at absent steps, and elsewhere that of the padded batch. */
@@ -82,18 +88,27 @@ static void compare_repeated(const problem *p, const result *plain, const other_
     tester_free(expected);
 }
 
+/* In one call, or the data part and then that of weights in host memory. */
+static gru_status differentiate(const gru_layer *layer, const layout_call *c, int apart) {
+    gru_gradients part = c->wanted;
+    if (!apart) return device_mirror_backward(layer, &c->run, &part);
+    part.parts = GRU_GRAD_DATA;
+    const gru_status status = gru_layer_backward(layer, &c->run, &part);
+    part.parts = GRU_GRAD_WEIGHTS;
+    return status == GRU_OK ? gru_layer_backward(layer, &c->run, &part) : status;
+}
+
 static void compare_gradients(const problem *p, const result *plain, const other_layout *o,
-                              const gradients *expected, layout_call *c) {
+                              const gradients *expected, layout_call *c, int apart) {
     const size_t io = io_bytes(p);
     gradients got;
     gradients_make(p, &got);
     layout_call_prepare_backward(p, o, &got, c);
-    REQUIRE(device_mirror_backward(plain->layer, &c->run, &c->wanted) == GRU_OK, "%s: %s", gru_last_error(),
-            p->text);
+    REQUIRE(differentiate(plain->layer, c, apart) == GRU_OK, "%s: %s", gru_last_error(), p->text);
     take_rows(p, o, c->wanted.dx.data, (size_t)p->shape.I * io, got.data[GRAD_X], "dx");
     take_rows(p, o, c->wanted.dprojected.data, 3 * (size_t)p->shape.H * io, got.data[GRAD_PROJECTED],
               "dprojected");
-    take_rows(p, o, c->wanted.dattention.data, sizeof(float), got.data[GRAD_ATTENTION], "dattention");
+    take_rows(p, o, c->wanted.dattention.data, wide_of(p), got.data[GRAD_ATTENTION], "dattention");
     check_same_gradients(p, expected, &got);
     gradients_free(&got);
 }
@@ -110,7 +125,9 @@ void check_layout(const problem *p, const result *plain, const gradients *expect
     REQUIRE(device_mirror_forward(plain->layer, &c.run) == GRU_OK, "%s: %s", gru_last_error(), p->text);
     compare_y(p, plain, &o, &c);
     if (kind <= OTHER_MASK) compare_repeated(p, plain, &o, &c);
-    compare_gradients(p, plain, &o, expected, &c);
+    compare_gradients(p, plain, &o, expected, &c, 0);
+    if (gru_context_backend(plain->layer->context) == GRU_BACKEND_CPU)
+        compare_gradients(p, plain, &o, expected, &c, 1);
     for (int i = 0; i < c.count; i++)
         CHECK(tester_intact(c.memory[i]), "a guard was overwritten: %s", p->text);
     layout_call_free(&c);

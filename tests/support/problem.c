@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/context.h"
 #include "core/layout.h"
 
 enum { X, PROJECTED, H0, H_RESET, ATTENTION, SEGMENT, LENGTH, W, R, BW, BR, DY, DHT, SCALE }; /* tensors */
@@ -219,14 +220,18 @@ gru_layer_config problem_activation(int number) {
 }
 
 void problem_types(gru_layer_config *config, int number) {
-    static const int32_t types[TYPES][3] = {
+    static const int32_t types[TYPES + 1][3] = {
         {GRU_F32, GRU_F32, GRU_F32},    {GRU_F16, GRU_F32, GRU_F16},  {GRU_BF16, GRU_F32, GRU_BF16},
         {GRU_F32, GRU_F32, GRU_F16},    {GRU_F32, GRU_F32, GRU_BF16}, {GRU_F16, GRU_F16, GRU_F32},
         {GRU_BF16, GRU_BF16, GRU_BF16}, {GRU_F16, GRU_F32, GRU_BF16}, {GRU_BF16, GRU_F32, GRU_F32},
+        {GRU_F64, GRU_F64, GRU_F64},
     };
-    config->io_type = types[number][0];
-    config->state_type = types[number][1];
-    config->weight_type = types[number][2];
+    const int32_t *const of = types[number < TYPES ? number : TYPES];
+    config->io_type = of[0], config->state_type = of[1], config->weight_type = of[2];
+}
+
+int problem_type_count(const gru_context *context) {
+    return context->config.backend == GRU_BACKEND_CPU ? CPU_TYPES : TYPES;
 }
 
 uint32_t problem_options(uint64_t draw) {
@@ -239,18 +244,18 @@ uint32_t problem_options(uint64_t draw) {
     return options;
 }
 
-problem *problem_of_variants(int number, uint64_t draw, uint32_t options) {
+problem *problem_of_variants(int number, int types, uint64_t draw, uint32_t options) {
     static const shape sizes = {4, 3, 5, 19, "a panel and three units"};
     const int round = number / VARIANTS;
     gru_layer_config config = problem_variant(number % VARIANTS);
-    problem_types(&config, round ? (int)(tester_random(3, draw) % TYPES) : 0);
+    problem_types(&config, round ? (int)(tester_random(3, draw) % (uint64_t)types) : 0);
     return problem_make(&sizes, &config, options | (round % 2 ? PROBLEM_ATTENTION : 0), draw);
 }
 
-problem *problem_of_shapes(int number, int draws, uint64_t draw, uint32_t options) {
+problem *problem_of_shapes(int number, int types, int draws, uint64_t draw, uint32_t options) {
     const int variant = number % draws ? (int)(tester_random(1, draw) % VARIANTS) : 0;
     gru_layer_config config = problem_variant(variant);
-    problem_types(&config, number % 2 ? (int)(tester_random(2, draw) % TYPES) : 0);
+    problem_types(&config, number % 2 ? (int)(tester_random(2, draw) % (uint64_t)types) : 0);
     return problem_make(&tester_shapes[number / draws], &config, options, draw);
 }
 

@@ -42,9 +42,12 @@ gru_layer_config problem_variant(int number);
 enum { ACTIVATION_VARIANTS = 2 * GRU_ACTIVATIONS };
 gru_layer_config problem_activation(int number);
 
-/* Types that go together, 0 .. TYPES - 1; 0: all f32. None is f64. */
-enum { TYPES = 9 };
+/* Types that go together, 0 .. TYPES - 1; 0: all f32. From there to CPU_TYPES - 1: all f64, which CPUs have too, so that a
+ * quarter of what is drawn is f64. */
+enum { TYPES = 9, CPU_TYPES = 12 };
 void problem_types(gru_layer_config *config, int number);
+/* How many of them the context's engines have. */
+int problem_type_count(const gru_context *context);
 
 /* A drawn set of options that may stand together. */
 uint32_t problem_options(uint64_t draw);
@@ -81,10 +84,11 @@ problem *problem_slice(const problem *p, int64_t t0, int64_t T, int64_t n0, int6
 /* Two walks that tests of forward and of backward share; number: 0 .. one less than the walk's length. draw: of types, variant
  * and numbers. options: of problem_make.
  *   variants: every variant on a small shape four times, first in f32, then in drawn types, every second time with attention
- *   shapes:   draws drawn variants on each of tester_shapes, the first of them the default, every second in drawn types */
+ *   shapes:   draws drawn variants on each of tester_shapes, the first of them the default, every second in drawn types
+ * types: from how many types to draw. */
 enum { VARIANT_WALK = 4 * VARIANTS };
-problem *problem_of_variants(int number, uint64_t draw, uint32_t options);
-problem *problem_of_shapes(int number, int draws, uint64_t draw, uint32_t options);
+problem *problem_of_variants(int number, int types, uint64_t draw, uint32_t options);
+problem *problem_of_shapes(int number, int types, int draws, uint64_t draw, uint32_t options);
 /* Other options over the same numbers. */
 problem *problem_with(const problem *p, uint32_t options);
 void problem_free(problem *p);

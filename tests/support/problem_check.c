@@ -126,8 +126,9 @@ void check_same_array(const char *what, const char *where, int32_t type, const v
 
 static void check_norm(const problem *p, const gru_layer *layer, int g, const gradients *got,
                        const gradients *exact) {
+    const double epsilon = got->type[g] == GRU_F64 ? DBL_EPSILON : FLT_EPSILON;
     const double budget =
-        FLT_EPSILON * (2 * sqrt((double)(p->shape.T * p->shape.N)) + 8) + operand_error(p, layer);
+        epsilon * (2 * sqrt((double)(p->shape.T * p->shape.N)) + 8) + operand_error(p, layer);
     double difference = 0, norm = 0;
     for (size_t i = 0; i < got->count[g]; i++) {
         const double value = gru_load_double(got->data[g], got->type[g], i),

@@ -28,7 +28,7 @@ typedef struct stack_fixture_sizes {
     int64_t T, N;
     int32_t I;
     int32_t type;       /* io_type; f64: states and weights too, else states are f32 */
-    int32_t weights;    /* weight_type, unless type is f64 */
+    int32_t weights;    /* weight_type, unless type is f64; weights are given in it, or for int8 in f32 */
     int32_t reset_mode; /* of all sublayers */
     int32_t lengths;    /* ragged, the last row empty */
     int32_t projected;  /* the first layer gets projected input instead of x */

@@ -59,16 +59,12 @@ static inline void ring_alone(ring *r) {
 
 /* 0 when all is right. ran: each part ran exactly so often. */
 static inline int ring_wrong(const ring *r, uint32_t seed, int32_t ran) {
-    static const uint32_t multiplier = 77;
-    uint32_t value[2][RING_MOST] = {{0}};
-    for (int32_t i = 0; i < r->count; i++) value[0][i] = seed + (uint32_t)i * multiplier;
-    for (int step = 0; step < RING_STEPS; step++)
-        for (int32_t i = 0; i < r->count; i++)
-            value[(step + 1) % 2][i] = ring_step(value[step % 2], r->count, i);
-    int wrong =
-        memcmp(r->value[RING_STEPS % 2], value[RING_STEPS % 2], (size_t)r->count * sizeof value[0][0]);
+    ring expected;
+    ring_start(&expected, r->count, seed);
+    ring_alone(&expected);
+    int wrong = memcmp(r->value[RING_STEPS % 2], expected.value[RING_STEPS % 2], sizeof r->value[0]) != 0;
     for (int32_t i = 0; i < r->count; i++) wrong |= r->ran[i] != ran;
-    return wrong != 0;
+    return wrong;
 }
 
 /* Runs a ring on the context's threads, or alone when they are refused. 0 when all is right. */

@@ -1,9 +1,9 @@
 /* test_float_mode.c: the floating-point mode that the caller has when it calls holds on all threads. */
 #include <fenv.h>
-#include <pthread.h>
+#include <string.h>
 
 #include "cpu/cpu_float_mode.h"
-#include "ring.h"
+#include "meeting.h"
 #include "support/problem.h"
 #include "support/properties.h"
 
@@ -13,25 +13,8 @@ enum { FLUSH = 0x8040 }; /* FTZ and DAZ of MXCSR */
 enum { FLUSH = 1 << 24 }; /* FZ of FPCR */
 #endif
 
-/* The caller waits until the other task has come, or its mode would not be seen. */
-typedef struct modes {
-    gru_phases phases;
-    gru_phase_claims claims[2];
-    gru_float_mode of[2];
-    atomic_int seen;
-} modes;
-
-static void mode_task(void *argument, int32_t index) {
-    modes *m = argument;
-    m->of[index] = gru_float_mode_get();
-    if (index) atomic_store(&m->seen, 1);
-    while (!index && !atomic_load(&m->seen)) (void)sched_yield();
-}
-
-static void see_modes(const gru_context *context, modes *m) {
-    memset(m, 0, sizeof *m);
-    gru_phases_start(&m->phases, m->claims, 2);
-    REQUIRE(gru_pool_run(context, &m->phases, mode_task, m) == 1, "a free pool refused");
+static void see_mode(void *modes, int32_t index) {
+    ((gru_float_mode *)modes)[index] = gru_float_mode_get();
 }
 
 TEST(float_mode, travels_with_each_call) {
@@ -40,20 +23,20 @@ TEST(float_mode, travels_with_each_call) {
 #endif
     gru_context *context = tester_context("cpu_scalar", 2);
     const gru_float_mode usual = gru_float_mode_get();
-    static modes m;
+    gru_float_mode of[2];
     gru_float_mode_set(usual | FLUSH);
     (void)fesetround(FE_UPWARD);
     const gru_float_mode unusual = gru_float_mode_get();
-    see_modes(context, &m);
+    meet(context, see_mode, of);
     const gru_float_mode after = gru_float_mode_get();
     (void)fesetround(FE_TONEAREST);
     gru_float_mode_set(usual);
     CHECK(unusual != usual, "the mode of this thread could not be changed");
-    CHECK(m.of[0] == unusual && m.of[1] == unusual, "modes %llx and %llx, expected %llx",
-          (unsigned long long)m.of[0], (unsigned long long)m.of[1], (unsigned long long)unusual);
+    CHECK(of[0] == unusual && of[1] == unusual, "modes %llx and %llx, expected %llx",
+          (unsigned long long)of[0], (unsigned long long)of[1], (unsigned long long)unusual);
     CHECK(after == unusual, "the call changed its caller's mode");
-    see_modes(context, &m);
-    CHECK(m.of[1] == usual, "the mode of an earlier call stayed");
+    meet(context, see_mode, of);
+    CHECK(of[1] == usual, "the mode of an earlier call stayed");
     gru_context_release(context);
 }
 

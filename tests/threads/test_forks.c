@@ -8,13 +8,6 @@
 #include "ring.h"
 #include "support/tester.h"
 
-static gru_context *create(int32_t threads) {
-    const gru_context_config config = {.backend = GRU_BACKEND_CPU, .threads = threads};
-    gru_context *context = NULL;
-    REQUIRE(gru_context_create(&config, &context) == GRU_OK, "%s", gru_last_error());
-    return context;
-}
-
 /* What a child does with its parent's context: it runs alone, and is released. 0 when all is right. */
 static int inherited_wrong(gru_context *context) {
     int accepted;
@@ -54,7 +47,7 @@ static void fork_and_check(gru_context *context, pid_t (*make_child)(void),
 }
 
 TEST(forks, a_child_runs_alone) {
-    gru_context *context = create(2);
+    gru_context *context = tester_context(NULL, 2);
     int accepted;
     CHECK(!ring_run_wrong(context, 2, 1, &accepted) && accepted, "the call before the fork");
     fork_and_check(context, fork, inherited_wrong);
@@ -66,7 +59,7 @@ TEST(forks, a_child_makes_its_own) {
 #if defined(__SANITIZE_THREAD__)
     SKIP("the thread sanitizer allows no new threads in the child of a process that has some");
 #endif
-    gru_context *context = create(2);
+    gru_context *context = tester_context(NULL, 2);
     fork_and_check(context, fork, own_wrong);
     gru_context_release(context);
 }
@@ -93,7 +86,7 @@ TEST(forks, without_handlers) {
     SKIP("the thread sanitizer does not follow _Fork");
 #endif
     if (!system_wipes_pages()) SKIP("this system wipes no page in a child");
-    gru_context *context = create(2);
+    gru_context *context = tester_context(NULL, 2);
     int accepted;
     CHECK(!ring_run_wrong(context, 2, 1, &accepted) && accepted, "the call before the fork");
     fork_and_check(context, _Fork, inherited_wrong);
@@ -104,7 +97,7 @@ TEST(forks, without_handlers) {
 
 /* A child of a child is neither of them. */
 static int grandchild_wrong(gru_context *inherited) {
-    gru_context *own = create(2);
+    gru_context *own = tester_context(NULL, 2);
     int end = -1;
     const pid_t child = fork();
     if (child == 0) _exit(gru_pool_threads(inherited) != 1 || inherited_wrong(own));
@@ -116,7 +109,7 @@ TEST(forks, of_a_child) {
 #if defined(__SANITIZE_THREAD__)
     SKIP("the thread sanitizer allows no new threads in the child of a process that has some");
 #endif
-    gru_context *context = create(2);
+    gru_context *context = tester_context(NULL, 2);
     fork_and_check(context, fork, grandchild_wrong);
     gru_context_release(context);
 }
@@ -137,7 +130,7 @@ static void *call_until_stopped(void *argument) {
 }
 
 TEST(forks, in_the_middle_of_a_run) {
-    gru_context *context = create(2);
+    gru_context *context = tester_context(NULL, 2);
     background b = {.context = context};
     pthread_t thread;
     REQUIRE(pthread_create(&thread, NULL, call_until_stopped, &b) == 0, "no thread");

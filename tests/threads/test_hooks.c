@@ -9,7 +9,6 @@
 
 typedef struct hook {
     int calls, threads; /* threads: as many tasks at once */
-    int32_t most;
     void (*task)(void *argument, int32_t index);
     void *argument;
     int32_t count;
@@ -28,7 +27,6 @@ static void run_pool(void *user, int32_t count, void (*task)(void *argument, int
     pthread_t ids[RING_MOST];
     int started = 0;
     h->calls++, h->task = task, h->argument = argument, h->count = count;
-    if (count > h->most) h->most = count;
     atomic_store(&h->next, 0);
     while (started < h->threads && pthread_create(&ids[started], NULL, take_tasks, h) == 0) started++;
     for (int i = 0; i < started; i++) (void)pthread_join(ids[i], NULL);

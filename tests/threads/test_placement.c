@@ -2,34 +2,20 @@
 #define _GNU_SOURCE /* sched_setaffinity, pthread_setaffinity_np */
 #include <pthread.h>
 #include <sched.h>
-#include <unistd.h>
 
-#include "ring.h"
-#include "support/tester.h"
+#include "meeting.h"
 
 /* What the worker finds. */
 typedef struct seen {
-    gru_phases phases;
-    gru_phase_claims claims[2];
     cpu_set_t affinity;
     pthread_t worker;
-    atomic_int done;
 } seen;
 
-static void see_task(void *argument, int32_t index) {
+static void see(void *argument, int32_t index) {
     seen *s = argument;
-    if (index) {
-        (void)sched_getaffinity(0, sizeof s->affinity, &s->affinity);
-        s->worker = pthread_self();
-        atomic_store(&s->done, 1);
-    }
-    while (!atomic_load(&s->done)) (void)usleep(100); /* the worker comes, sooner or later */
-}
-
-static void look(const gru_context *context, seen *s) {
-    gru_phases_start(&s->phases, s->claims, 2);
-    atomic_store(&s->done, 0);
-    REQUIRE(gru_pool_run(context, &s->phases, see_task, s) == 1, "a free pool refused");
+    if (index == 0) return;
+    (void)sched_getaffinity(0, sizeof s->affinity, &s->affinity);
+    s->worker = pthread_self();
 }
 
 static void move_to(size_t processor) {
@@ -47,17 +33,15 @@ static size_t next_processor(const cpu_set_t *set, size_t from) {
 
 TEST(placement, workers_keep_off_their_callers_processor) {
     cpu_set_t all, own;
-    static seen s;
+    seen s;
     REQUIRE(sched_getaffinity(0, sizeof all, &all) == 0, "no affinity");
     if (CPU_COUNT(&all) < 2) SKIP("there is one processor");
     const size_t first = next_processor(&all, 0), second = next_processor(&all, first + 1);
-    const gru_context_config config = {.backend = GRU_BACKEND_CPU, .threads = 2};
-    gru_context *context = NULL;
-    REQUIRE(gru_context_create(&config, &context) == GRU_OK, "%s", gru_last_error());
+    gru_context *context = tester_context(NULL, 2);
     for (int i = 0; i < 4; i++) {
         const size_t here = i % 2 ? second : first, there = i % 2 ? first : second;
         move_to(here);
-        look(context, &s);
+        meet(context, see, &s);
         CHECK(!CPU_ISSET(here, &s.affinity) && CPU_ISSET(there, &s.affinity), "call %d from processor %zu", i,
               here);
         CHECK(CPU_COUNT(&s.affinity) == CPU_COUNT(&all) - 1, "the worker may use %d processors",
@@ -67,7 +51,7 @@ TEST(placement, workers_keep_off_their_callers_processor) {
     }
     REQUIRE(pthread_setaffinity_np(s.worker, sizeof all, &all) == 0, "cannot move the worker");
     move_to(first);
-    look(context, &s);
+    meet(context, see, &s);
     CHECK(CPU_EQUAL(&s.affinity, &all), "a worker that the application had placed was moved");
     gru_context_release(context);
     (void)sched_setaffinity(0, sizeof all, &all);

@@ -97,7 +97,7 @@ enum { SILENT_RUNS = 18 };
 static problem *silent_problem(int i) {
     gru_layer_config config = problem_variant((int)(tester_random(11, (uint64_t)i) % VARIANTS));
     config.reset_mode = i % 3;
-    problem_types(&config, i % 2 ? i % TYPES : 0);
+    problem_types(&config, i % 2 ? i % CPU_TYPES : 0);
     return problem_make(&tester_shapes[i % tester_shape_count], &config, problem_options((uint64_t)i),
                         (uint64_t)i);
 }
@@ -114,7 +114,7 @@ typedef struct backward_call {
 static void open_backward(backward_call *call, int i, gru_context *context) {
     gru_layer_config config = problem_variant((int)(tester_random(12, (uint64_t)i) % VARIANTS));
     config.reset_mode = i % 3;
-    problem_types(&config, i % 2 ? i % TYPES : 0);
+    problem_types(&config, i % 2 ? i % CPU_TYPES : 0);
     const uint32_t recompute = i % 4 < 2 ? PROBLEM_RECOMPUTE : PROBLEM_TRAIN;
     const uint32_t options = problem_options((uint64_t)i) & ~(uint32_t)(PROBLEM_TRAIN | PROBLEM_RECOMPUTE);
     call->p = problem_make(&tester_shapes[i % tester_shape_count], &config, options | recompute, (uint64_t)i);

@@ -12,23 +12,15 @@
 
 #include "cpu/cpu_processors.h"
 #include "cpu/cpu_threads.h"
+#include "meeting.h"
 #include "ring.h"
 #include "support/tester.h"
-
-static gru_context *create(int32_t threads) {
-    gru_context_config config = GRU_INIT;
-    gru_context *context = NULL;
-    config.backend = GRU_BACKEND_CPU;
-    config.threads = threads;
-    REQUIRE(gru_context_create(&config, &context) == GRU_OK, "%s", gru_last_error());
-    return context;
-}
 
 /* ---- one caller ---------------------------------------------------------------------------------------- */
 
 TEST(threads, phases_wait_for_each_other) {
     for (int32_t threads = 1; threads <= 4; threads++) {
-        gru_context *context = create(threads);
+        gru_context *context = tester_context(NULL, threads);
         REQUIRE(gru_pool_threads(context) == threads, "%d threads", gru_pool_threads(context));
         for (uint32_t call = 0; call < 200; call++) {
             const int32_t count = 1 + (int32_t)call % threads;
@@ -43,7 +35,7 @@ TEST(threads, phases_wait_for_each_other) {
 }
 
 TEST(threads, a_pool_too_small_refuses) {
-    gru_context *context = create(2);
+    gru_context *context = tester_context(NULL, 2);
     ring r;
     ring_start(&r, 3, 1);
     CHECK(gru_pool_run(context, &r.phases, ring_task, &r) == 0, "2 threads took 3 parts");
@@ -51,39 +43,27 @@ TEST(threads, a_pool_too_small_refuses) {
     gru_context_release(context);
 }
 
-typedef struct masks {
-    gru_phases phases;
-    gru_phase_claims claims[2];
-    sigset_t of[2]; /* of the thread of each task */
-    atomic_int seen[2];
-} masks;
-
-static void mask_task(void *argument, int32_t index) {
-    masks *m = argument;
-    (void)pthread_sigmask(SIG_BLOCK, NULL, &m->of[index]);
-    atomic_store(&m->seen[index], 1);
-    while (index == 0 && !atomic_load(&m->seen[1])) (void)usleep(100); /* the worker comes, sooner or later */
+static void see_mask(void *masks, int32_t index) {
+    (void)pthread_sigmask(SIG_BLOCK, NULL, &((sigset_t *)masks)[index]);
 }
 
 TEST(threads, signals_stay_with_the_application) {
-    sigset_t before;
-    static masks m;
+    sigset_t before, of[2];
     (void)pthread_sigmask(SIG_BLOCK, NULL, &before);
-    gru_context *context = create(2);
-    gru_phases_start(&m.phases, m.claims, 2);
-    REQUIRE(gru_pool_run(context, &m.phases, mask_task, &m) == 1, "a free pool refused");
+    gru_context *context = tester_context(NULL, 2);
+    meet(context, see_mask, of);
     for (int signal = 1; signal < SIGSYS; signal++)
-        CHECK(sigismember(&m.of[0], signal) == sigismember(&before, signal), "the caller's mask changed");
-    CHECK(sigismember(&m.of[1], SIGUSR1) == 1, "a worker takes SIGUSR1");
-    CHECK(sigismember(&m.of[1], SIGALRM) == 1, "a worker takes SIGALRM");
-    CHECK(sigismember(&m.of[1], SIGSEGV) == 0, "a worker hides its own SIGSEGV");
+        CHECK(sigismember(&of[0], signal) == sigismember(&before, signal), "the caller's mask changed");
+    CHECK(sigismember(&of[1], SIGUSR1) == 1, "a worker takes SIGUSR1");
+    CHECK(sigismember(&of[1], SIGALRM) == 1, "a worker takes SIGALRM");
+    CHECK(sigismember(&of[1], SIGSEGV) == 0, "a worker hides its own SIGSEGV");
     gru_context_release(context);
 }
 
 /* ---- too few processors -------------------------------------------------------------------------------- */
 
 TEST(threads, eight_threads_on_any_machine) {
-    gru_context *context = create(RING_MOST);
+    gru_context *context = tester_context(NULL, RING_MOST);
     for (uint32_t call = 0; call < 50; call++) {
         int accepted;
         const int wrong = ring_run_wrong(context, RING_MOST, call, &accepted);
@@ -100,7 +80,7 @@ TEST(threads, one_processor) {
         if (CPU_ISSET(i, &all)) CPU_SET(i, &one);
     REQUIRE(gru_processors() == CPU_COUNT(&all), "%d processors", gru_processors());
     REQUIRE(sched_setaffinity(0, sizeof one, &one) == 0, "cannot choose a processor");
-    gru_context *free_choice = create(0), *four = create(4);
+    gru_context *free_choice = tester_context(NULL, 0), *four = tester_context(NULL, 4);
     CHECK(gru_pool_threads(free_choice) == 1, "%d threads on one processor", gru_pool_threads(free_choice));
     for (uint32_t call = 0; call < 20; call++) {
         int accepted;
@@ -134,7 +114,7 @@ static void *call_many(void *argument) {
 }
 
 static void many_callers(int32_t threads) {
-    gru_context *context = create(threads);
+    gru_context *context = tester_context(NULL, threads);
     caller callers[CALLERS];
     pthread_t ids[CALLERS];
     int accepted = 0;
@@ -179,7 +159,7 @@ static void nest_task(void *argument, int32_t index) {
 }
 
 TEST(threads, a_call_within_a_task_is_refused) {
-    gru_context *context = create(4);
+    gru_context *context = tester_context(NULL, 4);
     nest n = {.context = context};
     gru_phases_start(&n.phases, n.claims, 2);
     REQUIRE(gru_pool_run(context, &n.phases, nest_task, &n) == 1, "a free pool refused");

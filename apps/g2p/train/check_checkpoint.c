@@ -86,11 +86,13 @@ static int check_full_disk(messages *caught, const training_state *saved, traini
     return is(right, "a full disk");
 }
 
-/* From the last byte to the first: each shorter file has one sentence, and changes nothing. */
-static int check_cuts(messages *caught, training_state *saved, training_state *loaded) {
+/* From the last byte to the first, in the numbers behind the header by so many bytes at a time: each shorter file has one
+ * sentence, and changes nothing. */
+static int check_cuts(messages *caught, training_state *saved, training_state *loaded, long bytes) {
+    enum { HEADER = 4096 }; /* is shorter */
     int right = 1;
     fill(loaded, 7);
-    for (long size = file_size() - 1; right && size >= 0; size--) {
+    for (long size = file_size() - 1; right && size >= 0; size -= size > HEADER ? bytes : 1) {
         right = truncate(path, size) == 0 && checkpoint_load(path, loaded) == 0 &&
                 messages_read(caught, said, sizeof said) == 1;
         if (!right) printf("cut at %ld\n", size);
@@ -123,20 +125,23 @@ static void close_state(training_state *s) {
     free(s->adam.mean), free(s->adam.square);
 }
 
-int main(void) {
+/* check_checkpoint [BYTES]: between cuts, 61 by default. */
+int main(int count, char **arguments) {
+    const long bytes = count > 1 ? atol(arguments[1]) : 61;
     static training_state saved, loaded;
     messages caught;
     worker_pool *threads = worker_pool_start(1);
     (void)signal(SIGXFSZ, SIG_IGN);
-    if (!threads || !mkdtemp(folder) || !open_state(&saved, threads) || !open_state(&loaded, threads))
+    if (bytes < 1 || !threads || !mkdtemp(folder) || !open_state(&saved, threads) ||
+        !open_state(&loaded, threads))
         return 1;
     (void)snprintf(path, sizeof path, "%s/c", folder);
     (void)snprintf(part, sizeof part, "%s/c.part", folder);
     fill(&saved, 5);
     if (!messages_catch(&caught)) return 1;
     const int right = check_return(&saved, &loaded) && check_recipe(&caught, &loaded) &&
-                      check_full_disk(&caught, &saved, &loaded) && check_cuts(&caught, &saved, &loaded) &&
-                      check_halves();
+                      check_full_disk(&caught, &saved, &loaded) &&
+                      check_cuts(&caught, &saved, &loaded, bytes) && check_halves();
     messages_release(&caught);
     (void)remove(path), (void)rmdir(folder);
     close_state(&saved), close_state(&loaded);

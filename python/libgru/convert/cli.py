@@ -133,12 +133,17 @@ def main(words: list[str] | None = None) -> int:
                       int8=arguments.int8,
                       states={prefix: name for name, prefix in arguments.initial_state})
     try:
-        return _convert(arguments, options)
+        status = _convert(arguments, options)
+        sys.stdout.flush()    # a closed pipe fails here, not at exit
+        return status
     except Refused as refusal:
         _complain(f"gru-convert: {refusal}")
+    except BrokenPipeError:    # nobody reads the report to its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 130
     except OSError as error:
         _complain(f"gru-convert: {arguments.output}: {error.strerror or error}")    # the input's are Refused
-    except (KeyboardInterrupt, BrokenPipeError):
+    except KeyboardInterrupt:
         return 130
     except Exception as error:    # a fault of this program; the user gets a sentence all the same
         _complain(f"gru-convert: {arguments.input}: {type(error).__name__}: {error}")

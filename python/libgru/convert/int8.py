@@ -1,8 +1,6 @@
 """Rounds the weights of GRUs to int8, with a scale for each row, and tells what that lost."""
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,16 +10,6 @@ from libgru.convert.tensor import Tensor
 
 Numbers = NDArray[np.float64]
 LARGEST = float(np.finfo(np.float32).max)
-
-
-@dataclass(frozen=True)
-class Loss:
-    """Of one tensor: the root mean square of the errors over that of the numbers, and the largest error."""
-    relative: float
-    largest: float
-
-    def __str__(self) -> str:
-        return f"rounded to int8: error {self.relative:.2%} in the root mean square, {self.largest:.2g} at most"
 
 
 def _numbers(name: str, tensor: Tensor) -> Numbers:
@@ -42,10 +30,12 @@ def round_rows(numbers: Numbers) -> tuple[NDArray[np.int8], NDArray[np.float32]]
     return integers.astype(np.int8), scales
 
 
-def _loss(numbers: Numbers, integers: NDArray[np.int8], scales: NDArray[np.float32]) -> Loss:
+def _loss(numbers: Numbers, integers: NDArray[np.int8], scales: NDArray[np.float32]) -> str:
+    """Tells the root mean square of the errors over that of the numbers, and the largest error."""
     errors = integers * scales.astype(np.float64)[:, None] - numbers
     norm = float(np.sqrt(np.square(numbers).sum()))
-    return Loss(float(np.sqrt(np.square(errors).sum())) / norm if norm else 0.0, float(np.abs(errors).max(initial=0)))
+    relative = float(np.sqrt(np.square(errors).sum())) / norm if norm else 0.0
+    return f"rounded to int8: error {relative:.2%} in the root mean square, {np.abs(errors).max(initial=0):.2g} at most"
 
 
 def round_weights(output: Output) -> None:
@@ -63,4 +53,4 @@ def round_weights(output: Output) -> None:
                     output.tensors[name] = Tensor("I8", integers)
                     output.add(f"{gru.prefix}{part}_scale_l{number}{end}", Tensor("F32", scales.astype("<f4")),
                                output.sources[name])
-                    output.losses[name] = str(_loss(numbers, integers, scales))
+                    output.losses[name] = _loss(numbers, integers, scales)

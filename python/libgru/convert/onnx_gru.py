@@ -19,8 +19,8 @@ _DIRECTIONS = {"forward": 1, "reverse": 1, "bidirectional": 2}
 _WORDS = {"relu": "relu", "tanh": "tanh", "sigmoid": "sigmoid", "affine": "affine", "leakyrelu": "leaky_relu",
           "thresholdedrelu": "thresholded_relu", "scaledtanh": "scaled_tanh", "hardsigmoid": "hard_sigmoid", "elu": "elu",
           "softsign": "softsign", "softplus": "softplus"}
-# Defaults of alpha and beta, of the functions that have them. Affine and ScaledTanh are operators no more, and for these and
-# ThresholdedRelu runtimes differ in what they take where a node does not say it.
+# Defaults of alpha and beta, of the functions that have them. ONNX has no operators Affine and ScaledTanh any more. For these and
+# ThresholdedRelu, runtimes take different defaults where a node gives no number.
 _UNSAID = float("nan")
 _ALPHA = {"affine": _UNSAID, "leakyrelu": 0.01, "thresholdedrelu": _UNSAID, "scaledtanh": _UNSAID, "hardsigmoid": 0.2,
           "elu": 1.0}

@@ -1,6 +1,7 @@
 """The functions of libgru.jax: arguments, gradients, batches of batches."""
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
 
@@ -8,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from libgru._context import check_threads
 from libgru._errors import BadArgument
 from libgru._weights import Variant
 from libgru.jax._operators import TYPES, Layer, layer_of
@@ -92,9 +94,8 @@ def _weights(variant: Variant, reverse: bool, threads: int, W: Any, R: Any, bW: 
     io, H = TYPES.get(str(R.dtype)), R.shape[1]
     if io is None:
         raise BadArgument(f"R is {R.dtype}, expected {', '.join(TYPES)}")
-    if not isinstance(threads, int) or not 0 <= threads <= 1024:
-        raise BadArgument(f"threads is {threads!r}, expected 0 to 1024")
-    typed = Variant(variant.reset, variant.update, variant.gate, variant.candidate, variant.clip, variant.hard_slope, io, io, io)
+    check_threads(threads)
+    typed = replace(variant, io_type=io, state_type=io, weight_type=io)
     layer = layer_of(W.shape[1], H, bool(reverse), threads, typed)
     biases = [jnp.zeros(3 * H, R.dtype) if b is None else _array(name, b, (3 * H,), R.dtype) for name, b in (("bW", bW), ("bR", bR))]
     return layer, [_array("W", W, (3 * H, W.shape[1]), R.dtype), R, *biases]

@@ -65,8 +65,8 @@ class Layer:
 
     def train(self, x: Any, h0: Any, packed: Any, *steps: Any) -> Any:
         T, N, _ = x.shape
-        reserve = self._plan.reserve + self._plan.reserve_row * T * N
-        return self._call("train", (*self._outputs(x), _result((reserve,), jnp.uint8)), x, h0, packed, *steps)
+        reserve = _result((self._plan.reserve_bytes(T, N),), jnp.uint8)
+        return self._call("train", (*self._outputs(x), reserve), x, h0, packed, *steps)
 
     def backward(self, dy: Any, dhT: Any, x: Any, packed: Any, reserve: Any, *steps: Any) -> Any:
         (_, N, I), H = x.shape, self.hidden

@@ -9,6 +9,7 @@ import onnx
 import onnx.helper
 import onnx.shape_inference
 
+from libgru._context import check_threads
 from libgru._errors import BadArgument
 from libgru._library import library
 from libgru.convert.onnx_constants import Graph
@@ -46,8 +47,7 @@ def rewrite(model: Any, *, threads: int = 1) -> Rewritten:
         made.CopyFrom(model)
     else:
         raise BadArgument(f"model is a {type(model).__name__}, expected an onnx.ModelProto or a path")
-    if not isinstance(threads, int) or not 0 <= threads <= 1024:
-        raise BadArgument(f"threads is {threads!r}, expected 0 to 1024")
+    check_threads(threads)
     types, moved, left = _types(made), list[str](), list[Left]()
     for node in _nodes(Graph(made.graph, "", None)):
         try:

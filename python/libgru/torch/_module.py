@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from libgru._errors import BadArgument
-from libgru.torch import _fallback, _ops, _plans, _ragged    # noqa: F401 (the operators)
+from libgru.torch import _fallback, _ops, _plans, _ragged
 from libgru.torch._packed_weights import PackedWeights, is_plain
 from libgru.torch._plans import TYPES, Shape, shape_of
 
@@ -20,8 +20,8 @@ class GRU(torch.nn.RNNBase):    # type: ignore[misc]
     every batch. Not a subclass of nn.GRU, which torch.compile refuses.
 
     Beyond nn.GRU: reset "after", "before", "all"; update "keep", "write"; gate "sigmoid", "hard_sigmoid" with hard_slope;
-    candidate "tanh", "relu", "linear"; clip, 0: none. inference_weights "f16", "bf16", "int8": weights are rounded to that type
-    where no gradient is needed. lengths and mask in forward().
+    candidate "tanh", "relu", "linear"; clip, 0: none. inference_weights "f16", "bf16", "int8": float32 weights are packed in that
+    type where no gradient is needed; with int8, inputs and states are rounded too. lengths and mask in forward().
 
     Runs on the CPU with torch.get_num_threads() threads, in float32, float64, bfloat16 or float16. In eval mode packed weights
     are kept; a change through .data is not seen, so call train() and eval(), or assign the parameter, after one.
@@ -41,14 +41,22 @@ class GRU(torch.nn.RNNBase):    # type: ignore[misc]
         self.inference_weights = inference_weights
         self._packed = PackedWeights()
         self._texts = {(is_first, io, packed): self._shape(is_first, io, packed).text() for is_first in (True, False)
-                       for io in TYPES.values() for packed in {io, *(("f16", "bf16") if io == "f32" else ())}}
-        _plans.plan(self._shape(True, "f32", "f32"), False)    # fails now if a word is wrong, or if the library is missing
+                       for io in TYPES.values() for packed in {io, *(("f16", "bf16", "int8") if io == "f32" else ())}}
+        # Fails now if a word is wrong, or if the library is missing.
+        _plans.plan(self._shape(True, "f32", inference_weights or "f32"), False)
 
     def extra_repr(self) -> str:
         shown = [f"{key}={value!r}" for key, value in self.variant.items() if value != _DEFAULTS[key]]
         if self.inference_weights:
             shown.append(f"inference_weights={self.inference_weights!r}")
         return ", ".join([super().extra_repr(), *shown])
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Forgets packed weights if a parameter is assigned: FSDP2 assigns the same one again, with numbers that its version does
+        not tell."""
+        super().__setattr__(name, value)
+        if isinstance(value, Tensor) and "_packed" in self.__dict__:
+            self._packed.clear()
 
     def train(self, mode: bool = True) -> GRU:
         """As nn.Module.train(). Also forgets packed weights."""
@@ -171,8 +179,7 @@ class GRU(torch.nn.RNNBase):    # type: ignore[misc]
                steps: Tensor | None) -> tuple[Tensor, Tensor]:
         given = (x, *weights) if h0 is None else (x, h0, *weights)
         if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given):
-            y, hT, _, _ = torch.ops.libgru.train(x, h0, weights, steps, self._text(k, x))
-            return y, hT
+            return _ops.train(x, h0, weights, steps, self._text(k, x))
         plain = is_plain(*given)
         packed, text = self._packed_layer(k, x, weights, plain)
         if plain:
@@ -184,8 +191,8 @@ class GRU(torch.nn.RNNBase):    # type: ignore[misc]
     def _packed_layer(self, k: int, x: Tensor, weights: list[Tensor], plain: bool) -> tuple[Tensor, str]:
         """Packed weights of layer k for inference, and what they compute."""
         rounding = self.inference_weights if x.dtype == torch.float32 else None
-        text = self._text(k, x, rounding if rounding in ("f16", "bf16") else None)
-        return self._packed.of(k, weights, text, rounding == "int8", plain, keep=not self.training), text
+        text = self._text(k, x, rounding)
+        return self._packed.of(k, weights, text, plain, keep=not self.training), text
 
     @staticmethod
     def _is_autocast(x: Tensor) -> bool:

@@ -16,11 +16,12 @@ from torch._library.autograd import Info, make_autograd_impl
 
 from libgru._errors import Unsupported
 from libgru.torch import _plans
+from libgru.torch._packed_weights import is_plain
 from libgru.torch._plans import shape_of
 
 
 def _pack(weights: Sequence[Tensor], layer: str) -> Tensor:
-    return _plans.pack(shape_of(layer), list(weights))
+    return _plans.pack(shape_of(layer), weights)
 
 
 def _fake_pack(weights: Sequence[Tensor], layer: str) -> Tensor:
@@ -46,7 +47,7 @@ def _fake_infer(x: Tensor, h0: Tensor | None, packed: Tensor, steps: Tensor | No
 
 def _train(x: Tensor, h0: Tensor | None, weights: Sequence[Tensor], steps: Tensor | None,
           layer: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    shape, packed = shape_of(layer), _plans.pack(shape_of(layer), list(weights))
+    shape, packed = shape_of(layer), _plans.pack(shape_of(layer), weights)
     h0 = None if h0 is None else h0.contiguous()
     y, hT, reserve = _plans.forward(shape, _plans.readable(x), h0, packed, steps, True)
     assert reserve is not None
@@ -61,34 +62,75 @@ def _fake_train(x: Tensor, h0: Tensor | None, weights: Sequence[Tensor], steps: 
     return (*_outputs(x, layer), *(x.new_empty(size, dtype=torch.uint8) for size in sizes))
 
 
+def _empty_gradients(x: Tensor, layer: str) -> tuple[Tensor, ...]:
+    """dx, dh0, dW, dR, dbW, dbR; all but dx with the directions as first dimension."""
+    shape = shape_of(layer)
+    sizes = [(shape.directions, *size) for size in _plans.weight_sizes(shape)]
+    return (x.new_empty(x.shape), x.new_empty(shape.directions, x.shape[1], shape.hidden),
+            *(x.new_empty(size, dtype=_plans.gradient_type(shape)) for size in sizes))
+
+
 def _backward(dy: Tensor | None, dhT: Tensor | None, x: Tensor, steps: Tensor | None, packed: Tensor, reserve: Tensor,
              layer: str) -> tuple[Tensor, ...]:
+    made = dx, dh0, *weights = _empty_gradients(x, layer)
+    out = _plans.Gradients(dx, dh0, [list(parts) for parts in zip(*(weight.unbind() for weight in weights))])
+    _run_backward(dy, dhT, x, steps, packed, reserve, layer, out)
+    return made
+
+
+def _run_backward(dy: Tensor | None, dhT: Tensor | None, x: Tensor, steps: Tensor | None, packed: Tensor, reserve: Tensor,
+                  layer: str, out: _plans.Gradients) -> None:
     dy = None if dy is None else _plans.readable(dy)
     dhT = None if dhT is None else dhT.contiguous()
-    return tuple(_plans.backward(shape_of(layer), dy, dhT, _plans.readable(x), steps, packed, reserve))
+    _plans.backward(shape_of(layer), dy, dhT, _plans.readable(x), steps, packed, reserve, out)
 
 
 def _fake_backward(dy: Tensor | None, dhT: Tensor | None, x: Tensor, steps: Tensor | None, packed: Tensor, reserve: Tensor,
-      layer: str) -> tuple[Tensor, ...]:
-    return tuple(_plans.empty_gradients(shape_of(layer), x))
+                   layer: str) -> tuple[Tensor, ...]:
+    return _empty_gradients(x, layer)
 
 
 # ---- autograd --------------------------------------------------------------------------------------------------------------
 
+def _keep(ctx: Any, x: Tensor, h0: Tensor | None, weights: Sequence[Tensor], steps: Tensor | None, layer: str, reserve: Tensor,
+          packed: Tensor) -> None:
+    """For backward. The weights too, so that autograd finds a change in place between forward and backward."""
+    ctx.save_for_backward(x, steps, reserve, packed, *weights)
+    ctx.layer, ctx.has_h0, ctx.count = layer, h0 is not None, len(weights) // shape_of(layer).directions
+
+
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    x, h0, weights, steps, layer = inputs
-    # The weights are saved so that autograd finds a change in place between forward and backward.
-    ctx.save_for_backward(x, steps, output[2], output[3], *weights)
-    ctx.layer, ctx.has_h0, ctx.count = layer, h0 is not None, len(weights)
-    ctx.mark_non_differentiable(output[2], output[3])
+    _keep(ctx, *inputs, *output[2:])
+    ctx.mark_non_differentiable(*output[2:])
 
 
 def _gradients(ctx: Any, dy: Tensor | None, dhT: Tensor | None, *_: Any) -> tuple[Any, ...]:
     x, steps, reserve, packed, *weights = ctx.saved_tensors
-    dx, dh0, *rest = torch.ops.libgru.backward(dy, dhT, x, steps, packed, reserve, ctx.layer)
-    parts = rest[:ctx.count // shape_of(ctx.layer).directions]
-    by_weight = [part[d].to(weights[0].dtype) for d in range(shape_of(ctx.layer).directions) for part in parts]
+    dx, dh0, *parts = torch.ops.libgru.backward(dy, dhT, x, steps, packed, reserve, ctx.layer)
+    by_weight = [part[d].to(weights[0].dtype) for d in range(shape_of(ctx.layer).directions) for part in parts[:ctx.count]]
     return dx, dh0 if ctx.has_h0 else None, by_weight, None, None
+
+
+class _TrainPlain(torch.autograd.Function):    # type: ignore[misc]
+    """libgru::train and its gradient for a call that is_plain(), without torch's dispatcher, which takes longer than one step."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, h0: Tensor | None, steps: Tensor | None, layer: str, *weights: Tensor) -> tuple[Tensor, Tensor]:
+        y, hT, reserve, packed = _train(x, h0, weights, steps, layer)
+        _keep(ctx, x, h0, weights, steps, layer, reserve, packed)
+        ctx.set_materialize_grads(False)
+        return y, hT
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor | None, dhT: Tensor | None) -> tuple[Tensor | None, ...]:
+        x, steps, reserve, packed, *weights = ctx.saved_tensors
+        if torch.is_grad_enabled() or not is_plain(x, *(given for given in (dy, dhT) if given is not None)):
+            dx, dh0, by_weight, _, _ = _gradients(ctx, dy, dhT)    # whose second derivatives raise
+            return dx, dh0, None, None, *by_weight
+        out = _plans.new_gradients(shape_of(ctx.layer), x, ctx.count, ctx.needs_input_grad[0])
+        _run_backward(dy, dhT, x, steps, packed, reserve, ctx.layer, out)
+        by_weight = [part.to(weights[0].dtype) for parts in out.weights for part in parts]
+        return out.dx, out.dh0 if ctx.has_h0 else None, None, None, *by_weight
 
 
 def _twice(ctx: Any, *_: Any) -> Any:
@@ -133,3 +175,12 @@ _register("train(Tensor x, Tensor? h0, Tensor[] weights, Tensor? steps, str laye
           _train, _fake_train, _gradients, _save)
 _register("backward(Tensor? dy, Tensor? dhT, Tensor x, Tensor? steps, Tensor packed, Tensor reserve, str layer) -> "
           "(Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)", _backward, _fake_backward, _twice, _nothing)
+
+
+def train(x: Tensor, h0: Tensor | None, weights: Sequence[Tensor], steps: Tensor | None, layer: str) -> tuple[Tensor, Tensor]:
+    """y and hT of libgru::train, with their gradients."""
+    if is_plain(x, *weights) and (h0 is None or is_plain(h0)):
+        y, hT = _TrainPlain.apply(x, h0, steps, layer, *weights)
+    else:
+        y, hT, _, _ = torch.ops.libgru.train(x, h0, weights, steps, layer)
+    return y, hT

@@ -9,6 +9,9 @@ from torch import Tensor
 from libgru.torch import _plans
 
 
+_ORDINARY = (Tensor, torch.nn.Parameter)
+
+
 class _Entry(NamedTuple):
     """The tensors themselves and their storages are held, so that no other tensor can take their places in memory."""
     tensors: list[Tensor]
@@ -21,20 +24,16 @@ class _Entry(NamedTuple):
 
 def is_plain(*tensors: Tensor) -> bool:
     """Whether these are ordinary tensors in an ordinary call, for which torch's dispatcher has nothing to do."""
-    if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() or torch._C._len_torch_function_stack():
+    if (torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() or torch._C._len_torch_function_stack()
+            or torch._C._functorch.peek_interpreter_stack() is not None):
         return False
-    return all(type(tensor) in (Tensor, torch.nn.Parameter) and tensor.device.type == "cpu" for tensor in tensors)
+    for tensor in tensors:    # not all(), which would make a generator for each call
+        if type(tensor) not in _ORDINARY or not tensor.is_cpu:
+            return False
+    return True
 
 
-def round_int8(weight: Tensor) -> Tensor:
-    """A matrix as int8 numbers would hold it, with one factor for each row."""
-    scale = weight.abs().amax(1, keepdim=True).clamp_min(torch.finfo(weight.dtype).tiny) / 127
-    return (weight / scale).round() * scale
-
-
-def _pack(weights: list[Tensor], layer: str, to_int8: bool, plain: bool) -> Tensor:
-    if to_int8:
-        weights = [round_int8(weight) if weight.dim() == 2 else weight for weight in weights]
+def _pack(weights: list[Tensor], layer: str, plain: bool) -> Tensor:
     if plain:
         return _plans.pack(_plans.shape_of(layer), weights)
     packed: Tensor = torch.ops.libgru.pack(weights, layer)
@@ -56,15 +55,15 @@ class PackedWeights:
     def clear(self) -> None:
         self._entries.clear()
 
-    def of(self, k: int, weights: list[Tensor], layer: str, to_int8: bool, plain: bool, keep: bool) -> Tensor:
-        """Packed weights of layer k. layer: what it computes. to_int8: rounded so. plain: is_plain() of the weights. keep: they
-        may come from an earlier call, and serve later ones."""
+    def of(self, k: int, weights: list[Tensor], layer: str, plain: bool, keep: bool) -> Tensor:
+        """Packed weights of layer k. layer: what it computes. plain: is_plain() of the weights. keep: they may come from an earlier
+        call, and serve later ones."""
         if not keep or not plain or weights[0].is_inference():
-            return _pack(weights, layer, to_int8, plain)
+            return _pack(weights, layer, plain)
         entry = self._entries.get(k)
         if entry is not None and entry.layer == layer and self._is_current(entry, weights):
             return entry.packed
-        packed = _pack(weights, layer, to_int8, plain)
+        packed = _pack(weights, layer, plain)
         self._entries[k] = _Entry(list(weights), [weight._version for weight in weights], [weight.data_ptr() for weight in weights],
                                   [weight.untyped_storage() for weight in weights], layer, packed)
         return packed

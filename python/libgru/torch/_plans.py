@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -64,8 +65,7 @@ class _Plan(Plan):
         self.packed += -self.packed % 64
 
     def reserve_bytes(self, T: Any, N: Any) -> Any:
-        """For numbers and for symbols."""
-        return (self.reserve + T * N * self.reserve_row + 63) // 64 * 64
+        return (super().reserve_bytes(T, N) + 63) // 64 * 64
 
 
 @lru_cache(maxsize=None)
@@ -93,22 +93,29 @@ def _strides(tensor: Tensor) -> tuple[int, int]:
     return (tensor.stride(0) if T > 1 else max(N, 1) * by_row), by_row
 
 
-def _check_weights(shape: Shape, weights: list[Tensor], biases: bool) -> None:
-    sizes = [(3 * shape.hidden, shape.inputs), (3 * shape.hidden, shape.hidden), *([(3 * shape.hidden,)] * (2 if biases else 0))]
+@lru_cache(maxsize=None)
+def weight_sizes(shape: Shape) -> list[tuple[int, ...]]:
+    """Of W, R, bW, bR, and of their gradients."""
+    return [(3 * shape.hidden, shape.inputs), (3 * shape.hidden, shape.hidden), (3 * shape.hidden,), (3 * shape.hidden,)]
+
+
+def _check_weights(shape: Shape, weights: Sequence[Tensor], count: int) -> None:
+    """count: for each direction."""
+    sizes, dtype = weight_sizes(shape), DTYPES[shape.io]
     for k, weight in enumerate(weights):
-        wanted = sizes[k % len(sizes)]
-        if tuple(weight.shape) != wanted or weight.dtype != DTYPES[shape.io] or weight.device.type != "cpu":
+        wanted = sizes[k % count]
+        if weight.shape != wanted or weight.dtype != dtype or not weight.is_cpu:
             raise BadArgument(f"weight {k} is {weight.dtype} {tuple(weight.shape)} on {weight.device}, expected "
                               f"{DTYPES[shape.io]} {wanted} on the CPU")
 
 
-def pack(shape: Shape, weights: list[Tensor]) -> Tensor:
+def pack(shape: Shape, weights: Sequence[Tensor]) -> Tensor:
     """Packed weights of all directions. weights: W, R and, where there are biases, bW, bR of each."""
     lib = library()
     count = len(weights) // shape.directions
     if len(weights) != count * shape.directions or count not in (2, 4):
         raise BadArgument(f"there are {len(weights)} weights, expected 2 or 4 for each direction")
-    _check_weights(shape, weights, count == 4)
+    _check_weights(shape, weights, count)
     plans = [plan(shape, bool(d)) for d in range(shape.directions)]
     out = torch.empty(sum(each.packed for each in plans), dtype=torch.uint8)
     place = out.data_ptr()
@@ -177,53 +184,57 @@ def forward(shape: Shape, x: Tensor, h0: Tensor | None, packed: Tensor, steps: T
 
 
 class Gradients(NamedTuple):
-    """dx [T, N, I]; all others by direction: dh0 [D, N, H], dW [D, 3H, I], dR [D, 3H, H], dbW [D, 3H], dbR [D, 3H]."""
-    dx: Tensor
+    """Where a backward pass writes: dx [T, N, I], None: nowhere; dh0 [D, N, H]; weights: for each direction dW [3H, I], dR [3H, H]
+    and, if wanted, dbW [3H], dbR [3H], all of gradient_type()."""
+    dx: Tensor | None
     dh0: Tensor
-    dW: Tensor
-    dR: Tensor
-    dbW: Tensor
-    dbR: Tensor
+    weights: list[list[Tensor]]
 
 
-def empty_gradients(shape: Shape, x: Tensor) -> Gradients:
-    """Gradients of weights are f32 unless all is f64; the caller rounds them."""
-    I, H, D, N = shape.inputs, shape.hidden, shape.directions, x.shape[1]
-    wide = torch.float64 if shape.io == "f64" else torch.float32
-    return Gradients(torch.empty_like(x, memory_format=torch.contiguous_format), x.new_empty(D, N, H),
-                     *(x.new_empty(size, dtype=wide) for size in ((D, 3 * H, I), (D, 3 * H, H), (D, 3 * H), (D, 3 * H))))
+def gradient_type(shape: Shape) -> torch.dtype:
+    """Of weights."""
+    return torch.float64 if shape.io == "f64" else torch.float32
 
 
-def _set_gradients(struct: Any, out: Gradients, d: int, dx: Tensor, dy: Tensor | None, dhT: Tensor | None, H: int) -> None:
-    lib = library()
+def new_gradients(shape: Shape, x: Tensor, count: int, with_dx: bool) -> Gradients:
+    """count: of the weights of each direction."""
+    dtype = gradient_type(shape)
+    weights = [[torch.empty(size, dtype=dtype) for size in weight_sizes(shape)[:count]] for _ in range(shape.directions)]
+    return Gradients(x.new_empty(x.shape) if with_dx else None, x.new_empty(shape.directions, x.shape[1], shape.hidden), weights)
+
+
+def _set_gradients(struct: Any, out: Gradients, d: int, dx: Tensor | None, dy: Tensor | None, dhT: Tensor | None) -> None:
+    lib, size, H = library(), out.dh0.element_size(), out.dh0.shape[2]
+    states = d * out.dh0.shape[1] * H * size    # bytes before those of this direction
     struct.parts = lib["GRU_GRAD_DATA"] | lib["GRU_GRAD_WEIGHTS"] | lib["GRU_GRAD_OVERWRITE"]
     if dy is not None:
-        struct.dy.data = dy.data_ptr() + d * H * dy.element_size()
+        struct.dy.data = dy.data_ptr() + d * H * size
         struct.dy.time_stride, struct.dy.batch_stride = _strides(dy)
     if dhT is not None:
-        struct.dhT = dhT[d].data_ptr()
-    struct.dx.data, struct.dh0 = dx.data_ptr(), out.dh0[d].data_ptr()
-    struct.dW, struct.dR, struct.dbW, struct.dbR = (part[d].data_ptr() for part in out[2:])
+        struct.dhT = dhT.data_ptr() + states
+    if dx is not None:
+        struct.dx.data = dx.data_ptr()
+    struct.dh0 = out.dh0.data_ptr() + states
+    for name, gradient in zip(("dW", "dR", "dbW", "dbR"), out.weights[d]):
+        setattr(struct, name, gradient.data_ptr())
 
 
 def backward(shape: Shape, dy: Tensor | None, dhT: Tensor | None, x: Tensor, steps: Tensor | None, packed: Tensor,
-             reserve: Tensor) -> Gradients:
+             reserve: Tensor, out: Gradients) -> None:
     """x, steps, packed and reserve as forward() had them. dy is readable, dhT dense."""
     lib, T, N = library(), x.shape[0], x.shape[1]
-    out = empty_gradients(shape, x)
     weights, saved = packed.data_ptr(), reserve.data_ptr()
     for d in range(shape.directions):
         each = plan(shape, bool(d))
         run, sizes, struct = _run(x, weights, steps), each.sizes(T, N), lib.new("gru_gradients")
-        dx = torch.empty_like(out.dx) if d else out.dx
-        _set_gradients(struct, out, d, dx, dy, dhT, shape.hidden)
+        dx = torch.empty_like(out.dx) if d and out.dx is not None else out.dx
+        _set_gradients(struct, out, d, dx, dy, dhT)
         run.mode, run.reserve, run.reserve_size = lib["GRU_TRAIN"], saved, sizes.reserve
         owner, run.workspace = _context.workspace(each.context, sizes.backward_workspace)
         run.workspace_size = sizes.backward_workspace
         lib.call("gru_layer_backward", each.handle, ctypes.byref(run), ctypes.byref(struct))
         del owner
-        if d:
+        if d and out.dx is not None:
             out.dx.add_(dx)
         weights += each.packed
         saved += each.reserve_bytes(T, N)
-    return out

@@ -8,7 +8,9 @@ from typing import Any
 import torch
 from torch.nn.utils.rnn import PackedSequence
 from torch.testing._internal.common_modules import module_db
+from torch.testing._internal.common_utils import noncontiguous_like
 
+import libgru
 import libgru.torch
 
 INFO = next(info for info in module_db if info.module_cls is torch.nn.GRU)
@@ -58,6 +60,30 @@ class Upstream(unittest.TestCase):
         for case, _, ours in list(self.cases(torch.float64, True))[-2:]:    # two directions, biases, batch first
             given = case.forward_input
             self.assertTrue(torch.autograd.gradcheck(lambda *args, ours=ours: tuple(leaves(ours(*args))), given.args, fast_mode=True))
+
+    def test_second_derivatives(self) -> None:
+        """The one difference: PyTorch's own module has them, also inside fallback(); libgru raises."""
+        for case, stock, ours in self.cases(torch.float64, True):
+            args = [leaf.detach().requires_grad_() for leaf in case.forward_input.args]
+
+            def twice(module: Any, args: list[torch.Tensor] = args) -> Any:
+                first = torch.autograd.grad(sum((y * y).sum() for y in leaves(module(*args))), args, create_graph=True)
+                return torch.autograd.grad(sum((g * g).sum() for g in first), [*args, *module.parameters()], allow_unused=True)
+            with self.subTest(constructor=case.constructor_input.kwargs, inputs=len(args)):
+                with self.assertRaisesRegex(libgru.Unsupported, "no second derivatives"):
+                    twice(ours)
+                with libgru.torch.fallback():
+                    torch.testing.assert_close(twice(ours), twice(stock))
+
+    def test_gaps_in_the_inputs(self) -> None:
+        """Between the numbers lie NaN: none of them is read."""
+        for training in (False, True):
+            for case, _, ours in self.cases(torch.float64, training):
+                args, results = case.forward_input.args, []
+                for given in (args, [noncontiguous_like(leaf) for leaf in args]):
+                    outputs = leaves(ours(*given))
+                    results.append([*outputs, *torch.autograd.grad(sum((y * y).sum() for y in outputs), [*given, *ours.parameters()])])
+                torch.testing.assert_close(*results, rtol=0, atol=0)
 
     def test_wrong_inputs(self) -> None:
         count = 0

@@ -1,5 +1,5 @@
 /* cuda_epilogue_backward_default.cuh: the backward epilogue of the default path: of the variants and runs that
- * cuda_epilogue_default.cuh serves, without dprojected, in steps that are neither the first nor behind the last.
+ * cuda_epilogue_default.cuh serves, without dprojected, in steps that are neither the first nor after the last.
  *
  * It computes what epilogue_backward does, with the same bits. Addresses are computed once, and options are pointers or
  * selects, so that several outputs are in flight. */

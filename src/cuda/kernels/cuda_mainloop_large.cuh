@@ -292,7 +292,7 @@ GRU_DEVICE BlockCoord block_coord(const gru_cuda_sequence &seq, const void *weig
             min((rank + 1) * each, seq.groups)};
 }
 
-/* Runs the main loop and stores its sums. Behind await_sums those of all blocks of the cluster are there; release_sums waits
+/* Runs the main loop and stores its sums. After await_sums those of all blocks of the cluster are there; release_sums waits
  * until all have been read. Between the two barriers of a cluster only shared memory passes from block to block. */
 template <class Mainloop>
 GRU_DEVICE float *run_mainloop(Mainloop &mainloop, const BlockCoord &coord, uint4 *shared, int split) {

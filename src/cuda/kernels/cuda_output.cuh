@@ -22,7 +22,7 @@ GRU_DEVICE int64_t step_time(const gru_cuda_sequence &seq, int64_t length, int64
     return seq.direction == GRU_REVERSE ? length - 1 - s : s;
 }
 
-/* The time of step s of row n, which has this length, s < T. Behind its last step: the time of one of its absent steps, another
+/* The time of step s of row n, which has this length, s < T. Past its last step: the time of one of its absent steps, another
  * for each s, or -1 where the tensors have no row for them. */
 GRU_DEVICE int64_t row_time(const gru_cuda_sequence &seq, int64_t length, int64_t s, int n) {
     if (s >= length && seq.ragged) return -1;

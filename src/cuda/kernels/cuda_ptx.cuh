@@ -120,7 +120,7 @@ PTX float tanh_approx(float x) {
     asm("tanh.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
     return y;
 }
-// Read once per launch: kept out of L1. Not .nc: ptxas moves such loads behind griddepcontrol.wait, where they wait too.
+// Read once per launch: kept out of L1. Not .nc: ptxas moves such loads after griddepcontrol.wait, where they wait too.
 PTX uint4 load_stream(const uint4 *p) {
     uint4 v;
     asm volatile("ld.global.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"

@@ -52,7 +52,7 @@ template <class M, int UNIT_OCTETS, int ROW_OCTETS> struct DefaultTile {
     }
 };
 
-/* The default path of a step with all gates: all that is left behind the wait are the numbers of the previous step. */
+/* The default path of a step with all gates: all that is left after the wait are the numbers of the previous step. */
 template <class M, int UNIT_OCTETS, int ROW_OCTETS, class Loop>
 GRU_DEVICE void default_step(const gru_cuda_step_args &step, Loop &mainloop, float *sums, int octet,
                              int row_octet) {

@@ -19,6 +19,16 @@ gru_cuda_compute_type gru_cuda_compute_type_of(const gru_cuda_device *device,
     }
 }
 
+const char *gru_cuda_declines_streaming(const gru_cuda_device *device, const gru_layer_config *config) {
+    if (config->reset_mode == GRU_RESET_BEFORE)
+        return "reset BEFORE has two products that wait for each other";
+    if (config->inputs == 0) return "a layer without inputs has no product of x";
+    if (device->invariant)
+        return "its sums have another order than those of longer calls, and the context asks for "
+               "GRU_BATCH_INVARIANT";
+    return NULL;
+}
+
 /* ---- kernels ---- */
 
 /* What every layer and every call needs, the steps of forward excepted. */
@@ -33,10 +43,20 @@ static cudaError_t load_shared(const gru_layer *layer, gru_cuda_compute_type com
     return error;
 }
 
+static cudaError_t load_streaming(const gru_layer *layer, gru_cuda_layer *prepared) {
+    const gru_layer_config *config = &layer->config;
+    if (gru_cuda_declines_streaming(gru_cuda_device_of(layer->context), config)) return cudaSuccess;
+    return gru_cuda_load_streaming(prepared->compute_type,
+                                   gru_cuda_groups(config->inputs, config->weight_type) +
+                                       gru_cuda_groups(config->hidden, config->weight_type),
+                                   prepared->streaming_blocks);
+}
+
 /* The steps of all engines that can run this variant, forward and backward: cuda_engine.c says which. */
 static cudaError_t load_steps(const gru_layer *layer, gru_cuda_layer *prepared) {
     const gru_cuda_compute_type compute_type = prepared->compute_type;
     cudaError_t error = gru_cuda_load_step(compute_type, layer->config.reset_mode);
+    if (!error) error = load_streaming(layer, prepared);
     if (!error) error = gru_cuda_load_backward_step(compute_type);
     if (layer->config.reset_mode == GRU_RESET_BEFORE) {
         if (!error) error = gru_cuda_load_step_fused(compute_type, &prepared->occupancy);

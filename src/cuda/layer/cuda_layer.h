@@ -4,6 +4,7 @@
 
 #include "core/layer.h"
 #include "cuda/device/cuda_device.h"
+#include "cuda/kernels/cuda_streaming_kernels.h"
 #include "cuda_packed_layout.h"
 
 /* The GEMMs of a layer (cuda_gemm.h), over chunks of rows. */
@@ -26,6 +27,7 @@ typedef struct gru_cuda_layer {
     int32_t has_backward;                        /* 0: cuBLASLt has no algorithm for one of its products */
     gru_cuda_occupancy occupancy,
         backward_occupancy; /* of the kernels that the layer has loaded, forward and backward */
+    int32_t streaming_blocks[GRU_CUDA_STREAMING_ROWS]; /* gru_cuda_load_streaming; zeros: not loaded */
 } gru_cuda_layer;
 
 static inline const gru_cuda_layer *gru_cuda_layer_of(const gru_layer *layer) {
@@ -34,6 +36,9 @@ static inline const gru_cuda_layer *gru_cuda_layer_of(const gru_layer *layer) {
 
 /* How a layer of this configuration multiplies on this device. */
 gru_cuda_compute_type gru_cuda_compute_type_of(const gru_cuda_device *device, const gru_layer_config *config);
+
+/* Why a layer has no calls of one step in one launch; NULL: it has. */
+const char *gru_cuda_declines_streaming(const gru_cuda_device *device, const gru_layer_config *config);
 
 /* gru_backend.prepare and .forget */
 gru_status gru_cuda_prepare(gru_layer *layer);

@@ -36,18 +36,20 @@ static gru_status check_on_host(gru_cuda_device *device, const char *name, const
                     name, data, attributes.device);
 }
 
-static gru_status check_side(const packing *p, const char *name, const void *data) {
-    return p->on_device ? gru_cuda_check_memory(p->device, name, data) : check_on_host(p->device, name, data);
-}
-
-static gru_status check_sides(const packing *p, const gru_weights *weights) {
-    GRU_TRY(gru_cuda_check_memory(p->device, "packed", p->packed));
-    GRU_TRY(check_side(p, "weights.W", weights->W));
-    GRU_TRY(check_side(p, "weights.R", weights->R));
-    GRU_TRY(check_side(p, "weights.bW", weights->bW));
-    GRU_TRY(check_side(p, "weights.bR", weights->bR));
-    GRU_TRY(check_side(p, "weights.W_scale", weights->W_scale));
-    return check_side(p, "weights.R_scale", weights->R_scale);
+static gru_status check_sides(gru_cuda_device *device, const gru_weights *weights) {
+    const struct {
+        const char *name;
+        const void *data;
+    } arrays[] = {{"weights.W", weights->W},
+                  {"weights.R", weights->R},
+                  {"weights.bW", weights->bW},
+                  {"weights.bR", weights->bR},
+                  {"weights.W_scale", weights->W_scale},
+                  {"weights.R_scale", weights->R_scale}};
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
+        GRU_TRY((weights->on_device ? gru_cuda_check_memory : check_on_host)(device, arrays[i].name,
+                                                                             arrays[i].data));
+    return GRU_OK;
 }
 
 /* ---- rows ---- */
@@ -108,12 +110,21 @@ static gru_status pack_all(const packing *p, const gru_weights *w) {
         {GRU_CUDA_INPUT_WEIGHTS, w->W, w->W_scale, w->type, I, p->layout.W},
         {GRU_CUDA_RECURRENT_WEIGHTS, w->R, w->R_scale, w->type, H, p->layout.R},
     };
-    GRU_TRY(check_sides(p, w));
-    GRU_TRY(gru_check_weights_range(p->config, w));
+    GRU_TRY(gru_cuda_check_memory(p->device, "packed", p->packed));
     GRU_CUDA_TRY(p->device, cudaMemsetAsync(p->packed, 0, p->layout.staging, p->stream),
                  "clearing packed weights");
     for (size_t i = 0; i < sizeof matrices / sizeof *matrices; i++) GRU_TRY(pack_matrix(p, &matrices[i]));
     return GRU_OK;
+}
+
+gru_status gru_cuda_check_weights(const gru_layer *layer, const gru_weights *weights) {
+    gru_cuda_device *device = gru_cuda_device_of(layer->context);
+    int previous;
+    GRU_TRY(gru_cuda_enter(device, &previous));
+    gru_status status = check_sides(device, weights);
+    if (status == GRU_OK) status = gru_check_weights_range(&layer->config, weights);
+    gru_cuda_leave(device, previous);
+    return status;
 }
 
 gru_status gru_cuda_pack_weights(const gru_layer *layer, const gru_weights *weights, void *packed,

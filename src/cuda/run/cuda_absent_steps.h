@@ -15,7 +15,7 @@ gru_cuda_ragged gru_cuda_ragged_of(const gru_run *run);
 void gru_cuda_use_timeline(const gru_run *run, void *memory, gru_cuda_sequence *seq);
 /* Makes the table that seq uses, if any. Before all launches that read it. */
 gru_status gru_cuda_make_timeline(const gru_job *job, const gru_cuda_sequence *seq);
-/* Behind all steps: y at absent steps, if the run wants the latest output there. */
+/* After all steps: y at absent steps, if the run wants the latest output there. */
 gru_status gru_cuda_repeat_outputs(const gru_job *job, const gru_cuda_sequence *seq);
 
 #endif

@@ -225,7 +225,7 @@ static int wants_states(const backward *call) {
     return wanted;
 }
 
-/* Behind step 0 comes one that hands on dh. */
+/* One more step follows step 0: it stores dh. */
 static gru_status run_steps(const backward *call, const gru_cuda_chunk *chunk) {
     const int64_t end = chunk->s == 0 && wants_states(call) ? -1 : chunk->s;
     int default_path = 1;

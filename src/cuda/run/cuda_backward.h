@@ -37,7 +37,7 @@ gru_status gru_cuda_recur_reset(const gru_cuda_direction *dir, const gru_cuda_ch
 /* dx of the chunk, if wanted, when its gate gradients are there. */
 gru_status gru_cuda_input_gradient(const gru_cuda_direction *dir, const gru_cuda_sequence *sequence,
                                    const gru_cuda_chunk *chunk);
-/* The chunk's part of dW and dR, as far as they are wanted, from the gate gradients, rows of x and of states; and, behind the
+/* The chunk's part of dW and dR, as far as they are wanted, from the gate gradients, rows of x and of states; and, after the
  * last chunk, their sums and those of biases into the caller's memory. */
 gru_status gru_cuda_sum_gradients(const gru_cuda_direction *dir, const gru_cuda_chunk *chunk);
 gru_status gru_cuda_store_gradients(const gru_cuda_direction *dir);

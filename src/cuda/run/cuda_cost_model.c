@@ -221,6 +221,32 @@ gru_cuda_choice gru_cuda_choose_backward_step_fused(const gru_cuda_device *devic
     return choice;
 }
 
+/* Blocks of eight units, each of which reads x and h of all rows. Tensor cores multiply sixteen units with eight rows. Nothing
+ * overlaps the launch before, and in place the blocks wait for each other. */
+double gru_cuda_streaming_seconds(const gru_cuda_device *device, const gru_cuda_size *size, int32_t inputs,
+                                  int in_place) {
+    const double K = (double)size->H + inputs, N = (double)size->N;
+    const double bytes = number_bytes(size->compute_type);
+    const int64_t blocks = divide_up(size->H, 8) * size->directions;
+    const double waves = (double)divide_up(blocks, device->multiprocessors);
+    const double read = (8 * GATES + N) * K * bytes;
+    const double arithmetic = 2 * GATES * K * (size->compute_type == GRU_CUDA_F32 ? 8 * N : 16 * 8);
+    const double one = fmax(read / read_rate(device), arithmetic / rate(device, size->compute_type, 0));
+    const double read_all = read_share * read_rate(device) * device->multiprocessors;
+    return launch_plain + body + slack * fmax(waves * one, read * (double)blocks / read_all) +
+           (in_place ? exchange_grid : 0);
+}
+
+/* The projection reads W once, at the rate of all multiprocessors. */
+double gru_cuda_separate_seconds(const gru_cuda_device *device, const gru_cuda_size *size, int32_t inputs) {
+    const double bytes =
+        (double)GATES * size->H * inputs * size->directions * number_bytes(size->compute_type);
+    const double read_all = read_share * read_rate(device) * device->multiprocessors;
+    const double step = gru_cuda_choose_step(device, size, NULL).seconds;
+    return 2 * (launch_plain + body) + slack * bytes / read_all + step - launch_seconds(device) +
+           launch_plain;
+}
+
 gru_cuda_choice gru_cuda_choose_directions(gru_cuda_chooser *choose, const gru_cuda_device *device,
                                            const gru_cuda_size *size, const gru_cuda_occupancy *occupancy) {
     const gru_cuda_choice both = choose(device, size, occupancy);

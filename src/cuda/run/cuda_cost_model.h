@@ -8,7 +8,7 @@
 typedef struct gru_cuda_choice {
     gru_cuda_block_tile tile;
     int32_t cluster;
-    int32_t directions; /* in one launch: all, or 1 where they run one behind the other */
+    int32_t directions; /* in one launch: all, or 1 where they run one after the other */
     double
         seconds; /* of a step of all directions in the middle of a sequence; HUGE_VAL: this device cannot */
 } gru_cuda_choice;
@@ -28,12 +28,18 @@ typedef gru_cuda_choice gru_cuda_chooser(const gru_cuda_device *device, const gr
 gru_cuda_chooser gru_cuda_choose_step, gru_cuda_choose_backward_step;
 /* Reset AFTER and ALL, by large tiles. */
 gru_cuda_chooser gru_cuda_choose_step_large, gru_cuda_choose_backward_step_large;
-/* Reset BEFORE in one launch. Backward the tile is that of the launch behind step 0. */
+/* Reset BEFORE in one launch. Backward the tile is that of the launch after step 0. */
 gru_cuda_chooser gru_cuda_choose_step_fused, gru_cuda_choose_backward_step_fused;
 
-/* The same for directions that may also run one behind the other: two that find no room at once, or take longer so. */
+/* The same for directions that may also run one after the other: two that find no room at once, or take longer so. */
 gru_cuda_choice gru_cuda_choose_directions(gru_cuda_chooser *choose, const gru_cuda_device *device,
                                            const gru_cuda_size *size, const gru_cuda_occupancy *occupancy);
+
+/* A call of one step, from its beginning to its end: by the streaming kernel, or by prologue, projection and a step of small tiles.
+ * in_place: hT lies where h0 does. */
+double gru_cuda_streaming_seconds(const gru_cuda_device *device, const gru_cuda_size *size, int32_t inputs,
+                                  int in_place);
+double gru_cuda_separate_seconds(const gru_cuda_device *device, const gru_cuda_size *size, int32_t inputs);
 
 /* For tests: choices take this tile (unit_octets 0: the model's), and this form of the fused kernel, wherever they exist;
  * chunks have so many rows of input. */

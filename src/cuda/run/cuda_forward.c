@@ -1,7 +1,7 @@
 /* cuda_forward.c: the order of launches of a forward pass: prologue, then chunk by chunk the projection and the steps.
  *
  * Steps are launched so that one may start before the one before it has ended: it fetches its weights and projected
- * input meanwhile. The first step behind a projection waits for it in full, and the last step of a chunk lets nothing
+ * input meanwhile. The first step after a projection waits for it in full, and the last step of a chunk lets nothing
  * start early, because what comes next may be a launch that knows nothing of this. */
 #include "cuda_forward.h"
 

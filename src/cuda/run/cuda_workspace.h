@@ -5,7 +5,7 @@
 #include "cuda/layer/cuda_layer.h"
 
 /* Byte offsets, each a multiple of GRU_CUDA_ALIGN. Monotone in T and N, whatever the run's options are.
- *   exchange[2]      [batch octet][group][tile]   h on its way from step to step
+ *   exchange[2]      [batch octet][group][tile]   h, from one step to the next
  *   exchange_reset   the same of r h              reset BEFORE only, as the next two
  *   update_gate      [N][8 unit octets] f32
  *   barrier_counter          [batch octet] u32
@@ -26,7 +26,7 @@ gru_cuda_workspace gru_cuda_workspace_of(const gru_layer *layer, int64_t T, int6
 
 /* The same of a backward pass. U: the unit pitch; of the compute type where nothing else is said.
  *   transposed         weights in the layouts of gru_cuda_transposed_layout
- *   exchange[2]    [batch octet][gate][group][tile]   dc on its way from step to step
+ *   exchange[2]    [batch octet][gate][group][tile]   dc, from one step to the next
  *   direct         [N][U] f32
  *   timeline       [T + 1][N] i32                     as above
  *   restart_sum      [N][U] f32
