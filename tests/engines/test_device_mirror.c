@@ -4,32 +4,15 @@
 #include <string.h>
 
 #include "support/device_mirror.h"
+#include "support/ledger.h"
 #include "support/problem.h"
-
-/* Blocks asked for so far, and still held. */
-typedef struct ledger {
-    long asked, held;
-} ledger;
-
-static void *counted_allocate(void *user, size_t bytes, size_t alignment, int32_t device) {
-    ledger *l = user;
-    (void)device;
-    l->asked++, l->held++;
-    return aligned_alloc(alignment, bytes);
-}
-
-static void counted_release(void *user, void *memory, size_t bytes, int32_t device) {
-    (void)bytes, (void)device;
-    ((ledger *)user)->held--;
-    free(memory);
-}
 
 static gru_context *counted_context(ledger *l) {
     gru_context_config config = GRU_INIT;
     gru_context *context = NULL;
     config.backend = GRU_BACKEND_CPU;
     config.threads = 1;
-    config.allocator = (gru_allocator){counted_allocate, counted_release, l};
+    config.allocator = ledger_allocator(l);
     REQUIRE(gru_context_create(&config, &context) == GRU_OK, "%s", gru_last_error());
     return context;
 }
@@ -51,7 +34,7 @@ static const struct {
 TEST(device_mirror, copies_of_all_buffers_and_the_same_bits) {
     const shape sizes = {5, 3, 7, 19, "small"};
     const gru_layer_config config = GRU_INIT;
-    ledger l = {0, 0};
+    ledger l = LEDGER_INIT;
     gru_context *context = counted_context(&l);
     for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
         problem *p = problem_make(&sizes, &config, runs[i].options, 1);
@@ -64,7 +47,8 @@ TEST(device_mirror, copies_of_all_buffers_and_the_same_bits) {
         REQUIRE(problem_call(p, &mirrored) == GRU_OK, "%s", gru_last_error());
         CHECK(l.asked - before.asked == BUFFERS_OF_ANY + runs[i].buffers, "%ld copies, expected %d: %s",
               l.asked - before.asked, BUFFERS_OF_ANY + runs[i].buffers, p->text);
-        CHECK(l.held == before.held, "%ld copies were not given back: %s", l.held - before.held, p->text);
+        CHECK(l.blocks == before.blocks, "%ld copies were not given back: %s", l.blocks - before.blocks,
+              p->text);
         check_same_bits(p, "y", plain.y, mirrored.y);
         check_same_bits(p, "hT", plain.hT, mirrored.hT);
         result_free(&plain), result_free(&mirrored);

@@ -4,6 +4,7 @@
 
 #include "support/device_mirror.h"
 #include "core/number.h"
+#include "support/ledger.h"
 #include "support/stack_fixture.h"
 
 #define COUNT(array) ((int32_t)(sizeof(array) / sizeof *(array)))
@@ -415,47 +416,26 @@ TEST(stack, objects_are_released_in_any_order) {
 
 /* ---- allocation failures ---- */
 
-typedef struct meter {
-    int left;  /* allocations until one fails */
-    long live; /* bytes */
-} meter;
-
-static void *metered_allocate(void *user, size_t bytes, size_t alignment, int32_t device) {
-    meter *m = user;
-    (void)device;
-    if (m->left-- == 0) return NULL;
-    m->live += (long)bytes;
-    return aligned_alloc(alignment, bytes);
-}
-
-static void metered_release(void *user, void *memory, size_t bytes, int32_t device) {
-    (void)device;
-    ((meter *)user)->live -= (long)bytes;
-    free(memory);
-}
-
 TEST(stack, every_allocation_may_fail) {
     gru_context *plain = tester_context(NULL, 1);
     stack_fixture *fixture = stack_fixture_make(plain, concat_twice, COUNT(concat_twice),
                                                 (stack_fixture_sizes){.T = 1, .N = 1, .I = 2});
     int failed = 0;
     for (int n = 0;; n++) {
-        meter m = {.left = n};
+        ledger l = {.left = n};
         gru_context_config config = GRU_INIT;
         gru_context *context = NULL;
         gru_stack *stack = NULL;
         config.backend = GRU_BACKEND_CPU;
         config.threads = 1;
-        config.allocator.allocate = metered_allocate;
-        config.allocator.release = metered_release;
-        config.allocator.user = &m;
+        config.allocator = ledger_allocator(&l);
         gru_status status = gru_context_create(&config, &context);
         if (status == GRU_OK) status = gru_stack_create(context, &fixture->config, &stack);
         CHECK(status == GRU_OK || (status == GRU_OUT_OF_MEMORY && !stack), "allocation %d: %s", n,
               gru_status_name(status));
         gru_stack_release(stack);
         gru_context_release(context);
-        CHECK(m.live == 0, "allocation %d failed, and %ld bytes are still held", n, m.live);
+        CHECK(l.bytes == 0, "allocation %d failed, and %zu bytes are still held", n, l.bytes);
         if (status == GRU_OK) break;
         failed++;
     }

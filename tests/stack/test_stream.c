@@ -6,6 +6,7 @@
 
 #include "core/number.h"
 #include "support/device_mirror.h"
+#include "support/ledger.h"
 #include "support/stack_fixture.h"
 
 #define COUNT(array) ((int32_t)(sizeof(array) / sizeof *(array)))
@@ -394,51 +395,32 @@ TEST(stream, two_steps_at_once_are_refused) {
 
 /* ---- allocation failures ---- */
 
-typedef struct meter {
-    int left;  /* allocations until one fails */
-    long live; /* bytes */
-} meter;
-
-static void *metered_allocate(void *user, size_t bytes, size_t alignment, int32_t device) {
-    meter *m = user;
-    (void)device;
-    if (m->left-- == 0) return NULL;
-    m->live += (long)bytes;
-    return aligned_alloc(alignment, bytes);
-}
-
-static void metered_release(void *user, void *memory, size_t bytes, int32_t device) {
-    (void)device;
-    ((meter *)user)->live -= (long)bytes;
-    free(memory);
-}
-
 TEST(stream, every_allocation_may_fail) {
     const float numbers[3 * 4 * 4] = {0};
     const gru_layer_config layer_config = {.inputs = 4, .hidden = 4};
     const gru_weights weights = {.W = numbers, .R = numbers};
-    meter m = {.left = -1};
+    ledger l = LEDGER_INIT;
     gru_context_config config = {.backend = GRU_BACKEND_CPU, .threads = 1};
     gru_context *context = NULL;
     gru_layer *layer = NULL;
     int failed = 0;
-    config.allocator = (gru_allocator){metered_allocate, metered_release, &m};
+    config.allocator = ledger_allocator(&l);
     REQUIRE(gru_context_create(&config, &context) == GRU_OK, "%s", gru_last_error());
     REQUIRE(gru_layer_create(context, &layer_config, &weights, &layer) == GRU_OK, "%s", gru_last_error());
-    const long before = m.live;
+    const size_t before = l.bytes;
     for (;; failed++) {
         gru_stream *stream = NULL;
-        m.left = failed;
+        l.left = failed;
         const gru_status status = gru_stream_create(layer, NULL, &stream);
         CHECK(status == GRU_OK || (status == GRU_OUT_OF_MEMORY && !stream), "allocation %d: %s", failed,
               gru_status_name(status));
         gru_stream_release(stream);
-        CHECK(m.live == before, "allocation %d failed, and %ld bytes are still held", failed,
-              m.live - before);
+        CHECK(l.bytes == before, "allocation %d failed, and %zu bytes are held instead of %zu", failed,
+              l.bytes, before);
         if (status == GRU_OK) break;
     }
     CHECK(failed >= 3, "only %d allocations: the stream, its memory and its zeros need more", failed);
     gru_layer_release(layer);
     gru_context_release(context);
-    CHECK(m.live == 0, "%ld bytes are left", m.live);
+    CHECK(l.bytes == 0, "%zu bytes are left", l.bytes);
 }

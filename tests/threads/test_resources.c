@@ -10,32 +10,10 @@
 #include <unistd.h>
 
 #include "gru/stream.h"
+#include "support/ledger.h"
 #include "support/problem.h"
 
 /* ---- every allocation fails once --------------------------------------------------------------------------------- */
-
-typedef struct ledger {
-    long calls, fail_at, live; /* fail_at: the number of the call that fails; -1: none */
-    size_t live_bytes;
-    int misaligned;
-} ledger;
-
-static void *ledger_allocate(void *user, size_t bytes, size_t alignment, int32_t device) {
-    ledger *l = user;
-    if (l->calls++ == l->fail_at || device != 0) return NULL;
-    if (bytes % alignment) l->misaligned = 1;
-    l->live++;
-    l->live_bytes += bytes;
-    return aligned_alloc(alignment, bytes);
-}
-
-static void ledger_release(void *user, void *memory, size_t bytes, int32_t device) {
-    ledger *l = user;
-    (void)device;
-    l->live--;
-    l->live_bytes -= bytes;
-    free(memory);
-}
 
 /* Makes a context, a layer and a buffer, and runs; all is given back whatever fails. */
 static gru_status build_and_run(const problem *p, const char *engine, int32_t threads, ledger *l) {
@@ -45,17 +23,15 @@ static gru_status build_and_run(const problem *p, const char *engine, int32_t th
     result r;
     config.engine = engine;
     config.threads = threads;
-    config.allocator.allocate = ledger_allocate;
-    config.allocator.release = ledger_release;
-    config.allocator.user = l;
+    config.allocator = ledger_allocator(l);
     gru_status status = gru_context_create(&config, &context);
     if (status == GRU_OK) status = gru_allocate(context, 1000, &memory);
     if (status == GRU_OK) status = problem_open(p, context, &r);
     if (status == GRU_OK) {
-        const long before = l->calls;
+        const long before = l->asked;
         status = problem_call(p, &r);
-        CHECK(l->calls == before, "a run allocated %ld times: %s", l->calls - before, p->text);
-        CHECK(gru_layer_update(r.layer, &p->weights, NULL) == GRU_OK && l->calls == before,
+        CHECK(l->asked == before, "a run allocated %ld times: %s", l->asked - before, p->text);
+        CHECK(gru_layer_update(r.layer, &p->weights, NULL) == GRU_OK && l->asked == before,
               "an update allocated: %s", p->text);
         result_free(&r);
     }
@@ -68,17 +44,17 @@ static void fail_each(const char *engine, int32_t threads) {
     const shape sizes = {2, 2, 3, 5, "small"};
     const gru_layer_config config = GRU_INIT;
     problem *p = problem_make(&sizes, &config, PROBLEM_H0 | PROBLEM_PACKED, 1);
-    ledger whole = {.fail_at = -1};
+    ledger whole = LEDGER_INIT;
     REQUIRE(build_and_run(p, engine, threads, &whole) == GRU_OK, "%s", gru_last_error());
-    CHECK(whole.calls >= 4 && whole.live == 0 && whole.live_bytes == 0,
-          "%ld of %ld allocations are left, %zu bytes", whole.live, whole.calls, whole.live_bytes);
-    CHECK(!whole.misaligned, "a size that is no multiple of its alignment was asked for");
-    for (long k = 0; k < whole.calls; k++) {
-        ledger l = {.fail_at = k};
+    CHECK(whole.asked >= 4 && whole.blocks == 0 && whole.bytes == 0,
+          "%ld of %ld allocations are left, %zu bytes", whole.blocks, whole.asked, whole.bytes);
+    CHECK(!whole.uneven, "a size that is no multiple of its alignment was asked for");
+    for (long k = 0; k < whole.asked; k++) {
+        ledger l = {.left = k};
         const gru_status status = build_and_run(p, engine, threads, &l);
         CHECK(status == GRU_OUT_OF_MEMORY && strstr(gru_last_error(), "bytes"),
               "allocation %ld failed: %s, \"%s\"", k, gru_status_name(status), gru_last_error());
-        CHECK(l.live == 0 && l.live_bytes == 0, "allocation %ld failed, %ld others are left", k, l.live);
+        CHECK(l.blocks == 0 && l.bytes == 0, "allocation %ld failed, %ld others are left", k, l.blocks);
     }
     problem_free(p);
 }

@@ -14,6 +14,7 @@
 #include "cpu/cpu_threads.h"
 #include "meeting.h"
 #include "ring.h"
+#include "support/ledger.h"
 #include "support/tester.h"
 
 /* ---- one caller ---------------------------------------------------------------------------------------- */
@@ -172,47 +173,26 @@ TEST(threads, a_call_within_a_task_is_refused) {
 
 /* ---- creation ------------------------------------------------------------------------------------------ */
 
-typedef struct account {
-    int64_t blocks, bytes;
-} account;
-
-static void *account_allocate(void *user, size_t bytes, size_t alignment, int32_t device) {
-    account *a = user;
-    (void)device;
-    a->blocks++;
-    a->bytes += (int64_t)bytes;
-    return aligned_alloc(alignment, bytes);
-}
-
-static void account_release(void *user, void *memory, size_t bytes, int32_t device) {
-    account *a = user;
-    (void)device;
-    a->blocks--;
-    a->bytes -= (int64_t)bytes;
-    free(memory);
-}
-
-static gru_context_config accounted(account *a, int32_t threads) {
+static gru_context_config accounted(ledger *l, int32_t threads) {
     gru_context_config config = GRU_INIT;
     config.backend = GRU_BACKEND_CPU;
     config.threads = threads;
-    config.allocator = (gru_allocator){account_allocate, account_release, a};
+    config.allocator = ledger_allocator(l);
     return config;
 }
 
 TEST(threads, created_and_released_in_a_loop) {
-    account a = {0};
+    ledger l = LEDGER_INIT;
     for (uint32_t i = 0; i < 100; i++) {
-        const gru_context_config config = accounted(&a, 4);
+        const gru_context_config config = accounted(&l, 4);
         gru_context *context = NULL;
         int accepted = 1, wrong = 0;
         REQUIRE(gru_context_create(&config, &context) == GRU_OK, "%s", gru_last_error());
-        CHECK(a.blocks > 0, "the allocator was not asked");
+        CHECK(l.blocks > 0, "the allocator was not asked");
         if (i % 2) wrong = ring_run_wrong(context, 4, i, &accepted);
         CHECK(accepted && !wrong, "context %u: accepted %d, wrong %d", i, accepted, wrong);
         gru_context_release(context);
-        REQUIRE(a.blocks == 0 && a.bytes == 0, "%lld blocks, %lld bytes left", (long long)a.blocks,
-                (long long)a.bytes);
+        REQUIRE(l.blocks == 0 && l.bytes == 0, "%ld blocks, %zu bytes left", l.blocks, l.bytes);
     }
 }
 
@@ -258,8 +238,8 @@ TEST(threads, a_system_that_refuses_threads) {
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
     SKIP("a sanitizer's shadow memory does not fit under a limit of address space");
 #endif
-    account a = {0};
-    const gru_context_config many = accounted(&a, 1024), few = accounted(&a, 2);
+    ledger l = LEDGER_INIT;
+    const gru_context_config many = accounted(&l, 1024), few = accounted(&l, 2);
     struct rlimit before, tight;
     gru_context *context = NULL;
     REQUIRE(getrlimit(RLIMIT_AS, &before) == 0 && address_space() > 0, "no limits, or no /proc");
@@ -281,8 +261,7 @@ TEST(threads, a_system_that_refuses_threads) {
     CHECK(!takes_parts(context, threads + 1), "a run on one thread more than there are");
     CHECK(takes_parts(context, threads), "no run on all %d threads", threads);
     gru_context_release(context);
-    CHECK(a.blocks == 0 && a.bytes == 0, "%lld blocks, %lld bytes left", (long long)a.blocks,
-          (long long)a.bytes);
+    CHECK(l.blocks == 0 && l.bytes == 0, "%ld blocks, %zu bytes left", l.blocks, l.bytes);
     REQUIRE(gru_context_create(&few, &context) == GRU_OK, "%s", gru_last_error());
     CHECK(gru_context_threads(context) == 2, "%d threads", gru_context_threads(context));
     CHECK(!ring_run_wrong(context, 2, 1, &accepted) && accepted, "the context after the failure");
