@@ -93,13 +93,13 @@ static void name_tensors(onednn *state) {
     const bench_shape shape = state->problem->shape;
     const int64_t biases = state->problem->reset_mode == GRU_RESET_BEFORE ? 3 : 4;
     const onednn_tensor forward[FORWARD] = {
-        [X] = {DNNL_ARG_SRC_LAYER, 3, {shape.T, shape.N, shape.I}, dnnl_tnc},
-        [H0] = {DNNL_ARG_SRC_ITER, 4, {1, 1, shape.N, shape.H}, dnnl_ldnc},
-        [W] = {DNNL_ARG_WEIGHTS_LAYER, 5, {1, 1, shape.I, 3, shape.H}, dnnl_ldigo, .chooses = 1},
-        [R] = {DNNL_ARG_WEIGHTS_ITER, 5, {1, 1, shape.H, 3, shape.H}, dnnl_ldigo, .chooses = 1},
-        [B] = {DNNL_ARG_BIAS, 4, {1, 1, biases, shape.H}, dnnl_ldgo},
-        [Y] = {DNNL_ARG_DST_LAYER, 3, {shape.T, shape.N, shape.H}, dnnl_tnc},
-        [HT] = {DNNL_ARG_DST_ITER, 4, {1, 1, shape.N, shape.H}, dnnl_ldnc}};
+        [X] = {DNNL_ARG_SRC_LAYER, 3, {shape.T, shape.N, shape.I}, .tag = dnnl_tnc},
+        [H0] = {DNNL_ARG_SRC_ITER, 4, {1, 1, shape.N, shape.H}, .tag = dnnl_ldnc},
+        [W] = {DNNL_ARG_WEIGHTS_LAYER, 5, {1, 1, shape.I, 3, shape.H}, .tag = dnnl_ldigo, .chooses = 1},
+        [R] = {DNNL_ARG_WEIGHTS_ITER, 5, {1, 1, shape.H, 3, shape.H}, .tag = dnnl_ldigo, .chooses = 1},
+        [B] = {DNNL_ARG_BIAS, 4, {1, 1, biases, shape.H}, .tag = dnnl_ldgo},
+        [Y] = {DNNL_ARG_DST_LAYER, 3, {shape.T, shape.N, shape.H}, .tag = dnnl_tnc},
+        [HT] = {DNNL_ARG_DST_ITER, 4, {1, 1, shape.N, shape.H}, .tag = dnnl_ldnc}};
     static const int gradients[FORWARD] = {DNNL_ARG_DIFF_SRC_LAYER,     DNNL_ARG_DIFF_SRC_ITER,
                                            DNNL_ARG_DIFF_WEIGHTS_LAYER, DNNL_ARG_DIFF_WEIGHTS_ITER,
                                            DNNL_ARG_DIFF_BIAS,          DNNL_ARG_DIFF_DST_LAYER,

@@ -32,15 +32,15 @@ static void release(void *opaque) {
 static void name_tensors(lstm *state) {
     const bench_shape shape = state->problem->shape;
     const onednn_tensor tensors[TENSORS] = {
-        [X] = {DNNL_ARG_SRC_LAYER, 3, {shape.T, shape.N, shape.I}, dnnl_tnc},
-        [H0] = {DNNL_ARG_SRC_ITER, 4, {1, 1, shape.N, shape.H}, dnnl_ldnc},
-        [C0] = {DNNL_ARG_SRC_ITER_C, 4, {1, 1, shape.N, shape.H}, dnnl_ldnc},
-        [W] = {DNNL_ARG_WEIGHTS_LAYER, 5, {1, 1, shape.I, 4, shape.H}, dnnl_ldigo, .chooses = 1},
-        [R] = {DNNL_ARG_WEIGHTS_ITER, 5, {1, 1, shape.H, 4, shape.H}, dnnl_ldigo, .chooses = 1},
-        [B] = {DNNL_ARG_BIAS, 4, {1, 1, 4, shape.H}, dnnl_ldgo},
-        [Y] = {DNNL_ARG_DST_LAYER, 3, {shape.T, shape.N, shape.H}, dnnl_tnc},
-        [HT] = {DNNL_ARG_DST_ITER, 4, {1, 1, shape.N, shape.H}, dnnl_ldnc},
-        [CT] = {DNNL_ARG_DST_ITER_C, 4, {1, 1, shape.N, shape.H}, dnnl_ldnc}};
+        [X] = {DNNL_ARG_SRC_LAYER, 3, {shape.T, shape.N, shape.I}, .tag = dnnl_tnc},
+        [H0] = {DNNL_ARG_SRC_ITER, 4, {1, 1, shape.N, shape.H}, .tag = dnnl_ldnc},
+        [C0] = {DNNL_ARG_SRC_ITER_C, 4, {1, 1, shape.N, shape.H}, .tag = dnnl_ldnc},
+        [W] = {DNNL_ARG_WEIGHTS_LAYER, 5, {1, 1, shape.I, 4, shape.H}, .tag = dnnl_ldigo, .chooses = 1},
+        [R] = {DNNL_ARG_WEIGHTS_ITER, 5, {1, 1, shape.H, 4, shape.H}, .tag = dnnl_ldigo, .chooses = 1},
+        [B] = {DNNL_ARG_BIAS, 4, {1, 1, 4, shape.H}, .tag = dnnl_ldgo},
+        [Y] = {DNNL_ARG_DST_LAYER, 3, {shape.T, shape.N, shape.H}, .tag = dnnl_tnc},
+        [HT] = {DNNL_ARG_DST_ITER, 4, {1, 1, shape.N, shape.H}, .tag = dnnl_ldnc},
+        [CT] = {DNNL_ARG_DST_ITER_C, 4, {1, 1, shape.N, shape.H}, .tag = dnnl_ldnc}};
     for (int i = 0; i < TENSORS; i++) state->tensors[i] = tensors[i];
 }
 

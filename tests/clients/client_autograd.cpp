@@ -130,7 +130,7 @@ struct Model {
 };
 
 Tensor outputs(std::int64_t row) {
-    return {std::vector<double>(T * N * row), row, T * row};
+    return {std::vector<double>(static_cast<std::size_t>(T * N * row)), row, T * row};
 }
 
 double loss(GruFunction &function, const Model &model) {
