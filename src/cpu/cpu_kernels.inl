@@ -5,8 +5,8 @@
  * in registers), KERNELS (the table's name), vec, vec_load, vec_store, vec_set1, vec_add, vec_sub, vec_mul, vec_div,
  * vec_fma (a b + c), vec_fnma (c - a b), vec_min and vec_max (the second argument if one is NaN), vec_abs,
  * vec_copysign, vec_power (2^n from n + MAGIC), vec_if_less (a < b ? x : y), vec_transpose (LANES vectors, in place), and
- * in f32 vec_load_f16, which widens, and vec_load_bf16(line, lane): widens the LANES lanes from `lane` on of the 16 numbers of a line,
- * which lie as gru_cpu_lane_place says. cpu_int8.inl lists the words of integers. */
+ * in f32 vec_load_f16, which widens, and vec_load_bf16(pairs, odd), which widens the first or the second of each of LANES pairs.
+ * cpu_int8.inl lists the words of integers. */
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -85,15 +85,19 @@ INLINE size_t weight_bytes(int32_t type) {
     return type == REAL_TYPE ? sizeof(real) : sizeof(uint16_t);
 }
 
-/* LANES weights from `lane` on of the 16 that begin at index `line`. */
-INLINE vec load_weights(const void *weights, int32_t type, size_t line, size_t lane) {
+/* LANES weights of a gate and of k + odd, from `lane` on of 16. odd: 0, or 1 where two values of k lie in pairs; k is even
+ * there. */
+INLINE vec load_weights(const void *weights, int32_t type, int gates, size_t k, int odd, size_t gate,
+                        size_t lane) {
+    const size_t group = type == GRU_BF16 ? 2 : 1;
+    const size_t at = ((k / group * (size_t)gates + gate) * PANEL + lane) * group;
 #ifdef GRU_CPU_F64
-    (void)type; /* none are narrower */
+    (void)odd; /* none are narrower */
 #else
-    if (type == GRU_F16) return vec_load_f16((const uint16_t *)weights + line + lane);
-    if (type == GRU_BF16) return vec_load_bf16((const uint16_t *)weights + line, lane);
+    if (type == GRU_F16) return vec_load_f16((const uint16_t *)weights + at);
+    if (type == GRU_BF16) return vec_load_bf16((const uint16_t *)weights + at, odd);
 #endif
-    return vec_load((const real *)weights + line + lane);
+    return vec_load((const real *)weights + at);
 }
 
 /* Vectors narrower than a panel read its weights more than once: in blocks of k, which stay in a level 1 cache of 32 KiB
@@ -118,25 +122,24 @@ INLINE void fetch_ahead(weights_ahead *ahead, int32_t type, int gates, int rows)
     ahead->at += ahead->step;
 }
 
-/* The terms of one k for some vectors of weights, `wide` of each gate. One or two rows keep their inputs in registers and
+/* The terms of k + odd for some vectors of weights, `wide` of each gate. One or two rows keep their inputs in registers and
  * read each weight once; more rows keep the weights. */
 INLINE void add_terms(const gru_cpu_panel *panel, int32_t type, int gates, int rows, int wide, size_t first,
-                      size_t k, const real *const *in, vec *sum) {
-    const size_t line = k * (size_t)gates * PANEL;
+                      size_t k, int odd, const real *const *in, vec *sum) {
     const int vectors = gates * wide, few = rows <= 2;
     vec w[GATES * 4], few_in[2];
 #pragma GCC unroll 2
-    for (int m = 0; few && m < rows; m++) few_in[m] = vec_set1(in[m][k]);
+    for (int m = 0; few && m < rows; m++) few_in[m] = vec_set1(in[m][k + (size_t)odd]);
 #pragma GCC unroll 12
     for (int i = 0; i < vectors; i++) {
-        w[i] = load_weights(panel->weights, type, line + (size_t)(i / wide) * PANEL,
+        w[i] = load_weights(panel->weights, type, gates, k, odd, (size_t)(i / wide),
                             (size_t)(i % wide) * LANES + first);
 #pragma GCC unroll 2
         for (int m = 0; few && m < rows; m++) sum[i * rows + m] = vec_fma(w[i], few_in[m], sum[i * rows + m]);
     }
 #pragma GCC unroll 8
     for (int m = 0; !few && m < rows; m++) {
-        const vec u = vec_set1(in[m][k]);
+        const vec u = vec_set1(in[m][k + (size_t)odd]);
 #pragma GCC unroll 12
         for (int i = 0; i < vectors; i++) sum[i * rows + m] = vec_fma(w[i], u, sum[i * rows + m]);
     }
@@ -178,13 +181,17 @@ INLINE void store_sums(const gru_cpu_panel *panel, int vectors, int rows, int wi
 INLINE void product_block(const gru_cpu_panel *panel, int32_t type, int gates, int rows, int wide,
                           size_t first, size_t begin, size_t end, weights_ahead *ahead, const real *const *in,
                           real *const *out) {
+    const size_t group = type == GRU_BF16 ? 2 : 1;
     weights_ahead fetched = *ahead;
     vec sum[GATES * PANEL];
     start_sums(panel, gates * wide, rows, wide, first, begin, out, sum);
-    for (size_t k = begin; k < end; k++) {
+    for (size_t k = begin; k < end; k += group) {
         fetch_ahead(&fetched, type, gates, rows);
         if (rows >= 8 && panel->ahead) __builtin_prefetch(in[0] + panel->ahead + k * 8, 0, 2);
-        add_terms(panel, type, gates, rows, wide, first, k, in, sum);
+        add_terms(panel, type, gates, rows, wide, first, k, 0, in, sum);
+        if (group == 1 || k + 1 == end) continue;
+        fetch_ahead(&fetched, type, gates, rows);
+        add_terms(panel, type, gates, rows, wide, first, k, 1, in, sum);
     }
     if (BLOCKED) *ahead = fetched;
     store_sums(panel, gates * wide, rows, wide, first, begin, out, sum);

@@ -62,10 +62,10 @@ static inline vec vec_load_f16(const uint16_t *p) {
     return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p));
 }
 
-static inline vec vec_load_bf16(const uint16_t *line, size_t lane) {
-    const __m256i pairs = _mm256_loadu_si256((const __m256i *)(const void *)line);
-    return _mm256_castsi256_ps(lane == 0 ? _mm256_slli_epi32(pairs, 16)
-                                         : _mm256_and_si256(pairs, _mm256_set1_epi32(-0x10000)));
+static inline vec vec_load_bf16(const uint16_t *pairs, int odd) {
+    const __m256i bits = _mm256_loadu_si256((const __m256i *)(const void *)pairs);
+    return _mm256_castsi256_ps(odd ? _mm256_and_si256(bits, _mm256_set1_epi32(-0x10000))
+                                   : _mm256_slli_epi32(bits, 16));
 }
 
 static inline void vec_store_low_bits(int16_t *p, vec v) {

@@ -88,13 +88,10 @@ static inline vec vec_load_f16(const uint16_t *p) {
     return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
 }
 
-/* All lanes: the pairs twice, the lower copy shifted. */
-static inline vec vec_load_bf16(const uint16_t *line, size_t lane) {
-    const __m256i pairs = _mm256_loadu_si256((const __m256i *)(const void *)line);
-    const __m512i shifts = _mm512_inserti64x4(_mm512_setzero_si512(), _mm256_set1_epi32(16), 0);
-    const __m512i bits = _mm512_sllv_epi32(_mm512_broadcast_i64x4(pairs), shifts);
-    (void)lane;
-    return _mm512_castsi512_ps(_mm512_and_si512(bits, _mm512_set1_epi32(-0x10000)));
+static inline vec vec_load_bf16(const uint16_t *pairs, int odd) {
+    const __m512i bits = _mm512_loadu_si512(pairs);
+    return _mm512_castsi512_ps(odd ? _mm512_and_si512(bits, _mm512_set1_epi32(-0x10000))
+                                   : _mm512_slli_epi32(bits, 16));
 }
 
 static inline void vec_store_low_bits(int16_t *p, vec v) {

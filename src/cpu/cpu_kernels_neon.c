@@ -94,10 +94,9 @@ static inline vec vec_load_f16(const uint16_t *p) {
     return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)));
 }
 
-static inline vec vec_load_bf16(const uint16_t *line, size_t lane) {
-    const uint32x4_t pairs = vreinterpretq_u32_u16(vld1q_u16(line + lane % (PANEL / 2) * 2));
-    return vreinterpretq_f32_u32(lane < PANEL / 2 ? vshlq_n_u32(pairs, 16)
-                                                  : vandq_u32(pairs, vdupq_n_u32(0xffff0000u)));
+static inline vec vec_load_bf16(const uint16_t *pairs, int odd) {
+    const uint32x4_t bits = vreinterpretq_u32_u16(vld1q_u16(pairs));
+    return vreinterpretq_f32_u32(odd ? vandq_u32(bits, vdupq_n_u32(0xffff0000u)) : vshlq_n_u32(bits, 16));
 }
 
 typedef int32x4x2_t isum; /* each sum in two neighbouring parts, added at the end */

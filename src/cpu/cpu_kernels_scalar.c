@@ -111,8 +111,8 @@ static inline vec vec_power(vec t) {
 static inline vec vec_load_f16(const uint16_t *p) {
     return gru_float_from_f16(*p);
 }
-static inline vec vec_load_bf16(const uint16_t *line, size_t lane) {
-    return gru_float_from_bf16(line[gru_cpu_lane_place(GRU_BF16, lane)]);
+static inline vec vec_load_bf16(const uint16_t *pairs, int odd) {
+    return gru_float_from_bf16(pairs[odd]);
 }
 
 typedef int32_t isum;

@@ -16,20 +16,21 @@
  *   R   [P][H][3][16]       AFTER, ALL
  *   R   [P]{[H][2][16] r, z; [H][16] n}     BEFORE, whose candidate multiplies r h instead of h
  *
- * The 16 are in the order of the units, but with bf16: gru_cpu_lane_place. With int8 two values of k go together, as integer
- * products take them: [I / 2][3][16][2] in the place of [I][3][16], I and H rounded up to pairs, the last filled with zeros. Each array starts on a cache line. */
+ * With int8 and bf16 two values of k go together, as the processors' products of pairs take them: [I / 2][3][16][2] in the
+ * place of [I][3][16], I and H rounded up to pairs, the last filled with zeros. One bf16 of a pair is widened by a shift, the
+ * other by a mask. Each array starts on a cache line. */
 enum { PANEL = 16 };
 
 static inline size_t gru_cpu_panel_count(int32_t hidden) {
     return ((size_t)hidden + PANEL - 1) / PANEL;
 }
 
-/* Values of k that lie side by side: 2 with int8, and K rounded up to whole groups of them. */
+/* Values of k that lie side by side: 2 with int8 and bf16, and K rounded up to whole groups of them. */
 static inline size_t gru_cpu_group(int32_t type) {
-    return type == GRU_INT8 ? 2 : 1;
+    return type == GRU_INT8 || type == GRU_BF16 ? 2 : 1;
 }
 static inline size_t gru_cpu_whole_groups(int32_t type, size_t K) {
-    return type == GRU_INT8 ? K + K % 2 : K;
+    return gru_cpu_group(type) == 2 ? K + K % 2 : K;
 }
 
 typedef struct gru_cpu_packed_layout {
@@ -52,34 +53,30 @@ static inline gru_cpu_packed_layout gru_cpu_packed_layout_of(const gru_layer_con
     return layout;
 }
 
-/* Place of a lane among the 16 of a gate. With bf16, lanes i and i + 8 share 32 bits: a shift widens one, a mask the other.
- * In natural order each would take a shuffle and a shift, and products of one row took longer than reading their weights. */
-static inline size_t gru_cpu_lane_place(int32_t type, size_t lane) {
-    return type == GRU_BF16 ? lane % (PANEL / 2) * 2 + lane / (PANEL / 2) : lane;
-}
-
 /* Element index within W or R of type `type` of gate g, unit j, summed index k of K. split: R of BEFORE. */
 static inline size_t gru_cpu_weight_index(int32_t type, int split, size_t K, int g, size_t j, size_t k) {
     const size_t group = gru_cpu_group(type), line = PANEL * group,
                  groups = gru_cpu_whole_groups(type, K) / group;
     const size_t panel = j / PANEL * groups * GATES * line, i = k / group;
-    const size_t at = panel + gru_cpu_lane_place(type, j % PANEL) * group + k % group;
+    const size_t at = panel + j % PANEL * group + k % group;
     if (!split) return at + (i * GATES + (size_t)g) * line;
     if (g == GATE_N) return at + (groups * 2 + i) * line;
     return at + (i * 2 + (size_t)g) * line;
 }
 
-/* The 16 weights of a gate and a k that begin at index `at`, in the order of the units. type: f32, f16, bf16; f64. */
+/* The 16 weights of a gate and a k, the first of them at index `at`. type: f32, f16, bf16; f64. */
 static inline void gru_cpu_load_lanes(const void *weights, int32_t type, size_t at, real *lanes) {
-    real placed[PANEL];
-    gru_load_reals(weights, type, at, placed, PANEL);
-    for (size_t i = 0; i < PANEL; i++) lanes[i] = placed[gru_cpu_lane_place(type, i)];
+    const size_t group = gru_cpu_group(type), k = at % group;
+    real line[2 * PANEL];
+    gru_load_reals(weights, type, at - k, line, PANEL * group);
+    for (size_t i = 0; i < PANEL; i++) lanes[i] = line[i * group + k];
 }
 
 static inline void gru_cpu_store_lanes(void *weights, int32_t type, size_t at, const real *lanes) {
-    real placed[PANEL];
-    for (size_t i = 0; i < PANEL; i++) placed[gru_cpu_lane_place(type, i)] = lanes[i];
-    gru_store_reals(weights, type, at, placed, PANEL);
+    const size_t group = gru_cpu_group(type);
+    if (group == 1) gru_store_reals(weights, type, at, lanes, PANEL);
+    for (size_t i = 0; group > 1 && i < PANEL; i++)
+        gru_store_reals(weights, type, at + i * group, lanes + i, 1);
 }
 
 /* Element index within bW, bR, sW or sR. */

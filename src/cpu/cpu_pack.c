@@ -82,8 +82,6 @@ static void load_row(const matrix *m, size_t row, size_t k, size_t count, float 
 static void pack_block(const gru_cpu_kernels *kernels, const matrix *m, int g, size_t j, size_t k,
                        size_t count) {
     const size_t units = m->H - j < PANEL ? m->H - j : PANEL, row = (size_t)g * m->H + j;
-    const size_t at = gru_cpu_weight_index(m->packed_type, m->split, m->K, g, j, k);
-    const size_t pitch = gru_cpu_weight_index(m->packed_type, m->split, m->K, g, j, k + 1) - at;
     float copies[PANEL][BLOCK], transposed[BLOCK][PANEL] = {{0}};
     const float *rows[PANEL];
     for (size_t i = 0; i < units; i++) {
@@ -91,12 +89,15 @@ static void pack_block(const gru_cpu_kernels *kernels, const matrix *m, int g, s
         if (m->type != GRU_F32) load_row(m, row + i, k, count, copies[i]);
     }
     if (m->packed_type == GRU_F32) {
+        const size_t at = gru_cpu_weight_index(GRU_F32, m->split, m->K, g, j, k);
+        const size_t pitch = gru_cpu_weight_index(GRU_F32, m->split, m->K, g, j, k + 1) - at;
         kernels->transpose(rows, units, 0, count, (float *)m->packed + at, pitch);
         return;
     }
     kernels->transpose(rows, units, 0, count, transposed[0], PANEL);
     for (size_t i = 0; i < count; i++)
-        gru_cpu_store_lanes(m->packed, m->packed_type, at + i * pitch, transposed[i]);
+        gru_cpu_store_lanes(m->packed, m->packed_type,
+                            gru_cpu_weight_index(m->packed_type, m->split, m->K, g, j, k + i), transposed[i]);
 }
 
 static void pack_matrix(const gru_cpu_kernels *kernels, const matrix *m) {

@@ -8,14 +8,29 @@ enum { STEP_UNITS = STEP_WIDE * LANES }; /* units of a whole block */
 _Static_assert(PANEL % STEP_UNITS == 0 && (int)PANEL == (int)GRU_STEP_UNITS,
                "blocks fill panels, panels fill states");
 
-/* Adds the products of k to the chains of the block that begins at `lane` of the panel w. */
-INLINE void add_term(const void *w, int32_t type, int wide, size_t lane, size_t k, float u, vec *sum) {
+/* Adds the products of k + odd to the chains of the block that begins at `lane` of the panel w. */
+INLINE void add_term(const void *w, int32_t type, int wide, size_t lane, size_t k, int odd, float u,
+                     vec *sum) {
     const vec v = vec_set1(u);
 #pragma GCC unroll 12
-    for (int i = 0; i < GATES * wide; i++) {
-        const size_t line = (k * GATES + (size_t)(i / wide)) * PANEL;
-        sum[i] = vec_fma(load_weights(w, type, line, lane + (size_t)(i % wide) * LANES), v, sum[i]);
-    }
+    for (int i = 0; i < GATES * wide; i++)
+        sum[i] = vec_fma(
+            load_weights(w, type, GATES, k, odd, (size_t)(i / wide), lane + (size_t)(i % wide) * LANES), v,
+            sum[i]);
+}
+
+/* The same memory, which the compiler cannot know: with 16 registers pairs are read twice, as to keep them moves sums to memory
+ * (AVX2, H = 256: 16 us instead of 10). */
+INLINE const void *read_again(const void *memory) {
+    if (LANES < 16) __asm__("" : "+r"(memory));
+    return memory;
+}
+
+/* The same for a group of k: with bf16 two of them, but the last of an odd K alone. */
+INLINE void add_group(const void *w, int32_t type, int wide, size_t lane, size_t k, size_t K, const float *u,
+                      vec *sum) {
+    add_term(w, type, wide, lane, k, 0, u[k], sum);
+    if (type == GRU_BF16 && k + 1 < K) add_term(read_again(w), type, wide, lane, k, 1, u[k + 1], sum);
 }
 
 INLINE void load_bias(const float *bias, int wide, vec *sum) {
@@ -58,14 +73,16 @@ INLINE void float_sums(const gru_cpu_step *step, const step_data *data, int32_t 
     const float *x = data->x, *h = data->h;
     const void *w = panel_weights(W, type, unit), *r = panel_weights(R, type, unit);
     const size_t common = W->K < R->K ? W->K : R->K, lane = wide * LANES < PANEL ? unit % PANEL : 0;
+    const size_t group = type == GRU_BF16 ? 2 : 1;
+    size_t k = 0;
     load_bias(W->bias + gru_cpu_bias_index(0, unit), wide, a);
     load_bias(R->bias + gru_cpu_bias_index(0, unit), wide, c);
-    for (size_t k = 0; k < common; k++) {
-        add_term(w, type, wide, lane, k, x[k], a);
-        add_term(r, type, wide, lane, k, h[k], c);
+    for (; k < common; k += group) {
+        add_group(w, type, wide, lane, k, W->K, x, a);
+        add_group(r, type, wide, lane, k, R->K, h, c);
     }
-    for (size_t k = common; k < W->K; k++) add_term(w, type, wide, lane, k, x[k], a);
-    for (size_t k = common; k < R->K; k++) add_term(r, type, wide, lane, k, h[k], c);
+    for (size_t i = k; i < W->K; i += group) add_group(w, type, wide, lane, i, W->K, x, a);
+    for (size_t i = k; i < R->K; i += group) add_group(r, type, wide, lane, i, R->K, h, c);
 }
 
 /* One matrix after the other: sums of integers have no chains to wait for. */
