@@ -1,4 +1,4 @@
-/* cpu_activations.inl: the activations of the general cell, one vector at a time, in the vocabulary of cpu_kernels.inl.
+/* cpu_activations.inl: the activations of the general cell, one vector at a time, in the vocabulary of cpu_cell.inl.
  *
  * They are called through a table: one function for each row of core/activations.def and one for its slope. NaN passes. Where a
  * limit stands, the exact value beyond it is that at the limit within the error of the function. */
@@ -311,12 +311,3 @@ static const vec_activation vec_activations[GRU_ACTIVATIONS] = {
     [GRU_ROW_OF_HARD_SILU] = {hard_silu, hard_silu_slope},
     [GRU_ROW_OF_MISH] = {mish, mish_slope},
 };
-
-static void activation_all(const gru_activation *f, const real *v, real *value, real *slope, size_t count) {
-    const vec_activation *functions = &vec_activations[f->row];
-    for (size_t i = 0; i < count; i += LANES) {
-        const vec x = vec_load(v + i), y = functions->value(f, x);
-        vec_store(value + i, y);
-        vec_store(slope + i, functions->slope(f, x, y));
-    }
-}

@@ -1,4 +1,4 @@
-/* cpu_backward_step.inl: the backward cell, one vector of units at a time, in the vocabulary of cpu_kernels.inl.
+/* cpu_backward_step.inl: the backward cell, one vector of units at a time, in the vocabulary of cpu_cell.inl.
  *
  * The order of operations is normative (docs/bit-order.md): what is written as one vec_fma is rounded once. */
 

@@ -50,7 +50,7 @@ static gru_status forward(const gru_job *jobs, const gru_plan *plan) {
     if (!gru_cpu_plan_of(plan)->streaming)
         return is_f64(jobs[0].layer) ? gru_cpu_forward_f64(jobs, plan) : gru_cpu_forward(jobs, plan);
     for (int32_t i = 0; i < plan->count; i++)
-        gru_cpu_streaming_step(gru_cpu_kernels_of(plan->engine), jobs[i].layer, jobs[i].run);
+        gru_cpu_streaming_step(plan->engine, jobs[i].layer, jobs[i].run);
     return GRU_OK;
 }
 
@@ -83,6 +83,7 @@ static const char *scalar_declines(const gru_engine *self, const gru_context *co
 static const gru_cpu_isa scalar = {
     .kernels = &gru_cpu_kernels_scalar,
     .kernels_f64 = &gru_cpu_kernels_scalar_f64,
+    .int8 = &gru_cpu_int8_scalar,
 };
 const gru_engine gru_engine_cpu_scalar = {
     .name = "cpu_scalar",
@@ -100,6 +101,7 @@ const gru_engine gru_engine_cpu_scalar = {
 static const gru_cpu_isa avx2 = {
     .kernels = &gru_cpu_kernels_avx2,
     .kernels_f64 = &gru_cpu_kernels_avx2_f64,
+    .int8 = &gru_cpu_int8_avx2,
     .feature = GRU_CPU_AVX2,
     .missing = "this processor has no AVX2 with FMA and F16C",
 };
@@ -118,6 +120,9 @@ const gru_engine gru_engine_cpu_avx2 = {
 static const gru_cpu_isa avx512 = {
     .kernels = &gru_cpu_kernels_avx512,
     .kernels_f64 = &gru_cpu_kernels_avx512_f64,
+    .int8 = &gru_cpu_int8_avx512,
+    .int8_dots = &gru_cpu_int8_avx512_vnni,
+    .int8_dots_feature = GRU_CPU_AVX512_VNNI,
     .feature = GRU_CPU_AVX512,
     .missing = "this processor has no AVX-512 with AVX512BW",
 };
@@ -137,6 +142,7 @@ const gru_engine gru_engine_cpu_avx512 = {
 static const gru_cpu_isa neon = {
     .kernels = &gru_cpu_kernels_neon,
     .kernels_f64 = &gru_cpu_kernels_neon_f64,
+    .int8 = &gru_cpu_int8_neon,
     .feature = GRU_CPU_NEON,
     .missing = "NEON is hidden",
 };

@@ -32,7 +32,8 @@ static uint32_t x86_features(void) {
     if ((saved & SAVES_YMM) != SAVES_YMM || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
     if (!(b & bit_AVX2)) return 0;
     const int has_512 = (b & bit_AVX512F) && (b & bit_AVX512BW) && (saved & SAVES_ZMM) == SAVES_ZMM;
-    return has_512 ? GRU_CPU_AVX2 | GRU_CPU_AVX512 : GRU_CPU_AVX2;
+    if (!has_512) return GRU_CPU_AVX2;
+    return GRU_CPU_AVX2 | GRU_CPU_AVX512 | (c & bit_AVX512VNNI ? GRU_CPU_AVX512_VNNI : 0);
 }
 #endif
 

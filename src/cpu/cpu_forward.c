@@ -26,7 +26,7 @@ static void lay_out_lists(gru_cpu_forward_work *work, gru_arena *arena, size_t r
     lists->saved = gru_cpu_take_pointers(arena, rows);
     lists->row = gru_arena_take(arena, gru_size_times(rows, sizeof *lists->row));
     lists->attention = gru_cpu_take_reals(arena, rows, 1);
-    work->integers = gru_cpu_take_pointers(arena, rows);
+    work->narrow = gru_cpu_take_pointers(arena, rows);
 }
 
 static size_t list_bytes(size_t rows) {
@@ -56,10 +56,10 @@ static void lay_out(gru_cpu_forward_call *call, gru_arena *arena, int64_t T, int
     call->a = gru_cpu_take_reals(arena, rows, call->pitch_a);
     call->x = gru_cpu_take_reals(arena, config->io_type == REAL_TYPE ? 0 : rows, (size_t)config->inputs);
     if (config->weight_type == GRU_INT8) {
-        call->integers[INPUTS] =
-            gru_arena_take(arena, gru_size_times(rows, gru_cpu_quantised_bytes((size_t)config->inputs)));
-        call->integers[STATES] =
-            gru_arena_take(arena, gru_size_times(n, gru_cpu_quantised_bytes((size_t)config->hidden)));
+        call->narrow[INPUTS] =
+            gru_arena_take(arena, gru_size_times(rows, gru_cpu_narrow_bytes((size_t)config->inputs)));
+        call->narrow[STATES] =
+            gru_arena_take(arena, gru_size_times(n, gru_cpu_narrow_bytes((size_t)config->hidden)));
     }
     call->lists = gru_arena_take(arena, gru_size_times(threads, list_bytes(rows)));
     call->times = gru_arena_take(arena, gru_timeline_bytes(T, N));
@@ -79,6 +79,7 @@ static void set_up(gru_cpu_forward_call *call, const gru_job *job, const gru_pla
     call->layer = job->layer;
     call->run = job->run;
     call->kernels = gru_cpu_kernels_of(plan->engine);
+    call->pairs = gru_cpu_pairs_of(plan->engine, job->layer);
     call->schedule = schedule;
     call->H = (size_t)job->layer->config.hidden;
     gru_cpu_operands_of(job->layer, job->run, &call->operands);
@@ -137,21 +138,21 @@ static void widen_part(void *argument, int32_t part) {
     gru_cpu_widen_inputs(argument, part);
 }
 
-static void quantise_inputs_part(void *argument, int32_t part) {
+static void narrow_inputs_part(void *argument, int32_t part) {
     choose_part(argument, part);
-    gru_cpu_quantise_inputs(argument, part);
+    gru_cpu_narrow_inputs(argument, part);
 }
 
-static void quantise_states_part(void *argument, int32_t part) {
+static void narrow_states_part(void *argument, int32_t part) {
     gru_cpu_forward_work *work = argument;
     choose_part(work, part);
-    gru_cpu_quantise_states(work, work->step, part);
+    gru_cpu_narrow_states(work, work->step, part);
 }
 
-static void quantise_reset_states_part(void *argument, int32_t part) {
+static void narrow_reset_states_part(void *argument, int32_t part) {
     gru_cpu_forward_work *work = argument;
     choose_part(work, part);
-    gru_cpu_quantise_reset_states(work, work->step, part);
+    gru_cpu_narrow_reset_states(work, work->step, part);
 }
 
 /* Some units of a step; with the first step of a chunk, of the chunk's projection. */
@@ -179,15 +180,15 @@ static void prepare_chunk(gru_cpu_forward_work *work) {
     work->chunk_begin = work->step;
     if (work->call->run->projected.data) return;
     if (config->io_type != REAL_TYPE) gru_phase_run(&work->member, widen_part, work);
-    if (config->weight_type == GRU_INT8) gru_phase_run(&work->member, quantise_inputs_part, work);
+    if (work->call->pairs) gru_phase_run(&work->member, narrow_inputs_part, work);
 }
 
 static void step_by_units(gru_cpu_forward_work *work) {
-    const int int8 = work->call->layer->config.weight_type == GRU_INT8;
-    if (int8) gru_phase_run(&work->member, quantise_states_part, work);
+    const int narrows = work->call->pairs != NULL;
+    if (narrows) gru_phase_run(&work->member, narrow_states_part, work);
     gru_phase_run(&work->member, step_part, work);
     if (work->call->operands.cell.reset_mode != GRU_RESET_BEFORE) return;
-    if (int8) gru_phase_run(&work->member, quantise_reset_states_part, work);
+    if (narrows) gru_phase_run(&work->member, narrow_reset_states_part, work);
     gru_phase_run(&work->member, candidate_part, work);
 }
 

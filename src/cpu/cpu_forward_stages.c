@@ -9,36 +9,36 @@
 
 /* ---- products ---- */
 
-/* Where the integers of the listed row i lie, for a product with int8 weights. */
-static gru_cpu_quantised *integers_of(const gru_cpu_forward_work *work, int which, size_t K, int64_t i) {
+/* Where the listed row i lies in 16 bits, for a product of pairs. */
+static gru_cpu_narrow_row *narrow_row(const gru_cpu_forward_work *work, int which, size_t K, int64_t i) {
     const int64_t steps = which == INPUTS ? work->call->schedule.chunk : 1;
     const size_t row = (size_t)(work->slice.row_begin * steps + i);
-    return (gru_cpu_quantised *)(void *)(work->call->integers[which] + row * gru_cpu_quantised_bytes(K));
+    return (gru_cpu_narrow_row *)(void *)(work->call->narrow[which] + row * gru_cpu_narrow_bytes(K));
 }
 
-/* Parts that share rows find them rounded: gru_cpu_quantise_... */
-static void quantise_rows(const gru_cpu_forward_work *work, int which, const real *const *in, size_t K) {
+/* Parts that share rows find them rounded: gru_cpu_narrow_... */
+static void narrow_rows(const gru_cpu_forward_work *work, int which, const real *const *in, size_t K) {
     const gru_cpu_forward_call *call = work->call;
-    if (call->layer->config.weight_type != GRU_INT8) return;
+    if (!call->pairs) return;
     for (int64_t i = 0; i < work->rows.count; i++) {
-        gru_cpu_quantised *to = integers_of(work, which, K, i);
-        if (call->schedule.by_rows) call->kernels->quantise(in[i], K, to);
-        work->integers[i] = to;
+        gru_cpu_narrow_row *to = narrow_row(work, which, K, i);
+        if (call->schedule.by_rows) call->pairs->narrow(in[i], K, to);
+        work->narrow[i] = to;
     }
 }
 
 /* Rounds some of the listed rows. */
-static void quantise_shared(const gru_cpu_forward_work *work, int which, const real *const *in, size_t K,
-                            int32_t part) {
+static void narrow_shared(const gru_cpu_forward_work *work, int which, const real *const *in, size_t K,
+                          int32_t part) {
     for (int64_t i = part; i < work->rows.count; i += work->call->schedule.threads)
-        work->call->kernels->quantise(in[i], K, integers_of(work, which, K, i));
+        work->call->pairs->narrow(in[i], K, narrow_row(work, which, K, i));
 }
 
 /* out = the panel times the listed rows from `first` on. */
 static void multiply_panel(const gru_cpu_forward_work *work, const gru_cpu_panel *panel,
                            const real *const *in, int64_t first, int32_t count, real *const *out) {
-    if (panel->type == GRU_INT8)
-        work->call->kernels->int8_product(panel, work->integers + first, out, count);
+    if (work->call->pairs)
+        work->call->pairs->product(panel, work->narrow + first, out, count);
     else
         work->call->kernels->product(panel, in + first, out, count);
 }
@@ -164,7 +164,7 @@ void gru_cpu_project_chunk(gru_cpu_forward_work *work) {
     const gru_cpu_forward_call *call = work->call;
     gather_inputs(work);
     if (call->run->projected.data) return;
-    quantise_rows(work, INPUTS, work->rows.in, call->operands.W.K);
+    narrow_rows(work, INPUTS, work->rows.in, call->operands.W.K);
     for (size_t panel = work->slice.panels.begin; panel < work->slice.panels.end; panel++) {
         const gru_cpu_panel weights = gru_cpu_panel_at(&call->operands.W, call->operands.W_pitch, panel);
         for (int64_t first = 0, count; first < work->rows.count; first += count) {
@@ -212,7 +212,7 @@ static void multiply(const gru_cpu_forward_work *work, const gru_cpu_panel *firs
     alignas(64) real c[MAX_ROWS][GATES * PANEL];
     real *c_rows[MAX_ROWS];
     for (int m = 0; m < MAX_ROWS && m < work->rows.count; m++) c_rows[m] = c[m];
-    quantise_rows(work, STATES, in, first_panel->K);
+    narrow_rows(work, STATES, in, first_panel->K);
     for (size_t panel = work->slice.panels.begin; panel < work->slice.panels.end; panel++) {
         const gru_cpu_panel weights = gru_cpu_panel_at(first_panel, call->operands.R_pitch, panel);
         for (int64_t first = 0, count; first < work->rows.count; first += count) {
@@ -272,17 +272,17 @@ void gru_cpu_end_step(gru_cpu_forward_work *work, int64_t s) {
     store_outputs(work, s);
 }
 
-void gru_cpu_quantise_inputs(gru_cpu_forward_work *work, int32_t part) {
+void gru_cpu_narrow_inputs(gru_cpu_forward_work *work, int32_t part) {
     gather_inputs(work);
-    quantise_shared(work, INPUTS, work->rows.in, work->call->operands.W.K, part);
+    narrow_shared(work, INPUTS, work->rows.in, work->call->operands.W.K, part);
 }
 
-void gru_cpu_quantise_states(gru_cpu_forward_work *work, int64_t s, int32_t part) {
+void gru_cpu_narrow_states(gru_cpu_forward_work *work, int64_t s, int32_t part) {
     gather_rows(work, s);
-    quantise_shared(work, STATES, work->rows.in, work->call->operands.R.K, part);
+    narrow_shared(work, STATES, work->rows.in, work->call->operands.R.K, part);
 }
 
-void gru_cpu_quantise_reset_states(gru_cpu_forward_work *work, int64_t s, int32_t part) {
+void gru_cpu_narrow_reset_states(gru_cpu_forward_work *work, int64_t s, int32_t part) {
     gather_rows(work, s);
-    quantise_shared(work, STATES, (const real *const *)work->rows.rh, work->call->operands.R_n.K, part);
+    narrow_shared(work, STATES, (const real *const *)work->rows.rh, work->call->operands.R_n.K, part);
 }

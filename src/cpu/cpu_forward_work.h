@@ -24,10 +24,11 @@ typedef struct gru_cpu_forward_call {
     real *z, *rh;             /* [N][pitch] BEFORE */
     real *a;                  /* [chunk][N][pitch_a] projected input of a chunk, in panels: [P][3][16] */
     real *x;                  /* [chunk][N][I] 16-bit input of a chunk, as f32 */
-    char *integers[2];        /* int8 weights: [chunk][N] inputs and [N] states, as gru_cpu_quantised */
-    char *lists;              /* for each thread: the arrays of gru_cpu_rows */
-    size_t list_rows;         /* in each of them */
-    void *times;              /* of the timeline */
+    const gru_cpu_pair_kernels *pairs; /* NULL: products of one number */
+    char *narrow[2];  /* with pairs: [chunk][N] inputs and [N] states, as gru_cpu_narrow_row */
+    char *lists;      /* for each thread: the arrays of gru_cpu_rows */
+    size_t list_rows; /* in each of them */
+    void *times;      /* of the timeline */
 } gru_cpu_forward_call;
 
 /* The work of one thread. */
@@ -38,10 +39,10 @@ typedef struct gru_cpu_forward_work {
     int64_t step;        /* the current one, of a phase that is one step */
     int64_t chunk_begin; /* first step of the current chunk */
     gru_cpu_rows rows;
-    const gru_cpu_quantised **integers; /* [count] rows of a product with int8 weights */
+    const gru_cpu_narrow_row **narrow; /* [count] rows of a product of pairs */
 } gru_cpu_forward_work;
 
-enum { INPUTS, STATES }; /* of gru_cpu_forward_call.integers */
+enum { INPUTS, STATES }; /* of gru_cpu_forward_call.narrow */
 
 /* All of these act on the rows and units of the current part. */
 
@@ -59,10 +60,10 @@ void gru_cpu_begin_step(gru_cpu_forward_work *work, int64_t s);
 void gru_cpu_end_step(gru_cpu_forward_work *work, int64_t s);
 
 /* Parts that share rows share this work: it comes before the projection, the step or its second half, each part some rows.
- * 16-bit x as f32; with int8 weights, x, states and r h as integers. */
+ * 16-bit x as f32; with products of pairs, x, states and r h in 16 bits. */
 void gru_cpu_widen_inputs(const gru_cpu_forward_work *work, int32_t part);
-void gru_cpu_quantise_inputs(gru_cpu_forward_work *work, int32_t part);
-void gru_cpu_quantise_states(gru_cpu_forward_work *work, int64_t s, int32_t part);
-void gru_cpu_quantise_reset_states(gru_cpu_forward_work *work, int64_t s, int32_t part);
+void gru_cpu_narrow_inputs(gru_cpu_forward_work *work, int32_t part);
+void gru_cpu_narrow_states(gru_cpu_forward_work *work, int64_t s, int32_t part);
+void gru_cpu_narrow_reset_states(gru_cpu_forward_work *work, int64_t s, int32_t part);
 
 #endif

@@ -3,18 +3,29 @@
 #define GRU_CPU_ISA_H
 
 #include "core/engine.h"
+#include "cpu_features.h"
 #include "cpu_kernels.h"
 
 /* The engines share everything but this (gru_engine.impl); cpu_reference has none. */
 typedef struct gru_cpu_isa {
     const void *kernels, *kernels_f64; /* gru_cpu_kernels of each type of number (cpu_real.h) */
-    uint32_t feature;                  /* GRU_CPU_..., which the processor must have; 0: none */
-    const char *missing;               /* the reason when it does not */
+    const void *int8;                  /* gru_cpu_pair_kernels of int8 weights */
+    const void *int8_dots;             /* the same with instructions of int8_dots_feature; NULL: none */
+    uint32_t int8_dots_feature;
+    uint32_t feature;    /* GRU_CPU_..., which the processor must have; 0: none */
+    const char *missing; /* the reason when it does not */
 } gru_cpu_isa;
 
 static inline const gru_cpu_kernels *gru_cpu_kernels_of(const gru_engine *engine) {
     const gru_cpu_isa *isa = engine->impl;
     return REAL_TYPE == GRU_F64 ? isa->kernels_f64 : isa->kernels;
+}
+
+/* The products of pairs of such a layer's runs; NULL: it has none. */
+static inline const gru_cpu_pair_kernels *gru_cpu_pairs_of(const gru_engine *engine, const gru_layer *layer) {
+    const gru_cpu_isa *isa = engine->impl;
+    if (layer->config.weight_type != GRU_INT8) return NULL;
+    return gru_cpu_features() & isa->int8_dots_feature ? isa->int8_dots : isa->int8;
 }
 
 #endif

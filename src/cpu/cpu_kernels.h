@@ -2,7 +2,7 @@
  *
  * Canonical order, the same bits in all of them: a product is one chain, acc = bias, then acc = fma(w[k], u[k], acc) for
  * k ascending, or a sum of such chains (SUMS_SET); every other operation is rounded once, in the order written in
- * cpu_kernels.inl. */
+ * cpu_cell.inl and cpu_kernels.inl. */
 #ifndef GRU_CPU_KERNELS_H
 #define GRU_CPU_KERNELS_H
 
@@ -51,18 +51,18 @@ static inline gru_cpu_panel gru_cpu_panel_at(const gru_cpu_panel *first, size_t 
     return panel;
 }
 
-/* A row as integers, for the product with int8 weights: number k is values[k] * scale. scale is NaN if a number of the row is
- * infinite or NaN. */
-typedef struct gru_cpu_quantised {
+/* A row in 16 bits, for products of pairs. With int8 weights these are integers: number k is values[k] * scale, and scale is NaN
+ * if a number of the row is infinite or NaN. */
+typedef struct gru_cpu_narrow_row {
     float scale;
     int16_t values[]; /* K, and a zero after an odd K; room for whole lines of PANEL */
-} gru_cpu_quantised;
+} gru_cpu_narrow_row;
 
-static inline size_t gru_cpu_quantised_bytes(size_t K) {
-    return gru_size_lines(sizeof(gru_cpu_quantised) + (K + PANEL - 1) / PANEL * PANEL * sizeof(int16_t));
+static inline size_t gru_cpu_narrow_bytes(size_t K) {
+    return gru_size_lines(sizeof(gru_cpu_narrow_row) + (K + PANEL - 1) / PANEL * PANEL * sizeof(int16_t));
 }
 
-/* The largest integer of a quantised row: as large as 16 bits and a sum of K products with int8 in 32 bits allow,
+/* The largest integer of such a row: as large as 16 bits and a sum of K products with int8 in 32 bits allow,
  * 255 at least: layers of int8 weights have K of 65536 at most. */
 static inline int32_t gru_cpu_largest_integer(size_t K) {
     const size_t most = INT32_MAX / 128 / (K ? K : 1);
@@ -143,19 +143,22 @@ typedef struct gru_cpu_cell_kernels {
                                 size_t end, size_t H);
 } gru_cpu_cell_kernels;
 
+/* Products where the processor multiplies two values of k at once. Rows are rounded to 16 bits for them. */
+typedef struct gru_cpu_pair_kernels {
+    void (*narrow)(const real *row, size_t K, gru_cpu_narrow_row *to);
+    /* As gru_cpu_kernels.product, of rows from narrow. */
+    void (*product)(const gru_cpu_panel *panel, const gru_cpu_narrow_row *const *in, real *const *out,
+                    int32_t rows);
+    gru_step_run streaming_step; /* as in gru_cpu_kernels; its workspace has room for the rows of x and h */
+} gru_cpu_pair_kernels;
+
 typedef struct gru_cpu_kernels {
     /* out[m][0 .. 16 gates) = the panel times in[m], m < rows, rows <= MAX_ROWS. Not of int8. */
     void (*product)(const gru_cpu_panel *panel, const real *const *in, real *const *out, int32_t rows);
-    /* NULL in f64, as the streaming step is. Rounds a row of K numbers to integers; for int8_product, the same for an int8
-     * panel. */
-    void (*quantise)(const real *row, size_t K, gru_cpu_quantised *to);
-    void (*int8_product)(const gru_cpu_panel *panel, const gru_cpu_quantised *const *in, real *const *out,
-                         int32_t rows);
-
     gru_cpu_cell_kernels common, general; /* general: of cells with functions */
 
     /* A streaming step, products and cell, of the operands that own points to. AFTER and ALL, without attention; only
-     * the common cell. */
+     * the common cell. NULL in f64. */
     gru_step_run streaming_step;
 
     /* to[i pitch + c] = rows[c][first + i], c < count, i < width. */
@@ -179,5 +182,8 @@ extern const gru_cpu_kernels gru_cpu_kernels_scalar;
 extern const gru_cpu_kernels gru_cpu_kernels_avx2;
 extern const gru_cpu_kernels gru_cpu_kernels_avx512;
 extern const gru_cpu_kernels gru_cpu_kernels_neon;
+
+extern const gru_cpu_pair_kernels gru_cpu_int8_scalar, gru_cpu_int8_avx2, gru_cpu_int8_avx512,
+    gru_cpu_int8_avx512_vnni, gru_cpu_int8_neon;
 
 #endif

@@ -7,6 +7,7 @@
 #include <immintrin.h>
 
 #define KERNELS gru_cpu_kernels_avx2
+#define PAIRS gru_cpu_int8_avx2
 #define ROWS 4
 #define WIDE(rows) ((rows) <= 2 ? 2 : 1)
 
@@ -16,6 +17,7 @@ typedef __m256d vec;
 #else
 #define LANES 8
 typedef __m256 vec;
+#define INT8_ROWS 3 /* a product needs a register of its own beside the sums */
 typedef __m256i isum, ipairs;
 #endif
 #define MM(operation) _mm256_##operation

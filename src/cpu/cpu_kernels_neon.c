@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define KERNELS gru_cpu_kernels_neon
+#define PAIRS gru_cpu_int8_neon
 #define ROWS 8
 #define WIDE(rows) ((rows) <= 2 ? 4 / (rows) : 1)
 
@@ -99,6 +100,7 @@ static inline vec vec_load_bf16(const uint16_t *pairs, int odd) {
     return vreinterpretq_f32_u32(odd ? vandq_u32(bits, vdupq_n_u32(0xffff0000u)) : vshlq_n_u32(bits, 16));
 }
 
+#define INT8_ROWS 4
 typedef int32x4x2_t isum; /* each sum in two neighbouring parts, added at the end */
 typedef int16x8_t ipairs;
 
@@ -119,6 +121,9 @@ static inline ipairs ipairs_set1(const int16_t *pair) {
 static inline isum isum_add(isum sum, ipairs w, ipairs u) {
     return (isum){
         {vmlal_s16(sum.val[0], vget_low_s16(w), vget_low_s16(u)), vmlal_high_s16(sum.val[1], w, u)}};
+}
+static inline isum isum_join(isum a, isum b) {
+    return (isum){{vaddq_s32(a.val[0], b.val[0]), vaddq_s32(a.val[1], b.val[1])}};
 }
 static inline vec vec_from_isum(isum sum) {
     return vcvtq_f32_s32(vpaddq_s32(sum.val[0], sum.val[1]));

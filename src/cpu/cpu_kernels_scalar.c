@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define KERNELS gru_cpu_kernels_scalar
+#define PAIRS gru_cpu_int8_scalar
 #define LANES 1
 #define ROWS 1
 #define WIDE(rows) 4
@@ -115,6 +116,7 @@ static inline vec vec_load_bf16(const uint16_t *pairs, int odd) {
     return gru_float_from_bf16(pairs[odd]);
 }
 
+#define INT8_ROWS 1
 typedef int32_t isum;
 typedef struct ipairs {
     int32_t first, second;
@@ -134,6 +136,9 @@ static inline ipairs ipairs_set1(const int16_t *pair) {
 }
 static inline isum isum_add(isum sum, ipairs w, ipairs u) {
     return sum + w.first * u.first + w.second * u.second;
+}
+static inline isum isum_join(isum a, isum b) {
+    return a + b;
 }
 static inline vec vec_from_isum(isum sum) {
     return (float)sum;

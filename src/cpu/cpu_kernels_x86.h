@@ -57,7 +57,15 @@ static inline ipairs ipairs_set1(const int16_t *pair) {
     return MM(set1_epi32)(both);
 }
 static inline isum isum_add(isum sum, ipairs w, ipairs u) {
+#ifdef __AVX512VNNI__
+    __asm__("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(w), "v"(u)); /* gcc 12 copies the sums of its intrinsic */
+    return sum;
+#else
     return MM(add_epi32)(sum, MM(madd_epi16)(w, u));
+#endif
+}
+static inline isum isum_join(isum a, isum b) {
+    return MM(add_epi32)(a, b);
 }
 static inline vec vec_from_isum(isum sum) {
     return MM_REAL(cvtepi32)(sum);

@@ -32,9 +32,9 @@ typedef double real;
 #define gru_cpu_begin_step gru_cpu_begin_step_f64
 #define gru_cpu_end_step gru_cpu_end_step_f64
 #define gru_cpu_widen_inputs gru_cpu_widen_inputs_f64
-#define gru_cpu_quantise_inputs gru_cpu_quantise_inputs_f64
-#define gru_cpu_quantise_states gru_cpu_quantise_states_f64
-#define gru_cpu_quantise_reset_states gru_cpu_quantise_reset_states_f64
+#define gru_cpu_narrow_inputs gru_cpu_narrow_inputs_f64
+#define gru_cpu_narrow_states gru_cpu_narrow_states_f64
+#define gru_cpu_narrow_reset_states gru_cpu_narrow_reset_states_f64
 
 #define gru_cpu_backward gru_cpu_backward_f64
 #define gru_cpu_backward_workspace gru_cpu_backward_workspace_f64

@@ -21,6 +21,11 @@ int gru_cpu_streaming_fits(const gru_layer *layer, const gru_run *run) {
     return gru_run_is_streaming(run) && layer_fits(layer);
 }
 
+static gru_step_run kernel_of(const gru_engine *engine, const gru_layer *layer) {
+    const gru_cpu_pair_kernels *pairs = gru_cpu_pairs_of(engine, layer);
+    return pairs ? pairs->streaming_step : gru_cpu_kernels_of(engine)->streaming_step;
+}
+
 /* Field by field, as gru_cpu_operands_of. */
 static void describe_step(const gru_layer *layer, const gru_run *run, gru_cpu_step *step) {
     gru_cpu_operands operands;
@@ -35,7 +40,7 @@ int gru_cpu_prepare_step(const gru_engine *self, const gru_layer *layer, gru_ste
     const gru_run bare = GRU_INIT;
     if (!layer_fits(layer)) return 0;
     describe_step(layer, &bare, (gru_cpu_step *)(void *)step->own);
-    step->run = gru_cpu_kernels_of(self)->streaming_step;
+    step->run = kernel_of(self, layer);
     return 1;
 }
 
@@ -50,12 +55,12 @@ static const float *entering_state(const gru_run *run, size_t H, size_t padded, 
 }
 
 /* The workspace holds two states, [padded] each, then what the kernel needs. */
-void gru_cpu_streaming_step(const gru_cpu_kernels *kernels, const gru_layer *layer, const gru_run *run) {
+void gru_cpu_streaming_step(const gru_engine *engine, const gru_layer *layer, const gru_run *run) {
     const size_t H = (size_t)layer->config.hidden, padded = gru_cpu_panel_count(layer->config.hidden) * PANEL;
     float *copy = run->workspace, *next = copy + padded;
     gru_cpu_step step;
     describe_step(layer, run, &step);
     const float *h = entering_state(run, H, padded, copy);
-    kernels->streaming_step(&step, run->x.data, h, next, run->y.data, next + padded);
+    kernel_of(engine, layer)(&step, run->x.data, h, next, run->y.data, next + padded);
     if (run->hT) memcpy((float *)run->hT + gru_hT_row(run, 0) * run->hT_stride, next, H * sizeof *next);
 }

@@ -9,6 +9,6 @@
 int gru_cpu_streaming_fits(const gru_layer *layer, const gru_run *run);
 /* gru_engine.prepare_step of the engines whose impl is a gru_cpu_isa. */
 int gru_cpu_prepare_step(const gru_engine *self, const gru_layer *layer, gru_step *step);
-void gru_cpu_streaming_step(const gru_cpu_kernels *kernels, const gru_layer *layer, const gru_run *run);
+void gru_cpu_streaming_step(const gru_engine *engine, const gru_layer *layer, const gru_run *run);
 
 #endif

@@ -1,4 +1,4 @@
-/* cpu_streaming.inl: the streaming step as one pass over the panels, with the vocabulary and the cell of cpu_kernels.inl.
+/* cpu_streaming.inl: the streaming step as one pass over the panels, with the vocabulary and the cell of cpu_cell.inl.
  *
  * A block is the units whose chains are computed at once: a panel, or as much of it as the registers hold. */
 
@@ -54,7 +54,7 @@ INLINE const void *panel_weights(const gru_cpu_panel *first, int32_t type, size_
 typedef struct step_data {
     const float *x, *h;
     float *next, *y;
-    const gru_cpu_quantised *x_integers, *h_integers; /* int8 weights */
+    const gru_cpu_narrow_row *x_narrow, *h_narrow; /* of products of pairs */
 } step_data;
 
 /* One lane's sums do not fit into registers: inline they made the step 8 % slower (Emerald Rapids, gcc 12, H = 64), and
@@ -85,19 +85,19 @@ INLINE void float_sums(const gru_cpu_step *step, const step_data *data, int32_t 
     for (size_t i = k; i < R->K; i += group) add_group(r, type, wide, lane, i, R->K, h, c);
 }
 
-/* One matrix after the other: sums of integers have no chains to wait for. */
-INLINE void integer_sums(const gru_cpu_panel *first, const gru_cpu_quantised *in, int wide, size_t unit,
-                         vec *sum) {
-    const gru_cpu_panel panel = gru_cpu_panel_at(first, panel_pitch(first, GRU_INT8), unit / PANEL);
-    int8_sums(&panel, GATES, 1, wide, unit % PANEL, &in, sum);
+/* One matrix after the other. */
+INLINE void sums_of_pairs(const gru_cpu_panel *first, const gru_cpu_narrow_row *in, int wide, size_t unit,
+                          vec *sum) {
+    const gru_cpu_panel panel = gru_cpu_panel_at(first, panel_pitch(first, PAIR_TYPE), unit / PANEL);
+    pair_products(&panel, GATES, 1, wide, unit % PANEL, &in, sum);
 }
 
 SUMS void step_sums(const gru_cpu_step *step, const step_data *data, int32_t type, int wide, size_t unit,
                     cell_sums *sums) {
     vec a[GATES * STEP_WIDE], c[GATES * STEP_WIDE];
-    if (type == GRU_INT8) {
-        integer_sums(&step->W, data->x_integers, wide, unit, a);
-        integer_sums(&step->R, data->h_integers, wide, unit, c);
+    if (type == PAIR_TYPE) {
+        sums_of_pairs(&step->W, data->x_narrow, wide, unit, a);
+        sums_of_pairs(&step->R, data->h_narrow, wide, unit, c);
     } else {
         float_sums(step, data, type, wide, unit, a, c);
     }
@@ -187,24 +187,20 @@ INLINE void step_type(const gru_cpu_step *step, const step_data *data, int32_t t
         step_blocks(step, 0, data, type);
 }
 
-static void int8_step(const gru_cpu_step *step, step_data *data, char *workspace) {
-    gru_cpu_quantised *x = (void *)workspace, *h = (void *)(workspace + gru_cpu_quantised_bytes(step->W.K));
-    quantise(data->x, step->W.K, x);
-    quantise(data->h, step->R.K, h);
-    data->x_integers = x, data->h_integers = h;
-    step_type(step, data, GRU_INT8);
+/* Rounds x and h first. */
+static void pair_streaming_step(const void *own, const void *x, const void *h, void *next, void *y,
+                                void *workspace) {
+    const gru_cpu_step *step = own;
+    gru_cpu_narrow_row *x_row = workspace,
+                       *h_row = (void *)((char *)workspace + gru_cpu_narrow_bytes(step->W.K));
+    const step_data data = {.x = x, .h = h, .next = next, .y = y, .x_narrow = x_row, .h_narrow = h_row};
+    narrow(x, step->W.K, x_row);
+    narrow(h, step->R.K, h_row);
+    step_type(step, &data, PAIR_TYPE);
 }
 
-static void streaming_step(const void *own, const void *x, const void *h, void *next, void *y,
-                           void *workspace) {
-    const gru_cpu_step *step = own;
-    step_data data = {.x = x, .h = h, .next = next, .y = y};
-    if (step->W.type == GRU_F32)
-        step_type(step, &data, GRU_F32);
-    else if (step->W.type == GRU_INT8)
-        int8_step(step, &data, workspace);
-    else if (step->W.type == GRU_F16)
-        step_type(step, &data, GRU_F16);
-    else
-        step_type(step, &data, GRU_BF16);
-}
+const gru_cpu_pair_kernels PAIRS = {
+    .narrow = narrow,
+    .product = pair_product,
+    .streaming_step = pair_streaming_step,
+};

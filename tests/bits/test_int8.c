@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/number.h"
+#include "cpu/cpu_features.h"
 #include "support/properties.h"
 
 enum { TRAINING = PROBLEM_TRAIN | PROBLEM_RECOMPUTE };
@@ -104,6 +105,18 @@ ENGINE_TEST(int8, bits_do_not_depend_on_the_way) {
     scalar = is_fast ? tester_context("cpu_scalar", 1) : NULL;
     for_shapes(engine, check_ways);
     gru_context_release(scalar);
+}
+
+/* Where the processor multiplies and adds in one instruction, the same without it. */
+static void check_plain_products(gru_context *context, const problem *p, const result *plain) {
+    tester_hide_also(GRU_CPU_AVX512_VNNI);
+    check_on(context, p, plain);
+    tester_hide_also(0);
+}
+
+ENGINE_TEST(int8, bits_do_not_depend_on_the_instruction) {
+    ONLY_ON_THE_CPU(engine);
+    for_shapes(engine, check_plain_products);
 }
 
 /* ---- weights become int8 ------------------------------------------------------------------------------------------ */

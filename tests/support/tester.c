@@ -25,13 +25,15 @@ const char *__tsan_default_options(void) {
 #endif
 
 /* GRU_TEST_HIDE="avx512", or "avx2 avx512": the tests run as on a processor without these. */
-__attribute__((constructor)) static void hide_features(void) {
+void tester_hide_also(uint32_t features) {
     const char *names = getenv("GRU_TEST_HIDE");
-    uint32_t hidden = 0;
-    if (!names) return;
-    if (strstr(names, "avx2")) hidden |= GRU_CPU_AVX2;
-    if (strstr(names, "avx512")) hidden |= GRU_CPU_AVX512;
-    gru_cpu_features_hide(hidden);
+    if (names && strstr(names, "avx2")) features |= GRU_CPU_AVX2;
+    if (names && strstr(names, "avx512")) features |= GRU_CPU_AVX512;
+    gru_cpu_features_hide(features);
+}
+
+__attribute__((constructor)) static void hide_features(void) {
+    tester_hide_also(0);
 }
 
 /* ---- engines ----------------------------------------------------------------------------------------------------- */

@@ -99,6 +99,8 @@ const char *tester_engine_missing(const char *engine);
         if (strncmp((engine), "cpu_", 4) != 0)                              \
             SKIP("this test is about CPU engines, not about %s", (engine)); \
     } while (0)
+/* Hides GRU_CPU_... beside those of GRU_TEST_HIDE; 0: only those. */
+void tester_hide_also(uint32_t features);
 /* A context with this engine only (NULL: the best of the CPU); ends the test if there is none. */
 gru_context *tester_context(const char *engine, int32_t threads);
 /* A context with this engine only and GRU_BATCH_INVARIANT: for tests that compare bits of calls with other numbers of rows. */
