@@ -250,8 +250,8 @@ typedef struct gru_layer gru_layer;      /**< The packed weights of one layer in
 /** Creates a layer and packs its weights, which are not needed afterwards. weights NULL: the layer has none, and each
  * run gives its own as gru_run.packed. GRU_UNSUPPORTED with the reason of each engine if none can run the variant.
  * GRU_BAD_DATA, here and where weights are packed later, names a finite weight in host memory that weight_type cannot
- * hold, such as 70000 in f16; for GRU_INT8 also infinity, NaN, and such a scale. Scales may be 0 or negative. The
- * caller releases the layer. Threads: any number may use it at once. */
+ * hold, such as 70000 in f16; for GRU_INT8 also infinity, NaN, and such a scale. Scales may be 0 or negative, and
+ * up to 2^96 in a layer of int8 weights. The caller releases the layer. Threads: any number may use it at once. */
 GRU_API gru_status gru_layer_create(gru_context *context, const gru_layer_config *config, const gru_weights *weights,
                                     gru_layer **layer);
 GRU_API void gru_layer_release(gru_layer *layer);                       /**< NULL: nothing. No run may be pending. */

@@ -37,12 +37,15 @@ static gru_status check_scaled(const char *who, const int8_t *data, const float 
     return GRU_OK;
 }
 
-/* Numbers that are to be rounded to multiples of one scale. */
-static gru_status check_finite(const char *who, const void *data, int32_t type, size_t count,
-                               const char *expected) {
+/* Of a layer of int8 weights. A sum of integers, up to 2^31, times a scale is then below 2^128. */
+static const double largest_scale = 0x1p96, largest_integer = 127;
+
+/* NaN is refused too. */
+static gru_status check_limit(const char *who, const void *data, int32_t type, size_t count, double limit,
+                              const char *expected) {
     for (size_t i = 0; data && i < count; i++) {
         const double number = gru_load_double(data, type, i);
-        if (!(fabs(number) <= (double)FLT_MAX))
+        if (!(fabs(number) <= limit))
             return gru_fail(GRU_BAD_DATA, "%s[%zu] is %g, expected %s", who, i, number, expected);
     }
     return GRU_OK;
@@ -53,15 +56,19 @@ gru_status gru_check_weights_range(const gru_layer_config *config, const gru_wei
     const int32_t type = weights->type, bias = config->weight_type == GRU_F64 ? GRU_F64 : GRU_F32;
     if (weights->on_device) return GRU_OK;
     if (type == GRU_INT8) {
-        GRU_TRY(check_finite("weights.W_scale", weights->W_scale, GRU_F32, GATES * H, "a finite scale"));
-        GRU_TRY(check_finite("weights.R_scale", weights->R_scale, GRU_F32, GATES * H, "a finite scale"));
+        const int kept = config->weight_type == GRU_INT8;
+        const char *const expected = kept ? "a finite scale, up to 2^96" : "a finite scale";
+        const double limit = kept ? largest_scale : (double)FLT_MAX;
+        GRU_TRY(check_limit("weights.W_scale", weights->W_scale, GRU_F32, GATES * H, limit, expected));
+        GRU_TRY(check_limit("weights.R_scale", weights->R_scale, GRU_F32, GATES * H, limit, expected));
         GRU_TRY(check_scaled("weights.W", weights->W, weights->W_scale, I, config));
         return check_scaled("weights.R", weights->R, weights->R_scale, H, config);
     }
     if (config->weight_type == GRU_INT8) {
-        const char *const expected = "a finite number of f32's range for a layer of int8 weights";
-        GRU_TRY(check_finite("weights.W", weights->W, type, GATES * H * I, expected));
-        GRU_TRY(check_finite("weights.R", weights->R, type, GATES * H * H, expected));
+        const char *const expected = "a finite number, up to 127 * 2^96, for a layer of int8 weights";
+        const double limit = largest_integer * largest_scale;
+        GRU_TRY(check_limit("weights.W", weights->W, type, GATES * H * I, limit, expected));
+        GRU_TRY(check_limit("weights.R", weights->R, type, GATES * H * H, limit, expected));
     }
     GRU_TRY(gru_check_range("weights.W", weights->W, type, GATES * H * I, config->weight_type));
     GRU_TRY(gru_check_range("weights.R", weights->R, type, GATES * H * H, config->weight_type));

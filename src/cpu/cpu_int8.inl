@@ -65,7 +65,8 @@ INLINE pair_sum pair_add(pair_sum sum, pair_numbers w, pair_numbers u) {
 INLINE pair_sum pair_join(pair_sum a, pair_sum b) {
     return isum_join(a, b);
 }
+/* The scale of the weights first: packing has seen to it that this product is finite, and nothing limits the other scale. */
 INLINE vec pair_end(const gru_cpu_panel *panel, size_t at, pair_sum sum, const gru_cpu_narrow_row *in) {
-    const vec product = vec_mul(vec_from_isum(sum), vec_set1(in->scale));
-    return vec_fma(product, vec_load(panel->scales + at), vec_load(panel->bias + at));
+    const vec product = vec_mul(vec_from_isum(sum), vec_load(panel->scales + at));
+    return vec_fma(product, vec_set1(in->scale), vec_load(panel->bias + at));
 }

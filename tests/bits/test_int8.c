@@ -260,7 +260,8 @@ ENGINE_TEST(int8, largest_sums_do_not_overflow) {
 
 /* Rows too small for a scale, and the smallest that have one. */
 ENGINE_TEST(int8, tiny_and_huge_inputs) {
-    static const float sizes[] = {0, 0x1p-149f, 0x1p-126f, 0x1p-101f, 0x1p-100f, 0x1p-30f, 0x1p100f};
+    static const float sizes[] = {0,        0x1p-149f, 0x1p-126f, 0x1p-101f, 0x1p-100f,
+                                  0x1p-30f, 0x1p100f,  1e37f,     0x1p127f};
     ONLY_ON_THE_CPU(engine);
     gru_context *context = tester_context(engine, 1);
     const gru_layer_config config = {
@@ -279,6 +280,37 @@ ENGINE_TEST(int8, tiny_and_huge_inputs) {
         gru_run_free(context, &run);
     }
     gru_layer_release(layer);
+    gru_context_release(context);
+}
+
+/* The largest scales and inputs whose products f32 can hold: no product of three factors overflows on the way. */
+ENGINE_TEST(int8, extreme_scales) {
+    static const struct {
+        float scale, x;
+    } cases[] = {{0x1p96f, 0x1p20f},     {0x1p96f, 0x1p-100f}, {0x1p-149f, 0x1p127f}, {-0x1p-126f, 1e37f},
+                 {0x1p-100f, -0x1p127f}, {0, 0x1p127f},        {0x1p-60f, 0x1p-60f}};
+    ONLY_ON_THE_CPU(engine);
+    gru_context *context = tester_context(engine, 1);
+    const gru_layer_config config = {
+        .inputs = 1, .hidden = 1, .weight_type = GRU_INT8, .candidate = GRU_CANDIDATE_LINEAR};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const int8_t W[3] = {0, 0, 127}, R[3] = {0};
+        const float bW[3] = {0, -100, 0}, scales[3] = {0, 0, cases[i].scale}; /* z is 0: y is the candidate */
+        const gru_weights weights = {
+            .W = W, .R = R, .bW = bW, .type = GRU_INT8, .W_scale = scales, .R_scale = scales};
+        gru_layer *layer = NULL;
+        float y = -1;
+        gru_run run = {.T = 1, .N = 1, .x.data = &cases[i].x, .y.data = &y};
+        REQUIRE(gru_layer_create(context, &config, &weights, &layer) == GRU_OK, "%s", gru_last_error());
+        REQUIRE(gru_layer_allocate(layer, &run) == GRU_OK, "%s", gru_last_error());
+        REQUIRE(gru_layer_forward(layer, &run) == GRU_OK, "%s", gru_last_error());
+        const double exact = 127.0 * (double)cases[i].scale * (double)cases[i].x;
+        CHECK(fabs((double)y - exact) <= fabs(exact) * 4 * (double)FLT_EPSILON + FLT_MIN,
+              "%g times %g is %g, expected %g", 127 * (double)cases[i].scale, (double)cases[i].x, (double)y,
+              exact);
+        gru_run_free(context, &run);
+        gru_layer_release(layer);
+    }
     gru_context_release(context);
 }
 
@@ -303,11 +335,15 @@ TEST(int8, wrong_numbers_have_their_sentences) {
     refused(context, &config, &weights, GRU_BAD_DATA, "weights.W[4] is nan, expected a finite number");
     W[4] = 0, R[7] = -INFINITY;
     refused(context, &config, &weights, GRU_BAD_DATA, "weights.R[7] is -inf, expected a finite number");
-    weights.W = weights.R = wide, weights.type = GRU_F64, wide[1] = 1e39;
-    refused(context, &config, &weights, GRU_BAD_DATA, "weights.W[1] is 1e+39, expected a finite number");
+    weights.W = weights.R = wide, weights.type = GRU_F64, wide[1] = 1.01e31;
+    refused(context, &config, &weights, GRU_BAD_DATA,
+            "weights.W[1] is 1.01e+31, expected a finite number, up to");
     weights.W = weights.R = integers, weights.W_scale = weights.R_scale = scales, weights.type = GRU_INT8;
     scales[2] = NAN;
     refused(context, &config, &weights, GRU_BAD_DATA, "weights.W_scale[2] is nan, expected a finite scale");
+    scales[2] = -0x1.1p96f;
+    refused(context, &config, &weights, GRU_BAD_DATA,
+            "weights.W_scale[2] is -8.41799e+28, expected a finite scale, up to 2^96");
     config.hidden = 65537;
     refused(context, &config, NULL, GRU_BAD_ARGUMENT,
             "hidden 65537, expected at most 65536 with int8 weights");
