@@ -66,10 +66,13 @@ def _shown(shape: Sequence[int | str]) -> str:
     return "".join(f"[{size}]" for size in shape) or "a scalar"
 
 
-def check(name: str, found: Memory, kinds: Sequence[str], shape: Sequence[int], *, cuda: bool, write: bool = False) -> Memory:
-    """The array, if it is of one of these types, of this shape (-1: any size), on this device and, to be written, writable."""
+def check(name: str, found: Memory, kinds: Sequence[str], shape: Sequence[int], *, cuda: bool, write: bool = False, why: str = "") -> Memory:
+    """The array, if it is of one of these types, of this shape (-1: any size), on this device and, to be written, writable. why:
+    end of the sentence about types."""
     if found.type not in kinds:
-        raise BadArgument(f"{name} is {found.type}, expected {' or '.join(kinds)}")
+        shown = {"byte": "bool or uint8"}
+        raise BadArgument(f"{name} is {shown.get(found.type, found.type)}, expected "
+                          f"{' or '.join(shown.get(kind, kind) for kind in kinds)}{why}")
     if len(found.shape) != len(shape) or any(want not in (-1, size) for want, size in zip(shape, found.shape)):
         wanted = _shown(["any" if size < 0 else size for size in shape])
         raise BadArgument(f"{name} has the shape {_shown(found.shape)}, expected {wanted}")

@@ -63,11 +63,16 @@ class Call:
         if options.offsets is not None:
             found = self._found("offsets", options.offsets, "int64", (-1,), False)
             ends = self._numbers("offsets", found, 1)
+            if ends[0]:
+                raise BadData(f"offsets[0] is {ends[0]}, expected 0")
             run.offsets, run.N = found.address, len(ends) - 1
             run.T, self._ragged_rows = max((b - a for a, b in zip(ends, ends[1:])), default=0), ends[-1]
         if options.batch_sizes is not None:
             found = self._found("batch_sizes", options.batch_sizes, "int64", (-1,), False)
             sizes = self._numbers("batch_sizes", found, 0)
+            for t in range(1, len(sizes)):
+                if sizes[t] > sizes[t - 1]:
+                    raise BadData(f"batch_sizes[{t}] is {sizes[t]}, expected at most batch_sizes[{t - 1}], which is {sizes[t - 1]}")
             run.batch_sizes, run.T, run.N = found.address, len(sizes), sizes[0] if sizes else 0
             self._ragged_rows = sum(sizes)
             self.dense(run, "batch_order", "batch_order", options.batch_order, "int64", (self.N,))

@@ -7,8 +7,7 @@ import weakref
 from functools import cache
 from typing import Any
 
-from libgru import _arrays
-from libgru._errors import BadArgument
+from libgru import _arrays, _check
 from libgru._library import library
 
 
@@ -30,8 +29,8 @@ class Context:
         lib = library()
         config = lib.new("gru_context_config")
         config.backend = lib.choice(["GRU_BACKEND_"], backend, "backend")
-        config.threads, config.device = threads, device
-        config.engine = None if engine is None else engine.encode()
+        config.threads, config.device = check_threads(threads), _check.integer("device", device, 0, 2**31 - 1)
+        config.engine = None if engine is None else _check.text("engine", engine)
         config.flags = (allow_tf32 * lib["GRU_ALLOW_TF32"] | batch_invariant * lib["GRU_BATCH_INVARIANT"]
                         | check_weights * lib["GRU_CHECK_WEIGHTS"])
         handle = ctypes.c_void_p()
@@ -49,10 +48,17 @@ class Context:
         library().call("gru_context_check", self._handle, stream or None)
 
 
-def check_threads(threads: Any) -> None:
-    """For callers whose contexts are made later, elsewhere."""
-    if not isinstance(threads, int) or not 0 <= threads <= 1024:
-        raise BadArgument(f"threads is {threads!r}, expected 0 to 1024")
+def check_threads(threads: Any) -> int:
+    """Also for callers whose contexts are made later, elsewhere."""
+    return _check.integer("threads", threads, 0, 1024)
+
+
+def context_of(context: Context | None) -> Context:
+    """The caller's, or the default."""
+    if context is None:
+        return default_context()
+    _check.instance("context", context, Context)
+    return context
 
 
 @cache

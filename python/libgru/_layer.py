@@ -6,9 +6,9 @@ import weakref
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from libgru import _weights
+from libgru import _check, _weights
 from libgru._call import Call, Options
-from libgru._context import Context, default_context
+from libgru._context import Context, context_of
 from libgru._errors import BadArgument
 from libgru._library import library
 from libgru._weights import Variant, Weights
@@ -60,7 +60,7 @@ class Layer:
                  state_type: str | None = None, weight_type: str | None = None, gate_alpha: float = 0.0, gate_beta: float = 0.0,
                  candidate_alpha: float = 0.0, candidate_beta: float = 0.0, context: Context | None = None) -> None:
         lib, given = library(), Weights(W, R, bW, bR, W_scale, R_scale)
-        self.context = context or default_context()
+        self.context = context_of(context)
         self.variant = Variant(reset, update, gate, candidate, clip, hard_slope, io_type, state_type, weight_type, gate_alpha,
                                gate_beta, candidate_alpha, candidate_beta).with_types_of(given)
         self._types = self.variant.io_type or "", self.variant.state_type or ""
@@ -92,7 +92,7 @@ class Layer:
     def engine(self, T: int = 1, N: int = 1) -> str:
         """The name of the engine that would run T steps of N sequences, such as "cpu_avx2"."""
         run = library().new("gru_run")
-        run.T, run.N = T, N
+        run.T, run.N = _check.integer("T", T, 0, 2**63 - 1), _check.integer("N", N, 0, 2**63 - 1)
         return str(library().c.gru_engine_name(self._handle, ctypes.byref(run)).decode())
 
     def forward(self, x: Any = None, h0: Any = None, *, projected: Any = None, lengths: Any = None, mask: Any = None,

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from libgru import _arrays, _weights
+from libgru import _arrays, _check, _weights
 from libgru._call import Call, Options, as_list
-from libgru._context import Context, default_context
+from libgru._context import Context, context_of
 from libgru._errors import BadArgument
 from libgru._library import library
 from libgru._weights import Variant, Weights
@@ -63,7 +63,7 @@ class Stack:
     """
 
     def __init__(self, layers: Sequence[StackLayer], *, dropout: float = 0.0, context: Context | None = None) -> None:
-        lib, self.context = library(), context or default_context()
+        lib, self.context = library(), context_of(context)
         structs = (lib.known.structs["gru_stack_layer"] * len(layers))()
         owners = [self._fill(struct, layer) for struct, layer in zip(structs, layers)]
         config = lib.new("gru_stack_config")
@@ -119,14 +119,14 @@ class Stack:
         dropout are in its metadata. prefix: such as "encoder.gru."; None: the only GRU of the file. Types None: f32, of
         weights also where the file has f64. Raises BadData, BadArgument, and FileError, which is an OSError."""
         lib, stack, handle, file = library(), Stack.__new__(Stack), ctypes.c_void_p(), ctypes.c_void_p()
-        stack.context = context or default_context()
+        stack.context = context_of(context)
         options = lib.new("gru_load_options")
-        options.prefix = None if prefix is None else prefix.encode()
+        options.prefix = None if prefix is None else _check.text("prefix", prefix)
         rest = "f64" if io_type == "f64" else "f32"
         options.io_type = _weights.type_value(io_type or "f32", "io_type")
         options.state_type = _weights.type_value(state_type or rest, "state_type")
         options.weight_type = _weights.type_value(weight_type or rest, "weight_type")
-        lib.call("gru_file_open", os.fsencode(path), ctypes.byref(file))
+        lib.call("gru_file_open", _check.text("path", os.fsencode(path)), ctypes.byref(file))
         try:
             lib.call("gru_stack_load", stack.context._handle, file, ctypes.byref(options), ctypes.byref(handle))
         finally:
@@ -149,6 +149,7 @@ class Stack:
         """Replaces the weights of sublayer k by others of the same shapes. No run may be in progress."""
         lib = library()
         layer, struct = ctypes.c_void_p(), lib.new("gru_weights")
+        k = _check.integer("k", k, 0, len(self.hidden) - 1)
         lib.call("gru_stack_sublayer", self._handle, k, None, ctypes.byref(layer))
         owners = _weights.fill_weights(struct, weights, (self._widths[k], self.hidden[k]), self.context.is_cuda)
         lib.call("gru_layer_update", layer, ctypes.byref(struct), None)
@@ -177,7 +178,8 @@ class Stack:
         if self.dropout:
             if self.context.is_cuda:
                 raise BadArgument("dropout on CUDA needs its seed in CUDA memory, which this package does not provide yet")
-            numbers = np.array([seed, offset], np.uint64)
+            numbers = np.array([_check.integer("seed", seed, 0, 2**64 - 1), _check.integer("offset", offset, 0, 2**64 - 1)],
+                               np.uint64)
             call.stack.dropout_seed = numbers.ctypes.data
             call.owners.append(numbers)
         output = self._run(call, "GRU_TRAIN_RECOMPUTE" if recompute else "GRU_TRAIN", y, y_reverse, hT)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from libgru import _arrays
+from libgru import _arrays, _check
 from libgru._call import as_list
 from libgru._errors import BadArgument
 from libgru._layer import Layer
@@ -25,17 +25,16 @@ class Stream:
     """
 
     def __init__(self, model: Layer | Stack, rows: int = 1) -> None:
+        _check.instance("model", model, Layer, Stack)
         if model.context.is_cuda:
             raise BadArgument("the model is on CUDA, and a Stream runs on the CPU: call forward() with T = 1 instead")
-        if not isinstance(rows, int) or rows < 1:
-            raise BadArgument(f"rows is {rows!r}, expected a number above 0")
         lib = self._lib = library()
-        self.model, self.rows = model, rows
+        self.model, self.rows = model, _check.integer("rows", rows, 1, 2**63 - 1)
         is_stack = isinstance(model, Stack)
         self._io, self._state = model._types
         self._hidden = model.hidden if isinstance(model, Stack) else [model.hidden]
         config, handle = lib.new("gru_stream_config"), ctypes.c_void_p()
-        config.rows = rows
+        config.rows = self.rows
         lib.call("gru_stream_create_stack" if is_stack else "gru_stream_create", model._handle, ctypes.byref(config),
                  ctypes.byref(handle))
         self._handle = handle
@@ -84,7 +83,7 @@ class Stream:
 
     def reset(self, row: int | None = None) -> None:
         """Sets the states of one row to zeros, or to a stack's learned initial states; None: of all rows."""
-        self._lib.call("gru_stream_reset", self._handle, -1 if row is None else row)
+        self._lib.call("gru_stream_reset", self._handle, -1 if row is None else _check.integer("row", row, 0, self.rows - 1))
 
     def _blocks(self, block: Any) -> list[Any]:
         """[N][H] of each layer in one array of all states."""

@@ -104,7 +104,8 @@ def fill_weights(target: Any, weights: Weights, sizes: tuple[int, int], cuda: bo
         array = getattr(weights, name)
         if array is None:
             continue
-        found = _arrays.check(name, _arrays.memory(name, array), types, shape, cuda=on_device)
+        why = ", the type of R" if types is kinds else ""
+        found = _arrays.check(name, _arrays.memory(name, array), types, shape, cuda=on_device, why=why)
         setattr(target, name, _arrays.dense(name, found))
         owners.append(found.owner)
     target.type, target.on_device = type_value(first.type, "the type of R"), int(on_device)

@@ -78,6 +78,33 @@ class Arguments(unittest.TestCase):
         self.refused("backend is 'gpu', expected auto, cpu, cuda", libgru.Context, "gpu")
         self.refused("cpu_avx3", libgru.Context, engine="cpu_avx3")
 
+    def test_types_name_what_they_follow(self) -> None:
+        W, R, bW, _ = self.weights
+        self.refused("W is f32, expected f64, the type of R", libgru.Layer, W, R.astype(np.float64))
+        self.refused("bW is f64, expected f32, the type of R", libgru.Layer, W, R, bW.astype(np.float64))
+        self.refused("mask is f32, expected bool or uint8", self.layer.forward, self.x, mask=np.ones((T, N), np.float32))
+        self.refused("x is bool or uint8, expected f32", self.layer.forward, self.x > 0)
+
+    def test_numbers_that_c_would_cut(self) -> None:
+        """ctypes drops the upper bits of integers, and C what follows a NUL."""
+        self.refused("threads is 4294967297, expected 0 to 1024", libgru.Context, threads=2**32 + 1)
+        self.refused("threads is '2', expected 0 to 1024", libgru.Context, threads="2")
+        self.refused("device is 4294967296, expected 0 to", libgru.Context, device=2**32)
+        self.refused("engine is 'cpu_scalar\\x00', expected no NUL", libgru.Context, engine="cpu_scalar\0")
+        self.refused("T is 18446744073709551617, expected 0 to", self.layer.engine, 2**64 + 1)
+        stream = libgru.Stream(self.layer, rows=np.int64(2))
+        self.refused("row is 18446744073709551616, expected 0 to 1", stream.reset, 2**64)
+        self.refused("row is -1, expected 0 to 1", stream.reset, -1)
+        self.refused("rows is 18446744073709551617, expected 1 to", libgru.Stream, self.layer, 2**64 + 1)
+        stack = libgru.Stack.from_state(dict(zip(("weight_ih_l0", "weight_hh_l0"), self.weights)))
+        self.refused("k is 4294967296, expected 0 to 0", stack.update, 2**32, libgru.Weights(*self.weights))
+        self.refused("path is b'a\\x00b', expected no NUL", libgru.Stack.load, "a\0b")
+        self.refused("prefix is 'gru.\\x00x', expected no NUL", libgru.Stack.load, GOLDEN / "samples/encoder.safetensors", "gru.\0x")
+
+    def test_objects_of_other_classes(self) -> None:
+        self.refused("context is a int, expected a libgru.Context", libgru.Layer, *self.weights, context=0)
+        self.refused("model is a NoneType, expected a libgru.Layer or libgru.Stack", libgru.Stream, None)
+
     def test_strides(self) -> None:
         forward, x = self.layer.forward, self.x
         wide = np.zeros((T, N, 2 * I), np.float32)
@@ -101,6 +128,9 @@ class Arguments(unittest.TestCase):
         self.refused("batch_order", forward, rows[:4], batch_sizes=np.array([2, 2]), batch_order=order * 0, error=libgru.BadData)
         self.refused("there are no batch_sizes", forward, self.x, batch_order=order)
         self.refused("mask is given, and offsets", forward, rows, offsets=np.array([0, 15]), mask=np.ones((5, 3), bool))
+        self.refused("offsets[0] is 1, expected 0", forward, rows, offsets=np.array([1, 15]), error=libgru.BadData)
+        self.refused("batch_sizes[1] is 3, expected at most batch_sizes[0], which is 1", forward, rows[:4], batch_sizes=np.array([1, 3]),
+                     error=libgru.BadData)
         self.refused("at most one", forward, rows, offsets=np.array([0, 15]), lengths=np.array([15], np.int32))
 
     def test_nothing_is_written_where_it_must_not_be(self) -> None:
