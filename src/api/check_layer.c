@@ -18,11 +18,17 @@ static gru_status check_choice(const char *name, int32_t value, int32_t last) {
     return gru_fail(GRU_BAD_ARGUMENT, "config.%s is %d, expected 0 to %d", name, value, last);
 }
 
+static gru_status check_type(const char *name, int32_t type, int32_t last) {
+    if (type >= 0 && type <= last) return GRU_OK;
+    return gru_fail(GRU_BAD_ARGUMENT, "config.%s is %s (%d), expected f32, f16, bf16%s", name,
+                    gru_type_name(type), type, last == GRU_INT8 ? ", f64 or int8" : " or f64");
+}
+
 static gru_status check_types(const gru_layer_config *config) {
     const int32_t io = config->io_type, state = config->state_type, weight = config->weight_type;
-    GRU_TRY(check_choice("io_type", io, GRU_F64));
-    GRU_TRY(check_choice("state_type", state, GRU_F64));
-    GRU_TRY(check_choice("weight_type", weight, GRU_INT8));
+    GRU_TRY(check_type("io_type", io, GRU_F64));
+    GRU_TRY(check_type("state_type", state, GRU_F64));
+    GRU_TRY(check_type("weight_type", weight, GRU_INT8));
     if ((io == GRU_F64) != (weight == GRU_F64) || (io == GRU_F64) != (state == GRU_F64))
         return gru_fail(
             GRU_BAD_ARGUMENT,
@@ -121,13 +127,14 @@ gru_status gru_check_weights(const gru_layer *layer, const gru_weights *weights)
         return gru_fail(GRU_BAD_ARGUMENT, "weights.R is NULL, expected [%d][%d]", 3 * layer->config.hidden,
                         layer->config.hidden);
     const int int8 = weights->type == GRU_INT8;
-    const int scales = (weights->W_scale != NULL) + (weights->R_scale != NULL);
     if (int8 && (!weights->R_scale || (!weights->W_scale && layer->config.inputs > 0)))
         return gru_fail(GRU_BAD_ARGUMENT,
                         "weights.%s is NULL, expected a scale for each of %d rows with GRU_INT8",
                         weights->R_scale ? "W_scale" : "R_scale", 3 * layer->config.hidden);
-    if (!int8 && scales)
-        return gru_fail(GRU_BAD_ARGUMENT, "weights have scales, which go only with type GRU_INT8");
+    if (!int8 && (weights->W_scale || weights->R_scale))
+        return gru_fail(GRU_BAD_ARGUMENT,
+                        "weights.%s is given, expected NULL: weights.type is %s, and scales go with int8",
+                        weights->W_scale ? "W_scale" : "R_scale", gru_type_name(weights->type));
     GRU_TRY(gru_check_aligned("weights.W", weights->W, element));
     GRU_TRY(gru_check_aligned("weights.R", weights->R, element));
     GRU_TRY(gru_check_aligned("weights.bW", weights->bW, int8 ? sizeof(float) : element));

@@ -88,8 +88,8 @@ static gru_status check_slot_range(const run_check *check, const char *name, con
     if (!slots || !on_host(check)) return GRU_OK;
     for (int64_t n = 0; n < run->N; n++)
         if (slots[n] < 0 || slots[n] >= run->slot_count)
-            return gru_fail(GRU_BAD_DATA, "%s[%lld] is %d, expected 0 to %d, below slot_count", name,
-                            (long long)n, slots[n], run->slot_count - 1);
+            return gru_fail(GRU_BAD_DATA, "%s[%lld] is %d, expected 0 or more, below slot_count, which is %d",
+                            name, (long long)n, slots[n], run->slot_count);
     return GRU_OK;
 }
 

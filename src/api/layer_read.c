@@ -16,7 +16,9 @@ static gru_status check_type(const gru_weights_out *out, const gru_layer_config 
                         gru_type_name(out->type), out->type, has_int8 ? "," : " or",
                         has_int8 ? " or int8" : ": weight_type is not int8");
     if (out->type != GRU_INT8 && (out->W_scale || out->R_scale))
-        return gru_fail(GRU_BAD_ARGUMENT, "weights have scales, which go only with type GRU_INT8");
+        return gru_fail(GRU_BAD_ARGUMENT,
+                        "weights.%s is given, expected NULL: weights.type is %s, and scales go with int8",
+                        out->W_scale ? "W_scale" : "R_scale", gru_type_name(out->type));
     return GRU_OK;
 }
 

@@ -137,7 +137,7 @@ static gru_status check_found(gru_loader *l, const cell *c, int32_t k, int part)
     if (!c->found[part] && needed)
         return gru_fail(GRU_BAD_DATA, "%s has no tensor \"%s\"", l->file->source, l->name);
     if (part == 3 && c->found[2] != c->found[3])
-        return gru_fail(GRU_BAD_DATA, "%s has only one bias of layer %d, expected both or none, as \"%s\"",
+        return gru_fail(GRU_BAD_DATA, "%s has only one bias of layer %d, \"%s\", expected both or none",
                         l->file->source, k, c->names[c->found[2] ? 2 : 3]);
     return GRU_OK;
 }

@@ -39,7 +39,9 @@ static gru_status check_weights(const gru_weights *weights, const char *who) {
         return gru_fail(GRU_BAD_ARGUMENT, "%s.%s is NULL, expected a scale for each row with GRU_INT8", who,
                         weights->R_scale ? "W_scale" : "R_scale");
     if (!int8 && (weights->W_scale || weights->R_scale))
-        return gru_fail(GRU_BAD_ARGUMENT, "%s has scales, which go only with type GRU_INT8", who);
+        return gru_fail(GRU_BAD_ARGUMENT,
+                        "%s.%s is given, expected NULL: its type is %s, and scales go with int8", who,
+                        weights->W_scale ? "W_scale" : "R_scale", gru_type_name(weights->type));
     return gru_check_reserved(who, weights->reserved, 4);
 }
 

@@ -107,13 +107,14 @@ static size_t lay_out(gru_stream *stream, int64_t rows, size_t workspace, char *
 /* Memory for states and workspace; all states are zeros. */
 static gru_status allocate(gru_stream *stream, int64_t rows) {
     gru_sizes sizes;
-    GRU_TRY(gru_stack_sizes(stream->stack, 1, rows, &sizes));
-    const size_t bytes = lay_out(stream, rows, sizes.workspace, NULL);
-    const size_t states = bytes - sizes.workspace;
+    const gru_status sized =
+        gru_stack_sizes(stream->stack, 1, rows, &sizes); /* refuses nothing but the rows */
+    const size_t bytes = sized == GRU_OK ? lay_out(stream, rows, sizes.workspace, NULL) : SIZE_MAX;
     if (bytes == SIZE_MAX)
         return gru_fail(GRU_BAD_ARGUMENT,
                         "config.rows is %lld, which needs more bytes than there are addresses",
                         (long long)rows);
+    const size_t states = bytes - sizes.workspace;
     GRU_TRY(gru_allocate(stream->context, bytes, &stream->memory));
     (void)lay_out(stream, rows, sizes.workspace, stream->memory);
     stream->run.data.workspace_size = sizes.workspace;

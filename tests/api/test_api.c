@@ -62,13 +62,14 @@ TEST(api, layer_configurations) {
     CONFIG_REFUSED(config.gate = -1, GRU_BAD_ARGUMENT, "config.gate", "-1");
     CONFIG_REFUSED(config.candidate = 3, GRU_BAD_ARGUMENT, "config.candidate", "3");
     CONFIG_REFUSED(config.direction = 2, GRU_BAD_ARGUMENT, "config.direction", "2");
-    CONFIG_REFUSED(config.io_type = GRU_INT8, GRU_BAD_ARGUMENT, "config.io_type", "4");
+    CONFIG_REFUSED(config.io_type = GRU_INT8, GRU_BAD_ARGUMENT, "config.io_type is int8 (4)",
+                   "f32, f16, bf16 or f64");
     CONFIG_REFUSED(config.io_type = GRU_F64, GRU_BAD_ARGUMENT, "config.io_type", "f64");
     CONFIG_REFUSED(config.state_type = 7, GRU_BAD_ARGUMENT, "config.state_type", "7");
     CONFIG_REFUSED(config.state_type = GRU_F16, GRU_BAD_ARGUMENT, "config.state_type", "f16");
     CONFIG_REFUSED((config.io_type = GRU_F16, config.state_type = GRU_BF16), GRU_BAD_ARGUMENT,
                    "config.state_type", "bf16");
-    CONFIG_REFUSED(config.weight_type = 5, GRU_BAD_ARGUMENT, "config.weight_type", "5");
+    CONFIG_REFUSED(config.weight_type = 5, GRU_BAD_ARGUMENT, "config.weight_type", "f64 or int8");
     CONFIG_REFUSED(config.weight_type = GRU_F64, GRU_BAD_ARGUMENT, "weight_type", "f64");
     CONFIG_REFUSED(config.clip = -1, GRU_BAD_ARGUMENT, "config.clip", "-1");
     CONFIG_REFUSED(config.clip = NAN, GRU_BAD_ARGUMENT, "config.clip", "nan");
@@ -177,7 +178,7 @@ TEST(api, weights) {
     WEIGHTS_REFUSED((weights.type = GRU_INT8, weights.R_scale = scale), "weights.W_scale", "NULL");
     WEIGHTS_REFUSED((weights.type = GRU_INT8, weights.R_scale = scale, weights.W_scale = odd),
                     "weights.W_scale", "multiple");
-    WEIGHTS_REFUSED(weights.W_scale = scale, "scales", "GRU_INT8");
+    WEIGHTS_REFUSED(weights.W_scale = scale, "weights.W_scale is given", "int8");
     for (int i = 0; i < 4; i++) WEIGHTS_REFUSED(weights.reserved[i] = 8, "weights.reserved", "8");
     tear_down(&f);
 }

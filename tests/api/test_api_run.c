@@ -86,7 +86,7 @@ TEST(api_run, lengths_and_slots) {
             "run.slot_count is 2, expected 0", "are NULL");
     REFUSED((run.h0_slots = run.hT_slots = NULL, run.slot_count = -1), GRU_BAD_ARGUMENT,
             "run.slot_count is -1", "0");
-    REFUSED(run.slot_count = 0, GRU_BAD_DATA, "slots[0]", "slot_count");
+    REFUSED(run.slot_count = 0, GRU_BAD_DATA, "slots[0]", "slot_count, which is 0");
     REFUSED(run.h0 = NULL, GRU_BAD_ARGUMENT, "run.h0_slots", "NULL");
     REFUSED(run.hT = NULL, GRU_BAD_ARGUMENT, "run.hT_slots", "NULL");
     valid_run_release(&valid);

@@ -350,7 +350,7 @@ TEST(save, stacks_that_cannot_be_saved) {
     REFUSED(GRU_BAD_ARGUMENT, s.layers[0].weights[0].type = GRU_INT8,
             "config.layers[0].weights[0].R_scale is NULL, expected a scale for each row with GRU_INT8");
     REFUSED(GRU_BAD_ARGUMENT, s.layers[2].weights[1].W_scale = (const float *)s.states,
-            "config.layers[2].weights[1] has scales, which go only with type GRU_INT8");
+            "config.layers[2].weights[1].W_scale is given, expected NULL: its type is ");
     REFUSED(GRU_BAD_ARGUMENT, s.layers[0].merge = GRU_MERGE_SEPARATE,
             "layers[0].merge is GRU_MERGE_SEPARATE, which only the last layer, 2, can have");
     REFUSED(GRU_BAD_ARGUMENT, s.layers[2].config.hidden = (1 << 24) + 1,

@@ -173,7 +173,7 @@ TEST(helpers, wrong_places_for_weights_are_refused) {
             "weights.type is int8 (4), expected f32 or f64: weight_type is not int8");
     out.type = GRU_F32, out.R_scale = numbers;
     refused(gru_layer_read(layer, &out, NULL), GRU_BAD_ARGUMENT,
-            "weights have scales, which go only with type GRU_INT8");
+            "weights.R_scale is given, expected NULL: weights.type is f32, and scales go with int8");
     out.R_scale = NULL, out.bW = (char *)numbers + 1;
     refused(gru_layer_read(layer, &out, NULL), GRU_BAD_ARGUMENT, "weights.bW is ");
     out.bW = NULL, out.reserved[2] = 1;

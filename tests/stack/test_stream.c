@@ -308,7 +308,8 @@ TEST(stream, wrong_configurations_are_refused) {
     config.rows = -1;
     refused(gru_stream_create_stack(good->stack, &config, &stream), GRU_BAD_ARGUMENT, "config.rows is -1");
     config.rows = INT64_MAX / 2;
-    refused(gru_stream_create_stack(good->stack, &config, &stream), GRU_BAD_ARGUMENT, "addresses");
+    refused(gru_stream_create_stack(good->stack, &config, &stream), GRU_BAD_ARGUMENT,
+            "config.rows is 4611686018427387903, which");
     config.rows = 1, config.queue = &config;
     refused(gru_stream_create_stack(good->stack, &config, &stream), GRU_BAD_ARGUMENT, "config.queue is ");
     config.queue = NULL, config.reserved[3] = 5;

@@ -145,6 +145,6 @@ def main(words: list[str] | None = None) -> int:
         _complain(f"gru-convert: {arguments.output}: {error.strerror or error}")    # the input's are Refused
     except KeyboardInterrupt:
         return 130
-    except Exception as error:    # a fault of this program; the user gets a sentence all the same
-        _complain(f"gru-convert: {arguments.input}: {type(error).__name__}: {error}")
+    except Exception as error:    # parsers raise all kinds, and so would a fault of this program
+        _complain(f"gru-convert: {arguments.input}: it is damaged, or gru-convert has a fault: {type(error).__name__}: {error}")
     return 1
