@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "gru/import.h"
+#include "gru/stack.h"
 #include "support/tester.h"
 
 enum {
@@ -112,8 +113,7 @@ static void convert(const webnn_gru *g, int d, const gru_layer_config *config, f
     REQUIRE(gru_import(&source, config, &target) == GRU_OK, "%s", gru_last_error());
 }
 
-/* Direction d: a layer whose views lead into [STEPS][directions][BATCH][HIDDEN]. */
-static void run_direction(gru_context *context, const webnn_gru *g, int d, float *state, float *sequence) {
+static gru_layer_config config_of(const webnn_gru *g, int d) {
     static const int32_t functions[] = {GRU_ACTIVATION_SIGMOID, GRU_ACTIVATION_TANH, GRU_ACTIVATION_RELU};
     const gru_layer_config config = {.inputs = INPUTS,
                                      .hidden = HIDDEN,
@@ -121,9 +121,25 @@ static void run_direction(gru_context *context, const webnn_gru *g, int d, float
                                      .gate = functions[g->gates],
                                      .candidate = functions[g->candidate],
                                      .direction = is_backward(g, d) ? GRU_REVERSE : GRU_FORWARD};
+    return config;
+}
+
+/* A direction's weights as this library has them. */
+typedef struct native {
     float W[ROWS * INPUTS], R[ROWS * HIDDEN], biases[2 * ROWS];
-    convert(g, d, &config, W, R, biases);
-    const gru_weights weights = {.W = W, .R = R, .bW = biases, .bR = biases + ROWS};
+} native;
+
+static gru_weights weights_of(const webnn_gru *g, int d, native *n) {
+    const gru_layer_config config = config_of(g, d);
+    convert(g, d, &config, n->W, n->R, n->biases);
+    return (gru_weights){.W = n->W, .R = n->R, .bW = n->biases, .bR = n->biases + ROWS};
+}
+
+/* Direction d as a layer whose views lead into [STEPS][directions][BATCH][HIDDEN]. */
+static void run_direction(gru_context *context, const webnn_gru *g, int d, float *state, float *sequence) {
+    const gru_layer_config config = config_of(g, d);
+    native numbers;
+    const gru_weights weights = weights_of(g, d, &numbers);
     gru_run run = {.T = STEPS, .N = BATCH, .x.data = g->input, .hT = state + d * STATE};
     if (g->initial_hidden_state) run.h0 = g->initial_hidden_state + d * STATE;
     if (g->return_sequence) run.y = (gru_view){sequence + d * STATE, (int64_t)g->directions * STATE, HIDDEN};
@@ -133,6 +149,31 @@ static void run_direction(gru_context *context, const webnn_gru *g, int d, float
     REQUIRE(gru_layer_forward(layer, &run) == GRU_OK, "%s", gru_last_error());
     gru_run_free(context, &run);
     gru_layer_release(layer);
+}
+
+/* Both directions as one bidirectional layer, whose outputs are two tensors. */
+static void run_bidirectional(gru_context *context, const webnn_gru *g, float *state, float *sequence) {
+    native numbers[DIRECTIONS];
+    const gru_stack_layer layer = {.config = config_of(g, 0),
+                                   .bidirectional = 1,
+                                   .merge = GRU_MERGE_SEPARATE,
+                                   .weights = {weights_of(g, 0, &numbers[0]), weights_of(g, 1, &numbers[1])}};
+    const gru_stack_config config = {.layers = &layer, .count = 1};
+    void *const last[] = {state, state + STATE};
+    gru_stack_run run = {.data = {.T = STEPS, .N = BATCH, .x.data = g->input}, .hT = last};
+    const float *initial = g->initial_hidden_state;
+    const void *const first[] = {initial, initial ? initial + STATE : NULL};
+    run.h0 = first;
+    float y[DIRECTIONS][STEPS * STATE];
+    if (g->return_sequence) run.data.y.data = y[0], run.y_reverse.data = y[1];
+    gru_stack *stack = NULL;
+    REQUIRE(gru_stack_create(context, &config, &stack) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_stack_allocate(stack, &run.data) == GRU_OK, "%s", gru_last_error());
+    REQUIRE(gru_stack_forward(stack, &run) == GRU_OK, "%s", gru_last_error());
+    for (int i = 0; i < STEPS * DIRECTIONS && g->return_sequence; i++)
+        memcpy(sequence + i * STATE, y[i % DIRECTIONS] + i / DIRECTIONS * STATE, STATE * sizeof *sequence);
+    gru_run_free(context, &run.data);
+    gru_stack_release(stack);
 }
 
 /* f32 against double: three steps of sums of six numbers of about 1. */
@@ -146,11 +187,13 @@ static void check_array(const webnn_gru *g, const char *what, const float *got, 
               g->gates, g->candidate);
 }
 
-static void check_case(gru_context *context, const webnn_gru *g) {
+/* one_layer: both directions in one bidirectional layer, else a layer for each direction. */
+static void check_case(gru_context *context, const webnn_gru *g, int one_layer) {
     float state[DIRECTIONS * STATE], sequence[STEPS * DIRECTIONS * STATE];
     outputs expected;
     define(g, &expected);
-    for (int d = 0; d < g->directions; d++) run_direction(context, g, d, state, sequence);
+    if (one_layer) run_bidirectional(context, g, state, sequence);
+    for (int d = 0; d < g->directions && !one_layer; d++) run_direction(context, g, d, state, sequence);
     check_array(g, "state", state, expected.state, g->directions * STATE);
     if (g->return_sequence)
         check_array(g, "sequence", sequence, expected.sequence, STEPS * g->directions * STATE);
@@ -186,7 +229,8 @@ TEST(webnn, every_combination_of_options_has_an_equivalent) {
         g.initial_hidden_state = take(&rest, 2) ? initial : NULL;
         const int direction = take(&rest, 3); /* forward, backward, both */
         g.directions = direction == 2 ? 2 : 1, g.backward = direction == 1;
-        check_case(context, &g);
+        check_case(context, &g, 0);
+        if (g.directions == 2) check_case(context, &g, 1);
     }
     gru_context_release(context);
 }
