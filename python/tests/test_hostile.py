@@ -10,6 +10,7 @@ import pickle
 import struct
 import tracemalloc
 import unittest
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -219,6 +220,20 @@ class Hostile(Case):
         for more in ({1: Fake(draw(2)), "1": Fake(draw(2))}, {"a": {"b": Fake(draw(2))}, "a.b": Fake(draw(2))}):
             write_pt(path, {**parts, **more})
             self.refused(path, "two tensors called")
+
+    def test_two_members_of_one_name(self) -> None:
+        """A reader would take one or the other."""
+        path = self.folder / "x.pt"
+        write_pt(path, {name: Fake(array) for name, array in gru().items()})
+        samples = [path, SAMPLES / "cell.npz", *([SAMPLES / "keras3_two_layers.keras"] if has("h5py") else [])]
+        for sample in samples:
+            with self.subTest(sample.suffix), warnings.catch_warnings():
+                warnings.simplefilter("ignore")    # zipfile's, of a name twice
+                path = self.write(f"twice{sample.suffix}", sample.read_bytes())
+                with zipfile.ZipFile(path, "a") as archive:
+                    name = archive.namelist()[-1]
+                    archive.writestr(name, archive.read(name))
+                self.refused(path, f"2 members called {name}")
 
     def test_links_are_followed(self) -> None:
         target = self.folder / "target.safetensors"

@@ -124,6 +124,14 @@ class Keras(Case):
         path = self.keras("keras3_two_layers", change)
         self.assertIn("gru_1.weight_ih_l0_reverse", self.converted(path, "--reversed-outputs").tensors)
 
+    def test_time_major_is_noted(self) -> None:
+        def change(config: Any) -> None:
+            layer(config, name)["config"]["time_major"] = True
+        name = self.names("keras2_two_layers", "GRU")[0]
+        for changed in (None, change):
+            status, _, errors = self.run_command(self.h5("keras2_two_layers", changed))
+            self.assertEqual((status, "time_major is True" in errors), (0, changed is not None))
+
     def test_a_class_of_somebody_else_called_gru_passes_through(self) -> None:
         def change(config: Any) -> None:
             layer(config, "gru_1").update(module="mine", registered_name="mine>GRU")

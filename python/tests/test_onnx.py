@@ -238,6 +238,12 @@ class Onnx(Case):
         self.assertEqual(status, 0)
         self.assertIn("it starts from h0, a constant that differs by sequence", errors)
 
+    def test_layout_1_is_noted(self) -> None:
+        weights = self.constant(**self.weights())
+        for layout in (0, 1):
+            status, _, errors = self.run_command(self.save([self.gru(layout=layout)], weights))
+            self.assertEqual((status, "its layout is 1" in errors), (0, layout == 1))
+
     def test_an_initial_state_of_all_sequences(self) -> None:
         state = draw(2, 1, H)
         given = {**self.weights(2), "h0": np.repeat(state, N, 1)}

@@ -36,6 +36,8 @@ class Reader:
                               "outputs in reversed order of time, and the library returns them in the order of time: "
                               "--reversed-outputs accepts that")
             notes.append("Keras returns its outputs in reversed order of time, the library in the order of time")
+        if layer.config.get("time_major", False):
+            notes.append("time_major is True: its x and y are time-major, as the library's are where a run has no strides")
         side = self._side(layer)
         layers = [GruLayer(kind, None, made) if backwards else GruLayer(kind, made) for kind, made in side]
         return [Gru(prefix, layers, "/".join(layer.names), notes)]

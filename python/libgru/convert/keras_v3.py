@@ -9,6 +9,7 @@ from typing import Any
 
 import h5py
 
+from libgru.convert.archive import member, open_zip
 from libgru.convert.budget import Budget
 from libgru.convert.gru import Gru
 from libgru.convert.hdf5 import Tree, tree
@@ -51,16 +52,8 @@ def _groups(file: Tree) -> list[str]:
     return list(found)
 
 
-def _member(archive: zipfile.ZipFile, name: str, budget: Budget) -> bytes:
-    try:
-        budget.take(archive.getinfo(name).file_size, name)
-    except KeyError:
-        raise Refused(f"the archive has no {name}") from None
-    return archive.read(name)
-
-
 def _json(archive: zipfile.ZipFile, name: str, budget: Budget) -> Any:
-    return json.loads(_member(archive, name, budget))
+    return json.loads(member(archive, name, budget))
 
 
 def _set_names(source: Source, model: Layer) -> None:
@@ -82,13 +75,13 @@ def _set_names(source: Source, model: Layer) -> None:
 def read(path: Path, budget: Budget, reversed_outputs: bool) -> tuple[Source, list[Gru]]:
     """The whole archive, and its GRUs."""
     source = Source(path)
-    with zipfile.ZipFile(path) as archive:
+    with open_zip(path) as archive:
         kind, config = described(_json(archive, "config.json", budget), "the model")
         metadata = _json(archive, "metadata.json", budget)
         version = str(metadata.get("keras_version", "3")) if isinstance(metadata, dict) else "3"
         if "model.weights.h5" not in archive.namelist():
             raise Refused("the archive has no model.weights.h5: weights in several files are not read")
-        content = _member(archive, "model.weights.h5", budget)
+        content = member(archive, "model.weights.h5", budget)
     with h5py.File(io.BytesIO(content), "r") as opened:
         file = tree(opened)
         file.fill(source, budget)

@@ -7,6 +7,7 @@ from typing import IO
 
 import numpy as np
 
+from libgru.convert.archive import open_zip
 from libgru.convert.budget import Budget
 from libgru.convert.refused import Refused
 from libgru.convert.source import Source
@@ -39,11 +40,8 @@ def _add(source: Source, archive: zipfile.ZipFile, member: str, budget: Budget) 
 def read(path: Path, budget: Budget) -> Source:
     """All arrays."""
     source = Source(path)
-    with zipfile.ZipFile(path) as archive:
-        members = archive.namelist()
-        if len(set(members)) != len(members):
-            raise Refused("the archive has a name twice")
-        for member in members:
+    with open_zip(path) as archive:
+        for member in archive.namelist():
             if member.endswith(".npy"):
                 _add(source, archive, member, budget)
             else:

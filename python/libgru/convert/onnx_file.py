@@ -119,6 +119,9 @@ def _grus(node: Node, constants: Constants) -> list[Gru]:
     if initial is not None and np.any(initial[0]) and initial_states(node, constants) is None:
         for gru in grus:
             gru.notes.append(f"it starts from {node.input(5)}, a constant that differs by sequence: give that as h0")
+    if node.attributes.get("layout", 0):
+        for gru in grus:
+            gru.notes.append("its layout is 1: its x and y are batch-major, which the strides of a run say, not the file")
     return grus
 
 

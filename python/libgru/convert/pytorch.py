@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from libgru.convert.archive import member, open_zip
 from libgru.convert.budget import Budget
 from libgru.convert.pickled import Inert, Storage, View, load
 from libgru.convert.refused import Refused
@@ -119,31 +120,23 @@ def _fill(source: Source, value: Any, content: Content, budget: Budget) -> None:
 
 # ---- where it lies ------------------------------------------------------------------------------------------------------
 
-def _member(archive: zipfile.ZipFile, name: str, budget: Budget) -> bytes:
-    try:
-        budget.take(archive.getinfo(name).file_size, name)
-    except KeyError:
-        raise Refused(f"the archive has no {name}") from None
-    return archive.read(name)
-
-
 def _read_zip(source: Source, budget: Budget) -> None:
-    with zipfile.ZipFile(source.path) as archive:
+    with open_zip(source.path) as archive:
         pickles = [name for name in archive.namelist() if name.endswith("/data.pkl") or name == "data.pkl"]
         if len(pickles) != 1:
             raise Refused("it is a zip archive without the one data.pkl that PyTorch writes")
         root = pickles[0].removesuffix("data.pkl")
-        if root + "byteorder" in archive.namelist() and _member(archive, root + "byteorder", budget) != b"little":
+        if root + "byteorder" in archive.namelist() and member(archive, root + "byteorder", budget) != b"little":
             raise Refused("it was written on a machine of the other byte order")
         for file, folder in (("data.pkl", "data/"), ("constants.pkl", "constants/")):
             if root + file in archive.namelist():
-                value = load(io.BytesIO(_member(archive, root + file, budget)))
+                value = load(io.BytesIO(member(archive, root + file, budget)))
                 value = {"constants": value} if folder == "constants/" else value
                 stored: dict[str, bytes] = {}
 
                 def content(storage: Storage) -> bytes:
                     if storage.key not in stored:
-                        stored[storage.key] = _member(archive, root + folder + storage.key, budget)
+                        stored[storage.key] = member(archive, root + folder + storage.key, budget)
                     return stored[storage.key]
                 _fill(source, value, content, budget)
 
