@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from libgru.torch import _fallback, _ops
+from libgru.torch import _fallback, _train
 from libgru.torch._plans import TYPES, Shape
 
 
@@ -20,7 +20,7 @@ def run(x: Any, h0: Any, weights: tuple[Any, ...], mask: Any, threads: int, word
     steps = None if mask is None else mask.contiguous()
     given = [weight.contiguous() for weight in weights]
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, h0, *given)):
-        y, hT = _ops.train(x, h0[None], given, steps, layer)
+        y, hT = _train.train(x, h0[None], [given], steps, [layer])
     else:
         y, hT = torch.ops.libgru.infer(x, h0[None], torch.ops.libgru.pack(given, layer), steps, layer)
     return y, hT[0]

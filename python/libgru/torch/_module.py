@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from libgru._errors import BadArgument
-from libgru.torch import _fallback, _ops, _plans, _ragged
+from libgru.torch import _fallback, _plans, _ragged, _train
 from libgru.torch._packed_weights import PackedWeights, is_plain
 from libgru.torch._plans import TYPES, Shape, shape_of
 
@@ -152,13 +152,13 @@ class GRU(torch.nn.RNNBase):    # type: ignore[misc]
         if self._is_autocast(x):    # computed in the parameters' type; the outputs have the one that autocast makes
             x, hx = x.to(layers[0][0].dtype), None if hx is None else hx.to(layers[0][0].dtype)
         self._check_types(x, hx, layers[0])
-        last = []
-        for k, weights in enumerate(layers):
-            h0 = None if hx is None else hx[k * self._directions:(k + 1) * self._directions]
-            x, hT = self._layer(k, x, h0, weights, steps)
+        last, k = [], 0
+        while k < self.num_layers:
+            x, hT, end = self._next_layers(k, x, hx, layers, steps)
             last.append(hT)
-            if self.dropout and self.training and k + 1 < self.num_layers:
+            if self.dropout and self.training and end < self.num_layers:
                 x = torch.nn.functional.dropout(x, self.dropout)
+            k = end
         hT = torch.cat(last) if len(last) > 1 else last[0]
         return (x, hT) if x.dtype == outputs else (x.to(outputs), hT.to(outputs))
 
@@ -175,16 +175,25 @@ class GRU(torch.nn.RNNBase):    # type: ignore[misc]
         """Raises Unsupported if PyTorch's own GRU does not compute this variant."""
         _fallback.check_default(self.variant == _DEFAULTS and self.inference_weights is None, why)
 
-    def _layer(self, k: int, x: Tensor, h0: Tensor | None, weights: list[Tensor],
-               steps: Tensor | None) -> tuple[Tensor, Tensor]:
-        given = (x, *weights) if h0 is None else (x, h0, *weights)
-        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given):
-            return _ops.train(x, h0, weights, steps, self._text(k, x))
-        plain = is_plain(*given)
+    def _next_layers(self, k: int, x: Tensor, hx: Tensor | None, layers: list[list[Tensor]],
+                     steps: Tensor | None) -> tuple[Tensor, Tensor, int]:
+        """Layers from k on: in training all that nothing comes between, else one. The last number is that of the layer after them."""
+        end, D = k + 1, self._directions
+        h0 = hx if hx is None or self.num_layers == 1 else hx[k * D:end * D]
+        given = (x, *layers[k]) if h0 is None else (x, h0, *layers[k])
+        if not torch.is_grad_enabled() or not any(tensor.requires_grad for tensor in given):
+            return *self._infer(k, x, h0, layers[k], steps), end
+        if end < self.num_layers and not (self.dropout and self.training):
+            end = self.num_layers
+            h0 = hx if hx is None or k == 0 else hx[k * D:]
+        y, hT = _train.train(x, h0, layers[k:end], steps, [self._text(j, x) for j in range(k, end)])
+        return y, hT, end
+
+    def _infer(self, k: int, x: Tensor, h0: Tensor | None, weights: list[Tensor], steps: Tensor | None) -> tuple[Tensor, Tensor]:
+        plain = is_plain(x, *weights) and (h0 is None or is_plain(h0))
         packed, text = self._packed_layer(k, x, weights, plain)
         if plain:
-            h0 = None if h0 is None else h0.contiguous()
-            return _plans.forward(shape_of(text), _plans.readable(x), h0, packed, steps, False)[:2]
+            return _plans.forward(shape_of(text), x, h0, packed, steps, False)[:2]
         y, hT = torch.ops.libgru.infer(x, h0, packed, steps, text)
         return y, hT
 

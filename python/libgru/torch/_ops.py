@@ -16,7 +16,6 @@ from torch._library.autograd import Info, make_autograd_impl
 
 from libgru._errors import Unsupported
 from libgru.torch import _plans
-from libgru.torch._packed_weights import is_plain
 from libgru.torch._plans import shape_of
 
 
@@ -31,8 +30,7 @@ def _fake_pack(weights: Sequence[Tensor], layer: str) -> Tensor:
 
 
 def _infer(x: Tensor, h0: Tensor | None, packed: Tensor, steps: Tensor | None, layer: str) -> tuple[Tensor, Tensor]:
-    h0 = None if h0 is None else h0.contiguous()
-    return _plans.forward(shape_of(layer), _plans.readable(x), h0, packed, steps, False)[:2]
+    return _plans.forward(shape_of(layer), x, h0, packed, steps, False)[:2]
 
 
 def _outputs(x: Tensor, layer: str) -> tuple[Tensor, Tensor]:
@@ -45,11 +43,10 @@ def _fake_infer(x: Tensor, h0: Tensor | None, packed: Tensor, steps: Tensor | No
     return _outputs(x, layer)
 
 
-def _train(x: Tensor, h0: Tensor | None, weights: Sequence[Tensor], steps: Tensor | None,
-          layer: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def train_layer(x: Tensor, h0: Tensor | None, weights: Sequence[Tensor], steps: Tensor | None,
+                layer: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     shape, packed = shape_of(layer), _plans.pack(shape_of(layer), weights)
-    h0 = None if h0 is None else h0.contiguous()
-    y, hT, reserve = _plans.forward(shape, _plans.readable(x), h0, packed, steps, True)
+    y, hT, reserve = _plans.forward(shape, x, h0, packed, steps, True)
     assert reserve is not None
     return y, hT, reserve, packed
 
@@ -74,15 +71,8 @@ def _backward(dy: Tensor | None, dhT: Tensor | None, x: Tensor, steps: Tensor | 
              layer: str) -> tuple[Tensor, ...]:
     made = dx, dh0, *weights = _empty_gradients(x, layer)
     out = _plans.Gradients(dx, dh0, [list(parts) for parts in zip(*(weight.unbind() for weight in weights))])
-    _run_backward(dy, dhT, x, steps, packed, reserve, layer, out)
+    _plans.backward(shape_of(layer), dy, dhT, x, steps, packed, reserve, out)
     return made
-
-
-def _run_backward(dy: Tensor | None, dhT: Tensor | None, x: Tensor, steps: Tensor | None, packed: Tensor, reserve: Tensor,
-                  layer: str, out: _plans.Gradients) -> None:
-    dy = None if dy is None else _plans.readable(dy)
-    dhT = None if dhT is None else dhT.contiguous()
-    _plans.backward(shape_of(layer), dy, dhT, _plans.readable(x), steps, packed, reserve, out)
 
 
 def _fake_backward(dy: Tensor | None, dhT: Tensor | None, x: Tensor, steps: Tensor | None, packed: Tensor, reserve: Tensor,
@@ -92,45 +82,49 @@ def _fake_backward(dy: Tensor | None, dhT: Tensor | None, x: Tensor, steps: Tens
 
 # ---- autograd --------------------------------------------------------------------------------------------------------------
 
-def _keep(ctx: Any, x: Tensor, h0: Tensor | None, weights: Sequence[Tensor], steps: Tensor | None, layer: str, reserve: Tensor,
-          packed: Tensor) -> None:
-    """For backward. The weights too, so that autograd finds a change in place between forward and backward."""
-    ctx.save_for_backward(x, steps, reserve, packed, *weights)
-    ctx.layer, ctx.has_h0, ctx.count = layer, h0 is not None, len(weights) // shape_of(layer).directions
-
-
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    _keep(ctx, *inputs, *output[2:])
+    """For backward. The weights too, so that autograd finds a change in place between forward and backward."""
+    x, h0, weights, steps, layer = inputs
+    ctx.save_for_backward(x, steps, *output[2:], *weights)
+    ctx.layer, ctx.has_h0 = layer, h0 is not None
     ctx.mark_non_differentiable(*output[2:])
 
 
-def _gradients(ctx: Any, dy: Tensor | None, dhT: Tensor | None, *_: Any) -> tuple[Any, ...]:
+def _train_gradients(ctx: Any, dy: Tensor | None, dhT: Tensor | None, *_: Any) -> tuple[Any, ...]:
     x, steps, reserve, packed, *weights = ctx.saved_tensors
-    dx, dh0, *parts = torch.ops.libgru.backward(dy, dhT, x, steps, packed, reserve, ctx.layer)
-    by_weight = [part[d].to(weights[0].dtype) for d in range(shape_of(ctx.layer).directions) for part in parts[:ctx.count]]
+    D = shape_of(ctx.layer).directions
+    out = gradients(ctx.layer, dy, dhT, x, steps, packed, reserve, len(weights) // D)
+    by_weight = [part.to(weights[0].dtype) for parts in out.weights for part in parts]
+    dx, dh0, *by_weight = first_only([out.dx, out.dh0, *by_weight], [dy, dhT, x, *weights])
     return dx, dh0 if ctx.has_h0 else None, by_weight, None, None
 
 
-class _TrainPlain(torch.autograd.Function):    # type: ignore[misc]
-    """libgru::train and its gradient for a call that is_plain(), without torch's dispatcher, which takes longer than one step."""
+def gradients(layer: str, dy: Tensor | None, dhT: Tensor | None, x: Tensor, steps: Tensor | None, packed: Tensor, reserve: Tensor,
+              count: int) -> _plans.Gradients:
+    """libgru::backward. count: of the weights of each direction."""
+    dx, dh0, *parts = torch.ops.libgru.backward(dy, dhT, x, steps, packed, reserve, layer)
+    return _plans.Gradients(dx, dh0, [list(own) for own in zip(*(part.unbind() for part in parts[:count]))])
+
+
+class _FirstOnly(torch.autograd.Function):    # type: ignore[misc]
+    """Hands the first count tensors on; their gradients raise."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, h0: Tensor | None, steps: Tensor | None, layer: str, *weights: Tensor) -> tuple[Tensor, Tensor]:
-        y, hT, reserve, packed = _train(x, h0, weights, steps, layer)
-        _keep(ctx, x, h0, weights, steps, layer, reserve, packed)
-        ctx.set_materialize_grads(False)
-        return y, hT
+    def forward(ctx: Any, count: int, *tensors: Tensor | None) -> tuple[Tensor | None, ...]:
+        return tuple(None if tensor is None else tensor.clone() for tensor in tensors[:count])
 
     @staticmethod
-    def backward(ctx: Any, dy: Tensor | None, dhT: Tensor | None) -> tuple[Tensor | None, ...]:
-        x, steps, reserve, packed, *weights = ctx.saved_tensors
-        if torch.is_grad_enabled() or not is_plain(x, *(given for given in (dy, dhT) if given is not None)):
-            dx, dh0, by_weight, _, _ = _gradients(ctx, dy, dhT)    # whose second derivatives raise
-            return dx, dh0, None, None, *by_weight
-        out = _plans.new_gradients(shape_of(ctx.layer), x, ctx.count, ctx.needs_input_grad[0])
-        _run_backward(dy, dhT, x, steps, packed, reserve, ctx.layer, out)
-        by_weight = [part.to(weights[0].dtype) for parts in out.weights for part in parts]
-        return out.dx, out.dh0 if ctx.has_h0 else None, None, None, *by_weight
+    def backward(ctx: Any, *_: Any) -> Any:
+        return _twice(ctx)
+
+
+def first_only(gradients: Sequence[Tensor | None], read: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
+    """The gradients. Under create_graph=True they depend, for autograd, on all tensors that were read for them: by libgru::backward
+    alone they would not depend on the weights, whose packed copy it reads, and a second derivative would be 0 without a word."""
+    if not torch.is_grad_enabled():
+        return gradients
+    made: tuple[Tensor | None, ...] = _FirstOnly.apply(len(gradients), *gradients, *read)
+    return made
 
 
 def _twice(ctx: Any, *_: Any) -> Any:
@@ -172,15 +166,6 @@ _register("pack(Tensor[] weights, str layer) -> Tensor", _pack, _fake_pack, _nev
 _register("infer(Tensor x, Tensor? h0, Tensor packed, Tensor? steps, str layer) -> (Tensor, Tensor)",
           _infer, _fake_infer, _never, _nothing)
 _register("train(Tensor x, Tensor? h0, Tensor[] weights, Tensor? steps, str layer) -> (Tensor, Tensor, Tensor, Tensor)",
-          _train, _fake_train, _gradients, _save)
+          train_layer, _fake_train, _train_gradients, _save)
 _register("backward(Tensor? dy, Tensor? dhT, Tensor x, Tensor? steps, Tensor packed, Tensor reserve, str layer) -> "
           "(Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)", _backward, _fake_backward, _twice, _nothing)
-
-
-def train(x: Tensor, h0: Tensor | None, weights: Sequence[Tensor], steps: Tensor | None, layer: str) -> tuple[Tensor, Tensor]:
-    """y and hT of libgru::train, with their gradients."""
-    if is_plain(x, *weights) and (h0 is None or is_plain(h0)):
-        y, hT = _TrainPlain.apply(x, h0, steps, layer, *weights)
-    else:
-        y, hT, _, _ = torch.ops.libgru.train(x, h0, weights, steps, layer)
-    return y, hT

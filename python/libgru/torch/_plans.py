@@ -14,6 +14,7 @@ from libgru._errors import BadArgument
 from libgru._library import library
 from libgru._plan import Plan
 from libgru._weights import Variant, fill_config
+from libgru.torch import _native
 
 TYPES = {torch.float32: "f32", torch.float64: "f64", torch.float16: "f16", torch.bfloat16: "bf16"}
 DTYPES = {name: dtype for dtype, name in TYPES.items()}
@@ -77,6 +78,12 @@ def plan(shape: Shape, reverse: bool) -> _Plan:
     return _plan(shape, reverse, torch.get_num_threads())
 
 
+@lru_cache(maxsize=None)
+def _addresses(shape: Shape, threads: int) -> list[int]:
+    """For the operators of _native: the layers of all directions."""
+    return [_plan(shape, bool(d), threads).handle.value or 0 for d in range(shape.directions)]
+
+
 def readable(x: Tensor) -> Tensor:
     """The tensor, or a copy if the library cannot read its strides: rows have no gaps, and no stride is 0."""
     T, N, width = x.shape
@@ -84,6 +91,10 @@ def readable(x: Tensor) -> Tensor:
     if (last == 1 or width <= 1) and (by_time > 0 or T <= 1) and (by_row > 0 or N <= 1):
         return x
     return x.contiguous()
+
+
+def _readable(x: Tensor, dy: Tensor | None, dhT: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    return readable(x), None if dy is None else readable(dy), None if dhT is None else dhT.contiguous()
 
 
 def _strides(tensor: Tensor) -> tuple[int, int]:
@@ -116,6 +127,10 @@ def pack(shape: Shape, weights: Sequence[Tensor]) -> Tensor:
     if len(weights) != count * shape.directions or count not in (2, 4):
         raise BadArgument(f"there are {len(weights)} weights, expected 2 or 4 for each direction")
     _check_weights(shape, weights, count)
+    if _native.operators is not None:
+        packed: Tensor = _native.call(_native.operators.pack, [weight.contiguous() for weight in weights],
+                                      _addresses(shape, torch.get_num_threads()))
+        return packed
     plans = [plan(shape, bool(d)) for d in range(shape.directions)]
     out = torch.empty(sum(each.packed for each in plans), dtype=torch.uint8)
     place = out.data_ptr()
@@ -157,13 +172,18 @@ def _set_steps(run: Any, steps: Tensor) -> None:
 
 def forward(shape: Shape, x: Tensor, h0: Tensor | None, packed: Tensor, steps: Tensor | None,
             training: bool) -> tuple[Tensor, Tensor, Tensor | None]:
-    """y [T, N, directions * H], hT [directions, N, H] and, in training, the reserve. x is readable, h0 dense."""
+    """y [T, N, directions * H], hT [directions, N, H] and, in training, the reserve."""
+    x, h0 = readable(x), None if h0 is None else h0.contiguous()
+    if _native.operators is not None and steps is None:
+        y, hT, *saved = _native.call(_native.operators.forward, x, h0, packed, shape.hidden,
+                                     _addresses(shape, torch.get_num_threads()), training)
+        return y, hT, saved[0] if training else None
     lib = library()
     T, N, H, D = x.shape[0], x.shape[1], shape.hidden, shape.directions
     y, hT = x.new_empty(T, N, D * H), x.new_empty(D, N, H)
     plans = [plan(shape, bool(d)) for d in range(D)]
     reserve = torch.empty(sum(each.reserve_bytes(T, N) for each in plans), dtype=torch.uint8) if training else None
-    weights, saved = packed.data_ptr(), 0 if reserve is None else reserve.data_ptr()
+    weights, place = packed.data_ptr(), 0 if reserve is None else reserve.data_ptr()
     for d, each in enumerate(plans):
         run, sizes = _run(x, weights, steps), each.sizes(T, N)
         run.y.data, run.y.time_stride, run.y.batch_stride = y.data_ptr() + d * H * each.element, N * D * H, D * H
@@ -173,10 +193,10 @@ def forward(shape: Shape, x: Tensor, h0: Tensor | None, packed: Tensor, steps: T
         owner, run.workspace = _context.workspace(each.context, sizes.workspace)
         run.workspace_size = sizes.workspace
         if training:
-            run.mode, run.reserve, run.reserve_size = lib["GRU_TRAIN"], saved, sizes.reserve
+            run.mode, run.reserve, run.reserve_size = lib["GRU_TRAIN"], place, sizes.reserve
             padded = each.reserve_bytes(T, N)
-            ctypes.memset(saved + sizes.reserve, 0, padded - sizes.reserve)
-            saved += padded
+            ctypes.memset(place + sizes.reserve, 0, padded - sizes.reserve)
+            place += padded
         lib.call("gru_layer_forward", each.handle, ctypes.byref(run))
         del owner
         weights += each.packed
@@ -184,7 +204,7 @@ def forward(shape: Shape, x: Tensor, h0: Tensor | None, packed: Tensor, steps: T
 
 
 class Gradients(NamedTuple):
-    """Where a backward pass writes: dx [T, N, I], None: nowhere; dh0 [D, N, H]; weights: for each direction dW [3H, I], dR [3H, H]
+    """What a backward pass writes: dx [T, N, I] or None; dh0 [D, N, H]; weights: for each direction dW [3H, I], dR [3H, H]
     and, if wanted, dbW [3H], dbR [3H], all of gradient_type()."""
     dx: Tensor | None
     dh0: Tensor
@@ -196,8 +216,25 @@ def gradient_type(shape: Shape) -> torch.dtype:
     return torch.float64 if shape.io == "f64" else torch.float32
 
 
-def new_gradients(shape: Shape, x: Tensor, count: int, with_dx: bool) -> Gradients:
-    """count: of the weights of each direction."""
+def gradients(shape: Shape, dy: Tensor | None, dhT: Tensor | None, x: Tensor, steps: Tensor | None, packed: Tensor,
+              reserve: Tensor, count: int, with_dx: bool) -> Gradients:
+    """backward() into new tensors. count: of the weights of each direction."""
+    if _native.operators is None or steps is not None:
+        out = _new_gradients(shape, x, count, with_dx)
+        backward(shape, dy, dhT, x, steps, packed, reserve, out)
+        return out
+    x, dy, dhT = _readable(x, dy, dhT)
+    D = shape.directions
+    made = _native.call(_native.operators.backward, dy, dhT, x, packed, reserve, shape.hidden,
+                        _addresses(shape, torch.get_num_threads()), count, with_dx)
+    dx = made[0] if with_dx else None
+    if dx is not None and D > 1:
+        dx.add_(made[1])
+    weights = made[-D * count:]
+    return Gradients(dx, made[-D * count - 1], [weights[d * count:(d + 1) * count] for d in range(D)])
+
+
+def _new_gradients(shape: Shape, x: Tensor, count: int, with_dx: bool) -> Gradients:
     dtype = gradient_type(shape)
     weights = [[torch.empty(size, dtype=dtype) for size in weight_sizes(shape)[:count]] for _ in range(shape.directions)]
     return Gradients(x.new_empty(x.shape) if with_dx else None, x.new_empty(shape.directions, x.shape[1], shape.hidden), weights)
@@ -221,7 +258,8 @@ def _set_gradients(struct: Any, out: Gradients, d: int, dx: Tensor | None, dy: T
 
 def backward(shape: Shape, dy: Tensor | None, dhT: Tensor | None, x: Tensor, steps: Tensor | None, packed: Tensor,
              reserve: Tensor, out: Gradients) -> None:
-    """x, steps, packed and reserve as forward() had them. dy is readable, dhT dense."""
+    """x, steps, packed and reserve as forward() had them."""
+    x, dy, dhT = _readable(x, dy, dhT)
     lib, T, N = library(), x.shape[0], x.shape[1]
     weights, saved = packed.data_ptr(), reserve.data_ptr()
     for d in range(shape.directions):

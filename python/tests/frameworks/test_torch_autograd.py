@@ -1,6 +1,7 @@
 """Gradients that libgru does not compute raise or come from PyTorch; torch.compile, export, autocast, tracing, fake tensors."""
 from __future__ import annotations
 
+import itertools
 import unittest
 from typing import Any
 
@@ -26,6 +27,25 @@ class Derivatives(Case):
             twice(ours)
         with libgru.torch.fallback():
             self.near(twice(ours), twice(stock))
+
+    def test_no_second_derivative_is_zero(self) -> None:
+        """Also where nothing but weights needs a gradient: libgru::backward reads their packed copy."""
+        x = torch.randn(6, 3, 5)
+        for layers, hx in itertools.product((1, 2), (None, "given")):
+            _, ours = pair(5, 4, layers)
+            for module in (ours, torch.compile(ours, backend="eager")):
+                for weight in (ours.weight_hh_l0, getattr(ours, f"bias_ih_l{layers - 1}")):
+                    y, hT = module(x, None if hx is None else torch.randn(layers, 3, 4))
+                    gradient, = torch.autograd.grad(y.sum() + hT.sum(), weight, create_graph=True)
+                    with self.assertRaisesRegex(Exception, "no second derivatives"):
+                        (gradient.square().sum() + weight.square().sum()).backward()
+
+    def test_gradients_of_a_batch(self) -> None:
+        stock, ours = pair(5, 4, 2, dtype=torch.float64, bidirectional=True)
+        x, dy = torch.randn(6, 3, 5, dtype=torch.float64, requires_grad=True), torch.randn(7, 6, 3, 8, dtype=torch.float64)
+        results = [torch.autograd.grad(module(x)[0], [x, *module.parameters()], dy, is_grads_batched=True) for module in (ours, stock)]
+        for found, wanted in zip(*results, strict=True):
+            self.near(found, wanted)
 
     def test_transforms_give_pytorch_s_numbers(self) -> None:
         stock, ours = pair(5, 4, dtype=torch.float64)
@@ -108,12 +128,17 @@ class Derivatives(Case):
         self.same(ours.weight_hh_l0.grad, first)
 
     def test_some_gradients_alone(self) -> None:
-        stock, ours = pair(5, 4)
-        for frozen in (["weight_ih_l0", "bias_ih_l0"], [name for name, _ in ours.named_parameters()]):
+        """Of some weights; of the input alone; of one layer of three."""
+        stock, ours = pair(5, 4, 3)
+        names = [name for name, _ in ours.named_parameters()]
+        layers = [[name for name in names if layer not in name] for layer in ("l0", "l1", "l2")]
+        for frozen, of_x in itertools.product((["weight_ih_l0", "bias_ih_l0"], *layers, names), (False, True)):
+            if frozen is names and not of_x:
+                continue
             results = []
             for module in (stock, ours):
                 module.zero_grad()
-                x = torch.randn(6, 3, 5, generator=torch.Generator().manual_seed(1)).requires_grad_()
+                x = torch.randn(6, 3, 5, generator=torch.Generator().manual_seed(1)).requires_grad_(of_x)
                 for name, parameter in module.named_parameters():
                     parameter.requires_grad_(name not in frozen)
                 module(x)[1].sum().backward()
