@@ -303,6 +303,24 @@ class Messages(Case):
             with self.assertRaisesRegex(libgru.BadArgument, next(iter(options))):
                 libgru.torch.GRU(5, 7, **options)
 
+    def test_devices(self) -> None:
+        ours, x, hx = libgru.torch.GRU(5, 7), torch.randn(4, 3, 5), torch.zeros(1, 3, 7)
+        for given in ((x, hx.to("meta")), (x.to("meta"), hx)):
+            with self.assertRaisesRegex(RuntimeError, "not at the same device"):
+                ours(*given)
+        with self.assertRaisesRegex(RuntimeError, "not at the same device"):
+            libgru.torch.GRU(5, 7, device="meta")(x)
+
+    def test_large_inputs_are_not_copied(self) -> None:
+        """Batch first, every other step, and columns of a wider tensor: all are read where they are."""
+        ours, wide = libgru.torch.GRU(5, 7, batch_first=True), torch.randn(3, 8, 11)
+        for x in (wide[:, :, :5], wide[:, ::2, 6:], wide.transpose(0, 1).contiguous().transpose(0, 1)[:, :, 1:6]):
+            self.assertFalse(x.is_contiguous())
+            seen, forward = [], _plans.readable
+            with mock.patch.object(_plans, "readable", lambda given: seen.append(forward(given)) or seen[-1]), torch.no_grad():
+                ours(x)
+            self.assertEqual([given.data_ptr() for given in seen], [x.data_ptr()])
+
     def test_empty_and_unbatched(self) -> None:
         stock, ours = pair(5, 7, 2, bidirectional=True)
         for x in (torch.randn(4, 0, 5), torch.randn(4, 5), torch.randn(1, 1, 5)):

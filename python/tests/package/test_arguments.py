@@ -6,6 +6,7 @@ import gc
 import os
 import tempfile
 import threading
+import tracemalloc
 import unittest
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 from support import GOLDEN, Draw, child, compiled
 
 import libgru
+from libgru import _dlpack
 from libgru._library import library
 from libgru.convert import safetensors
 from libgru.convert.tensor import Tensor
@@ -43,6 +45,19 @@ class Exported:
         if options and not self.versioned:
             raise TypeError("__dlpack__() got an unexpected keyword argument 'max_version'")
         return self.array.__dlpack__(**options)
+
+
+class Elsewhere(Exported):
+    """An array whose DLPack says that it is on another device."""
+
+    def __init__(self, array: Any, device: int) -> None:
+        super().__init__(array, False)
+        self.device = device
+
+    def __dlpack__(self, **options: Any) -> Any:
+        capsule = super().__dlpack__(**options)
+        ctypes.c_int32.from_address(_dlpack._pointer(capsule, b"dltensor") + _dlpack._Tensor.device.offset).value = self.device
+        return capsule
 
 
 class Arguments(unittest.TestCase):
@@ -115,6 +130,25 @@ class Arguments(unittest.TestCase):
         self.refused("h0 has the stride 0 in axis 0", forward, x, np.broadcast_to(self.h0[:1], (N, H)))
         odd = np.zeros(T * N * I * 4 + 1, np.uint8)[1:].view(np.float32).reshape(T, N, I)
         self.refused("run.x", forward, odd)
+
+    def test_devices(self) -> None:
+        self.refused("x is in CUDA memory, but the context needs host memory", self.layer.forward, Elsewhere(self.x, 2))
+        self.refused("x is on DLPack device 8, expected host or CUDA memory", self.layer.forward, Elsewhere(self.x, 8))
+        self.refused("W is in CUDA memory", libgru.Layer, Elsewhere(self.weights[0], 2), *self.weights[1:])
+
+    def test_large_arrays_are_not_copied(self) -> None:
+        """Batch first, every other step, and columns of a wider array: a run takes less memory than one of them."""
+        steps = 2000
+        wide = Draw(3)(N, 2 * steps, 2 * I)
+        y = np.zeros((steps, N, H), np.float32)
+        for x in (wide[:, :steps, :I], wide[:, ::2, I:], wide[:, steps:, 1:I + 1]):
+            x = x.transpose(1, 0, 2)
+            self.layer.forward(x, y=y)    # the workspace is kept
+            tracemalloc.start()
+            self.layer.forward(x, y=y)
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+            self.assertLess(peak, x.nbytes // 4)
 
     def test_ragged_batches(self) -> None:
         forward, rows, order = self.layer.forward, self.x.reshape(-1, I), np.array([0, 1])
