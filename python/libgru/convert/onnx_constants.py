@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,13 @@ FOLDED = {"Identity", "Cast", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "F
           "Gather", "Neg", "Add", "Sub", "Mul", "Div", "DequantizeLinear", "Constant", "Shape", "ConstantOfShape",
           "Expand", "Tile", "Dropout"}
 DEEPEST = 200    # constants of constants of ...
+
+
+def subgraphs(node: Any) -> Iterator[tuple[str, Any]]:
+    """The graphs that a node holds, each with the attribute's name."""
+    for attribute in node.attribute:
+        for graph in [attribute.g] if attribute.type == onnx.AttributeProto.GRAPH else attribute.graphs:
+            yield attribute.name, graph
 
 
 @dataclass(eq=False)

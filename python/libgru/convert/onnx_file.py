@@ -14,8 +14,8 @@ import onnx.numpy_helper
 from libgru.convert.budget import Budget
 from libgru.convert.gru import Gru, of_directions
 from libgru.convert.onnx_chain import joined
-from libgru.convert.onnx_constants import Constants, Graph
-from libgru.convert.onnx_gru import Node, cells, initial_states
+from libgru.convert.onnx_constants import Constants, Graph, subgraphs
+from libgru.convert.onnx_gru import Node, cells, initial_states, is_gru
 from libgru.convert.refused import Refused
 from libgru.convert.source import Source
 from libgru.convert.tensor import Array, Unheld
@@ -53,6 +53,16 @@ def _array(path: Path, tensor: Any, budget: Budget) -> Array:
     return np.asarray(onnx.numpy_helper.to_array(tensor))
 
 
+def unique(name: str, taken: set[str]) -> str:
+    """The name, with a number if it is taken, as nodes may have the same name. It is taken then."""
+    found, count = name, 1
+    while found in taken:
+        count += 1
+        found = f"{name}_{count}"
+    taken.add(found)
+    return found
+
+
 class Reader:
     """Collects the tensors of all graphs in a source."""
 
@@ -82,16 +92,9 @@ class Reader:
                     self._add(graph, node.output[0], attribute.t)
         yield graph
         for index, node in enumerate(proto.node):
-            for attribute in node.attribute:
-                members = [attribute.g] if attribute.type == onnx.AttributeProto.GRAPH else attribute.graphs
-                for member in members:
-                    name = base = graph.full(f"{node.name or f'{node.op_type}_{index}'}/{attribute.name}")
-                    count = 1
-                    while name in self.names:    # nodes may have the same name
-                        count += 1
-                        name = f"{base}_{count}"
-                    self.names.add(name)
-                    yield from self.graphs(member, name, graph)
+            for attribute, member in subgraphs(node):
+                name = unique(graph.full(f"{node.name or f'{node.op_type}_{index}'}/{attribute}"), self.names)
+                yield from self.graphs(member, name, graph)
 
 
 # ---- GRUs -----------------------------------------------------------------------------------------------------------------
@@ -101,14 +104,9 @@ def gru_nodes(graphs: list[Graph]) -> Iterator[Node]:
     taken: set[str] = set()
     for graph in graphs:
         for proto in graph.proto.node:
-            if proto.op_type == "GRU" and proto.domain in ("", "ai.onnx"):
-                name = base = graph.full(proto.name or next((output for output in proto.output if output), "gru"))
-                count = 1
-                while name in taken:
-                    count += 1
-                    name = f"{base}_{count}"
-                taken.add(name)
-                yield Node(proto, graph, name)
+            if is_gru(proto):
+                name = graph.full(proto.name or next((output for output in proto.output if output), "gru"))
+                yield Node(proto, graph, unique(name, taken))
 
 
 def _grus(node: Node, constants: Constants) -> list[Gru]:

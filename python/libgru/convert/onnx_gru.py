@@ -48,6 +48,10 @@ class Named:
         return found
 
 
+def is_gru(proto: Any) -> bool:
+    return proto.op_type == "GRU" and proto.domain in ("", "ai.onnx")
+
+
 @dataclass
 class Node:
     """A GRU node in its graph. name: unique in the model."""

@@ -12,12 +12,11 @@ import onnx.shape_inference
 from libgru._context import check_threads
 from libgru._errors import BadArgument
 from libgru._library import library
-from libgru.convert.onnx_constants import Graph
-from libgru.convert.onnx_gru import Node, functions
+from libgru.convert.onnx_constants import Graph, subgraphs
+from libgru.convert.onnx_gru import Node, functions, is_gru
 from libgru.convert.refused import Refused
 
 DOMAIN = "libgru"
-_STANDARD = ("", "ai.onnx")
 
 
 class Left(NamedTuple):
@@ -58,7 +57,7 @@ def rewrite(model: Any, *, threads: int = 1) -> Rewritten:
         _move(node.proto, attributes)
         moved.append(node.name)
     left += [Left(f"{function.name}/{node.name or 'GRU'}", "it is in a function of the model: inline it first (onnx.inliner)")
-             for function in made.functions for node in function.node if _is_gru(node)]
+             for function in made.functions for node in function.node if is_gru(node)]
     if moved and all(opset.domain != DOMAIN for opset in made.opset_import):
         made.opset_import.append(onnx.helper.make_opsetid(DOMAIN, 1))
     return Rewritten(made, moved, left)
@@ -66,23 +65,13 @@ def rewrite(model: Any, *, threads: int = 1) -> Rewritten:
 
 # ---- the model ---------------------------------------------------------------------------------------------------------
 
-def _is_gru(proto: Any) -> bool:
-    return proto.op_type == "GRU" and proto.domain in _STANDARD
-
-
-def _subgraphs(proto: Any) -> Iterator[tuple[str, Any]]:
-    for attribute in proto.attribute:
-        for graph in [attribute.g] if attribute.type == onnx.AttributeProto.GRAPH else attribute.graphs:
-            yield attribute.name, graph
-
-
 def _nodes(graph: Graph) -> Iterator[Node]:
     """GRU nodes of a graph and of those within it. A node without a name has that of its first output."""
     for proto in graph.proto.node:
         name = graph.full(proto.name or next((output for output in proto.output if output), proto.op_type))
-        if _is_gru(proto):
+        if is_gru(proto):
             yield _node(proto, graph, name)
-        for attribute, inner in _subgraphs(proto):
+        for attribute, inner in subgraphs(proto):
             yield from _nodes(Graph(inner, f"{name}/{attribute}", graph))
 
 
@@ -118,7 +107,7 @@ def _types(model: Any) -> dict[str, int]:
 def _graphs(graph: Any) -> Iterator[Any]:
     yield graph
     for proto in graph.node:
-        for _, inner in _subgraphs(proto):
+        for _, inner in subgraphs(proto):
             yield from _graphs(inner)
 
 
