@@ -58,7 +58,7 @@ static void release(void *opaque) {
 
 static const int32_t type_of[BENCH_TYPES] = {GRU_F32, GRU_F32, GRU_F16, GRU_BF16, GRU_F64};
 
-static const int32_t weight_type_of[BENCH_WEIGHTS] = {GRU_F32, GRU_F16, GRU_BF16, GRU_INT8};
+static const int32_t weight_type_of[BENCH_WEIGHTS] = {GRU_F32, GRU_F16, GRU_BF16, GRU_BF16, GRU_INT8};
 
 static gru_status make_layer(engine_state *state, const bench_candidate *self, const bench_problem *problem) {
     gru_context_config context_config = GRU_INIT;
@@ -66,7 +66,9 @@ static gru_status make_layer(engine_state *state, const bench_candidate *self, c
     gru_weights weights = GRU_INIT;
     context_config.engine = self->engine, context_config.threads = problem->threads;
     context_config.backend = self->device == BENCH_GPU ? GRU_BACKEND_CUDA : GRU_BACKEND_CPU;
-    context_config.flags = problem->type == BENCH_TF32 ? GRU_ALLOW_TF32 : 0;
+    context_config.flags = problem->type == BENCH_TF32                    ? GRU_ALLOW_TF32
+                           : self->weights == BENCH_WEIGHTS_BF16_PRODUCTS ? GRU_ALLOW_BF16
+                                                                          : 0;
     config.inputs = (int32_t)problem->shape.I, config.hidden = (int32_t)problem->shape.H;
     config.reset_mode = problem->reset_mode;
     config.io_type = config.weight_type = type_of[problem->type];
@@ -334,7 +336,7 @@ int bench_engines_find(const char *names, const int *weights, int weights_count,
     const char *name;
     int count = 0, found = 0;
     const int all = names && strcmp(names, "all") == 0;
-    for (int32_t i = 0; (name = gru_engine_at(i)) != NULL && count + 4 <= BENCH_ENGINES; i++)
+    for (int32_t i = 0; (name = gru_engine_at(i)) != NULL && count + BENCH_WEIGHTS <= BENCH_ENGINES; i++)
         if (all || (names ? named(names, name) : strcmp(name, "cpu_reference") != 0)) {
             count += add_rows(name, weights, weights_count, engines, count);
             found++;

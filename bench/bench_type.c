@@ -6,10 +6,10 @@
 
 const char *const bench_type_names[BENCH_TYPES] = {"f32", "tf32", "f16", "bf16", "f64"};
 
-const char *const bench_weights_names[BENCH_WEIGHTS] = {"same", "f16", "bf16", "int8"};
+const char *const bench_weights_names[BENCH_WEIGHTS] = {"same", "f16", "bf16", "bf16-products", "int8"};
 
 double bench_weights_unit(int weights) {
-    static const double units[BENCH_WEIGHTS] = {0, 0x1p-11, 0x1p-8, 1.75 / 254};
+    static const double units[BENCH_WEIGHTS] = {0, 0x1p-11, 0x1p-8, 1.5 * 0x1p-8, 1.75 / 254};
     return units[weights];
 }
 

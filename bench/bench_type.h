@@ -11,11 +11,19 @@
 enum { BENCH_F32, BENCH_TF32, BENCH_F16, BENCH_BF16, BENCH_F64, BENCH_TYPES };
 extern const char *const bench_type_names[BENCH_TYPES]; /* "f32" ... */
 
-/* What an engine of the library holds weights in: as the problem has them, or rounded to fewer bits. */
-enum { BENCH_WEIGHTS_SAME, BENCH_WEIGHTS_F16, BENCH_WEIGHTS_BF16, BENCH_WEIGHTS_INT8, BENCH_WEIGHTS };
+/* What an engine of the library holds weights in: as the problem has them, or rounded to fewer bits. BF16_PRODUCTS: with
+ * GRU_ALLOW_BF16. */
+enum {
+    BENCH_WEIGHTS_SAME,
+    BENCH_WEIGHTS_F16,
+    BENCH_WEIGHTS_BF16,
+    BENCH_WEIGHTS_BF16_PRODUCTS,
+    BENCH_WEIGHTS_INT8,
+    BENCH_WEIGHTS
+};
 extern const char *const bench_weights_names[BENCH_WEIGHTS]; /* "same" ... */
 /* Largest error of a rounded weight relative to itself; int8: to the largest of its row, and so sqrt 3 times as large on average
- * as if it were relative to itself. 0: none. */
+ * as if it were relative to itself. With products of bf16 both operands are rounded. 0: none. */
 double bench_weights_unit(int weights);
 
 size_t bench_type_bytes(int type); /* of one number in memory */

@@ -18,21 +18,23 @@ class Context:
     threads: CPU threads; 0: as many as processors this process may use; 1: only the caller's.
     device: ordinal of the CUDA device.
     engine: use only this engine, such as "cpu_reference"; None: the best one.
-    allow_tf32, batch_invariant, check_weights: the flags GRU_ALLOW_TF32, GRU_BATCH_INVARIANT, GRU_CHECK_WEIGHTS of gru.h.
+    allow_tf32, allow_bf16, batch_invariant, check_weights: the flags GRU_ALLOW_TF32, GRU_ALLOW_BF16, GRU_BATCH_INVARIANT and
+    GRU_CHECK_WEIGHTS of gru.h.
 
     Raises BadArgument, NotBuilt (no CUDA in this library), NoDevice. Any number of threads may use one context at once. After
     a fork, the child's calls run on the calling thread alone.
     """
 
     def __init__(self, backend: str = "cpu", *, threads: int = 0, device: int = 0, engine: str | None = None,
-                 allow_tf32: bool = False, batch_invariant: bool = False, check_weights: bool = False) -> None:
+                 allow_tf32: bool = False, allow_bf16: bool = False, batch_invariant: bool = False,
+                 check_weights: bool = False) -> None:
         lib = library()
         config = lib.new("gru_context_config")
         config.backend = lib.choice(["GRU_BACKEND_"], backend, "backend")
         config.threads, config.device = check_threads(threads), _check.integer("device", device, 0, 2**31 - 1)
         config.engine = None if engine is None else _check.text("engine", engine)
-        config.flags = (allow_tf32 * lib["GRU_ALLOW_TF32"] | batch_invariant * lib["GRU_BATCH_INVARIANT"]
-                        | check_weights * lib["GRU_CHECK_WEIGHTS"])
+        config.flags = (allow_tf32 * lib["GRU_ALLOW_TF32"] | allow_bf16 * lib["GRU_ALLOW_BF16"]
+                        | batch_invariant * lib["GRU_BATCH_INVARIANT"] | check_weights * lib["GRU_CHECK_WEIGHTS"])
         handle = ctypes.c_void_p()
         lib.call("gru_context_create", ctypes.byref(config), ctypes.byref(handle))
         self._handle = handle

@@ -23,12 +23,13 @@ static gru_status check_config(const gru_context_config *config) {
     if (config->threads < 0 || config->threads > MAX_THREADS)
         return gru_fail(GRU_BAD_ARGUMENT, "config.threads is %d, expected 0 to %d", config->threads,
                         MAX_THREADS);
-    const uint32_t known =
-        GRU_ALLOW_TF32 | GRU_BATCH_INVARIANT | GRU_SKIP_POINTER_CHECKS | GRU_CHECK_WEIGHTS | GRU_CHECK_DEVICE;
+    const uint32_t known = GRU_ALLOW_TF32 | GRU_BATCH_INVARIANT | GRU_SKIP_POINTER_CHECKS |
+                           GRU_CHECK_WEIGHTS | GRU_CHECK_DEVICE | GRU_ALLOW_BF16;
     if (config->flags & ~known)
         return gru_fail(GRU_BAD_ARGUMENT,
                         "config.flags is 0x%x, expected GRU_ALLOW_TF32 | GRU_BATCH_INVARIANT | "
-                        "GRU_SKIP_POINTER_CHECKS | GRU_CHECK_WEIGHTS | GRU_CHECK_DEVICE at most",
+                        "GRU_SKIP_POINTER_CHECKS | GRU_CHECK_WEIGHTS | GRU_CHECK_DEVICE | "
+                        "GRU_ALLOW_BF16 at most",
                         config->flags);
     if (!config->allocator.allocate != !config->allocator.release)
         return gru_fail(GRU_BAD_ARGUMENT,

@@ -79,7 +79,15 @@ INLINE vec vec_update(const gru_cpu_cell *cell, vec z, vec n, vec h, real w) {
     return keep ? vec_fma(z, h, vec_mul(vec_sub(one, z), n)) : vec_fma(z, n, vec_mul(vec_sub(one, z), h));
 }
 
-/* ---- weights ---- */
+/* ---- weights and rows ---- */
+
+/* LANES numbers of the row from k on; zeros past its end. */
+INLINE vec load_numbers(const real *row, size_t K, size_t k) {
+    if (K - k >= LANES) return vec_load(row + k);
+    real cut[LANES] = {0};
+    memcpy(cut, row + k, (K - k) * sizeof *cut);
+    return vec_load(cut);
+}
 
 INLINE size_t weight_bytes(int32_t type) {
     return type == REAL_TYPE ? sizeof(real) : sizeof(uint16_t);

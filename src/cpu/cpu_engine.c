@@ -123,6 +123,8 @@ static const gru_cpu_isa avx512 = {
     .int8 = &gru_cpu_int8_avx512,
     .int8_dots = &gru_cpu_int8_avx512_vnni,
     .int8_dots_feature = GRU_CPU_AVX512_VNNI,
+    .bf16 = &gru_cpu_bf16_avx512,
+    .bf16_feature = GRU_CPU_AVX512_BF16,
     .feature = GRU_CPU_AVX512,
     .missing = "this processor has no AVX-512 with AVX512BW",
 };

@@ -33,7 +33,9 @@ static uint32_t x86_features(void) {
     if (!(b & bit_AVX2)) return 0;
     const int has_512 = (b & bit_AVX512F) && (b & bit_AVX512BW) && (saved & SAVES_ZMM) == SAVES_ZMM;
     if (!has_512) return GRU_CPU_AVX2;
-    return GRU_CPU_AVX2 | GRU_CPU_AVX512 | (c & bit_AVX512VNNI ? GRU_CPU_AVX512_VNNI : 0);
+    const uint32_t vnni = c & bit_AVX512VNNI ? GRU_CPU_AVX512_VNNI : 0;
+    const int has_bf16 = a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && a & bit_AVX512BF16;
+    return GRU_CPU_AVX2 | GRU_CPU_AVX512 | vnni | (has_bf16 ? GRU_CPU_AVX512_BF16 : 0);
 }
 #endif
 

@@ -4,7 +4,13 @@
 
 #include <stdint.h>
 
-enum { GRU_CPU_AVX2 = 1, GRU_CPU_AVX512 = 2, GRU_CPU_NEON = 4, GRU_CPU_AVX512_VNNI = 8 };
+enum {
+    GRU_CPU_AVX2 = 1,
+    GRU_CPU_AVX512 = 2,
+    GRU_CPU_NEON = 4,
+    GRU_CPU_AVX512_VNNI = 8,
+    GRU_CPU_AVX512_BF16 = 16
+};
 
 /* What the processor and its operating system support, without what is hidden. */
 uint32_t gru_cpu_features(void);

@@ -55,7 +55,7 @@ static void lay_out(gru_cpu_forward_call *call, gru_arena *arena, int64_t T, int
     }
     call->a = gru_cpu_take_reals(arena, rows, call->pitch_a);
     call->x = gru_cpu_take_reals(arena, config->io_type == REAL_TYPE ? 0 : rows, (size_t)config->inputs);
-    if (config->weight_type == GRU_INT8) {
+    if (gru_cpu_may_narrow(call->layer)) {
         call->narrow[INPUTS] =
             gru_arena_take(arena, gru_size_times(rows, gru_cpu_narrow_bytes((size_t)config->inputs)));
         call->narrow[STATES] =
@@ -79,7 +79,7 @@ static void set_up(gru_cpu_forward_call *call, const gru_job *job, const gru_pla
     call->layer = job->layer;
     call->run = job->run;
     call->kernels = gru_cpu_kernels_of(plan->engine);
-    call->pairs = gru_cpu_pairs_of(plan->engine, job->layer);
+    call->pairs = job->run->mode == GRU_INFERENCE ? gru_cpu_pairs_of(plan->engine, job->layer) : NULL;
     call->schedule = schedule;
     call->H = (size_t)job->layer->config.hidden;
     gru_cpu_operands_of(job->layer, job->run, &call->operands);

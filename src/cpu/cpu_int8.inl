@@ -11,14 +11,6 @@ enum { PAIR_BYTES = 2 };
 typedef isum pair_sum;
 typedef ipairs pair_numbers;
 
-/* LANES numbers of the row from k on; zeros past its end. */
-INLINE vec load_numbers(const float *row, size_t K, size_t k) {
-    if (K - k >= LANES) return vec_load(row + k);
-    float cut[LANES] = {0};
-    memcpy(cut, row + k, (K - k) * sizeof *cut);
-    return vec_load(cut);
-}
-
 /* The largest magnitude of the row, or NaN if a number is infinite or NaN: v - v is 0 or NaN. */
 static float largest_magnitude(const float *row, size_t K) {
     vec most = vec_set1(0.0f), rest = vec_set1(0.0f);

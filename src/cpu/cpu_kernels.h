@@ -184,6 +184,6 @@ extern const gru_cpu_kernels gru_cpu_kernels_avx512;
 extern const gru_cpu_kernels gru_cpu_kernels_neon;
 
 extern const gru_cpu_pair_kernels gru_cpu_int8_scalar, gru_cpu_int8_avx2, gru_cpu_int8_avx512,
-    gru_cpu_int8_avx512_vnni, gru_cpu_int8_neon;
+    gru_cpu_int8_avx512_vnni, gru_cpu_int8_neon, gru_cpu_bf16_avx512;
 
 #endif

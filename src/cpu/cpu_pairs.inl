@@ -44,6 +44,9 @@ INLINE void pair_products(const gru_cpu_panel *panel, int gates, int rows, int w
 #pragma GCC unroll 8
         for (int m = 0; m < rows; m++) sum[i * rows + m] = pair_start(panel, vector_at(i, wide, first));
     size_t k = PAIR_PARTS(rows) == 2 ? pair_add_parts(panel, gates, rows, wide, first, in, sum) : 0;
+    for (; PAIR_ROWS >= 8 && k < panel->K;
+         k += 2) /* unrolled, the sums of 8 rows would leave the registers */
+        pair_terms(panel, gates, rows, wide, first, k, in, sum);
 #pragma GCC unroll 2
     for (; k < panel->K; k += 2) pair_terms(panel, gates, rows, wide, first, k, in, sum);
 #pragma GCC unroll 12

@@ -81,7 +81,7 @@ TEST(api_context, contexts) {
     CONTEXT_REFUSED(config.device = -1, GRU_BAD_ARGUMENT, "config.device", "-1");
     CONTEXT_REFUSED(config.threads = -1, GRU_BAD_ARGUMENT, "config.threads", "-1");
     CONTEXT_REFUSED(config.threads = INT_MAX, GRU_BAD_ARGUMENT, "config.threads", "2147483647");
-    CONTEXT_REFUSED(config.flags = 32, GRU_BAD_ARGUMENT, "config.flags", "0x20");
+    CONTEXT_REFUSED(config.flags = 64, GRU_BAD_ARGUMENT, "config.flags", "0x40");
     CONTEXT_REFUSED(config.flags = UINT32_MAX, GRU_BAD_ARGUMENT, "config.flags", "0xffffffff");
     CONTEXT_REFUSED(config.allocator.allocate = no_allocate, GRU_BAD_ARGUMENT, "config.allocator", "both");
     CONTEXT_REFUSED(config.allocator.release = no_release, GRU_BAD_ARGUMENT, "config.allocator", "both");

@@ -196,13 +196,13 @@ TEST(bench_library, engines_collect_what_they_made) {
 
 /* Rows with weights of fewer bits: right within their unit and wrong without it, for problems of f32 alone. */
 TEST(bench_library, engines_hold_weights_in_fewer_bits) {
-    static const int weights[] = {BENCH_WEIGHTS_BF16, BENCH_WEIGHTS_INT8};
+    static const int weights[] = {BENCH_WEIGHTS_BF16, BENCH_WEIGHTS_BF16_PRODUCTS, BENCH_WEIGHTS_INT8};
     static bench_candidate engines[BENCH_ENGINES];
     const bench_shape size = {"small", 4, 3, 50, 70, 4};
     char why[BENCH_WHY] = "";
-    REQUIRE(bench_engines_find("cpu_scalar", weights, 2, engines) == 3, "three rows");
-    CHECK(strcmp(engines[2].name, "cpu_scalar int8") == 0, "%s", engines[2].name);
-    for (int row = 1; row < 3; row++) {
+    REQUIRE(bench_engines_find("cpu_scalar", weights, 3, engines) == 4, "four rows");
+    CHECK(strcmp(engines[3].name, "cpu_scalar int8") == 0, "%s", engines[3].name);
+    for (int row = 1; row < 4; row++) {
         bench_problem *problem = bench_problem_create(&size, BENCH_FORWARD, GRU_RESET_AFTER, BENCH_F32);
         bench_problem *half = bench_problem_create(&size, BENCH_FORWARD, GRU_RESET_AFTER, BENCH_F16);
         REQUIRE(problem && half, "no problem");

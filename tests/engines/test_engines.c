@@ -87,9 +87,10 @@ static int kernel_lists(const char *flag) {
 TEST(engines, features_are_those_that_the_kernel_lists) {
     const int avx2 = kernel_lists("avx2") && kernel_lists("fma") && kernel_lists("f16c");
     const int avx512 = avx2 && kernel_lists("avx512f");
+    const int bf16 = avx512 && kernel_lists("avx512_bf16");
     const int vnni = avx512 && kernel_lists("avx512_vnni");
-    const uint32_t expected =
-        (avx2 ? GRU_CPU_AVX2 : 0u) | (avx512 ? GRU_CPU_AVX512 : 0u) | (vnni ? GRU_CPU_AVX512_VNNI : 0u);
+    const uint32_t expected = (avx2 ? GRU_CPU_AVX2 : 0u) | (avx512 ? GRU_CPU_AVX512 : 0u) |
+                              (vnni ? GRU_CPU_AVX512_VNNI : 0u) | (bf16 ? GRU_CPU_AVX512_BF16 : 0u);
     gru_cpu_features_hide(0);
     CHECK(kernel_lists("sse2"), "/proc/cpuinfo lists no sse2, which every such processor has");
     CHECK(gru_cpu_features() == expected, "features %u, expected %u", gru_cpu_features(), expected);

@@ -23,6 +23,8 @@
  * Layers of int8 weights on CPUs round h and x, but not the weights, to integers: by at most half of the largest number of the
  * row over the largest integer, which is for a number what u is above.
  *
+ * GRU_ALLOW_BF16 rounds h and x to bf16 on CPUs.
+ *
  * CUDA engines also take fast exponentials and divisions, together wrong by at most 2^-21 for each of three gates, twice
  * that over all steps: below 2^-18. */
 static double operand_error(const problem *p, const gru_layer *layer) {
@@ -33,7 +35,10 @@ static double operand_error(const problem *p, const gru_layer *layer) {
         const double integers = fmin(INT16_MAX, floor(INT32_MAX / (128.0 * (double)K)));
         return 5 * (0.5 / integers) * sqrt(1 + (double)p->shape.I / p->shape.H);
     }
-    if (layer->context->config.backend != GRU_BACKEND_CUDA) return 0;
+    if (layer->context->config.backend != GRU_BACKEND_CUDA) {
+        const int allows = p->config.weight_type == GRU_BF16 && layer->context->config.flags & GRU_ALLOW_BF16;
+        return allows ? 5 * 0x1p-8 * sqrt(1 + (double)p->shape.I / p->shape.H) : 0;
+    }
     if (p->config.weight_type == GRU_F16) u = 0x1p-11;
     if (p->config.weight_type == GRU_BF16) u = 0x1p-8;
     if (p->config.weight_type == GRU_F32 && layer->context->config.flags & GRU_ALLOW_TF32)

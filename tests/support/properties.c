@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/context.h"
 #include "core/number.h"
 
 const uint32_t property_options = PROBLEM_LENGTHS | PROBLEM_H0 | PROBLEM_SEGMENTS | PROBLEM_H_RESET |
@@ -39,7 +40,8 @@ void property_options_unseen(gru_context *context, const problem *p, const resul
     };
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
         const uint32_t training = PROBLEM_TRAIN | PROBLEM_RECOMPUTE;
-        if (sets[i] & training && p->config.weight_type == GRU_INT8) continue; /* refused */
+        if (sets[i] & training && p->config.weight_type == GRU_INT8) continue;      /* refused */
+        if (sets[i] & training && context->config.flags & GRU_ALLOW_BF16) continue; /* made without it */
         if (sets[i] & PROBLEM_IN_PLACE && !(p->options & PROBLEM_H0)) continue;
         problem *other = problem_with(p, p->options | sets[i]);
         result r;
