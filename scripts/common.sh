@@ -110,9 +110,11 @@ quietly() {
 }
 
 # Lets CMake call the compilers through ccache, where it is there: what was compiled once, in whichever build folder, is taken
-# from its cache. Not nvcc: ccache sees one of the architectures only, and may take a kernel for unchanged.
+# from its cache, wherever the build folder lies in this one. Not nvcc: ccache sees one of the architectures only, and may take
+# a kernel for unchanged.
 use_ccache() {
     command -v ccache >/dev/null || return 0
+    export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
     export CMAKE_C_COMPILER_LAUNCHER=ccache CMAKE_CXX_COMPILER_LAUNCHER=ccache
 }
 

@@ -65,6 +65,11 @@ const Kernel *find(const void *function) {
 }
 
 // ---- launches ----
+// Where only some kernels are translated, the others are g++'s.
+bool others_by_host() {
+    static const bool chosen = getenv("GRU_PTX_SOME") != nullptr;
+    return chosen;
+}
 struct Translated final : emu::KernelCall {
     const Kernel &kernel;
     std::vector<unsigned char> parameters;
@@ -73,6 +78,7 @@ struct Translated final : emu::KernelCall {
 };
 emu::Call translated(const void *function, const emu::Call &call) {
     const Kernel *kernel = find(function);
+    if (!kernel && others_by_host()) return call;
     if (!kernel) {
         emu::report(cudaErrorInvalidDeviceFunction, "there is no PTX of " + symbol_of(function));
         return nullptr;
@@ -95,8 +101,9 @@ emu::Call translated(const void *function, const emu::Call &call) {
 
 // ---- which ran ----
 void write_ran() {
-    const char *path = getenv("GRU_PTX_RAN");
-    FILE *file = path ? fopen(path, "w") : nullptr;
+    const char *path = getenv("GRU_PTX_RAN"), *seed = getenv("GRU_EMU_SEED");
+    if (!path) return;
+    FILE *file = fopen((std::string(path) + "." + (seed ? seed : "1")).c_str(), "w");
     if (!file) return;
     for (const auto &kernel : kernels())
         if (kernel.second->ran) fprintf(file, "%s\n", kernel.first.c_str());

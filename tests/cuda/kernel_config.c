@@ -1,6 +1,7 @@
 /* kernel_config.c: the list of kernel configurations, and the plans that they enforce. */
 #include "kernel_config.h"
 
+#include <cuda_runtime_api.h>
 #include <math.h>
 #include <string.h>
 
@@ -86,9 +87,19 @@ gru_context *kernel_config_context(const kernel_config *f, uint32_t flags) {
     return context;
 }
 
+/* On a device without clusters, before 9.0, what a single block or a grid runs takes the place of what a cluster runs. */
+static gru_cuda_test_override possible(gru_cuda_test_override wanted) {
+    int device = 0, major = 0;
+    (void)cudaGetDevice(&device);
+    (void)cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
+    if (major < 9 && wanted.split) wanted.split = 1;
+    if (major < 9 && wanted.fused) wanted.fused = 2;
+    return wanted;
+}
+
 void kernel_config_override(const kernel_config *f, gru_cuda_compute_type compute_type, int32_t reset) {
     gru_cuda_block_tile tiles[GRU_CUDA_STEP_TILES];
-    gru_cuda_override = f->override;
+    gru_cuda_override = possible(f->override);
     if (!is_engine(f, "cuda_stepwise")) return;
     const int32_t count = gru_cuda_step_tiles(
         compute_type, reset == GRU_RESET_BEFORE ? GRU_CUDA_RESET_UPDATE : GRU_CUDA_ALL_GATES, tiles);
@@ -104,8 +115,8 @@ void kernel_config_override_backward(const kernel_config *f, gru_cuda_compute_ty
         const int32_t larger = gru_cuda_backward_step_large_tiles(compute_type, tiles);
         tile = tiles[f->override.batch_octets == tiles[larger - 1].batch_octets ? larger - 1 : 0];
     }
-    gru_cuda_override.fused = f->override.fused;
-    gru_cuda_override.split = f->override.split;
+    gru_cuda_override.fused = possible(f->override).fused;
+    gru_cuda_override.split = possible(f->override).split;
     gru_cuda_override.unit_octets = tile.unit_octets;
     gru_cuda_override.batch_octets = tile.batch_octets;
 }
@@ -120,7 +131,7 @@ int kernel_config_was_used(const kernel_config *f, const gru_layer *layer, int64
     const gru_cuda_size size = {prepared->compute_type, N, layer->config.hidden, layer->config.reset_mode, 1};
     if (is_engine(f, "cuda_fused_before")) {
         const gru_cuda_choice plan = gru_cuda_choose_step_fused(device, &size, &prepared->occupancy);
-        return (plan.cluster > 0) == (f->override.fused == 1);
+        return (plan.cluster > 0) == (gru_cuda_override.fused == 1);
     }
     const gru_cuda_choice plan = is_engine(f, "cuda_large_batch")
                                      ? gru_cuda_choose_step_large(device, &size, &prepared->occupancy)
@@ -137,7 +148,7 @@ int kernel_config_backward_was_used(const kernel_config *f, const gru_layer *lay
     if (is_engine(f, "cuda_fused_before")) {
         const gru_cuda_choice fused =
             gru_cuda_choose_step_fused(device, &size, &prepared->backward_occupancy);
-        return fused.seconds < HUGE_VAL && (fused.cluster > 0) == (f->override.fused == 1);
+        return fused.seconds < HUGE_VAL && (fused.cluster > 0) == (gru_cuda_override.fused == 1);
     }
     const gru_cuda_choice plan =
         is_engine(f, "cuda_large_batch")

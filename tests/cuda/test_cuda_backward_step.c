@@ -36,7 +36,13 @@ typedef struct pass {
     way way;
     int32_t blocks; /* of a cooperative grid */
     cudaStream_t stream;
+    int32_t overlaps; /* steps begin before the one before has ended */
 } pass;
+
+/* Devices before 9.0 have neither thread-block clusters nor launches that overlap. */
+static int is_at_least_9_0(const gru_context *context) {
+    return gru_cuda_device_of(context)->capability >= 90;
+}
 
 static void begin(const pass *a) {
     gru_cuda_state_rows rows = {.directions = a->step.directions, .begins = 1};
@@ -71,11 +77,11 @@ static cudaError_t launch(const pass *a) {
     if (a->way.fused && a->step.s >= 0)
         return gru_cuda_launch_backward_step_fused(
             a->compute_type, a->way.fused == 1 ? GRU_CUDA_FUSED_CLUSTER : 0, a->blocks, &first, a->stream);
-    if (a->step.s >= 0) first.trigger = 1;
+    if (a->step.s >= 0) first.trigger = a->overlaps;
     const cudaError_t error = gru_cuda_launch_backward_step(a->compute_type, GRU_CUDA_UPDATE_CANDIDATE,
                                                             a->way.tile, &first, a->stream);
     if (error != cudaSuccess || a->step.s < 0) return error;
-    second.depends = 1;
+    second.depends = a->overlaps;
     return gru_cuda_launch_backward_step(a->compute_type, GRU_CUDA_RESET_GATE, a->way.tile, &second,
                                          a->stream);
 }
@@ -85,8 +91,8 @@ static void run(pass *a) {
     begin(a);
     for (int64_t s = T - 1; s >= -1; s--) {
         point(a, s);
-        a->step.depends = s < T - 1;
-        a->step.trigger = s >= 0;
+        a->step.depends = a->overlaps && s < T - 1;
+        a->step.trigger = a->overlaps && s >= 0;
         const cudaError_t error = launch(a);
         CHECK(error == cudaSuccess, "%s: step %d is refused: %s", a->p[0]->text, (int)s,
               cudaGetErrorString(error));
@@ -105,7 +111,8 @@ static void run_backward(gru_context *context, int compute_type, int32_t reset, 
     pass a = {.compute_type = (gru_cuda_compute_type)compute_type,
               .way = how,
               .blocks = blocks,
-              .stream = tester_device.stream};
+              .stream = tester_device.stream,
+              .overlaps = is_at_least_9_0(context)};
     a.step.directions = drawn / 4 % 3 == 0 ? 2 : 1;
     for (int d = 0; d < a.step.directions; d++) {
         const uint32_t options = (uint32_t)(drawn >> (8 + 8 * d)) % SWEEP_OPTIONS;
@@ -162,7 +169,7 @@ TEST(cuda_backward_step, large_tiles) {
         for (int32_t i = 0; i < count; i++)
             for (int j = 0; j < GRU_CUDA_SPLITS; j++) {
                 gru_cuda_block_tile tile = tiles[i];
-                if (!tester_takes((uint64_t)(i + j))) continue;
+                if (!tester_takes((uint64_t)(i + j)) || (j && !is_at_least_9_0(context))) continue;
                 tile.split = 1 << j;
                 CHECK(occupancy.large_clusters[i][j] > 0, "no occupancy for %d blocks", tile.split);
                 run_backward(context, compute_type, j % 2 ? GRU_RESET_ALL : GRU_RESET_AFTER, (way){tile, 0},
@@ -193,12 +200,14 @@ static void compare_ways(gru_context *context, int compute_type, int32_t reset,
     pass a = {.p = {p},
               .compute_type = (gru_cuda_compute_type)compute_type,
               .blocks = occupancy->fused_blocks,
-              .stream = tester_device.stream};
+              .stream = tester_device.stream,
+              .overlaps = is_at_least_9_0(context)};
     size_t bytes = 0;
     void *first = NULL;
     a.step.directions = 1;
     for (int32_t i = 0; i < count + fused; i++) {
         a.way = (way){tiles[i % count], i < count ? 0 : i - count + 1};
+        if (a.way.fused == 1 && !is_at_least_9_0(context)) continue;
         run(&a);
         void *rows = swept_rows(p, &bytes);
         CHECK(!first || memcmp(first, rows, bytes) == 0, "%s: way %d gives other bits than the first tile",
@@ -234,10 +243,11 @@ TEST(cuda_backward_step, reset_before_in_one_launch) {
         (void)gru_cuda_backward_step_tiles((gru_cuda_compute_type)compute_type, tiles);
         CHECK(gru_cuda_load_backward_step_fused((gru_cuda_compute_type)compute_type, &occupancy) ==
                       cudaSuccess &&
-                  occupancy.fused_blocks > 0 && occupancy.fused_clusters > 0,
+                  occupancy.fused_blocks > 0 && (occupancy.fused_clusters > 0) == is_at_least_9_0(context),
               "occupancy for %d blocks, %d clusters", occupancy.fused_blocks, occupancy.fused_clusters);
         for (int i = 0; i < 6; i++)
-            run_backward(context, compute_type, GRU_RESET_BEFORE, (way){tiles[0], i < 3 ? 1 : 2},
+            run_backward(context, compute_type, GRU_RESET_BEFORE,
+                         (way){tiles[0], i < 3 && is_at_least_9_0(context) ? 1 : 2},
                          i == 3 ? 12 : occupancy.fused_blocks, (uint64_t)(5000 + 100 * compute_type + i));
         gru_context_release(context);
     }

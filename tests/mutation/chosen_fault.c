@@ -1,4 +1,5 @@
-/* chosen_fault.c: GRU_TEST_FAULT=NAME chooses a fault of faults.txt for this program's kernels; without it they have none. */
+/* chosen_fault.c: GRU_TEST_FAULT=NAME chooses a fault of faults.txt for this program's kernels; without it, or with a fault of PTX
+ * (tests/cuda/ptx_faults.txt), they have none. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,7 @@ int gru_mutation = -1;
 
 __attribute__((constructor)) static void choose_fault(void) {
     const char *wanted = getenv("GRU_TEST_FAULT");
-    if (!wanted) return;
+    if (!wanted || strncmp(wanted, "ptx_", 4) == 0) return;
     for (int i = 0; i < gru_mutation_count; i++)
         if (strcmp(gru_mutations[i], wanted) == 0) gru_mutation = i;
     if (gru_mutation >= 0) return;
