@@ -23,7 +23,7 @@ if [ "${1:-}" = --update ]; then
     { sed '/^step /,$d' "$table"; cat build-cuda/cycles; } >build-cuda/table.new
     mv build-cuda/table.new "$table"
 elif ! awk '
-        !/^(forward|backward)-/ { next }
+        !/^(forward|backward|streaming)-/ { next }
         NR == FNR { for (i = 2; i <= 4; i++) allowed[$1, i] = $i; next }
         { for (i = 2; i <= 4; i++)
             if (!(($1, i) in allowed)) { print "no line for " $1; bad = 1; break }

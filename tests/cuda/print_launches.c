@@ -1,12 +1,13 @@
 /* print_launches.c: prints launches of step kernels as the model of bench/kernel_cycles runs them, one a line: name, kernel, bytes of
  * its argument in hexadecimal. usage: print_launches
  *
- * The step is one in the middle of a sequence of one direction, reset AFTER, inference or the backward pass of training, on
- * addresses that nobody reads. */
+ * The step is one in the middle of a sequence of one direction, reset AFTER, inference or the backward pass of training, or a
+ * call of one step, on addresses that nobody reads. */
 #include <stdio.h>
 #include <string.h>
 
 #include "cuda/kernels/cuda_backward_kernels.h"
+#include "cuda/kernels/cuda_streaming_kernels.h"
 
 enum { STEPS = 1000, LARGE = 8 };
 
@@ -33,6 +34,12 @@ static const size sizes[] = {
     {GRU_CUDA_F32, 512, 8, 1, 1, 1},          {GRU_CUDA_F32, 1024, 1, 1, 1, 1},
     {GRU_CUDA_F32, 1024, 8, 1, 1, 1},         {GRU_CUDA_F32, 2048, 8, 1, 1, 1},
     {GRU_CUDA_F32, 512, 64, 1, 4, 1},         {GRU_CUDA_F32, 1024, 64, LARGE, 8, 8},
+};
+
+/* Calls of one step, with as many inputs as units: no tile to choose. */
+static const size calls[] = {
+    {GRU_CUDA_BF16, 512, 1, 1, 1, 1},  {GRU_CUDA_BF16, 512, 8, 1, 1, 1}, {GRU_CUDA_BF16, 1024, 1, 1, 1, 1},
+    {GRU_CUDA_BF16, 1024, 8, 1, 1, 1}, {GRU_CUDA_F32, 512, 1, 1, 1, 1},  {GRU_CUDA_F32, 512, 8, 1, 1, 1},
 };
 
 /* An address that is different for each number, aligned like memory of the runtime. */
@@ -126,8 +133,28 @@ static void print_backward(const size *size) {
     print_bytes(&args, sizeof args);
 }
 
+static void print_streaming(const size *size) {
+    const int64_t bytes = size->compute_type == GRU_CUDA_F32 ? 4 : 2;
+    gru_cuda_streaming_args args = {.step = {.directions = 1, .last = 1}};
+    args.step.sequence[0] = sequence_of(size);
+    args.step.sequence[0].T = 1;
+    args.step.sequence[0].hT = address(6), args.step.sequence[0].hT_stride = size->H;
+    args.side[0] = (gru_cuda_streaming_side){.W = address(17),
+                                             .bW = address(18),
+                                             .x = {.data = address(19), .batch_stride = size->H},
+                                             .inputs = size->H,
+                                             .groups = args.step.sequence[0].groups,
+                                             .line = (int32_t)(size->H * bytes / 16),
+                                             .h0 = address(20),
+                                             .h0_stride = size->H};
+    (void)printf("streaming-%s-H%d-N%d 16streaming_kernelINS_%sE ", type_names[size->compute_type],
+                 (int)size->H, (int)size->N, class_names[size->compute_type]);
+    print_bytes(&args, sizeof args);
+}
+
 int main(void) {
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) print_forward(&sizes[i]);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) print_backward(&sizes[i]);
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) print_streaming(&calls[i]);
     return 0;
 }

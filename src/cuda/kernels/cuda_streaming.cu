@@ -22,15 +22,46 @@ using StreamingSums = PartialSums<8, 8, STREAMING_SUMS>;
 
 /* A number of f32, f16 or bf16 as it is stored. It is converted apart from the load, because a conversion under a condition
  * would wait, and so the loads of a thread would wait for each other. */
-GRU_DEVICE uint32_t load_bits(const void *data, int32_t type, int64_t i) {
-    return type == GRU_F32 ? static_cast<const uint32_t *>(data)[i]
-                           : static_cast<const unsigned short *>(data)[i];
+template <int TYPE> struct Stored { using Bits = unsigned short; };
+template <> struct Stored<GRU_F32> { using Bits = uint32_t; };
+template <int TYPE> GRU_DEVICE float number_of(typename Stored<TYPE>::Bits bits) {
+    if constexpr (TYPE == GRU_F32)
+        return __uint_as_float(bits);
+    else
+        return TYPE == GRU_F16 ? __half2float(__ushort_as_half(bits))
+                               : __bfloat162float(__ushort_as_bfloat16(bits));
 }
-GRU_DEVICE float number_of(uint32_t bits, int32_t type) {
-    const unsigned short half = static_cast<unsigned short>(bits);
-    return type == GRU_F32   ? __uint_as_float(bits)
-           : type == GRU_F16 ? __half2float(__ushort_as_half(half))
-                             : __bfloat162float(__ushort_as_bfloat16(half));
+
+/* A thread's numbers of a row: every apart-th of width, from first on. apart and width are multiples of GROUP<M>. */
+struct Share {
+    int first, apart, width;
+};
+
+/* Stages count numbers of a row, and zeros behind them. to: where the first number of the thread goes; rows are N. */
+template <class M, int TYPE>
+GRU_DEVICE void stage_row(const void *data, int64_t start, int count, Share share, void *operands, int to,
+                          int N) {
+    constexpr int LOADS = 8; /* on their way at once */
+    const auto *numbers = static_cast<const typename Stored<TYPE>::Bits *>(data) + (start + share.first);
+    for (int k = share.first; k < share.width; k += LOADS * share.apart) {
+        typename Stored<TYPE>::Bits bits[LOADS] = {};
+        GRU_UNROLL for (int i = 0; i < LOADS; i++) if (k + i * share.apart < count) bits[i] =
+            numbers[i * share.apart];
+        GRU_UNROLL for (int i = 0; i < LOADS; i++) if (k + i * share.apart < share.width)
+            M::store(operands, to + i * share.apart * N, number_of<TYPE>(bits[i]));
+        numbers += LOADS * share.apart;
+        to += LOADS * share.apart * N;
+    }
+}
+template <class M>
+GRU_DEVICE void stage_row(int32_t type, const void *data, int64_t start, int count, Share share,
+                          void *operands, int to, int N) {
+    if (type == GRU_F32)
+        stage_row<M, GRU_F32>(data, start, count, share, operands, to, N);
+    else if (type == GRU_F16)
+        stage_row<M, GRU_F16>(data, start, count, share, operands, to, N);
+    else
+        stage_row<M, GRU_BF16>(data, start, count, share, operands, to, N);
 }
 
 /* The warps divide the rows among themselves, and the numbers of a row where there are fewer rows than warps. x of a row that
@@ -38,28 +69,17 @@ GRU_DEVICE float number_of(uint32_t bits, int32_t type) {
 template <class M>
 GRU_DEVICE void stage_operands(const gru_cuda_sequence &seq, const gru_cuda_streaming_side &side,
                                void *operands) {
-    constexpr int LOADS = 8; /* on their way at once */
-    const int each = SLICES / seq.N, warp = int(threadIdx.x) / 32, n = warp / each, apart = each * 32;
-    if (n >= seq.N) return;
-    const bool active = row_length(seq, n) > 0;
+    const int N = seq.N, each = SLICES / N, warp = int(threadIdx.x) / 32, n = warp / each;
+    if (n >= N) return;
     const StateRow state = first_state(seq, side.h0, side.h0_stride, side.h0_slots, n);
-    const int inputs = side.groups * GROUP<M>, width = inputs + seq.groups * GROUP<M>;
-    for (int k = warp % each * 32 + int(threadIdx.x) % 32; k < width; k += LOADS * apart) {
-        uint32_t bits[LOADS] = {};
-        GRU_UNROLL for (int i = 0; i < LOADS; i++) {
-            const int at = k + i * apart, unit = at - inputs;
-            if (active && at < side.inputs)
-                bits[i] = load_bits(side.x.data, seq.io_type, n * side.x.batch_stride + at);
-            if (state.data && unit >= 0 && unit < seq.H)
-                bits[i] = load_bits(state.data, seq.state_type, state.first + unit);
-        }
-        GRU_UNROLL for (int i = 0; i < LOADS; i++) {
-            const int at = k + i * apart;
-            if (at < width)
-                M::store(operands, int64_t(at / GROUP<M> * seq.N + n) * GROUP<M> + at % GROUP<M>,
-                         number_of(bits[i], at < inputs ? seq.io_type : seq.state_type));
-        }
-    }
+    const int inputs = side.groups * GROUP<M>;
+    Share share = {warp % each * 32 + int(threadIdx.x) % 32, each * 32, inputs};
+    const int to = (share.first / GROUP<M> * N + n) * GROUP<M> + share.first % GROUP<M>;
+    stage_row<M>(seq.io_type, side.x.data, n * side.x.batch_stride, row_length(seq, n) > 0 ? side.inputs : 0,
+                 share, operands, to, N);
+    share.width = seq.groups * GROUP<M>;
+    stage_row<M>(seq.state_type, state.data, state.first, state.data ? seq.H : 0, share, operands,
+                 inputs * N + to, N);
 }
 
 /* ---- the main loop ---- */
