@@ -27,6 +27,10 @@ static double between(double low, double v, double high) {
     return v < low ? low : v > high ? high : v;
 }
 
+static double limited(double v) {
+    return between(-1000, v, 1000);
+}
+
 static int inside(double low, double v, double high) {
     return !(v < low || v > high);
 }

@@ -88,6 +88,25 @@ TEST(activations, slopes_at_kinks_and_limits) {
     }
 }
 
+/* Products of functions that vanish and of v, which does not: no infinity times zero, in the reference and in the kernels. */
+TEST(activations, slopes_far_from_zero) {
+    static const int32_t rows[] = {GRU_ROW_OF_SILU, GRU_ROW_OF_GELU, GRU_ROW_OF_GELU_TANH, GRU_ROW_OF_MISH};
+    static const double far[] = {2000, 3e38, 3e190, INFINITY};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (size_t k = 0; k < 2 * sizeof far / sizeof *far; k++) {
+            const gru_activation f = function_of(rows[i], 1);
+            const double v = k % 2 ? -far[k / 2] : far[k / 2], expected = v > 0;
+            const double exact = gru_reference_slope(&f, v, gru_reference_value(&f, v));
+            float in[PANEL], value[PANEL], slope[PANEL];
+            for (int j = 0; j < PANEL; j++)
+                in[j] = fabs(v) < 1e39 ? (float)v : (k % 2 ? -INFINITY : INFINITY);
+            gru_cpu_best_kernels()->activation(&f, in, value, slope, PANEL);
+            CHECK(exact == expected && fabs((double)slope[0] - expected) < 0x1p-24,
+                  "the slope of %s at %g is %g and %g, expected %g", gru_activation_facts_of(f.row)->word, v,
+                  exact, (double)slope[0], expected);
+        }
+}
+
 /* ---- their error in f32, and their bits --------------------------------------------------------------------------- */
 
 enum {
