@@ -1,5 +1,7 @@
 /* test_cuda_cost_model.c: for all sizes and devices, the cost model chooses a tile that fits the device, or reports that none does. */
 #include <math.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "api/selection.h"
 #include "cuda/kernels/cuda_backward_kernels.h"
@@ -142,6 +144,62 @@ TEST(cuda_plan, time_grows_with_the_sizes) {
             before = seconds;
         }
     }
+}
+
+/* ---- steps whose cycles were counted from machine code ---- */
+
+/* The table's clock, and so many multiprocessors that L2 limits nothing: the table leaves bandwidth out. */
+static const gru_cuda_device counted = {
+    .multiprocessors = 1 << 24, .capability = 90, .shared_bytes = 227 * 1024, .clock = 1.9e9};
+static const gru_cuda_occupancy room = {
+    1 << 20, 1 << 20, {{1 << 20, 1 << 20, 1 << 20, 1 << 20}, {1 << 20, 1 << 20, 1 << 20, 1 << 20}}};
+
+/* Seconds between a step's end and the next one's start, or before a step alone, which the table leaves out. */
+static const double between = 0.7e-6, alone = 1.35e-6;
+
+/* What the model expects of a step of the table, in seconds; a negative number: its name says no step. */
+static double expected(const char *pass, const gru_cuda_size *size, const char *tile) {
+    const int backward = strcmp(pass, "backward") == 0;
+    double seconds = -1;
+    int a = 0, b = 0;
+    if (strcmp(pass, "streaming") == 0) return gru_cuda_streaming_seconds(&counted, size, size->H, 0) - alone;
+    if (sscanf(tile, "%dx%d", &a, &b) == 2) {
+        gru_cuda_override = (gru_cuda_test_override){.unit_octets = a, .batch_octets = b};
+        seconds =
+            (backward ? gru_cuda_choose_backward_step : gru_cuda_choose_step)(&counted, size, &room).seconds;
+    } else if (sscanf(tile, "%d/%d", &a, &b) == 2) {
+        gru_cuda_override = (gru_cuda_test_override){.batch_octets = a / 8, .split = b};
+        seconds = (backward ? gru_cuda_choose_backward_step_large : gru_cuda_choose_step_large)(&counted,
+                                                                                                size, &room)
+                      .seconds;
+    }
+    gru_cuda_override = (gru_cuda_test_override){0};
+    return seconds - between;
+}
+
+/* The table itself is trusted to a quarter. */
+TEST(cuda_plan, predicts_the_counted_cycles) {
+    FILE *table = fopen(TEST_DATA "/../bench/results/h200-kernel-cycles.txt", "r");
+    char line[200];
+    int steps = 0, current = 0;
+    REQUIRE(table, "the table of cycles cannot be opened");
+    while (fgets(line, sizeof line, table)) {
+        char pass[16], type[8], tile[16] = "";
+        int H, N, cycles;
+        current |= strncmp(line, "step ", 5) == 0; /* what stands before is of another version */
+        char *numbers = strchr(line, ' ');
+        if (!current || !numbers || sscanf(numbers, "%*d %*d %*d %d", &cycles) != 1) continue;
+        *numbers = '\0';
+        if (sscanf(line, "%15[a-z]-%7[a-z0-9]-H%d-N%d-%15s", pass, type, &H, &N, tile) < 4) continue;
+        const gru_cuda_size size = {strcmp(type, "f32") == 0 ? GRU_CUDA_F32 : GRU_CUDA_BF16, N, H,
+                                    GRU_RESET_AFTER, 1};
+        const double model = expected(pass, &size, tile) * counted.clock;
+        CHECK(fabs(model - cycles) <= 0.25 * cycles, "%s: the model expects %.0f cycles, the table has %d",
+              line, model, cycles);
+        steps++;
+    }
+    (void)fclose(table);
+    CHECK(steps > 50, "only %d steps were compared", steps);
 }
 
 /* ---- whole calls, of one direction and of two ---- */

@@ -1,29 +1,50 @@
 /* cuda_cost_model.c: a model of a step's time, and the tile that it makes shortest.
  *
- * The model counts what a step reads from L2 and multiplies, block by block, and adds what every launch costs. Clock and
- * multiprocessors are the device's. The other numbers are of an H100 and come from published measurements; none has been
- * measured by this library yet. They decide between tiles of one engine, whose bits are the same, and between engines. */
+ * A block takes the cycles of bench/results/h200-kernel-cycles.txt, which are counted from machine code: the constants of
+ * block_cost are fitted to it, and test_cuda_cost_model holds them against it. All blocks together take no less than L2 takes to
+ * deliver what they read. Clock and multiprocessors are the device's. The other numbers are of an H100 and come from published
+ * measurements; none has been measured by this library yet. They decide between tiles of one engine, whose bits are the same,
+ * and between engines. */
 #include "cuda_cost_model.h"
 
 #include <math.h>
 
 #include "cuda/kernels/cuda_backward_kernels.h"
 
-static const double slack = 1.3; /* what kernels take for reading and multiplying, against the rates below */
+/* ---- a block, in cycles behind the dependency wait ---- */
+
+typedef struct block_cost {
+    double start;        /* latencies of the first loads, of adding the sums and of a thread's first output */
+    double second_octet; /* what a second octet of units adds to them */
+    double read;         /* bytes that its main loop reads in a cycle */
+    double products;     /* multiplications and additions in a cycle */
+    double output;       /* every further output of a thread */
+    double ahead;        /* bytes of weights that it has loaded before the dependency wait */
+} block_cost;
+
+/* [backward][large tile][f32]. mma.sync does 2680 operations a cycle, and no tile comes near: its loop waits for loads. */
+static const block_cost costs[2][2][2] = {
+    {{{1050, 600, 70, 2680, 250, 49152}, {1600, 0, 64, 160, 250, 24576}},
+     {{2100, 0, 27, 2680, 300, 0}, {2100, 0, 27, 155, 300, 0}}},
+    {{{1000, 0, 85, 2680, 110, 24576}, {1070, 0, 36, 213, 110, 24576}},
+     {{2700, 0, 42, 2680, 1070, 0}, {2700, 0, 42, 78, 1070, 0}}},
+};
+
+/* The same of a call of one step: its start, and every number of x or h that a thread copies to shared memory. */
+static const double streaming_start = 5000, streaming_copy = 68;
+
+/* ---- a launch, in seconds, but read_block and read_share ---- */
+
+static const double slack = 1.3;                  /* what kernels take for reading, against the rates below */
 static const double read_block = 112e9 / 1.755e9; /* bytes a cycle from L2 into one multiprocessor: 64 */
 static const double read_share =
-    6.7e12 / (132 * 112e9);                    /* of that, where all read at once: 6.7 TB/s on an H100 */
-static const double launch_dependent = 0.8e-6; /* from one step's end to the next one's products */
-static const double launch_plain = 1.35e-6;    /* the same without overlap, in a graph */
-static const double body = 0.8e-6;             /* latencies of reading, adding and finishing one output */
-static const double output =
-    0.08e-6; /* every further output of a thread: 26 bytes at read_block alone take 0.06 */
+    6.7e12 / (132 * 112e9);                     /* of that, where all read at once: 6.7 TB/s on an H100 */
+static const double launch_dependent = 0.7e-6;  /* from one step's end to the next one's dependency wait */
+static const double launch_plain = 1.35e-6;     /* the same without overlap, in a graph */
 static const double exchange_grid = 0.65e-6;    /* a counter in L2, written and seen */
 static const double exchange_cluster = 0.65e-6; /* a barrier of a cluster of eight */
-static const double gather_sums =
-    0.7e-6; /* a cluster's barriers and the reading of its blocks' partial sums */
 
-enum { THREADS = 256, MAX_ROWS_Y = 65535 };
+enum { THREADS = 256, LARGE_OCTETS = 8, MAX_ROWS_Y = 65535 };
 
 gru_cuda_test_override gru_cuda_override;
 
@@ -39,18 +60,18 @@ static double read_rate(const gru_cuda_device *device) {
     return read_block * device->clock;
 }
 
-/* Multiplications and additions per second of one multiprocessor: mma.sync reaches 2680 a cycle with 16 bits; fused
- * multiply-adds are 256 a cycle at best, of which large tiles should reach five sixths, and small ones, which wait for
- * states, half. */
-static double rate(const gru_cuda_device *device, gru_cuda_compute_type compute_type, int large) {
-    if (compute_type == GRU_CUDA_F32) return (large ? 213 : 128) * device->clock;
-    return (compute_type == GRU_CUDA_TF32 ? 1340 : 2680) * device->clock;
+static double read_all_rate(const gru_cuda_device *device) {
+    return read_share * read_rate(device) * device->multiprocessors;
 }
 
-/* One launch of `gates` sums over K for each output in this tile, so many blocks at once, without what the launch itself
- * costs. */
-static double product_seconds(const gru_cuda_device *device, const gru_cuda_size *size,
+static const block_cost *cost_of(gru_pass pass, gru_cuda_compute_type compute_type, int large) {
+    return &costs[pass == GRU_PASS_BACKWARD][large][compute_type == GRU_CUDA_F32];
+}
+
+/* One launch of `gates` sums over K for each output in this tile, so many blocks at once, from the dependency wait on. */
+static double product_seconds(gru_pass pass, const gru_cuda_device *device, const gru_cuda_size *size,
                               gru_cuda_block_tile tile, int gates, double K, int64_t at_once) {
+    const block_cost *cost = cost_of(pass, size->compute_type, tile.unit_octets == LARGE_OCTETS);
     const double bytes = number_bytes(size->compute_type);
     const int64_t units = tile.unit_octets * 8, rows = tile.batch_octets * 8;
     const int64_t blocks =
@@ -59,13 +80,14 @@ static double product_seconds(const gru_cuda_device *device, const gru_cuda_size
     const double multiplied =
         size->compute_type == GRU_CUDA_F32 || units >= 16 ? (double)units : 16; /* an mma has 16 rows */
     const double read = (double)(units * gates + rows) * K * bytes / tile.split;
+    const double weights = (double)(units * gates) * K * bytes;
+    const double ahead = waves > 1 ? 0 : fmin(cost->ahead, weights);
     const double arithmetic = 2 * multiplied * gates * (double)rows * K / tile.split;
-    const double one =
-        fmax(read / read_rate(device), arithmetic / rate(device, size->compute_type, tile.unit_octets == 8));
-    const double outputs = (double)divide_up(units * rows / tile.split, THREADS);
-    const double read_all = read_share * read_rate(device) * device->multiprocessors;
-    return slack * fmax(waves * one, read * (double)blocks / read_all) + waves * outputs * output +
-           (tile.split > 1 ? gather_sums : 0);
+    const double loop = fmax((waves * read - ahead) / cost->read, waves * arithmetic / cost->products);
+    const double outputs = waves * (double)divide_up(units * rows / tile.split, THREADS);
+    return (cost->start + (tile.unit_octets == 2 ? cost->second_octet : 0) + (outputs - 1) * cost->output) /
+               device->clock +
+           fmax(loop / device->clock, slack * read * (double)blocks / read_all_rate(device));
 }
 
 static int fits(const gru_cuda_device *device, gru_cuda_block_tile tile) {
@@ -78,21 +100,23 @@ static double launch_seconds(const gru_cuda_device *device) {
 
 static double step_seconds(const gru_cuda_device *device, const gru_cuda_size *size,
                            gru_cuda_block_tile tile) {
-    const double launch = launch_seconds(device) + body;
+    const double launch = launch_seconds(device);
+    const int64_t at_once = device->multiprocessors;
     if (size->reset_mode != GRU_RESET_BEFORE)
-        return launch + product_seconds(device, size, tile, 3, size->H, device->multiprocessors);
-    return 2 * launch + product_seconds(device, size, tile, 2, size->H, device->multiprocessors) +
-           product_seconds(device, size, tile, 1, size->H, device->multiprocessors);
+        return launch + product_seconds(GRU_PASS_FORWARD, device, size, tile, 3, size->H, at_once);
+    return 2 * launch + product_seconds(GRU_PASS_FORWARD, device, size, tile, 2, size->H, at_once) +
+           product_seconds(GRU_PASS_FORWARD, device, size, tile, 1, size->H, at_once);
 }
 
 /* A backward step: one sum over the gradients of all gates; with reset BEFORE one over two and one over the third. */
 static double backward_step_seconds(const gru_cuda_device *device, const gru_cuda_size *size,
                                     gru_cuda_block_tile tile) {
-    const double launch = launch_seconds(device) + body, H = size->H;
+    const double launch = launch_seconds(device), H = size->H;
+    const int64_t at_once = device->multiprocessors;
     if (size->reset_mode != GRU_RESET_BEFORE)
-        return launch + product_seconds(device, size, tile, 1, 3 * H, device->multiprocessors);
-    return 2 * launch + product_seconds(device, size, tile, 1, 2 * H, device->multiprocessors) +
-           product_seconds(device, size, tile, 1, H, device->multiprocessors);
+        return launch + product_seconds(GRU_PASS_BACKWARD, device, size, tile, 1, 3 * H, at_once);
+    return 2 * launch + product_seconds(GRU_PASS_BACKWARD, device, size, tile, 1, 2 * H, at_once) +
+           product_seconds(GRU_PASS_BACKWARD, device, size, tile, 1, H, at_once);
 }
 
 /* The fastest of these tiles that the device has room for. */
@@ -135,10 +159,12 @@ static int64_t blocks_at_once(const gru_cuda_device *device, int64_t clusters, i
     return clusters * blocks < device->multiprocessors ? clusters * blocks : device->multiprocessors;
 }
 
-/* The fastest of these tiles and of the splits for which the device has room: of products of `gates` gates over K. */
-static gru_cuda_choice fastest_split(const gru_cuda_device *device, const gru_cuda_size *size,
+/* The fastest of these tiles and of the splits for which the device has room: of a pass. */
+static gru_cuda_choice fastest_split(gru_pass pass, const gru_cuda_device *device, const gru_cuda_size *size,
                                      const gru_cuda_occupancy *occupancy, const gru_cuda_block_tile *tiles,
-                                     int32_t count, int gates, double K) {
+                                     int32_t count) {
+    const int gates = pass == GRU_PASS_FORWARD ? GATES : 1;
+    const double K = (double)(pass == GRU_PASS_FORWARD ? 1 : GATES) * size->H;
     gru_cuda_choice best = {.seconds = HUGE_VAL};
     for (int32_t i = 0; i < count; i++) {
         if (!fits(device, tiles[i]) || divide_up(size->N, tiles[i].batch_octets * 8) > MAX_ROWS_Y) continue;
@@ -148,8 +174,8 @@ static gru_cuda_choice fastest_split(const gru_cuda_device *device, const gru_cu
             const int64_t at_once = blocks_at_once(device, occupancy->large_clusters[i][j], tile.split);
             if (at_once == 0) continue;
             const gru_cuda_choice choice = {tile, 0, size->directions,
-                                            launch_seconds(device) + body +
-                                                product_seconds(device, size, tile, gates, K, at_once)};
+                                            launch_seconds(device) +
+                                                product_seconds(pass, device, size, tile, gates, K, at_once)};
             if (choice.seconds < best.seconds) best = choice;
             if (tile.batch_octets == gru_cuda_override.batch_octets && tile.split == gru_cuda_override.split)
                 return choice;
@@ -162,14 +188,26 @@ gru_cuda_choice gru_cuda_choose_step_large(const gru_cuda_device *device, const 
                                            const gru_cuda_occupancy *occupancy) {
     gru_cuda_block_tile tiles[GRU_CUDA_LARGE_TILES];
     const int32_t count = gru_cuda_step_large_tiles(size->compute_type, tiles);
-    return fastest_split(device, size, occupancy, tiles, count, GATES, size->H);
+    return fastest_split(GRU_PASS_FORWARD, device, size, occupancy, tiles, count);
 }
 
 gru_cuda_choice gru_cuda_choose_backward_step_large(const gru_cuda_device *device, const gru_cuda_size *size,
                                                     const gru_cuda_occupancy *occupancy) {
     gru_cuda_block_tile tiles[GRU_CUDA_LARGE_TILES];
     const int32_t count = gru_cuda_backward_step_large_tiles(size->compute_type, tiles);
-    return fastest_split(device, size, occupancy, tiles, count, 1, (double)GATES * size->H);
+    return fastest_split(GRU_PASS_BACKWARD, device, size, occupancy, tiles, count);
+}
+
+/* Latencies of a block of small tiles, for kernels that have no rows in the table. */
+static double start_seconds(const gru_cuda_device *device, const gru_cuda_size *size) {
+    return cost_of(GRU_PASS_FORWARD, size->compute_type, 0)->start / device->clock;
+}
+
+/* The main loop of a block that reads so many bytes and does so many multiplications and additions. */
+static double loop_seconds(const gru_cuda_device *device, const gru_cuda_size *size, double bytes,
+                           double arithmetic) {
+    const block_cost *cost = cost_of(GRU_PASS_FORWARD, size->compute_type, 0);
+    return fmax(bytes / cost->read, arithmetic / cost->products) / device->clock;
 }
 
 /* A cluster reads all weights with its multiprocessors. */
@@ -182,9 +220,8 @@ static double cluster_seconds(const gru_cuda_device *device, const gru_cuda_size
     const int64_t at_once =
         blocks_at_once(device, clusters_at_once, GRU_CUDA_FUSED_CLUSTER) / GRU_CUDA_FUSED_CLUSTER;
     if (at_once == 0 || divide_up(size->N, 8) > MAX_ROWS_Y) return HUGE_VAL;
-    return launch_seconds(device) + 2 * body + exchange_cluster +
-           slack * (double)divide_up(clusters, at_once) *
-               fmax(bytes / read_rate(device), arithmetic / rate(device, size->compute_type, 0));
+    return launch_seconds(device) + 2 * start_seconds(device, size) + exchange_cluster +
+           (double)divide_up(clusters, at_once) * loop_seconds(device, size, bytes, arithmetic);
 }
 
 /* All blocks are there at once: few rows share them, many leave too few for each. */
@@ -193,12 +230,13 @@ static double grid_seconds(const gru_cuda_device *device, const gru_cuda_size *s
                   units = size->compute_type == GRU_CUDA_F32 ? 8 : 16;
     const int64_t tiles = divide_up(size->H, units),
                   room = sharers > 0 ? fused_blocks / sharers : fused_blocks;
-    const gru_cuda_block_tile tile = {(int32_t)units / 8, 1, 1, 0};
+    const gru_cuda_block_tile tile = {.unit_octets = (int32_t)units / 8, .batch_octets = 1, .split = 1};
     if (room < 1 || divide_up(size->N, 8) > MAX_ROWS_Y) return HUGE_VAL;
-    return launch_plain + 2 * body + exchange_grid +
-           fmax(slack * (double)divide_up(tiles, room) * ((double)units * 3 + 8) * size->H *
-                    number_bytes(size->compute_type) / read_rate(device),
-                product_seconds(device, size, tile, 3, size->H, device->multiprocessors));
+    const double bytes = ((double)units * 3 + 8) * size->H * number_bytes(size->compute_type);
+    const double start = start_seconds(device, size);
+    return launch_plain + start + exchange_grid +
+           fmax(start + (double)divide_up(tiles, room) * loop_seconds(device, size, bytes, 0),
+                product_seconds(GRU_PASS_FORWARD, device, size, tile, 3, size->H, device->multiprocessors));
 }
 
 gru_cuda_choice gru_cuda_choose_step_fused(const gru_cuda_device *device, const gru_cuda_size *size,
@@ -226,14 +264,14 @@ gru_cuda_choice gru_cuda_choose_backward_step_fused(const gru_cuda_device *devic
 double gru_cuda_streaming_seconds(const gru_cuda_device *device, const gru_cuda_size *size, int32_t inputs,
                                   int in_place) {
     const double K = (double)size->H + inputs, N = (double)size->N;
-    const double bytes = number_bytes(size->compute_type);
     const int64_t blocks = divide_up(size->H, 8) * size->directions;
     const double waves = (double)divide_up(blocks, device->multiprocessors);
-    const double read = (8 * GATES + N) * K * bytes;
+    const double read = (8 * GATES + N) * K * number_bytes(size->compute_type);
     const double arithmetic = 2 * GATES * K * (size->compute_type == GRU_CUDA_F32 ? 8 * N : 16 * 8);
-    const double one = fmax(read / read_rate(device), arithmetic / rate(device, size->compute_type, 0));
-    const double read_all = read_share * read_rate(device) * device->multiprocessors;
-    return launch_plain + body + slack * fmax(waves * one, read * (double)blocks / read_all) +
+    const double copies = K * N / THREADS;
+    return launch_plain + (streaming_start + waves * copies * streaming_copy) / device->clock +
+           fmax(waves * loop_seconds(device, size, read, arithmetic),
+                slack * read * (double)blocks / read_all_rate(device)) +
            (in_place ? exchange_grid : 0);
 }
 
@@ -241,10 +279,9 @@ double gru_cuda_streaming_seconds(const gru_cuda_device *device, const gru_cuda_
 double gru_cuda_separate_seconds(const gru_cuda_device *device, const gru_cuda_size *size, int32_t inputs) {
     const double bytes =
         (double)GATES * size->H * inputs * size->directions * number_bytes(size->compute_type);
-    const double read_all = read_share * read_rate(device) * device->multiprocessors;
     const double step = gru_cuda_choose_step(device, size, NULL).seconds;
-    return 2 * (launch_plain + body) + slack * bytes / read_all + step - launch_seconds(device) +
-           launch_plain;
+    return 2 * (launch_plain + start_seconds(device, size)) + slack * bytes / read_all_rate(device) + step -
+           launch_seconds(device) + launch_plain;
 }
 
 gru_cuda_choice gru_cuda_choose_directions(gru_cuda_chooser *choose, const gru_cuda_device *device,
