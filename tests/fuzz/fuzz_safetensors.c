@@ -1,4 +1,5 @@
-/* fuzz_safetensors.c: any bytes as a file of tensors: opened, looked through, loaded as a stack. */
+/* fuzz_safetensors.c: any bytes as a file of tensors: opened, looked through, loaded as a stack, which takes the same weights
+ * again. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,7 +52,7 @@ static void look_through(const gru_file *file, const uint8_t *bytes, size_t size
     (void)gru_file_metadata(file, "gru.reset");
 }
 
-static void load(const gru_file *file, const char *prefix) {
+static void load(const gru_file *file, const char *prefix, int32_t weight_type) {
     static gru_context *context;
     if (!context) {
         gru_context_config config = GRU_INIT;
@@ -61,8 +62,10 @@ static void load(const gru_file *file, const char *prefix) {
     gru_stack *stack = NULL;
     gru_load_options options = GRU_INIT;
     options.prefix = prefix;
+    options.weight_type = weight_type;
     const gru_status status = gru_stack_load(context, file, &options, &stack);
     if ((status == GRU_OK) != (stack != NULL)) abort();
+    if (stack && gru_stack_update_from_file(stack, file, prefix, NULL) != GRU_OK) abort();
     gru_stack_release(stack);
 }
 
@@ -78,8 +81,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size) {
     if (status != GRU_OK && (status != GRU_BAD_DATA || !gru_last_error()[0])) abort();
     if (file) {
         look_through(file, bytes, file_size);
-        load(file, NULL);
-        load(file, "");
+        load(file, NULL, GRU_F32);
+        load(file, "", size % 2 ? GRU_INT8 : GRU_F32);
     }
     gru_file_close(file);
     return 0;
