@@ -3,6 +3,8 @@ is copied or converted: an array that the library cannot read in place is refuse
 from __future__ import annotations
 
 import ctypes
+import math
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,19 +33,29 @@ class Memory:
 
 
 def _of_interface(name: str, array: Any, interface: dict[str, Any]) -> Memory:
-    kind = str(interface["typestr"])
+    kind = str(interface.get("typestr"))
     if kind == "<V2" and getattr(getattr(array, "dtype", None), "name", "") == "bfloat16":
         kind = "bf16"
     found = "bf16" if kind == "bf16" else _NAMES.get(kind)
     if found is None:
         raise BadArgument(f"{name} has elements of type {getattr(array, 'dtype', kind)}, which the library does not read")
-    address, read_only = interface["data"]
-    shape = tuple(interface["shape"])
-    size, strides = SIZES[found], interface.get("strides")
+    size = SIZES[found]
+    try:
+        address, read_only = interface["data"]
+        shape = tuple(map(operator.index, interface["shape"]))
+        strides = interface.get("strides")
+        if strides is not None:
+            strides = tuple(map(operator.index, strides))
+        longest = max((abs(stride) for stride in strides or ()), default=0)
+        if (min(shape, default=0) < 0 or len(strides or shape) != len(shape) or not 0 <= address < 2**64
+                or max(longest, math.prod(shape) * size) >= 2**63):
+            raise ValueError(f"data {address:#x}, shape {shape}, strides {strides}")
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadArgument(f"{name} has an __array_interface__ that cannot be read: {type(error).__name__}: {error}") from None
     if strides is None:
         steps = np.cumprod((1, *shape[:0:-1])).tolist()[::-1] if shape else []
     elif any(stride % size for stride in strides):
-        raise BadArgument(f"{name} has strides of {tuple(strides)} bytes, which are no multiples of its elements of {size}")
+        raise BadArgument(f"{name} has strides of {strides} bytes, which are no multiples of its elements of {size}")
     else:
         steps = [stride // size for stride in strides]
     return Memory(int(address), shape, tuple(steps), found, False, not read_only, array)
@@ -54,7 +66,7 @@ def memory(name: str, array: Any) -> Memory:
     if isinstance(array, Memory):
         return array
     interface = getattr(array, "__array_interface__", None)
-    if interface is not None:
+    if isinstance(interface, dict):
         return _of_interface(name, array, interface)
     if hasattr(array, "__dlpack__"):
         return Memory(*_dlpack.export(name, array))

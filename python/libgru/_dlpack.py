@@ -48,8 +48,10 @@ def export(name: str, array: Any) -> tuple[int, tuple[int, ...], tuple[int, ...]
         if managed.major != 1:
             raise BadArgument(f"{name} comes by DLPack {managed.major}, expected version 1")
         tensor, writable = managed.tensor, not managed.flags & 1
-    else:
+    elif _is_valid(capsule, b"dltensor"):
         tensor = _Tensor.from_address(_pointer(capsule, b"dltensor"))
+    else:
+        raise BadArgument(f"{name}.__dlpack__() gave {capsule!r}, expected a capsule with an unused tensor")
     kind = _KINDS.get((tensor.code, tensor.bits)) if tensor.lanes == 1 else None
     if kind is None:
         raise BadArgument(f"{name} has elements of DLPack type {tensor.code} with {tensor.bits} bits and {tensor.lanes} lanes, "

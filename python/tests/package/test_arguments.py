@@ -116,6 +116,20 @@ class Arguments(unittest.TestCase):
         self.refused("path is b'a\\x00b', expected no NUL", libgru.Stack.load, "a\0b")
         self.refused("prefix is 'gru.\\x00x', expected no NUL", libgru.Stack.load, GOLDEN / "samples/encoder.safetensors", "gru.\0x")
 
+    def test_interfaces_that_are_none(self) -> None:
+        good = dict(self.x.__array_interface__)
+        for changed, words in (({"data": None}, "cannot be read"), ({"data": self.x.tobytes()}, "cannot be read"),
+                               ({"data": (-4, False)}, "data -0x4"), ({"data": ("0", False)}, "cannot be read"),
+                               ({"shape": (-T, N, I)}, "shape (-5, 3, 4)"), ({"shape": (5.0, N, I)}, "cannot be read"),
+                               ({"shape": 5}, "cannot be read"), ({"strides": (48, 16)}, "strides (48, 16)"),
+                               ({"strides": "abc"}, "cannot be read"), ({"strides": (2**66, 16, 4)}, "strides (7378"),
+                               ({"shape": (2**62, N, I)}, "shape (4611"), ({"typestr": None}, "elements of type")):
+            fake = type("Fake", (), {"__array_interface__": good | changed})()
+            with self.subTest(changed):
+                self.refused(words, self.layer.forward, fake)
+        self.refused("gave 5, expected a capsule", self.layer.forward, type("Fake", (), {"__dlpack__": lambda self, **_: 5})())
+        self.refused("x is a Fake, expected an array", self.layer.forward, type("Fake", (), {"__array_interface__": 5})())
+
     def test_objects_of_other_classes(self) -> None:
         self.refused("context is a int, expected a libgru.Context", libgru.Layer, *self.weights, context=0)
         self.refused("model is a NoneType, expected a libgru.Layer or libgru.Stack", libgru.Stream, None)
