@@ -78,26 +78,33 @@ static void load_row(const matrix *m, size_t row, size_t k, size_t count, float 
         gru_load_floats(m->data, m->type, first, to, count);
 }
 
-/* Packs k .. k + count of gate g, for the units of the panel that begins at unit j. */
+/* Packs k .. k + count of gate g for a panel of units that begins at unit j, from rows of f32, into 16 bits. */
+static void pack_narrow_block(const gru_cpu_kernels *kernels, const matrix *m, int g, size_t j, size_t k,
+                              size_t count, const float *const *rows, size_t units) {
+    float transposed[BLOCK][PANEL] = {{0}};
+    kernels->transpose(rows, units, 0, count, transposed[0], PANEL);
+    for (size_t i = 0; i < count; i++)
+        gru_cpu_store_lanes(m->packed, m->packed_type,
+                            gru_cpu_weight_index(m->packed_type, m->split, m->K, g, j, k + i), transposed[i]);
+}
+
+/* The same into the packed type. */
 static void pack_block(const gru_cpu_kernels *kernels, const matrix *m, int g, size_t j, size_t k,
                        size_t count) {
     const size_t units = m->H - j < PANEL ? m->H - j : PANEL, row = (size_t)g * m->H + j;
-    float copies[PANEL][BLOCK], transposed[BLOCK][PANEL] = {{0}};
+    float copies[PANEL][BLOCK];
     const float *rows[PANEL];
     for (size_t i = 0; i < units; i++) {
         rows[i] = m->type == GRU_F32 ? (const float *)m->data + (row + i) * m->K + k : copies[i];
         if (m->type != GRU_F32) load_row(m, row + i, k, count, copies[i]);
     }
-    if (m->packed_type == GRU_F32) {
-        const size_t at = gru_cpu_weight_index(GRU_F32, m->split, m->K, g, j, k);
-        const size_t pitch = gru_cpu_weight_index(GRU_F32, m->split, m->K, g, j, k + 1) - at;
-        kernels->transpose(rows, units, 0, count, (float *)m->packed + at, pitch);
+    if (m->packed_type != GRU_F32) {
+        pack_narrow_block(kernels, m, g, j, k, count, rows, units);
         return;
     }
-    kernels->transpose(rows, units, 0, count, transposed[0], PANEL);
-    for (size_t i = 0; i < count; i++)
-        gru_cpu_store_lanes(m->packed, m->packed_type,
-                            gru_cpu_weight_index(m->packed_type, m->split, m->K, g, j, k + i), transposed[i]);
+    const size_t at = gru_cpu_weight_index(GRU_F32, m->split, m->K, g, j, k);
+    const size_t pitch = gru_cpu_weight_index(GRU_F32, m->split, m->K, g, j, k + 1) - at;
+    kernels->transpose(rows, units, 0, count, (float *)m->packed + at, pitch);
 }
 
 static void pack_matrix(const gru_cpu_kernels *kernels, const matrix *m) {

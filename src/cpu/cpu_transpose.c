@@ -33,10 +33,15 @@ static void find_columns(const gru_cpu_backward_call *call, int recurrent, int g
     const size_t K = recurrent ? call->H : call->I;
     const int split = recurrent && config->reset_mode == GRU_RESET_BEFORE;
     const void *weights = recurrent ? call->operands.R.weights : call->operands.W.weights;
+    if (config->weight_type ==
+        REAL_TYPE) { /* at equal distances: to ask for each place takes as long as to transpose */
+        const size_t first = gru_cpu_weight_index(REAL_TYPE, split, K, gate, unit, k);
+        const size_t pitch = gru_cpu_weight_index(REAL_TYPE, split, K, gate, unit, k + 1) - first;
+        for (size_t i = 0; i < count; i++) c->rows[i] = (const real *)weights + first + i * pitch;
+        return;
+    }
     for (size_t i = 0; i < count; i++) {
         const size_t at = gru_cpu_weight_index(config->weight_type, split, K, gate, unit, k + i);
-        c->rows[i] = (const real *)weights + at;
-        if (config->weight_type == REAL_TYPE) continue;
         gru_cpu_load_lanes(weights, config->weight_type, at, c->widened[i]);
         c->rows[i] = c->widened[i];
     }
