@@ -8,7 +8,7 @@ flags=(-std=c11 -D_GNU_SOURCE -Iinclude -Isrc)
 leave_out='_neon\.c$|^src/cuda/'
 case $(uname -m) in
 x86_64) flags+=(-mavx512f -mavx512bw -mavx512vnni -mavx512bf16 -mavx2 -mfma -mf16c) ;;
-*) leave_out='_avx(2|512)\.c$|^src/cuda/' ;;
+*) leave_out='_avx(2|512)[a-z0-9_]*\.c$|^src/cuda/' ;;
 esac
 if [ $# -gt 0 ]; then files=("$@"); else mapfile -t files < <(git ls-files 'src/*.c' | grep -vE "$leave_out"); fi
 printf '%s\n' "${files[@]}" | xargs -P "$(nproc)" -n 4 sh -c 'tidy=$1 flags=$2; shift 2
