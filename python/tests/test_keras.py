@@ -149,6 +149,12 @@ class Keras(Case):
             del file["layers/gru/cell/vars/1"]
         self.refused(self.keras("keras3_two_layers", file=remove), "expected bias, kernel, recurrent_kernel")
 
+    def test_groups_of_other_versions(self) -> None:
+        """Keras 2.12 and 2.13 wrote other groups."""
+        def move(file: Any) -> None:
+            file.move("layers", "_layer_checkpoint_dependencies")
+        self.refused(self.keras("keras2_two_layers", file=move), "has no group layers/gru/cell/vars, where Keras 2.14")
+
     def test_files_without_a_configuration(self) -> None:
         def strip(file: Any) -> None:
             del file.attrs["model_config"]

@@ -40,6 +40,8 @@ class Finder:
             if group == f"{place}/vars":
                 word = _WORDS[int(number)] if number in ("0", "1", "2") else number
                 found[word] = (path, tensor)
+        if not found:
+            raise Refused(f"{layer.text()}: the archive has no group {place}/vars, where Keras 2.14 and later keep its arrays")
         return found
 
 
