@@ -40,11 +40,12 @@ extern const int emu_is_checker;
 // Findings make the device fail as a fault on a GPU does: the launch goes on to its end where it can, later
 // ones are refused until this is called. A program that ends with findings it has not taken fails.
 const char *emu_take_findings(void);
-int emu_moods_of(uint64_t seed); // moods that a seed draws; seeds 1, 2 and 3 draw all that no option needs
-uint64_t emu_launches(void);     // grids that ran
-uint64_t emu_loaded(void);       // kernels used or asked about so far: a warm layer adds none
-int emu_carveouts(void);         // shared-memory carve-outs that kernels asked for, cuBLASLt's apart
-uint64_t emu_allocations(void);  // live allocations of device memory
+int emu_moods_of(uint64_t seed);  // moods that a seed draws; seeds 1, 2 and 3 draw all that no option needs
+uint64_t emu_launches(void);      // grids that ran
+uint64_t emu_gemm_products(void); // multiplications of the stand-in for cuBLASLt
+uint64_t emu_loaded(void);        // kernels used or asked about so far: a warm layer adds none
+int emu_carveouts(void);          // shared-memory carve-outs that kernels asked for, cuBLASLt's apart
+uint64_t emu_allocations(void);   // live allocations of device memory
 
 #ifdef __cplusplus
 }

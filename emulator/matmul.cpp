@@ -3,6 +3,8 @@
 #include "matmul.h"
 #include "number16.h"
 #include "emu_stream.h"
+#include "control.h"
+#include <atomic>
 #include <cstring>
 
 namespace emu {
@@ -94,6 +96,8 @@ static void write(const Product &p) {
         return true;
     });
 }
+static std::atomic<uint64_t> products;
+
 void matmul_run(const Product &p) {
     Access access;
     const emu_matrix_layout bias = {p.d.type, CUBLASLT_ORDER_COL, p.d.rows, 1, int64_t(p.d.rows)};
@@ -106,6 +110,11 @@ void matmul_run(const Product &p) {
         checker_wrote(p.workspace, p.workspace_bytes);
     }
     write(p);
+    products += p.d.rows * p.d.columns * (p.desc.transpose_a == CUBLAS_OP_T ? p.a.rows : p.a.columns);
     check_red_zones();
 }
 } // namespace emu
+
+uint64_t emu_gemm_products(void) {
+    return emu::products;
+}

@@ -190,6 +190,48 @@ TEST(cuda_ragged, graphs) {
                             (int)((uint64_t)i + emu_option.seed) % COMPUTE_TYPES, OTHER_MASK + i % KINDS);
 }
 
+/* ---- work --------------------------------------------------------------------------------------------------------- */
+
+/* Multiplications of the input projection in one call. */
+static double count_products(const result *r, const gru_run *run) {
+    const uint64_t before = emu_gemm_products();
+    REQUIRE(device_mirror_forward(r->layer, run) == GRU_OK, "%s", gru_last_error());
+    return (double)(emu_gemm_products() - before);
+}
+
+/* Lengths 1 to STEPS, in no order: at most 0.6 of what rows that all have STEPS steps take. */
+static void compare_products(const kernel_config *f, int compute_type, int kind) {
+    enum { STEPS = 16, SEQUENCES = 16 };
+    const shape sizes = {STEPS, SEQUENCES, 8, 16, "as many lengths as steps"};
+    const gru_layer_config config = fixture_config(f, compute_type, kind);
+    int32_t whole[SEQUENCES], uniform[SEQUENCES];
+    gru_context *context = fixture_context(f, compute_type, 0);
+    problem *p = problem_make(&sizes, &config, PROBLEM_H0 | PROBLEM_TRAIN, 1);
+    result r;
+    for (int n = 0; n < SEQUENCES; n++) {
+        whole[n] = STEPS;
+        uniform[n] = kind == OTHER_BATCH_SIZES ? STEPS - n : 1 + n * 5 % STEPS;
+    }
+    REQUIRE(problem_open(p, context, &r) == GRU_OK, "%s", gru_last_error());
+    ragged_call padded = open_call(p, &r, OTHER_MASK, whole, 1), ragged = open_call(p, &r, kind, uniform, 1);
+    const double all = count_products(&r, &padded.call.run), real = count_products(&r, &ragged.call.run);
+    CHECK(all > 0 && real <= 0.6 * all, "the projection takes %.3f of the padded run: %s", real / all,
+          p->text);
+    close_call(&padded), close_call(&ragged);
+    result_free(&r);
+    problem_free(p);
+    gru_context_release(context);
+}
+
+TEST(cuda_ragged, the_projection_multiplies_the_steps_that_exist) {
+    const int moods = emu_option.cublaslt_moods;
+    emu_option.cublaslt_moods = 0; /* one algorithm serves all rows of the padded batch */
+    for (int kind = OTHER_OFFSETS; kind <= OTHER_BATCH_SIZES; kind++)
+        for (int type = 0; type < COMPUTE_TYPES; type++)
+            compare_products(&kernel_configs[kind % 2 ? 0 : 13], type, kind);
+    emu_option.cublaslt_moods = moods;
+}
+
 /* ---- wrong numbers ------------------------------------------------------------------------------------------------ */
 
 enum { FEW = 3, ROWS = 5 }; /* three sequences of at most three steps; five steps in all */

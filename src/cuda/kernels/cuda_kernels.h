@@ -169,6 +169,7 @@ typedef struct gru_cuda_prologue {
     uint64_t reserve_header[GRU_CUDA_DIRECTIONS][8];
     /* x of steps s .. s + steps - 1 in step order: rows [steps][N][pitch], then `padding` rows of zeros */
     int64_t s, steps, padding;
+    int32_t as_it_lies; /* rows [steps][pitch]: x has one row for each of `steps`, and none for n */
     gru_const_view x[GRU_CUDA_DIRECTIONS]; /* io_type */
     int32_t inputs[GRU_CUDA_DIRECTIONS];
     int64_t pitch[GRU_CUDA_DIRECTIONS];

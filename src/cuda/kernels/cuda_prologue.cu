@@ -36,19 +36,20 @@ GRU_DEVICE void prepare_states(const Prologue &prologue, const gru_cuda_sequence
 
 GRU_DEVICE void gather_rows(const Prologue &prologue, const gru_cuda_sequence &seq, int z) {
     const gru_cuda_prologue &args = prologue.args;
-    const int64_t rows = args.steps * seq.N;
+    const int width = args.as_it_lies ? 1 : seq.N;
+    const int64_t rows = args.steps * width;
     const GridStride loop = grid_stride(rows + args.padding, args.pitch[z]);
     for (int64_t i = grid_first(); i < loop.count; i += grid_step()) {
         const int64_t row = i / loop.per_row, k = i % loop.per_row * 32 + threadIdx.x % 32;
         if (k >= args.pitch[z]) continue;
         float value = 0.0f;
         if (row < rows && k < args.inputs[z]) {
-            const int n = int(row % seq.N);
-            const int64_t s = args.s + row / seq.N, length = row_length(seq, n);
+            const int n = int(row % width);
+            const int64_t s = args.s + row / width, length = args.as_it_lies ? rows : row_length(seq, n);
             if (s < length)
                 value = load_number(args.x[z].data, seq.io_type,
                                     view_index(args.x[z].time_stride, args.x[z].batch_stride,
-                                               row_time(seq, length, s, n), n) +
+                                               args.as_it_lies ? s : row_time(seq, length, s, n), n) +
                                         k);
         }
         store_operand(prologue.compute_type, args.rows[z], row * args.pitch[z] + k, value);
@@ -96,7 +97,7 @@ extern "C" cudaError_t gru_cuda_launch_prologue(gru_cuda_compute_type compute_ty
                                                 const gru_cuda_prologue *args, cudaStream_t stream) {
     const gru_cuda_sequence &seq = args->sequence[0];
     const int64_t states = args->begins ? (seq.N + 7) / 8 * 8 : 0,
-                  gathered = args->rows[0] ? args->steps * seq.N + args->padding : 0;
+                  gathered = args->rows[0] ? args->steps * (args->as_it_lies ? 1 : seq.N) + args->padding : 0;
     const int64_t width = args->pitch[0] > seq.octets * 8 ? args->pitch[0] : seq.octets * 8;
     const bool wide = compute_type == GRU_CUDA_F32 || compute_type == GRU_CUDA_TF32;
     const Prologue prologue = {*args, compute_type, wide ? GROUP<F32> : GROUP<F16>};

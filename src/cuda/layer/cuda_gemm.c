@@ -38,6 +38,11 @@ int64_t gru_cuda_gemm_rows(const gru_cuda_gemm *gemm, int64_t rows) {
     return fixed ? (rows + fixed - 1) / fixed * fixed : rows;
 }
 
+int gru_cuda_gemm_sums_alike(const gru_cuda_gemm *gemm, int64_t rows, int64_t last) {
+    const int32_t i = served_bucket(gemm, rows);
+    return gemm->fixed_rows || (i == served_bucket(gemm, last) && gru_cuda_bucket_rows(gemm, i) >= rows);
+}
+
 /* ---- calls ---- */
 
 gru_status gru_cuda_gemm_run_bucket(gru_cuda_device *device, const gru_cuda_gemm *gemm,
@@ -75,7 +80,7 @@ gru_status gru_cuda_gemm_run(gru_cuda_device *device, const gru_cuda_gemm *gemm,
     gru_cuda_gemm_args slice = *args;
     slice.workspace = align_workspace(args->workspace);
     for (int64_t left = args->rows; left > 0; left -= slice.rows) {
-        const int32_t i = served_bucket(gemm, left);
+        const int32_t i = served_bucket(gemm, args->sums_of ? args->sums_of : left);
         const int64_t most = gru_cuda_bucket_rows(gemm, i);
         slice.rows = gemm->fixed_rows || left > most ? most : left;
         GRU_TRY(gru_cuda_gemm_run_bucket(device, gemm, &gemm->algorithm_table[i], &slice, stream));

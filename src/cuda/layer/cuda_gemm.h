@@ -21,11 +21,14 @@ typedef struct gru_cuda_gemm_args {
     int64_t left_stride;
     const float *bias;
     int64_t rows;
-    int add; /* SUM_ROWS: adds to what out holds */
+    int64_t sums_of; /* the algorithm is that of so many rows, at least `rows`; 0: of `rows` */
+    int add;         /* SUM_ROWS: adds to what out holds */
     float *out;
     void *workspace;
 } gru_cuda_gemm_args;
 
+/* Whether each row of so many, cut into pieces of which the last has `last` rows, has its sums by one algorithm. */
+int gru_cuda_gemm_sums_alike(const gru_cuda_gemm *gemm, int64_t rows, int64_t last);
 /* Any number of rows. Call it between gru_cuda_enter and gru_cuda_leave, as the next. */
 gru_status gru_cuda_gemm_run(gru_cuda_device *device, const gru_cuda_gemm *gemm,
                              const gru_cuda_gemm_args *args, cudaStream_t stream);

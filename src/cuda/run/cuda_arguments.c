@@ -38,21 +38,30 @@ gru_cuda_sequence gru_cuda_sequence_of(const gru_job *job, size_t timeline) {
 
 /* Numbers from one row (t, n) to the next where all rows lie evenly in time order; 0: they do not. */
 static int64_t even_stride(const gru_run *run) {
-    if (run->N == 1) return run->x.time_stride;
+    if (run->N == 1 || gru_run_is_ragged(run)) return run->x.time_stride;
     return run->T == 1 || run->x.time_stride == run->N * run->x.batch_stride ? run->x.batch_stride : 0;
+}
+
+int gru_cuda_projects_ragged(const gru_job *job, int64_t steps) {
+    const gru_cuda_gemm *projection = gru_cuda_layer_of(job->layer)->gemms[GRU_CUDA_GEMM_A];
+    const gru_run *run = job->run;
+    const int64_t whole = run->T < steps ? run->T : steps, last = whole ? run->T % whole : 0;
+    if (!gru_run_is_ragged(run) || !run->x.data || !projection || run->ragged_rows == 0) return 0;
+    return run->ragged_rows <= whole * run->N &&
+           gru_cuda_gemm_sums_alike(projection, whole * run->N, (last ? last : whole) * run->N);
 }
 
 /* Strides or sizes that cuBLASLt does not read, another type, rows that a reverse layer visits at different times, a table of
  * times, or a projection of a fixed number of rows. In a sum over rows, which backward makes, rows of x must stand in the order of
  * the steps, and where a row of the batch has ended may stand anything but NaN. */
-int gru_cuda_must_gather(const gru_job *job) {
+int gru_cuda_must_gather(const gru_job *job, int ragged) {
     const gru_layer_config *config = &job->layer->config;
     const gru_run *run = job->run;
     const int64_t element = (int64_t)gru_type_bytes(config->io_type), stride = even_stride(run);
     const int reverse = config->direction == GRU_REVERSE;
     if (!run->x.data || config->inputs == 0) return 0;
     if (gru_cuda_layer_of(job->layer)->fixed_rows || config->io_type != config->weight_type) return 1;
-    if (gru_cuda_has_timeline(run)) return 1;
+    if (gru_cuda_has_timeline(run) && !ragged) return 1;
     if (job->gradients ? reverse || run->lengths : reverse && run->lengths) return 1;
     return stride < config->inputs || stride * element % 16 != 0 || config->inputs * element % 16 != 0 ||
            (uintptr_t)run->x.data % 16 != 0;
@@ -79,7 +88,7 @@ gru_cuda_x_rows gru_cuda_x_of(const gru_job *job, const void *gathered, int64_t 
 
 /* ---- projected input ---- */
 
-gru_status gru_cuda_project(const gru_job *job, gru_cuda_x_rows x, int64_t rows, float *out,
+gru_status gru_cuda_project(const gru_job *job, gru_cuda_x_rows x, int64_t rows, int64_t sums_of, float *out,
                             void *workspace) {
     const gru_cuda_packed_layout layout = gru_cuda_packed_layout_of(&job->layer->config);
     const gru_cuda_gemm_args factors = {.in = x.data,
@@ -87,6 +96,7 @@ gru_status gru_cuda_project(const gru_job *job, gru_cuda_x_rows x, int64_t rows,
                                         .weights = packed_part(job, layout.W),
                                         .bias = packed_part(job, layout.bW),
                                         .rows = rows,
+                                        .sums_of = sums_of,
                                         .out = out,
                                         .workspace = workspace};
     return gru_cuda_gemm_run(gru_cuda_device_of(job->layer->context),

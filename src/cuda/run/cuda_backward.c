@@ -79,7 +79,7 @@ static void prepare(backward *call, const gru_job *jobs, const gru_plan *plan, i
     call->context = gru_cuda_launch_context_of(jobs, plan);
     call->step.directions = call->gather.directions = call->states.directions = call->count;
     call->gather.device_error = call->device->device_error;
-    for (int32_t i = 0; i < call->count; i++) call->gathers |= gru_cuda_must_gather(&jobs[first + i]);
+    for (int32_t i = 0; i < call->count; i++) call->gathers |= gru_cuda_must_gather(&jobs[first + i], 0);
     for (int32_t i = 0; i < call->count; i++)
         prepare_direction(call, i, &jobs[first + i], &own->layout[first + i].backward);
 }
@@ -161,8 +161,8 @@ static gru_status project(backward *call, int32_t i, const gru_cuda_chunk *chunk
     }
     float *out = gru_cuda_workspace_ptr(job->run, dir->workspace->projected);
     call->step.input[i] = gru_cuda_projected_input(job, out);
-    return gru_cuda_project(job, gru_cuda_x_of(job, dir->gathered, chunk->s, chunk->steps), chunk->rows, out,
-                            gru_cuda_workspace_ptr(job->run, dir->workspace->gemms));
+    return gru_cuda_project(job, gru_cuda_x_of(job, dir->gathered, chunk->s, chunk->steps), chunk->rows, 0,
+                            out, gru_cuda_workspace_ptr(job->run, dir->workspace->gemms));
 }
 
 /* c of the chunk, without its bias. */

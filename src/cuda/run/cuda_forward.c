@@ -25,6 +25,7 @@ typedef struct forward {
     gru_cuda_launch_context context;
     const gru_cuda_workspace *workspace[GRU_CUDA_DIRECTIONS]; /* of the plan */
     int gathers; /* x is copied row by row before it is multiplied */
+    int ragged;  /* it is multiplied as it lies, in one chunk: a row for each step that exists */
     gru_cuda_prologue prologue;
     gru_cuda_step_args step;
 } forward;
@@ -69,7 +70,11 @@ static void prepare(forward *call, const gru_job *jobs, const gru_plan *plan, in
     call->context = gru_cuda_launch_context_of(jobs, plan);
     call->step.directions = call->prologue.directions = call->count;
     call->prologue.device_error = call->device->device_error;
-    for (int32_t d = 0; d < call->count; d++) call->gathers |= gru_cuda_must_gather(&call->jobs[d]);
+    call->ragged = 1;
+    for (int32_t d = 0; d < call->count; d++)
+        call->ragged &= gru_cuda_projects_ragged(&call->jobs[d], own->layout[first + d].forward.steps);
+    for (int32_t d = 0; d < call->count; d++)
+        call->gathers |= gru_cuda_must_gather(&call->jobs[d], call->ragged);
     for (int32_t d = 0; d < call->count; d++) {
         call->workspace[d] = &own->layout[first + d].forward;
         call->step.sequence[d] = sequence_of(&call->jobs[d], call->workspace[d]);
@@ -79,14 +84,27 @@ static void prepare(forward *call, const gru_job *jobs, const gru_plan *plan, in
 
 /* ---- launches ---- */
 
+/* Rows of x in so many steps. */
+static int64_t rows_of(const forward *call, int64_t steps) {
+    const gru_run *run = call->jobs[0].run;
+    return call->ragged ? run->ragged_rows : steps * run->N;
+}
+
+/* Rows of a padded batch's chunk, whose algorithm a ragged one takes. 0: it is not ragged. */
+static int64_t padded_rows(const forward *call, int32_t d) {
+    const int64_t T = call->jobs[d].run->T, most = call->workspace[d]->steps;
+    return call->ragged ? (T < most ? T : most) * call->jobs[d].run->N : 0;
+}
+
 static gru_status begin_chunk(forward *call, int64_t s, int64_t steps) {
     gru_cuda_prologue *p = &call->prologue;
     if (s > 0 && !call->gathers) return GRU_OK;
     p->begins = s == 0;
     p->s = s;
-    p->steps = steps;
+    p->steps = call->ragged ? call->jobs[0].run->ragged_rows : steps;
+    p->as_it_lies = call->ragged;
     if (call->gathers) {
-        const int64_t rows = steps * call->jobs[0].run->N;
+        const int64_t rows = rows_of(call, steps);
         p->padding = gru_cuda_gemm_rows(call->projection, rows) - rows;
     }
     GRU_CUDA_TRY(call->device, gru_cuda_launch_prologue(call->context.compute_type, p, call->context.stream),
@@ -105,7 +123,9 @@ static gru_status project(forward *call, int32_t d, int64_t s, int64_t steps) {
     }
     float *out = gru_cuda_workspace_ptr(run, call->workspace[d]->projected);
     *input = gru_cuda_projected_input(job, out);
-    return gru_cuda_project(job, gru_cuda_x_of(job, call->prologue.rows[d], s, steps), steps * run->N, out,
+    if (call->ragged) input->time_stride = input->batch_stride, input->batch_stride = 0;
+    return gru_cuda_project(job, gru_cuda_x_of(job, call->prologue.rows[d], s, steps), rows_of(call, steps),
+                            padded_rows(call, d), out,
                             gru_cuda_workspace_ptr(run, call->workspace[d]->gemms));
 }
 
@@ -113,7 +133,7 @@ static gru_status project(forward *call, int32_t d, int64_t s, int64_t steps) {
 static void find_input(forward *call, int32_t d, int64_t i, int64_t steps) {
     const gru_run *run = call->jobs[d].run;
     const int backwards = !call->gathers && call->jobs[d].layer->config.direction == GRU_REVERSE;
-    if (!run->x.data) return;
+    if (!run->x.data || call->ragged) return;
     const float *projected = gru_cuda_workspace_ptr(run, call->workspace[d]->projected);
     call->step.input[d].data =
         projected + (backwards ? steps - 1 - i : i) * run->N * call->step.input[d].batch_stride;
@@ -138,7 +158,7 @@ static gru_status run_chunk(forward *call, int64_t s, int64_t steps) {
 
 /* T = 0 is one step in which no row is active: it passes h0 to hT. */
 static gru_status run_all(forward *call) {
-    const int64_t T = call->jobs[0].run->T, chunk = call->workspace[0]->steps;
+    const int64_t T = call->jobs[0].run->T, chunk = call->ragged ? T : call->workspace[0]->steps;
     for (int32_t d = 0; d < call->count; d++)
         GRU_TRY(gru_cuda_make_timeline(&call->jobs[d], &call->step.sequence[d]));
     for (int64_t s = 0; s < T || s == 0; s += chunk) {
