@@ -43,3 +43,6 @@ for example in examples/frameworks/*.py; do
     say "$example"
     "$python" "$example"
 done
+
+say "bench/frameworks"
+"$python" -W ignore bench/frameworks --rounds 1 --json "$environment/speed.json" --plot "$environment/speed.svg" >/dev/null
