@@ -20,6 +20,7 @@ command -v nvcc >/dev/null || [ -x /usr/local/cuda/bin/nvcc ] || { echo "there i
 quietly build-ptx/configure.log cmake -S . -B build-ptx -G Ninja -DCMAKE_BUILD_TYPE=Release -DGRU_TESTS=ON -DGRU_BENCH=OFF \
     -DGRU_EXAMPLES=OFF -DGRU_CUDA=OFF "-DGRU_PTX=${builds%;}" "-DGRU_PTX_FAMILY=$family"
 quietly build-ptx/build.log cmake --build build-ptx --parallel "$(nproc)" --target ptx_tests
+find build-ptx -path "*/ran_ptx*" -type f -delete    # of an earlier run
 test() {
     ctest --test-dir build-ptx --no-tests=error --parallel "$(nproc)" --timeout 900 --output-on-failure -L ptx "$@"
 }

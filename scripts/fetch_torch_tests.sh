@@ -23,6 +23,8 @@ apt() {
 }
 apt update >&2 || { say "no network: PyTorch's own test files cannot be fetched"; exit 77; }
 (cd "$scratch" && apt --download-only source pytorch >&2)
-mkdir -p "$folder"
-tar -xf "$scratch"/pytorch_*.orig.tar.* -C "$folder" --strip-components=1 --wildcards '*/test/test_nn.py' '*/test/test_modules.py' \
+mkdir -p "$folder" "$scratch/torch"
+tar -xf "$scratch"/pytorch_*.orig.tar.* -C "$scratch/torch" --strip-components=1 --wildcards '*/test/test_nn.py' '*/test/test_modules.py' \
     '*/test/nn/test_packed_sequence.py' '*/test/functorch/*.py'
+rm -rf "$folder/test"
+mv "$scratch/torch/test" "$folder/test"

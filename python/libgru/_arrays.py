@@ -47,7 +47,7 @@ def _of_interface(name: str, array: Any, interface: dict[str, Any]) -> Memory:
         if strides is not None:
             strides = tuple(map(operator.index, strides))
         longest = max((abs(stride) for stride in strides or ()), default=0)
-        if (min(shape, default=0) < 0 or len(strides or shape) != len(shape) or not 0 <= address < 2**64
+        if (min(shape, default=0) < 0 or (strides is not None and len(strides) != len(shape)) or not 0 <= address < 2**64
                 or max(longest, math.prod(shape) * size) >= 2**63):
             raise ValueError(f"data {address:#x}, shape {shape}, strides {strides}")
     except (KeyError, TypeError, ValueError) as error:

@@ -28,7 +28,8 @@ const char *__tsan_default_options(void) {
 void tester_hide_also(uint32_t features) {
     const char *names = getenv("GRU_TEST_HIDE");
     if (names && strstr(names, "avx2")) features |= GRU_CPU_AVX2;
-    if (names && strstr(names, "avx512")) features |= GRU_CPU_AVX512;
+    if (names && strstr(names, "avx512"))
+        features |= GRU_CPU_AVX512 | GRU_CPU_AVX512_VNNI | GRU_CPU_AVX512_BF16;
     gru_cpu_features_hide(features);
 }
 

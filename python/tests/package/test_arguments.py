@@ -122,6 +122,7 @@ class Arguments(unittest.TestCase):
                                ({"data": (-4, False)}, "data -0x4"), ({"data": ("0", False)}, "cannot be read"),
                                ({"shape": (-T, N, I)}, "shape (-5, 3, 4)"), ({"shape": (5.0, N, I)}, "cannot be read"),
                                ({"shape": 5}, "cannot be read"), ({"strides": (48, 16)}, "strides (48, 16)"),
+                               ({"strides": ()}, "strides ()"),
                                ({"strides": "abc"}, "cannot be read"), ({"strides": (2**66, 16, 4)}, "strides (7378"),
                                ({"shape": (2**62, N, I)}, "shape (4611"), ({"typestr": None}, "elements of type")):
             fake = type("Fake", (), {"__array_interface__": good | changed})()
