@@ -3,8 +3,6 @@
 #include "cpu/cpu_features.h"
 #include "support/properties.h"
 
-enum { TRAINING = PROBLEM_TRAIN | PROBLEM_RECOMPUTE };
-
 static gru_context *make_context(const char *engine, int32_t threads, uint32_t flags) {
     const gru_context_config config = {
         .backend = GRU_BACKEND_CPU, .engine = engine, .threads = threads, .flags = flags};
@@ -17,12 +15,8 @@ static gru_context *allowing(const char *engine, int32_t threads) {
     return make_context(engine, threads, GRU_ALLOW_BF16);
 }
 
-/* A drawn variant with bf16 weights in which x, y and states are of drawn types. */
 static problem *make_problem(const shape *sizes, int variant, uint32_t options, uint64_t draw) {
-    gru_layer_config config = problem_variant(variant);
-    problem_types(&config, draw % 2 ? (int)(tester_random(2, draw) % TYPES) : 0);
-    config.weight_type = GRU_BF16;
-    return problem_make(sizes, &config, options & ~(uint32_t)TRAINING, draw);
+    return problem_of_weights(GRU_BF16, sizes, variant, options, draw);
 }
 
 static problem *problem_of_shape(int number, uint32_t options) {
@@ -73,18 +67,11 @@ static void for_shapes(const char *engine, property check) {
     gru_context_release(context);
 }
 
-static void check_on(gru_context *other, const problem *p, const result *plain) {
-    result r;
-    problem_run(p, other, &r);
-    check_same_results(p, plain, &r);
-    result_free(&r);
-}
-
 static gru_context *two_threads, *four_threads, *without;
 
 static void check_threads(gru_context *context, const problem *p, const result *plain) {
     (void)context;
-    check_on(two_threads, p, plain), check_on(four_threads, p, plain);
+    property_elsewhere(two_threads, p, plain), property_elsewhere(four_threads, p, plain);
 }
 
 ENGINE_TEST(bf16_products, bits_do_not_depend_on_threads) {
@@ -94,17 +81,9 @@ ENGINE_TEST(bf16_products, bits_do_not_depend_on_threads) {
     gru_context_release(two_threads), gru_context_release(four_threads);
 }
 
-static void check_ways(gru_context *context, const problem *p, const result *plain) {
-    property_repeated(context, p, plain);
-    property_options_unseen(context, p, plain);
-    property_rows(context, p, plain);
-    if (p->config.direction == GRU_FORWARD) property_cuts(context, p, plain);
-    property_poison(context, p, plain);
-}
-
 ENGINE_TEST(bf16_products, bits_do_not_depend_on_the_way) {
     ONLY_ON_THE_CPU(engine);
-    for_shapes(engine, check_ways);
+    for_shapes(engine, property_every_way);
 }
 
 /* ---- where it does not act --------------------------------------------------------------------------------------- */
@@ -115,9 +94,9 @@ static void check_others(gru_context *context, const problem *p, const result *p
     result r;
     (void)plain;
     problem_run(training, without, &r);
-    check_on(context, training, &r);
+    property_elsewhere(context, training, &r);
     tester_hide_also(GRU_CPU_AVX512_BF16);
-    check_on(context, p, &r);
+    property_elsewhere(context, p, &r);
     tester_hide_also(0);
     result_free(&r);
     problem_free(training);

@@ -8,14 +8,8 @@
 #include "cpu/cpu_features.h"
 #include "support/properties.h"
 
-enum { TRAINING = PROBLEM_TRAIN | PROBLEM_RECOMPUTE };
-
-/* A drawn variant in which x, y and states are of drawn types. */
 static problem *make_problem(const shape *sizes, int variant, uint32_t options, uint64_t draw) {
-    gru_layer_config config = problem_variant(variant);
-    problem_types(&config, draw % 2 ? (int)(tester_random(2, draw) % TYPES) : 0);
-    config.weight_type = GRU_INT8;
-    return problem_make(sizes, &config, options & ~(uint32_t)TRAINING, draw);
+    return problem_of_weights(GRU_INT8, sizes, variant, options, draw);
 }
 
 static problem *problem_of_draw(int number, int draws, uint64_t draw, uint32_t options) {
@@ -69,18 +63,11 @@ static void for_shapes(const char *engine, property check) {
     gru_context_release(context);
 }
 
-static void check_on(gru_context *other, const problem *p, const result *plain) {
-    result r;
-    problem_run(p, other, &r);
-    check_same_results(p, plain, &r);
-    result_free(&r);
-}
-
 static gru_context *two_threads, *four_threads, *scalar;
 
 static void check_threads(gru_context *context, const problem *p, const result *plain) {
     (void)context;
-    check_on(two_threads, p, plain), check_on(four_threads, p, plain);
+    property_elsewhere(two_threads, p, plain), property_elsewhere(four_threads, p, plain);
 }
 
 ENGINE_TEST(int8, bits_do_not_depend_on_threads) {
@@ -91,12 +78,8 @@ ENGINE_TEST(int8, bits_do_not_depend_on_threads) {
 }
 
 static void check_ways(gru_context *context, const problem *p, const result *plain) {
-    if (scalar) check_on(scalar, p, plain);
-    property_repeated(context, p, plain);
-    property_options_unseen(context, p, plain);
-    property_rows(context, p, plain);
-    if (p->config.direction == GRU_FORWARD) property_cuts(context, p, plain);
-    property_poison(context, p, plain);
+    if (scalar) property_elsewhere(scalar, p, plain);
+    property_every_way(context, p, plain);
 }
 
 ENGINE_TEST(int8, bits_do_not_depend_on_the_way) {
@@ -110,7 +93,7 @@ ENGINE_TEST(int8, bits_do_not_depend_on_the_way) {
 /* Where the processor multiplies and adds in one instruction, the same without it. */
 static void check_plain_products(gru_context *context, const problem *p, const result *plain) {
     tester_hide_also(GRU_CPU_AVX512_VNNI);
-    check_on(context, p, plain);
+    property_elsewhere(context, p, plain);
     tester_hide_also(0);
 }
 

@@ -158,3 +158,27 @@ void property_poison(gru_context *context, const problem *p, const result *plain
         compare_poisoned(context, p, plain, gate, -INFINITY);
     }
 }
+
+void property_elsewhere(gru_context *other, const problem *p, const result *plain) {
+    result r;
+    problem_run(p, other, &r);
+    check_same_results(p, plain, &r);
+    result_free(&r);
+}
+
+void property_every_way(gru_context *context, const problem *p, const result *plain) {
+    property_repeated(context, p, plain);
+    property_options_unseen(context, p, plain);
+    property_rows(context, p, plain);
+    if (p->config.direction == GRU_FORWARD) property_cuts(context, p, plain);
+    property_poison(context, p, plain);
+}
+
+problem *problem_of_weights(int32_t weight_type, const shape *sizes, int variant, uint32_t options,
+                            uint64_t draw) {
+    const uint32_t training = PROBLEM_TRAIN | PROBLEM_RECOMPUTE;
+    gru_layer_config config = problem_variant(variant);
+    problem_types(&config, draw % 2 ? (int)(tester_random(2, draw) % TYPES) : 0);
+    config.weight_type = weight_type;
+    return problem_make(sizes, &config, options & ~training, draw);
+}
